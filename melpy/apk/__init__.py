@@ -1,0 +1,1 @@
+"""The APK format: versions, dependency atoms, PKGINFO, archives, indexes and signatures."""

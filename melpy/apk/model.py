@@ -1,0 +1,88 @@
+"""The nouns of the APK format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PackageInfo:
+    """What `.PKGINFO` says about a package. Empty values are not written unless the format demands the key.
+
+    Attributes:
+        name: package name.
+        version: full version with release, `2.10-r0`.
+        arch: APK architecture name.
+        installed_size: bytes of its files.
+        origin: name of the recipe's main package.
+        description: one line.
+        url: homepage.
+        commit: commit of the recipe.
+        maintainer: who is responsible, here the namespace.
+        build_date: SOURCE_DATE_EPOCH, seconds since 1970; 0 is not written.
+        licenses: one per copyright entry.
+        depends: runtime dependencies.
+        provides: further names.
+        replaces: packages whose files it may overwrite.
+        vendored: what it carries for itself only; written as comments.
+        install_if: install it when all of these are installed.
+        provider_priority: decides between packages that provide the same name; empty is none.
+        replaces_priority: decides between packages that replace each other's files; empty is none.
+        triggers: directories that its trigger script watches.
+        datahash: SHA-256 of the data member as compressed.
+    """
+
+    name: str
+    version: str
+    arch: str
+    installed_size: int = 0
+    origin: str = ""
+    description: str = ""
+    url: str = ""
+    commit: str = ""
+    maintainer: str = ""
+    build_date: int = 0
+    licenses: tuple[str, ...] = ()
+    depends: tuple[str, ...] = ()
+    provides: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
+    vendored: tuple[str, ...] = ()
+    install_if: tuple[str, ...] = ()
+    provider_priority: str = ""
+    replaces_priority: str = ""
+    triggers: tuple[str, ...] = ()
+    datahash: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """Name and version as in file names: `hello-2.10-r0`."""
+        return f"{self.name}-{self.version}"
+
+    @property
+    def file_name(self) -> str:
+        """The file it is kept in: `hello-2.10-r0.apk`."""
+        return f"{self.full_name}.apk"
+
+
+@dataclass(frozen=True)
+class IndexEntry:
+    """One package of an index.
+
+    Attributes:
+        info: what is known of it; what an index does not carry (replaces, triggers, datahash) is empty when read
+            from one.
+        checksum: identity of the package, `Q1` and the base64 of the SHA-1 of its control member as compressed.
+        size: bytes of the .apk file.
+    """
+
+    info: PackageInfo
+    checksum: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Index:
+    """An APKINDEX: its packages and the free text beside them."""
+
+    entries: tuple[IndexEntry, ...]
+    description: str = ""

@@ -1,0 +1,100 @@
+"""Architectures and what each world calls them.
+
+APK names are melpy's own; the others are needed at the borders: Go and OCI, GNU and Rust triplets, Debian, ELF,
+QEMU. The triplets are those that melange gives to recipes.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from melpy.errors import UsageError, hint_near
+
+
+@dataclass(frozen=True)
+class Arch:
+    """One architecture.
+
+    Attributes:
+        apk: name in packages and repositories, `x86_64`.
+        go: Go and OCI name, `amd64`.
+        gnu: GNU triplet without the libc suffix; `{libc}` stands for it.
+        rust: Rust triplet, likewise.
+        debian: Debian's name.
+        multiarch: Debian's library directory below /usr/lib.
+        machine: ELF `e_machine`.
+        elf_class: 32 or 64.
+        big_endian: byte order of its ELF files.
+        qemu: suffix of QEMU's user-mode emulator, `qemu-<suffix>`.
+        uname: what `uname -m` prints there.
+    """
+
+    apk: str
+    go: str
+    gnu: str
+    rust: str
+    debian: str
+    multiarch: str
+    machine: int
+    elf_class: int
+    big_endian: bool
+    qemu: str
+    uname: str
+
+    def __str__(self) -> str:
+        return self.apk
+
+    def gnu_triplet(self, libc: str = "gnu") -> str:
+        """Return the GNU triplet with the libc flavour `gnu` or `musl`."""
+        return self.gnu.format(libc=libc)
+
+    def rust_triplet(self, libc: str = "gnu") -> str:
+        """Return the Rust triplet with the libc flavour `gnu` or `musl`."""
+        return self.rust.format(libc=libc)
+
+
+# fmt: off
+ARCHES = {
+    arch.apk: arch
+    for arch in (
+        Arch("x86", "386", "i486-pc-linux-{libc}", "i686-unknown-linux-{libc}", "i386", "i386-linux-gnu", 3, 32, False, "i386", "i686"),  # noqa: E501  # one row each
+        Arch("x86_64", "amd64", "x86_64-pc-linux-{libc}", "x86_64-unknown-linux-{libc}", "amd64", "x86_64-linux-gnu", 62, 64, False, "x86_64", "x86_64"),  # noqa: E501  # one row each
+        Arch("aarch64", "arm64", "aarch64-unknown-linux-{libc}", "aarch64-unknown-linux-{libc}", "arm64", "aarch64-linux-gnu", 183, 64, False, "aarch64", "aarch64"),  # noqa: E501  # one row each
+        Arch("armhf", "arm/v6", "arm-unknown-linux-{libc}eabihf", "armv6-unknown-linux-{libc}eabihf", "armel", "arm-linux-gnueabi", 40, 32, False, "arm", "armv6l"),  # noqa: E501  # one row each
+        Arch("armv7", "arm/v7", "armv7l-unknown-linux-{libc}eabihf", "armv7-unknown-linux-{libc}eabihf", "armhf", "arm-linux-gnueabihf", 40, 32, False, "arm", "armv7l"),  # noqa: E501  # one row each
+        Arch("loongarch64", "loong64", "loong64-unknown-linux-{libc}", "loong64-unknown-linux-{libc}", "loong64", "loongarch64-linux-gnu", 258, 64, False, "loongarch64", "loongarch64"),  # noqa: E501  # one row each
+        Arch("ppc64le", "ppc64le", "powerpc64le-unknown-linux-{libc}", "powerpc64le-unknown-linux-{libc}", "ppc64el", "powerpc64le-linux-gnu", 21, 64, False, "ppc64le", "ppc64le"),  # noqa: E501  # one row each
+        Arch("riscv64", "riscv64", "riscv64-unknown-linux-{libc}", "riscv64-unknown-linux-{libc}", "riscv64", "riscv64-linux-gnu", 243, 64, False, "riscv64", "riscv64"),  # noqa: E501  # one row each
+        Arch("s390x", "s390x", "s390x-ibm-linux-{libc}", "s390x-unknown-linux-{libc}", "s390x", "s390x-linux-gnu", 22, 64, True, "s390x", "s390x"),  # noqa: E501  # one row each
+    )
+}
+# fmt: on
+
+_ALIASES = {arch.go: arch.apk for arch in ARCHES.values()} | {"loong64": "loongarch64"}
+
+
+def parse_arch(name: str) -> Arch:
+    """Return the architecture with this APK, Go or OCI name; `host` is the machine melpy runs on.
+
+    Raises:
+        UsageError: no architecture has this name.
+    """
+    if name == "host":
+        return host_arch()
+    arch = ARCHES.get(_ALIASES.get(name, name))
+    if arch is None:
+        raise UsageError(
+            f"unknown architecture {name!r}",
+            hint=hint_near(name, [*ARCHES, *_ALIASES], f"known are {', '.join(ARCHES)}"),
+        )
+    return arch
+
+
+def host_arch() -> Arch:
+    """Return the architecture of the running kernel's machine."""
+    machine = os.uname().machine
+    for arch in ARCHES.values():
+        if arch.uname == machine:
+            return arch
+    raise UsageError(f"melpy does not know this machine's architecture {machine!r}")

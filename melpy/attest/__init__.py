@@ -1,0 +1,1 @@
+"""Statements about a package: its SBOM."""

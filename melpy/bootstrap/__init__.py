@@ -1,0 +1,1 @@
+"""A first repository, made from a Debian suite."""

@@ -1,0 +1,1 @@
+"""Running a plan: workspace, steps, output trees."""

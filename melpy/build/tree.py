@@ -1,0 +1,93 @@
+"""A directory becomes an output tree: only what belongs into a package is looked at.
+
+Owner, group and times are the builder's, so they are not taken over: every file belongs to root unless the
+caller says otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from melpy.build.model import Entry, Kind, OutputTree
+from melpy.errors import PackageFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_KINDS = {
+    stat.S_IFREG: Kind.FILE,
+    stat.S_IFDIR: Kind.DIRECTORY,
+    stat.S_IFLNK: Kind.SYMLINK,
+    stat.S_IFCHR: Kind.CHARACTER_DEVICE,
+    stat.S_IFBLK: Kind.BLOCK_DEVICE,
+    stat.S_IFIFO: Kind.FIFO,
+}
+
+# Attributes of the machine that builds, not of the files: SELinux labels, overlayfs and ACL bookkeeping.
+_HOST_XATTRS = ("security.selinux", "system.", "trusted.", "user.overlay.")
+
+
+def load_tree(package: str, root: Path, *, xattrs: Mapping[str, Mapping[str, bytes]] | None = None) -> OutputTree:
+    """Read the files below `root` as the tree of a package; a root that is not there is an empty tree.
+
+    Args:
+        package: name of the package.
+        root: directory that holds its files.
+        xattrs: further extended attributes by path, such as capabilities that an ordinary user cannot set on disk.
+
+    Raises:
+        PackageFormatError: a file cannot be part of a package, or a path in `xattrs` is not there.
+    """
+    extra = {path.strip("/"): dict(values) for path, values in (xattrs or {}).items()}
+    entries = tuple(_walk(root, "", extra)) if root.is_dir() else ()
+    if extra:
+        raise PackageFormatError(
+            f"{next(iter(extra))} is not in the package, so it cannot be given attributes", where=package
+        )
+    return OutputTree(package=package, root=root, entries=entries)
+
+
+def _walk(root: Path, below: str, extra: dict[str, dict[str, bytes]]) -> Iterator[Entry]:
+    with os.scandir(root / below) as scan:
+        names = sorted((item.name for item in scan), key=os.fsencode)
+    for name in names:
+        path = f"{below}/{name}" if below else name
+        entry = _entry(root, path, extra.pop(path, {}))
+        yield entry
+        if entry.kind is Kind.DIRECTORY:
+            yield from _walk(root, path, extra)
+
+
+def _entry(root: Path, path: str, extra: Mapping[str, bytes]) -> Entry:
+    on_disk = root / path
+    info = on_disk.lstat()
+    kind = _KINDS.get(stat.S_IFMT(info.st_mode))
+    if kind is None:
+        raise PackageFormatError("a socket cannot be part of a package", where=path)
+    target = str(on_disk.readlink()) if kind is Kind.SYMLINK else ""
+    attributes = dict(extra)
+    if kind is not Kind.SYMLINK:
+        attributes = _read_xattrs(on_disk) | attributes
+    return Entry(
+        path=path,
+        kind=kind,
+        mode=stat.S_IMODE(info.st_mode),
+        size=info.st_size if kind is Kind.FILE else len(os.fsencode(target)),
+        target=target,
+        device=(os.major(info.st_rdev), os.minor(info.st_rdev)),
+        inode=(info.st_dev, info.st_ino),
+        xattrs=tuple(sorted(attributes.items())),
+    )
+
+
+def _read_xattrs(path: Path) -> dict[str, bytes]:
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+        return {
+            name: os.getxattr(path, name, follow_symlinks=False) for name in names if not name.startswith(_HOST_XATTRS)
+        }
+    except OSError:
+        return {}  # the file system has none

@@ -1,0 +1,1 @@
+"""Settings: flags over environment over melpy.toml over defaults."""

@@ -1,0 +1,1 @@
+"""Joins the stages of a build."""

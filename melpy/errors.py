@@ -1,0 +1,281 @@
+"""Everything that can go wrong and that a user can do something about.
+
+One root, `MelpyError`; each class below it has a code (kebab-case, unique) and an exit status (unique), so that
+a script can tell failures apart. Only `melpy.cli` turns an error into an exit. A broken invariant is an
+`AssertionError` instead, and looks like a bug.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in a file that the user wrote. Lines and columns count from 1; 0 means the whole file."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        if not self.line:
+            return self.file
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class MelpyError(Exception):
+    """A failure that is explained to the user: what is wrong, where, and what to do.
+
+    Args:
+        message: what is wrong, lower case, without a full stop.
+        where: the place or the thing it is about.
+        hint: what to do about it.
+        details: further lines, such as an excerpt or the end of a log.
+    """
+
+    code: ClassVar[str] = "error"
+    exit_status: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: Place | str | None = None,
+        hint: str | None = None,
+        details: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.hint = hint
+        self.details = tuple(details)
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
+class UsageError(MelpyError):
+    """The command line itself does not make sense."""
+
+    code = "usage"
+    exit_status = 2
+
+
+class RecipeNotFoundError(MelpyError):
+    """A recipe or a directory of recipes that was named is not there."""
+
+    code = "recipe-not-found"
+    exit_status = 10
+
+
+class RecipeError(MelpyError):
+    """A recipe is not valid. `FaultsError` reports several of these at once."""
+
+    code = "recipe-invalid"
+    exit_status = 11
+
+
+class RecipeSyntaxError(RecipeError):
+    """A recipe is not YAML."""
+
+    code = "recipe-syntax"
+    exit_status = 12
+
+
+class UnknownKeyError(RecipeError):
+    """A recipe has a key that the format does not know."""
+
+    code = "unknown-key"
+    exit_status = 13
+
+
+class WrongTypeError(RecipeError):
+    """A value in a recipe has the wrong type or form."""
+
+    code = "wrong-type"
+    exit_status = 14
+
+
+class UndefinedVariableError(RecipeError):
+    """A template names a variable that does not exist."""
+
+    code = "undefined-variable"
+    exit_status = 15
+
+
+class TemplateError(RecipeError):
+    """A template or a condition cannot be parsed or evaluated."""
+
+    code = "template"
+    exit_status = 16
+
+
+class PipelineError(RecipeError):
+    """A `uses:` cannot be expanded: no such pipeline, or wrong inputs."""
+
+    code = "pipeline"
+    exit_status = 17
+
+
+class SettingsError(MelpyError):
+    """melpy.toml, an environment variable or a flag has a value that cannot be used."""
+
+    code = "settings"
+    exit_status = 20
+
+
+class KeyFileError(MelpyError):
+    """A signing or verification key is missing, unreadable or not a key."""
+
+    code = "key"
+    exit_status = 21
+
+
+class OutputError(MelpyError):
+    """A place that is to be written cannot be."""
+
+    code = "output"
+    exit_status = 22
+
+
+class CycleError(MelpyError):
+    """Recipes need one another in a circle."""
+
+    code = "cycle"
+    exit_status = 30
+
+
+class UnresolvableError(MelpyError):
+    """No set of packages satisfies what an environment asks for."""
+
+    code = "unresolvable"
+    exit_status = 31
+
+
+class RepositoryError(MelpyError):
+    """A package repository cannot be read or is not what it says."""
+
+    code = "repository"
+    exit_status = 32
+
+
+class SignatureError(RepositoryError):
+    """A signature is missing, by an unknown key, or does not fit."""
+
+    code = "signature"
+    exit_status = 33
+
+
+class PackageFormatError(MelpyError):
+    """A file is not a valid APK, index or version."""
+
+    code = "package-format"
+    exit_status = 34
+
+
+class UnreachableError(MelpyError):
+    """A source cannot be had: nothing answers, or what answers has no such file."""
+
+    code = "unreachable"
+    exit_status = 40
+
+
+class DigestMismatchError(MelpyError):
+    """A source is not the bytes that the recipe names."""
+
+    code = "digest-mismatch"
+    exit_status = 41
+
+
+class ExtractError(MelpyError):
+    """An archive cannot be unpacked, or would write outside its directory."""
+
+    code = "extract"
+    exit_status = 42
+
+
+class SandboxError(MelpyError):
+    """This machine cannot run the sandbox: bubblewrap or user namespaces are missing."""
+
+    code = "sandbox"
+    exit_status = 50
+
+
+class EmulationError(MelpyError):
+    """This machine cannot run the programs of another architecture."""
+
+    code = "emulation"
+    exit_status = 51
+
+
+class ToolMissingError(MelpyError):
+    """A program that melpy calls on the host is not installed."""
+
+    code = "tool-missing"
+    exit_status = 52
+
+
+class StepFailedError(MelpyError):
+    """A build step ended with a non-zero status."""
+
+    code = "step-failed"
+    exit_status = 60
+
+
+class BuildFailedError(MelpyError):
+    """Several builds were asked for and some failed, for different reasons."""
+
+    code = "build-failed"
+    exit_status = 61
+
+
+class SeedError(MelpyError):
+    """The seed repository cannot be made from the Debian suite."""
+
+    code = "seed"
+    exit_status = 70
+
+
+class ProcessError(MelpyError):
+    """A host program that melpy called failed."""
+
+    code = "process"
+    exit_status = 71
+
+
+class FaultsError(RecipeError):
+    """All faults of one or several recipes, found together.
+
+    The exit status is the faults' own when they are all of one class, otherwise that of `recipe-invalid`.
+    """
+
+    code = "recipe-faults"
+
+    def __init__(self, faults: Iterable[RecipeError]) -> None:
+        self.faults = tuple(faults)
+        assert self.faults, "a FaultsError without faults"
+        first = self.faults[0]
+        super().__init__(first.message, where=first.where, hint=first.hint, details=first.details)
+        statuses = {fault.exit_status for fault in self.faults}
+        self.exit_status = statuses.pop() if len(statuses) == 1 else RecipeError.exit_status  # type: ignore[misc]  # narrows the class's default
+
+    def __str__(self) -> str:
+        return "\n".join(str(fault) for fault in self.faults)
+
+
+def find_near(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that was probably meant, or None."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return near[0] if near else None
+
+
+def hint_near(name: str, known: Iterable[str], otherwise: str | None = None) -> str | None:
+    """Return a hint that asks for the name probably meant, or `otherwise`."""
+    near = find_near(name, known)
+    return f"did you mean {near!r}?" if near else otherwise

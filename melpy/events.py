@@ -1,0 +1,128 @@
+"""What happens while melpy works, told to whoever watches.
+
+Core code never prints: it emits events to a `Monitor`. The command line has monitors for terminals, for plain
+lines and for JSON; tests have `Tape`, which remembers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something happened. `job` names what it happened to, such as `hello-2.10-r0/x86_64`, or is empty."""
+
+    job: str
+
+
+@dataclass(frozen=True)
+class StageStarted(Event):
+    """A stage of a job began: `environment`, `sources`, `steps`, `packages`."""
+
+    stage: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class StageFinished(Event):
+    """A stage of a job ended well."""
+
+    stage: str
+    seconds: float
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class StepStarted(Event):
+    """A pipeline step began; steps count from 1."""
+
+    label: str
+    number: int
+    total: int
+
+
+@dataclass(frozen=True)
+class StepFinished(Event):
+    """A pipeline step ended."""
+
+    label: str
+    number: int
+    total: int
+    seconds: float
+    status: int
+
+
+@dataclass(frozen=True)
+class Output(Event):
+    """A step printed a line."""
+
+    line: str
+
+
+@dataclass(frozen=True)
+class JobStarted(Event):
+    """A recipe began to be built for one architecture."""
+
+    log: Path | None = None
+
+
+@dataclass(frozen=True)
+class JobFinished(Event):
+    """A recipe was built for one architecture, or failed."""
+
+    seconds: float
+    ok: bool
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """Some of a countable amount of work is done."""
+
+    what: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Note(Event):
+    """Something worth saying."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Warning(Event):  # noqa: A001  # the field's word; it is always used as events.Warning
+    """Something that may not be what the user wants."""
+
+    text: str
+    hint: str = ""
+
+
+class Monitor(Protocol):
+    """Receives events. It may be called from several threads."""
+
+    def emit(self, event: Event) -> None:
+        """Take note of an event; must not raise."""
+
+
+class Null:
+    """A monitor that forgets."""
+
+    def emit(self, event: Event) -> None:
+        """Forget the event."""
+
+
+@dataclass
+class Tape:
+    """A monitor that remembers, for tests."""
+
+    events: list[Event] = field(default_factory=list)
+
+    def emit(self, event: Event) -> None:
+        """Remember the event."""
+        self.events.append(event)

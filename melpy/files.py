@@ -1,0 +1,76 @@
+"""Writing files so that nobody ever sees half of one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from melpy.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def replace_file(path: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
+    """Open a new file that takes the place of `path` when the block ends well, and vanishes when it does not.
+
+    Parent directories are made. The bytes are on disk before the name changes.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise output_error(path, error) from None
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fchmod(stream.fileno(), mode)
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise output_error(path, error) from None
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_file(path: Path, data: bytes | str, mode: int = 0o644) -> None:
+    """Write a whole file at once.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+    with replace_file(path, mode) as stream:
+        stream.write(data.encode() if isinstance(data, str) else data)
+
+
+def check_writable(directory: Path) -> None:
+    """Make a directory and check that files can be written in it.
+
+    Raises:
+        OutputError: they cannot.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=directory, prefix=".writable."):
+            pass
+    except OSError as error:
+        raise output_error(directory, error) from None
+
+
+def output_error(path: Path, error: OSError) -> OutputError:
+    """Return the error that says why `path` cannot be written."""
+    reason = (error.strerror or str(error)).lower()
+    return OutputError(
+        f"cannot write: {reason}", where=str(path), hint="choose another place, or change its owner or mode"
+    )

@@ -1,0 +1,1 @@
+"""An output tree becomes an APK."""

@@ -1,0 +1,148 @@
+"""An output tree and what is known about it become one APK, the same bytes every time."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shutil
+import tarfile
+import tempfile
+from functools import partial
+from typing import IO, TYPE_CHECKING
+
+from melpy.apk.archive import LEVEL, Member, control_checksum, sign_package, write_data, write_flat
+from melpy.apk.model import IndexEntry, PackageInfo
+from melpy.apk.pkginfo import render_pkginfo
+from melpy.build.model import Entry, Kind, OutputTree
+from melpy.errors import PackageFormatError
+from melpy.files import output_error, replace_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from melpy.apk.signature import Signer
+
+_TYPES = {
+    Kind.FILE: tarfile.REGTYPE,
+    Kind.DIRECTORY: tarfile.DIRTYPE,
+    Kind.SYMLINK: tarfile.SYMTYPE,
+    Kind.CHARACTER_DEVICE: tarfile.CHRTYPE,
+    Kind.BLOCK_DEVICE: tarfile.BLKTYPE,
+    Kind.FIFO: tarfile.FIFOTYPE,
+}
+_CHECKSUM = "APK-TOOLS.checksum.SHA1"
+
+
+@dataclasses.dataclass(frozen=True)
+class ControlFile:
+    """A file of the control member beside `.PKGINFO`: its name, content and mode (scripts are 0755)."""
+
+    name: str
+    content: bytes
+    mode: int = 0o644
+
+
+def installed_size(tree: OutputTree) -> int:
+    """Return the bytes that a package's files and link targets hold; hard links count once."""
+    sizes = {entry.inode if entry.kind is Kind.FILE else entry.path: entry.size for entry in tree}
+    return sum(sizes.values())
+
+
+def write_package(
+    tree: OutputTree,
+    info: PackageInfo,
+    destination: Path,
+    *,
+    mtime: int,
+    signer: Signer | None = None,
+    control: Sequence[ControlFile] = (),
+    level: int = LEVEL,
+) -> IndexEntry:
+    """Write the package `info.file_name` into a directory and return its index entry.
+
+    The file appears whole or not at all. The size and the data's digest in `info` are filled in here.
+
+    Raises:
+        OutputError: the directory cannot be written.
+        PackageFormatError: a file cannot be packed.
+    """
+    path = destination / info.file_name
+    with _scratch_file(destination) as data:
+        digest = write_data(_members(tree), data, mtime=mtime, level=level)
+        info = dataclasses.replace(info, installed_size=max(1, installed_size(tree)), datahash=digest.sha256)
+        segment = write_flat(_control_files(info, control), mtime=mtime)
+        head = sign_package(segment, signer, mtime)
+        data.seek(0)
+        with replace_file(path) as stream:
+            stream.write(head)
+            shutil.copyfileobj(data, stream, 1 << 20)
+    return IndexEntry(info, control_checksum(segment), len(head) + digest.size)
+
+
+def _scratch_file(destination: Path) -> IO[bytes]:
+    try:
+        destination.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryFile(dir=destination)
+    except OSError as error:
+        raise output_error(destination, error) from None
+
+
+def _control_files(info: PackageInfo, control: Sequence[ControlFile]) -> Iterator[tuple[str, bytes, int]]:
+    yield ".PKGINFO", render_pkginfo(info).encode(), 0o644
+    yield from ((file.name, file.content, file.mode) for file in sorted(control, key=lambda file: file.name))
+
+
+def _members(tree: OutputTree) -> Iterable[Member]:
+    first_names: dict[tuple[int, int], str] = {}
+    for entry in tree:
+        if entry.kind is Kind.FILE:
+            first = first_names.setdefault(entry.inode, entry.path)
+            yield _file(tree, entry) if first == entry.path else _hard_link(entry, first)
+        else:
+            yield _other(entry)
+
+
+def _file(tree: OutputTree, entry: Entry) -> Member:
+    path = tree.root / entry.path
+    try:
+        with path.open("rb") as stream:
+            checksum = hashlib.file_digest(stream, "sha1").hexdigest()
+    except OSError as error:
+        raise PackageFormatError(
+            f"{entry.path} cannot be read: {(error.strerror or str(error)).lower()}", where=tree.package
+        ) from None
+    return Member(
+        entry.path,
+        tarfile.REGTYPE,
+        entry.mode,
+        size=entry.size,
+        uid=entry.uid,
+        gid=entry.gid,
+        records={_CHECKSUM: checksum} | _xattr_records(entry),
+        open=partial(open, path, "rb"),
+    )
+
+
+def _hard_link(entry: Entry, first: str) -> Member:
+    return Member(entry.path, tarfile.LNKTYPE, entry.mode, link=first, uid=entry.uid, gid=entry.gid)
+
+
+def _other(entry: Entry) -> Member:
+    records = _xattr_records(entry)
+    if entry.kind is Kind.SYMLINK:
+        records[_CHECKSUM] = hashlib.sha1(entry.target.encode(errors="surrogateescape")).hexdigest()
+    return Member(
+        entry.path,
+        _TYPES[entry.kind],
+        0o777 if entry.kind is Kind.SYMLINK else entry.mode,
+        link=entry.target,
+        uid=entry.uid,
+        gid=entry.gid,
+        device=entry.device,
+        records=records,
+    )
+
+
+def _xattr_records(entry: Entry) -> dict[str, str]:
+    return {f"SCHILY.xattr.{name}": value.decode("utf-8", "surrogateescape") for name, value in entry.xattrs}

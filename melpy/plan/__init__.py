@@ -1,0 +1,1 @@
+"""A recipe for one architecture with every template evaluated and every step flat."""

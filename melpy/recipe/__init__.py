@@ -1,0 +1,1 @@
+"""Recipes as their authors wrote them: validated, with positions, templates unevaluated."""

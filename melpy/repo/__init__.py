@@ -1,0 +1,1 @@
+"""A repository on disk: its layout and its signed index."""

@@ -1,0 +1,79 @@
+"""A repository on disk: `<root>/<arch>/<name>-<version>.apk` and `<root>/<arch>/APKINDEX.tar.gz`.
+
+Packages are written first and the index last, each by an atomic rename; the index is computed from the bytes that
+are there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from melpy.apk.archive import read_entry
+from melpy.apk.index import FILE_NAME, read_index, write_index
+from melpy.apk.model import Index, IndexEntry
+from melpy.apk.version import version_key
+from melpy.errors import RepositoryError
+from melpy.files import write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from melpy.apk.signature import Keyring, Signer
+
+
+def index_path(root: Path, arch: str) -> Path:
+    """Return where the index of an architecture lies."""
+    return root / arch / FILE_NAME
+
+
+def load_index(root: Path, arch: str, *, keyring: Keyring | None) -> Index:
+    """Read the index of an architecture; a repository that has none yet is empty.
+
+    Raises:
+        RepositoryError: the index cannot be read.
+        PackageFormatError: it is broken.
+        SignatureError: it is not signed by a trusted key.
+    """
+    path = index_path(root, arch)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return Index(())
+    except OSError as error:
+        raise RepositoryError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=str(path)) from None
+    return read_index(data, keyring=keyring, where=str(path))
+
+
+def scan_packages(directory: Path) -> tuple[IndexEntry, ...]:
+    """Read every package of a directory.
+
+    Raises:
+        PackageFormatError: a file named .apk is not a package.
+    """
+    return tuple(read_entry(path) for path in sorted(directory.glob("*.apk")))
+
+
+def write_repository_index(
+    root: Path, arch: str, entries: Iterable[IndexEntry], *, signer: Signer | None, description: str = ""
+) -> Path:
+    """Replace the index of an architecture and return its path; entries are sorted by name and version.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    path = index_path(root, arch)
+    write_file(path, write_index(sort_entries(entries), signer=signer, description=description))
+    return path
+
+
+def merge_entries(old: Iterable[IndexEntry], new: Iterable[IndexEntry]) -> tuple[IndexEntry, ...]:
+    """Return both, where a new entry takes the place of an old one of the same name and version."""
+    merged = {(entry.info.name, entry.info.version): entry for entry in (*old, *new)}
+    return sort_entries(merged.values())
+
+
+def sort_entries(entries: Iterable[IndexEntry]) -> tuple[IndexEntry, ...]:
+    """Return entries by name, then version, oldest first."""
+    by_version = sorted(entries, key=lambda entry: version_key(entry.info.version))
+    return tuple(sorted(by_version, key=lambda entry: entry.info.name))

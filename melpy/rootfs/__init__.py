@@ -1,0 +1,1 @@
+"""Build roots: extracted packages stacked as overlay layers."""

@@ -1,0 +1,127 @@
+"""The only door to processes.
+
+Commands are argument lists, never shell strings. The child's environment is given whole: nothing of melpy's own
+environment passes unless the caller says so.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess  # noqa: TID251  # this is the door
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from melpy.errors import ProcessError, ToolMissingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+TAIL_LINES = 20
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a process ended: exit status (negative: the signal that killed it) and what it printed."""
+
+    status: int
+    stdout: str = ""
+    stderr: str = ""
+    tail: tuple[str, ...] = ()
+
+
+def find_tool(name: str, *, hint: str | None = None) -> str:
+    """Return the path of a host program.
+
+    Raises:
+        ToolMissingError: it is not installed.
+    """
+    path = shutil.which(name)
+    if path is None:
+        raise ToolMissingError(f"{name} is not installed", hint=hint or f"install {name}")
+    return path
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: str = "",
+    check: bool = True,
+) -> Outcome:
+    """Run a program to its end and return what it printed.
+
+    Raises:
+        ToolMissingError: the program does not exist.
+        ProcessError: it ended with another status than 0, and `check` is set.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603  # an argument list made by melpy
+            list(argv),
+            env=env,
+            cwd=cwd,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except FileNotFoundError:
+        raise ToolMissingError(f"{argv[0]} is not installed", hint=f"install {argv[0]}") from None
+    outcome = Outcome(done.returncode, done.stdout, done.stderr, tuple(done.stderr.splitlines()[-TAIL_LINES:]))
+    if check and outcome.status:
+        raise ProcessError(f"{argv[0]} ended with status {outcome.status}", details=outcome.tail)
+    return outcome
+
+
+def stream(
+    argv: Sequence[str],
+    on_line: Callable[[str], None],
+    *,
+    env: Mapping[str, str] | None = None,
+    stdin: str = "",
+    pass_fds: Sequence[int] = (),
+) -> Outcome:
+    """Run a program, handing each line that it prints (stdout and stderr as they come) to `on_line`.
+
+    The program sees neither melpy's terminal nor its standard input. It is killed when melpy is interrupted.
+
+    Raises:
+        ToolMissingError: the program does not exist.
+    """
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    try:
+        process = subprocess.Popen(  # noqa: S603  # an argument list made by melpy
+            list(argv),
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            pass_fds=tuple(pass_fds),
+            start_new_session=True,
+        )
+    except FileNotFoundError:
+        raise ToolMissingError(f"{argv[0]} is not installed", hint=f"install {argv[0]}") from None
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            # A program that ends without reading its input is no error of ours.
+            try:
+                process.stdin.write(stdin)
+                process.stdin.close()
+            except BrokenPipeError:
+                pass
+            for line in process.stdout:
+                text = line.rstrip("\n")
+                tail.append(text)
+                on_line(text)
+            status = process.wait()
+        except BaseException:
+            process.kill()
+            raise
+    return Outcome(status, tail=tuple(tail))

@@ -1,0 +1,1 @@
+"""Running commands in bubblewrap, for this and for foreign architectures."""

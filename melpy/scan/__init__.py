@@ -1,0 +1,1 @@
+"""Dependencies and provides, generated from an output tree."""

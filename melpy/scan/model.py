@@ -1,0 +1,74 @@
+"""The nouns of a scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from melpy.build.model import OutputTree
+
+
+@dataclass(frozen=True)
+class Switches:
+    """What a recipe's `options` turn off."""
+
+    no_provides: bool = False
+    no_depends: bool = False
+    no_commands: bool = False
+    no_versioned_shlib_deps: bool = False
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One package to be scanned, and what the scanners need to know beside its files.
+
+    Attributes:
+        tree: the package's files.
+        version: full version, `2.10-r0`, that generated provides carry.
+        relatives: the trees of all packages of the same build, this one included, main package first.
+        runtime: runtime dependencies that the recipe states.
+        provides: provides that the recipe states.
+        switches: what the recipe's options turn off.
+    """
+
+    tree: OutputTree
+    version: str
+    relatives: tuple[OutputTree, ...] = ()
+    runtime: tuple[str, ...] = ()
+    provides: tuple[str, ...] = ()
+    switches: Switches = field(default_factory=Switches)
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """One generated item and the evidence for it.
+
+    Attributes:
+        item: the dependency or provide as it is written in PKGINFO, `so:libc.so.6` or `cmd:hello=2.10-r0`.
+        evidence: path of the file it was found in.
+        scanner: name of the scanner that found it.
+    """
+
+    item: str
+    evidence: str
+    scanner: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a scan says about a package.
+
+    Attributes:
+        depends: final runtime dependencies, stated and generated, sorted, unique.
+        provides: final provides, sorted, unique.
+        vendored: items that the package carries for itself only, sorted, unique.
+        evidence: every generated dependency, provide and vendored item with the file it was found in.
+        warnings: what could not be read or understood, one line each.
+    """
+
+    depends: tuple[str, ...]
+    provides: tuple[str, ...]
+    vendored: tuple[str, ...]
+    evidence: tuple[Finding, ...] = ()
+    warnings: tuple[str, ...] = ()

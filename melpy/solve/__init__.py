@@ -1,0 +1,1 @@
+"""The exact packages that satisfy a list of constraints."""

@@ -1,0 +1,1 @@
+"""Upstream sources by digest: cache, mirrors, download, safe extraction."""
