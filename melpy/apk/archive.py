@@ -31,7 +31,7 @@ LEVEL = 9
 COMPRESSOR = f"zlib-ng-{LEVEL}"
 """What wrote the bytes of a package, as recorded in it."""
 
-GzipError: type[Exception] = zlib_ng.error
+GzipError: type[Exception] = zlib_ng.error  # type: ignore[assignment]  # the stubs call it an instance
 _GZIP = 31  # zlib's window bits for 32 KiB and a gzip header, which then has no time and no name
 _BLOCK = 512
 _CHUNK = 1 << 20

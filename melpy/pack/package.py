@@ -7,7 +7,6 @@ import hashlib
 import shutil
 import tarfile
 import tempfile
-from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from melpy.apk.archive import LEVEL, Member, control_checksum, sign_package, write_data, write_flat
@@ -120,7 +119,7 @@ def _file(tree: OutputTree, entry: Entry) -> Member:
         uid=entry.uid,
         gid=entry.gid,
         records={_CHECKSUM: checksum} | _xattr_records(entry),
-        open=partial(open, path, "rb"),
+        open=lambda: path.open("rb"),
     )
 
 

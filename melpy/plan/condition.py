@@ -1,0 +1,123 @@
+"""Conditions: the `if` of steps and subpackages.
+
+    expression := value ("==" | "!=") value, joined by && and || (same precedence, from the left), parentheses
+    value      := '…' | "…" | ${{name}}
+
+Quoted text may hold references, so that both of melange's ways to write a comparison mean the same here:
+`'${{vars.x}}' == 'a'` and `${{vars.x}} == 'a'`. Everything is parsed, even what is not decisive.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from melpy.errors import TemplateError
+from melpy.plan.template import REFERENCE, Spot, render
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from melpy.errors import RecipeError
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+_REFERENCE = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
+_ESCAPES = {"\\\\": "\\", "\\'": "'", '\\"': '"', "\\n": "\n", "\\t": "\t"}
+_ESCAPE = re.compile(r"\\[\\'\"nt]")
+_HINT = "write a condition as ${{build.arch}} == 'x86_64', joined by && and ||"
+
+
+def evaluate_condition(text: str, variables: Mapping[str, str], spot: Spot) -> bool:
+    """Tell whether a condition holds; an empty one does.
+
+    Raises:
+        UndefinedVariableError: it names something that does not exist.
+        TemplateError: it does not parse.
+    """
+    if not text.strip():
+        return True
+    parser = _Parser(text, variables, spot)
+    value = parser.expression()
+    if parser.position < len(text):
+        raise parser.fault("unexpected text after the condition")
+    return value
+
+
+@dataclass
+class _Parser:
+    text: str
+    variables: Mapping[str, str]
+    spot: Spot
+    position: int = 0
+
+    def expression(self) -> bool:
+        value = self.atom()
+        while operator := self.accept("&&", "||"):
+            right = self.atom()
+            value = (value and right) if operator == "&&" else (value or right)
+        return value
+
+    def atom(self) -> bool:
+        if self.accept("("):
+            value = self.expression()
+            if not self.accept(")"):
+                raise self.fault("expected `)`")
+            return value
+        left = self.value()
+        operator = self.accept("==", "!=")
+        if not operator:
+            raise self.fault("expected `==` or `!=`")
+        right = self.value()
+        return (left == right) == (operator == "==")
+
+    def value(self) -> str:
+        self.skip_space()
+        start = self.position
+        if self.text.startswith("${{", start):
+            return self._reference(start)
+        quote = self.text[start : start + 1]
+        if quote not in {"'", '"'} or not quote:
+            raise self.fault("expected a quoted text or ${{a variable}}")
+        end = self._closing_quote(start, quote)
+        self.position = end + 1
+        self.skip_space()
+        inner = _ESCAPE.sub(lambda match: _ESCAPES[match[0]], self.text[start + 1 : end])
+        return render(inner, self.variables, self.spot)
+
+    def _reference(self, start: int) -> str:
+        match = _REFERENCE.match(self.text, start)
+        if match is None:
+            raise self.fault("`${{` is not closed")
+        self.position = match.end()
+        self.skip_space()
+        one_line = " ".join(match[0].split())
+        assert REFERENCE.fullmatch(one_line)
+        return render(one_line, self.variables, self.spot)
+
+    def _closing_quote(self, start: int, quote: str) -> int:
+        position = start + 1
+        while position < len(self.text):
+            if self.text[position] == "\\":
+                position += 1
+            elif self.text[position] == quote:
+                return position
+            position += 1
+        raise self.fault("the quote is not closed")
+
+    def accept(self, *tokens: str) -> str:
+        self.skip_space()
+        for token in tokens:
+            if self.text.startswith(token, self.position):
+                self.position += len(token)
+                self.skip_space()
+                return token
+        return ""
+
+    def skip_space(self) -> None:
+        match = _SPACE.match(self.text, self.position)
+        assert match is not None
+        self.position = match.end()
+
+    def fault(self, message: str) -> RecipeError:
+        return self.spot.at(self.text, self.position, TemplateError, message, _HINT)

@@ -1,0 +1,83 @@
+"""The pipeline library: what `uses:` names, in directories of one's own first, then among the built-in ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from melpy.errors import PipelineError, find_near
+from melpy.recipe.load import parse_pipeline
+
+if TYPE_CHECKING:
+    from melpy.recipe.document import Document
+    from melpy.recipe.model import PipelineModel
+
+BUILT_IN = Path(__file__).parent.parent / "pipelines"
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A pipeline definition.
+
+    Attributes:
+        name: what `uses:` calls it.
+        file: where it was read from.
+        model: what it says.
+        document: its text and positions.
+        built_in: it came with melpy.
+    """
+
+    name: str
+    file: Path
+    model: PipelineModel
+    document: Document
+    built_in: bool
+
+
+class Library:
+    """Finds and reads pipeline definitions, each once.
+
+    Args:
+        directories: directories of one's own, searched before the built-in one, in order.
+    """
+
+    def __init__(self, directories: tuple[Path, ...] = ()) -> None:
+        self._directories = (*directories, BUILT_IN)
+        self._definitions: dict[str, Definition] = {}
+
+    def find(self, name: str) -> Definition:
+        """Return the definition with this name.
+
+        Raises:
+            PipelineError: there is none, or the name leaves its directory.
+            RecipeError: the definition is not valid.
+        """
+        if name not in self._definitions:
+            self._definitions[name] = self._load(name)
+        return self._definitions[name]
+
+    def _load(self, name: str) -> Definition:
+        if PurePosixPath(name).is_absolute() or ".." in name:
+            raise PipelineError(
+                f"pipeline {name!r} leaves its directory", hint="name it relative to a pipeline directory"
+            )
+        for directory in self._directories:
+            file = directory / f"{name}.yaml"
+            if file.is_file():
+                model, document = parse_pipeline(file.read_text(encoding="utf-8"), str(file))
+                return Definition(name, file, model, document, built_in=directory is BUILT_IN)
+        near = find_near(name, self.names)
+        hint = f"did you mean {near!r}?" if near else "give a directory of pipelines with --pipeline-dir"
+        raise PipelineError(f"no pipeline is called {name!r}", hint=hint)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of all pipelines."""
+        found = {
+            file.relative_to(directory).with_suffix("").as_posix()
+            for directory in self._directories
+            for file in directory.rglob("*.yaml")
+        }
+        return tuple(sorted(found))

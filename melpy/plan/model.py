@@ -1,0 +1,209 @@
+"""The nouns of a plan: everything a build needs to know, with no template left.
+
+A plan is for one recipe and one architecture. It names nothing of this machine: paths are those inside the sandbox.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from melpy.digest import identity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Pairs = tuple[tuple[str, str], ...]
+"""An immutable mapping of strings, sorted by key."""
+
+WORKSPACE = "/home/build"
+"""Where the workspace is inside the sandbox."""
+
+OUTPUT = f"{WORKSPACE}/melange-out"
+"""Where packages put their files, one directory each."""
+
+
+def pairs(mapping: Mapping[str, str]) -> Pairs:
+    """Return a mapping as sorted pairs."""
+    return tuple(sorted(mapping.items()))
+
+
+@dataclass(frozen=True)
+class PlanStep:
+    """One step to run: a script in the sandbox, or something melpy does itself.
+
+    Attributes:
+        label: what to call it.
+        script: shell fragment, empty for a native step.
+        native: name of what melpy does itself, such as `fetch`; empty for a script.
+        inputs: inputs of a native step.
+        workdir: absolute directory inside the sandbox, made when missing.
+        environment: variables beside the environment's own.
+    """
+
+    label: str
+    script: str = ""
+    native: str = ""
+    inputs: Pairs = ()
+    workdir: str = WORKSPACE
+    environment: Pairs = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """An upstream file by digest.
+
+    Attributes:
+        uri: where upstream offers it.
+        sha256: its SHA-256 in lower-case hex, or empty.
+        sha512: its SHA-512 in lower-case hex, or empty.
+        name: name of the software, for the SBOM.
+        version: version of the software, for the SBOM.
+    """
+
+    uri: str
+    sha256: str = ""
+    sha512: str = ""
+    name: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class SetCapability:
+    """File capabilities: the path in the package, capability names with their flags."""
+
+    path: str
+    add: Pairs
+
+
+@dataclass(frozen=True)
+class Licence:
+    """A copyright entry of the recipe."""
+
+    license: str
+    attestation: str = ""
+    license_path: str = ""
+
+
+@dataclass(frozen=True)
+class PackagePlan:
+    """One package that the build makes: its metadata, and the steps that fill its directory."""
+
+    name: str
+    description: str = ""
+    url: str = ""
+    commit: str = ""
+    runtime: tuple[str, ...] = ()
+    provides: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
+    provider_priority: str = ""
+    replaces_priority: str = ""
+    no_provides: bool = False
+    no_depends: bool = False
+    no_commands: bool = False
+    no_versioned_shlib_deps: bool = False
+    scriptlets: Pairs = ()
+    triggers: tuple[str, ...] = ()
+    setcap: tuple[SetCapability, ...] = ()
+    steps: tuple[PlanStep, ...] = ()
+
+    @property
+    def outdir(self) -> str:
+        """Its directory inside the sandbox."""
+        return f"{OUTPUT}/{self.name}"
+
+
+@dataclass(frozen=True)
+class PlanEnvironment:
+    """The build environment: what is installed, from where, and how steps see it.
+
+    Attributes:
+        packages: constraints that are installed, needs of the steps included.
+        repositories: repositories that the recipe itself names.
+        keyring: keys that the recipe itself names.
+        variables: environment variables of every step.
+        user: uid and gid of the steps.
+    """
+
+    packages: tuple[str, ...]
+    repositories: tuple[str, ...] = ()
+    keyring: tuple[str, ...] = ()
+    variables: Pairs = ()
+    user: tuple[int, int] = (1000, 1000)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe for one architecture.
+
+    Attributes:
+        recipe: file name of the recipe, without its directory.
+        name: main package and origin.
+        version: upstream version.
+        epoch: release.
+        arch: APK architecture.
+        packages: main package first, then subpackages in the recipe's order.
+        environment: what the build runs in.
+        sources: upstream files that native steps fetch, in order.
+        licences: copyright entries.
+        cpe: CPE 2.3 name, or empty.
+        annotations: the package's annotations.
+        capabilities_add: Linux capabilities the sandbox adds.
+        capabilities_drop: Linux capabilities the sandbox drops.
+        pipelines: names of the pipelines that are used.
+        compiled: the compiled recipe as JSON text, in the form of melange's `.melange.yaml`.
+    """
+
+    recipe: str
+    name: str
+    version: str
+    epoch: int
+    arch: str
+    packages: tuple[PackagePlan, ...]
+    environment: PlanEnvironment
+    sources: tuple[Source, ...] = ()
+    licences: tuple[Licence, ...] = ()
+    cpe: str = ""
+    annotations: Pairs = ()
+    capabilities_add: tuple[str, ...] = ()
+    capabilities_drop: tuple[str, ...] = ()
+    pipelines: tuple[str, ...] = ()
+    compiled: str = "{}"
+
+    @property
+    def full_version(self) -> str:
+        """Version and release as in packages: `2.10-r0`."""
+        return f"{self.version}-r{self.epoch}"
+
+    @property
+    def job(self) -> str:
+        """What to call this build: `hello-2.10-r0/x86_64`."""
+        return f"{self.name}-{self.full_version}/{self.arch}"
+
+    def to_json(self) -> dict[str, object]:
+        """Return the plan as JSON-able values; pairs become mappings."""
+        data = _plain(dataclasses.asdict(self))
+        assert isinstance(data, dict)
+        return data
+
+    def digest(self) -> str:
+        """Return the plan's identity."""
+        return identity(self.to_json())
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _plain_field(key, item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+_PAIR_FIELDS = {"inputs", "environment", "scriptlets", "variables", "annotations", "add"}
+
+
+def _plain_field(key: str, value: object) -> object:
+    if key in _PAIR_FIELDS and isinstance(value, tuple):
+        return {str(name): item for name, item in value}
+    return _plain(value)

@@ -1,0 +1,200 @@
+"""YAML with positions: every value of a document knows its file, line and column.
+
+Scalars keep their text whatever YAML would make of them (`version: 1.10` is "1.10"); only a plain empty value,
+`~` or `null` is None. The schema converts the few numbers and booleans.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import yaml
+
+from melpy.errors import FaultsError, Place, RecipeError, RecipeSyntaxError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+Path = tuple[str | int, ...]
+"""Where a value is in a document: mapping keys and list indexes from the root."""
+
+_NULLS = {"", "~", "null", "Null", "NULL"}
+_MAX_NODES = 200_000  # ten times the largest real recipe; a bomb of aliases reaches it at once
+_MAX_DEPTH = 100
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where a value stands in the text: counting from 1, and whether it is a `|` or `>` block."""
+
+    line: int
+    column: int
+    block: bool = False
+
+
+@dataclass(frozen=True)
+class Document:
+    """A YAML file as plain values, and where each of them stands.
+
+    Attributes:
+        file: name for messages.
+        text: the file's text.
+        data: dicts, lists, strings and None.
+        values: mark of each value.
+        keys: mark of each mapping key.
+    """
+
+    file: str
+    text: str
+    data: object
+    values: Mapping[Path, Mark]
+    keys: Mapping[Path, Mark]
+
+    def place(self, path: Path, *, key: bool = False, offset: int = 0, text: str = "") -> Place:
+        """Return where a value (or its key) stands; for what is not there, where its nearest parent stands.
+
+        Args:
+            path: the value.
+            key: ask for the key in front of it.
+            offset: position within the value's text that is meant.
+            text: the value's text, needed with `offset`.
+        """
+        marks = self.keys if key else self.values
+        mark = marks.get(path)
+        while mark is None and path:
+            path = path[:-1]
+            mark = self.values.get(path)
+        if mark is None:
+            return Place(self.file)
+        line, column = mark.line, mark.column
+        if mark.block:
+            before = text[:offset]
+            line += 1 + before.count("\n")
+            indent = self._indent(line)
+            column = 1 + indent + offset - (before.rfind("\n") + 1)
+        elif offset and "\n" not in text:
+            column += offset + (self._line(line)[column - 1 : column] in {"'", '"'})
+        return Place(self.file, line, column)
+
+    def excerpt(self, place: Place) -> tuple[str, ...]:
+        """Return the line of a place and a caret under its column."""
+        if not place.line:
+            return ()
+        number = f"{place.line:>5} | "
+        line = self._line(place.line)
+        pad = "".join("\t" if char == "\t" else " " for char in line[: place.column - 1])
+        return (number + line, " " * (len(number) - 2) + "| " + pad + "^")
+
+    def _line(self, number: int) -> str:
+        lines = self.text.splitlines()
+        return lines[number - 1] if 0 < number <= len(lines) else ""
+
+    def _indent(self, number: int) -> int:
+        line = self._line(number)
+        return len(line) - len(line.lstrip(" "))
+
+
+def parse_document(text: str, file: str) -> Document:
+    """Parse the first YAML document of a text.
+
+    Raises:
+        RecipeSyntaxError: it is not YAML, or nests too deep or expands too far.
+        FaultsError: mappings have duplicate keys.
+    """
+    try:
+        loader = yaml.CBaseLoader(text)
+        node = loader.get_node() if loader.check_node() else None
+    except yaml.YAMLError as error:
+        raise _syntax_error(error, text, file) from None
+    builder = _Builder(file, text)
+    data = builder.build(node, ()) if node is not None else None
+    if builder.faults:
+        raise FaultsError(builder.faults)
+    return Document(file, text, data, builder.values, builder.keys)
+
+
+def _syntax_error(error: yaml.YAMLError, text: str, file: str) -> RecipeSyntaxError:
+    mark = getattr(error, "problem_mark", None)
+    place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
+    problem = getattr(error, "problem", None) or str(error)
+    context = getattr(error, "context", None)
+    message = f"not valid YAML: {problem}" + (f" {context}" if context else "")
+    excerpt = Document(file, text, None, {}, {}).excerpt(place)
+    return RecipeSyntaxError(message, where=place, details=excerpt, hint="check indentation, quotes and colons here")
+
+
+class _Builder:
+    """Walks composed nodes once, making values, marks and the list of faults."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        self.text = text
+        self.values: dict[Path, Mark] = {}
+        self.keys: dict[Path, Mark] = {}
+        self.faults: list[RecipeError] = []
+        self._count = 0
+
+    def build(self, node: yaml.Node, path: Path) -> object:
+        self._count += 1
+        if self._count > _MAX_NODES or len(path) > _MAX_DEPTH:
+            what = "nests too deep" if len(path) > _MAX_DEPTH else "expands to too many values"
+            raise RecipeSyntaxError(
+                what, where=_place(self.file, node), hint="aliases that hold aliases multiply; write the values out"
+            )
+        self.values[path] = _mark(node)
+        if isinstance(node, yaml.MappingNode):
+            return dict(self._items(node, path))
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
+        plain = node.style is None
+        return None if plain and node.value in _NULLS else node.value
+
+    def _items(self, node: yaml.MappingNode, path: Path) -> Iterator[tuple[str, object]]:
+        own = [(key, value) for key, value in node.value if not _is_merge(key)]
+        seen: dict[str, yaml.Node] = {}
+        merged = self._merged(node)
+        for key, value in [*own, *merged]:
+            if not isinstance(key, yaml.ScalarNode):
+                self._fault("a mapping key must be a plain value", key)
+                continue
+            if key.value in seen:
+                if (key, value) not in merged:
+                    first = _mark(seen[key.value])
+                    self._fault(f"key {key.value!r} is there twice", key, f"the first one is on line {first.line}")
+                continue
+            seen[key.value] = key
+            self.keys[(*path, key.value)] = _mark(key)
+            yield key.value, self.build(value, (*path, key.value))
+
+    def _merged(self, node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
+        found: list[tuple[yaml.Node, yaml.Node]] = []
+        for key, value in node.value:
+            if not _is_merge(key):
+                continue
+            sources: Iterable[yaml.Node] = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            for source in sources:
+                if isinstance(source, yaml.MappingNode) and source is not node:
+                    found += [pair for pair in source.value if not _is_merge(pair[0])]
+                else:
+                    self._fault("`<<` takes a mapping or a list of mappings", value)
+        return found
+
+    def _fault(self, message: str, node: yaml.Node, hint: str | None = None) -> None:
+        place = _place(self.file, node)
+        excerpt = Document(self.file, self.text, None, {}, {}).excerpt(place)
+        self.faults.append(RecipeError(message, where=place, hint=hint, details=excerpt))
+
+
+def _is_merge(key: yaml.Node) -> bool:
+    return isinstance(key, yaml.ScalarNode) and key.value == "<<" and key.style is None
+
+
+def _mark(node: yaml.Node) -> Mark:
+    mark = node.start_mark
+    return Mark(mark.line + 1, mark.column + 1, block=getattr(node, "style", None) in {"|", ">"})
+
+
+def _place(file: str, node: yaml.Node) -> Place:
+    mark = _mark(node)
+    return Place(file, mark.line, mark.column)

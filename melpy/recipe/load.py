@@ -1,0 +1,224 @@
+"""Files become recipes: parsed, validated, all faults of a file at once."""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from melpy.errors import (
+    FaultsError,
+    Place,
+    RecipeError,
+    RecipeNotFoundError,
+    UnknownKeyError,
+    WrongTypeError,
+    find_near,
+    hint_near,
+)
+from melpy.recipe.document import Document, parse_document
+from melpy.recipe.document import Path as DocumentPath
+from melpy.recipe.model import NAME, PipelineModel, Recipe, RecipeModel, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from pydantic_core import ErrorDetails
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_SHAPES = {
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "dict_type": "a mapping",
+    "list_type": "a list",
+}
+
+
+def find_recipes(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Return recipe files: a file is itself, a directory its non-hidden `*.yaml`, sorted by name.
+
+    Raises:
+        RecipeNotFoundError: a path is not there, or a directory holds no recipe.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(item for item in path.glob("*.yaml") if not item.name.startswith(".") and item.is_file())
+            if not inside:
+                raise RecipeNotFoundError(
+                    "this directory holds no recipe", where=str(path), hint="recipes end in .yaml"
+                )
+            found |= dict.fromkeys(inside)
+        elif path.exists():
+            found[path] = None
+        else:
+            raise _not_found(path)
+    return tuple(found)
+
+
+def _not_found(path: Path) -> RecipeNotFoundError:
+    with_suffix = path.with_name(f"{path.name}.yaml")
+    parent = path.parent
+    names = [item.name for item in parent.glob("*.yaml")] if parent.is_dir() else []
+    near = with_suffix.name if with_suffix.exists() else find_near(path.name, names)
+    hint = f"did you mean {parent / near}?" if near else None
+    return RecipeNotFoundError("no such recipe", where=str(path), hint=hint)
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        RecipeNotFoundError: the file is not there.
+        RecipeError: it cannot be read, or is not a valid recipe; a FaultsError holds all faults that were found.
+    """
+    return parse_recipe(_read(path), path)
+
+
+def parse_recipe(text: str, path: Path) -> Recipe:
+    """Parse the text of a recipe; see `load_recipe`."""
+    document = parse_document(text, str(path))
+    model = _validate(RecipeModel, document)
+    faults = [*_check_identity(model, document), *_check_steps(model, document)]
+    if faults:
+        raise FaultsError(faults)
+    return Recipe(path, model, document)
+
+
+def parse_pipeline(text: str, file: str) -> tuple[PipelineModel, Document]:
+    """Parse a pipeline definition.
+
+    Raises:
+        RecipeError: it is not valid.
+    """
+    document = parse_document(text, file)
+    return _validate(PipelineModel, document), document
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise _not_found(path) from None
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"is not UTF-8 at byte {error.start}", where=str(path)) from None
+    except OSError as error:
+        raise RecipeError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=str(path)) from None
+
+
+def _validate(model: type[Model], document: Document) -> Model:
+    if not isinstance(document.data, dict):
+        found = "empty" if document.data is None else "a list" if isinstance(document.data, list) else "plain text"
+        raise WrongTypeError(f"expected a mapping, the file is {found}", where=document.place(()))
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        faults = [_fault(item, model, document) for item in details]
+        raise FaultsError(sorted(faults, key=_position)) from None
+
+
+def _position(fault: RecipeError) -> tuple[int, int]:
+    return (fault.where.line, fault.where.column) if isinstance(fault.where, Place) else (0, 0)
+
+
+def _fault(item: ErrorDetails, model: type[BaseModel], document: Document) -> RecipeError:
+    path = _document_path(item["loc"])
+    name = path[-1] if path else ""
+    if item["type"] == "extra_forbidden":
+        place = document.place(path, key=True)
+        known = _keys(_model_at(model, path[:-1]))
+        near = hint_near(str(name), known, f"known here are {', '.join(sorted(known))}")
+        return UnknownKeyError(f"unknown key {name!r}", where=place, hint=near, details=document.excerpt(place))
+    place = document.place(path)
+    excerpt = document.excerpt(place)
+    label = _label(path)
+    if item["type"] == "missing":
+        return RecipeError(f"{label} is missing", where=place, details=excerpt)
+    shape = _SHAPES.get(item["type"])
+    message = f"expected {shape}, found {_found(item['input'])}" if shape else item["msg"].removeprefix("Value error, ")
+    return WrongTypeError(f"{label}: {message}", where=place, details=excerpt)
+
+
+def _found(value: object) -> str:
+    shapes: dict[type, str] = {dict: "a mapping", list: "a list"}
+    return shapes.get(type(value), repr(value))
+
+
+def _label(path: DocumentPath) -> str:
+    label = ""
+    for part in path:
+        label += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return label.removeprefix(".")
+
+
+def _document_path(loc: Sequence[int | str]) -> DocumentPath:
+    """Return an error's location without the mark that pydantic adds for a mapping's key."""
+    path = tuple(loc)
+    return path[:-1] if path and path[-1] == "[key]" else path
+
+
+def _model_at(model: type[BaseModel], path: DocumentPath) -> type[BaseModel] | None:
+    """Follow a path of keys through the schema."""
+    current: object = model
+    for part in path:
+        current = _inside(current, part)
+    return current if isinstance(current, type) and issubclass(current, BaseModel) else None
+
+
+def _inside(schema: object, part: str | int) -> object:
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        for name, field in schema.model_fields.items():
+            if part in {field.alias, name}:
+                return field.annotation
+        return None
+    arguments = typing.get_args(schema)
+    if typing.get_origin(schema) in {list, dict, types.UnionType} and arguments:
+        return arguments[-1]
+    return None
+
+
+def _keys(model: type[BaseModel] | None) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()] if model else []
+
+
+def _check_identity(model: RecipeModel, document: Document) -> Iterator[RecipeError]:
+    package = model.package
+    if "${{" not in package.name and not NAME.fullmatch(package.name):
+        place = document.place(("package", "name"))
+        yield WrongTypeError(
+            f"package.name: {package.name!r} is not a package name",
+            where=place,
+            hint="names begin with a letter or digit and go on with letters, digits, + _ . -",
+            details=document.excerpt(place),
+        )
+    if not package.version:
+        place = document.place(("package", "version"))
+        yield RecipeError("package.version is empty", where=place, details=document.excerpt(place))
+
+
+def _check_steps(model: RecipeModel, document: Document) -> Iterator[RecipeError]:
+    yield from _check_pipeline(model.pipeline, ("pipeline",), document)
+    yield from _check_pipeline(model.test.pipeline, ("test", "pipeline"), document)
+    for index, subpackage in enumerate(model.subpackages):
+        yield from _check_pipeline(subpackage.pipeline, ("subpackages", index, "pipeline"), document)
+        yield from _check_pipeline(subpackage.test.pipeline, ("subpackages", index, "test", "pipeline"), document)
+
+
+def _check_pipeline(steps: Sequence[Step], path: DocumentPath, document: Document) -> Iterator[RecipeError]:
+    for index, step in enumerate(steps):
+        here = (*path, index)
+        if step.uses and step.runs:
+            yield _step_fault("a step has either `uses` or `runs`, this one has both", (*here, "runs"), document)
+        if step.with_ and not step.uses:
+            yield _step_fault("`with` gives inputs to `uses`, which this step lacks", (*here, "with"), document)
+        yield from _check_pipeline(step.pipeline, (*here, "pipeline"), document)
+
+
+def _step_fault(message: str, path: DocumentPath, document: Document) -> RecipeError:
+    place = document.place(path, key=True)
+    return RecipeError(message, where=place, details=document.excerpt(place))
