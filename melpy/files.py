@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replace_file(path: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
-    """Open a new file that takes the place of `path` when the block ends well, and vanishes when it does not.
+    """Open a new file, for writing and reading back, that takes the place of `path` when the block ends well, and vanishes when it does not.
 
     Parent directories are made. The bytes are on disk before the name changes.
 
@@ -30,7 +30,7 @@ def replace_file(path: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
         raise output_error(path, error) from None
     temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as stream:
+        with os.fdopen(descriptor, "w+b") as stream:
             yield stream
             stream.flush()
             os.fchmod(stream.fileno(), mode)

@@ -69,6 +69,8 @@ def _entry(root: Path, path: str, extra: Mapping[str, bytes]) -> Entry:
         raise PackageFormatError("a socket cannot be part of a package", where=path)
     target = str(on_disk.readlink()) if kind is Kind.SYMLINK else ""
     attributes = dict(extra)
+    if kind in {Kind.FILE, Kind.DIRECTORY}:
+        _make_readable(on_disk, info.st_mode)
     if kind is not Kind.SYMLINK:
         attributes = _read_xattrs(on_disk) | attributes
     return Entry(
@@ -81,6 +83,13 @@ def _entry(root: Path, path: str, extra: Mapping[str, bytes]) -> Entry:
         inode=(info.st_dev, info.st_ino),
         xattrs=tuple(sorted(attributes.items())),
     )
+
+
+def _make_readable(path: Path, mode: int) -> None:
+    """Let the owner read what is to be packed; the entry keeps the mode that the package gets."""
+    needed = stat.S_IRUSR | (stat.S_IWUSR | stat.S_IXUSR if stat.S_ISDIR(mode) else 0)
+    if mode & needed != needed:
+        path.chmod(stat.S_IMODE(mode) | needed)
 
 
 def _read_xattrs(path: Path) -> dict[str, bytes]:

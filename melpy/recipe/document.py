@@ -147,7 +147,7 @@ class _Builder:
             return dict(self._items(node, path))
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
-        plain = node.style is None
+        plain = isinstance(node, yaml.ScalarNode) and node.style is None
         return None if plain and node.value in _NULLS else node.value
 
     def _items(self, node: yaml.MappingNode, path: Path) -> Iterator[tuple[str, object]]:

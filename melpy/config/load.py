@@ -1,0 +1,117 @@
+"""Settings from their four sources: flags over environment over melpy.toml over defaults."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from melpy.config.model import BY_KEY, FILE_NAME, SETTINGS, Setting, Settings, Value
+from melpy.errors import SettingsError, hint_near
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def find_file(start: Path) -> Path | None:
+    """Return the melpy.toml of a directory or of the nearest one above it."""
+    start = start.resolve()
+    for directory in (start, *start.parents):
+        path = directory / FILE_NAME
+        if path.is_file():
+            return path
+    return None
+
+
+def load_settings(
+    flags: Mapping[str, str | Sequence[str] | None],
+    environment: Mapping[str, str],
+    start: Path,
+    *,
+    file: Path | None = None,
+) -> Settings:
+    """Return every setting's value and where it comes from.
+
+    Args:
+        flags: what the command line says, by key; None and empty lists say nothing.
+        environment: the process environment.
+        start: directory from which melpy.toml is looked for, upwards.
+        file: a settings file that is named on the command line instead.
+
+    Raises:
+        SettingsError: a file, variable or flag cannot be used.
+    """
+    path = file or find_file(start)
+    stated = _read_file(path) if path else {}
+    values = {setting.key: _value(setting, flags, environment, stated, path) for setting in SETTINGS}
+    return Settings(values, path)
+
+
+def _value(
+    setting: Setting,
+    flags: Mapping[str, str | Sequence[str] | None],
+    environment: Mapping[str, str],
+    stated: Mapping[str, object],
+    file: Path | None,
+) -> Value:
+    flag = flags.get(setting.key)
+    if flag is not None and flag != "" and len(flag):
+        return Value(
+            setting, _typed(setting, flag if isinstance(flag, str) else list(flag), Path.cwd(), "flag"), "flag"
+        )
+    if environment.get(setting.variable):
+        text = environment[setting.variable]
+        value = text.split() if setting.is_list else text
+        return Value(setting, _typed(setting, value, Path.cwd(), setting.variable), f"environment {setting.variable}")
+    if setting.key in stated:
+        assert file is not None
+        where = f"{file}: {setting.key}"
+        return Value(setting, _typed(setting, stated[setting.key], file.parent, where), f"file {file}")
+    return Value(setting, _typed(setting, setting.default, Path.cwd(), "default"), "default")
+
+
+def _typed(setting: Setting, value: object, base: Path, where: str) -> str | tuple[str, ...]:
+    if setting.is_list:
+        items = [value] if isinstance(value, str) and where == "flag" else value
+        if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) for item in items):
+            raise SettingsError(f"expected a list of texts, found {value!r}", where=where, hint=setting.help)
+        return tuple(_located(setting, item, base) for item in items)
+    if not isinstance(value, str):
+        raise SettingsError(f"expected a text, found {value!r}", where=where, hint=setting.help)
+    return _located(setting, value, base) if value else ""
+
+
+_LOCATED = {"path", "paths"}
+_MAYBE_LOCATED = {"repositories", "keyring", "mirrors"}
+
+
+def _located(setting: Setting, text: str, base: Path) -> str:
+    """Make a path absolute; entries of some lists are paths only where they are no URLs."""
+    if setting.key in _MAYBE_LOCATED:
+        tag, space, place = text.rpartition(" ")
+        if "://" in place:
+            return text
+        return f"{tag}{space}{_absolute(place, base)}"
+    return _absolute(text, base) if setting.kind in _LOCATED else text
+
+
+def _absolute(text: str, base: Path) -> str:
+    return os.path.normpath(base / Path(text).expanduser())
+
+
+def _read_file(path: Path) -> dict[str, object]:
+    try:
+        stated = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=str(path)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"is not TOML: {error}", where=str(path)) from None
+    for key in stated:
+        if key not in BY_KEY:
+            raise SettingsError(
+                f"unknown setting {key!r}",
+                where=str(path),
+                hint=hint_near(key, BY_KEY, f"known are {', '.join(BY_KEY)}"),
+            )
+    return stated

@@ -1,0 +1,105 @@
+"""Settings: what they are called, what they hold, and what holds without them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+FILE_NAME = "melpy.toml"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting.
+
+    Attributes:
+        key: its name in melpy.toml and, with `--`, on the command line.
+        kind: `text`, `path`, `list` or `paths`; relative paths count from the file that says them.
+        help: what it is for.
+        default: its value when nobody says anything.
+    """
+
+    key: str
+    kind: str
+    help: str
+    default: str | tuple[str, ...] = ""
+
+    @property
+    def attribute(self) -> str:
+        """Its name in Python."""
+        return self.key.replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it; lists are separated by spaces."""
+        return f"MELPY_{self.attribute.upper()}"
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it holds several values."""
+        return self.kind in {"list", "paths"}
+
+
+def default_cache() -> str:
+    """Return the user's cache directory for melpy, as the XDG base directory specification has it."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return f"{base}/melpy"
+
+
+SETTINGS = (
+    Setting("arch", "list", "architectures to build for; host is this machine's", ("host",)),
+    Setting(
+        "out-dir", "path", "where packages and indexes are written, one directory for each architecture", "packages"
+    ),
+    Setting("signing-key", "path", "RSA private key that signs packages and indexes; none leaves them unsigned"),
+    Setting("repositories", "list", "repositories that build environments come from: directories or URLs", ()),
+    Setting("keyring", "list", "public keys that repositories are trusted by: files or URLs", ()),
+    Setting("packages", "list", "packages that every build environment has besides", ()),
+    Setting("pipeline-dirs", "paths", "directories with pipelines of one's own, before the built-in ones", ()),
+    Setting("mirrors", "list", "where upstream files are looked for before upstream: directories or URLs", ()),
+    Setting("cache-dir", "path", "where sources, extracted packages and the seed are kept", default_cache()),
+    Setting("namespace", "text", "distribution that the packages belong to, for SBOMs and purls", "unknown"),
+    Setting("seed", "text", "Debian suite that missing packages of build environments are made from, such as trixie"),
+    Setting("seed-mirror", "text", "Debian archive for the seed; the machine's own by default"),
+)
+
+BY_KEY = {setting.key: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True)
+class Value:
+    """The value of a setting, and who says so."""
+
+    setting: Setting
+    value: str | tuple[str, ...]
+    origin: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting's value. It is taken apart in `melpy.cli`, never passed down whole.
+
+    Attributes:
+        values: values by key.
+        file: the melpy.toml that was read, if any.
+    """
+
+    values: dict[str, Value]
+    file: Path | None
+
+    def text(self, key: str) -> str:
+        """Return a single value; empty when nobody set it."""
+        value = self.values[key].value
+        assert isinstance(value, str)
+        return value
+
+    def items(self, key: str) -> tuple[str, ...]:
+        """Return a list."""
+        value = self.values[key].value
+        assert isinstance(value, tuple)
+        return value
+
+    def path(self, key: str) -> Path | None:
+        """Return a single path, or None when nobody set it."""
+        return Path(self.text(key)) if self.text(key) else None

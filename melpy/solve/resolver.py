@@ -1,0 +1,317 @@
+"""World and indexes become the packages to install, or a reason why there are none.
+
+The search is resolvelib's. It sees three kinds of questions: who satisfies a name (a package of that name, or one
+that provides it), which version of a package is taken, and who holds a name that only one package may hold (its own,
+and those it provides with a version). Source of the rules: apk-tools 3, apk-package(5).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep, Resolver
+
+from melpy.apk.atom import Atom, parse_atom
+from melpy.apk.version import version_key
+from melpy.errors import PackageFormatError, UnresolvableError, find_near
+from melpy.solve.model import Offer, Solution, Universe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+_MAX_ROUNDS = 200_000
+
+
+@dataclass(frozen=True)
+class _Key:
+    """What resolvelib decides about: `name`, `package`, `holder` or `absent`, and of what."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class _Need:
+    """A requirement: an atom, an exact package, or the holder of a name."""
+
+    key: _Key
+    atom: Atom | None = None
+    offer: Offer | None = None
+
+    def __str__(self) -> str:
+        return str(self.atom or self.offer or self.key.name)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A possible answer to a key. For `absent` keys, no offer means that it is absent."""
+
+    key: _Key
+    offer: Offer | None
+    version: str = ""
+
+
+def solve(world: Sequence[str], universe: Universe, *, where: str = "") -> Solution:
+    """Return the packages that satisfy a world, chosen by highest version, and all they depend on.
+
+    Args:
+        world: constraints, as in /etc/apk/world.
+        universe: what the repositories offer.
+        where: who asks, for messages.
+
+    Raises:
+        UnresolvableError: there is no such set.
+        PackageFormatError: a constraint does not parse.
+    """
+    atoms = [_parse(text, where) for text in dict.fromkeys(world)]
+    _check_known(atoms, universe, where)
+    while True:
+        solution = _solve_once(atoms, universe, where)
+        triggered = _find_install_if(solution, universe)
+        if not triggered:
+            return solution
+        atoms += triggered
+
+
+def _parse(text: str, where: str) -> Atom:
+    try:
+        return parse_atom(text)
+    except PackageFormatError as error:
+        raise UnresolvableError(error.message, where=where, hint=error.hint) from None
+
+
+def _check_known(atoms: Iterable[Atom], universe: Universe, where: str) -> None:
+    """Report every name that nothing has before searching."""
+    missing = [atom for atom in atoms if not atom.conflict and not universe.providers.get(atom.name)]
+    if not missing:
+        return
+    hints = []
+    for atom in missing:
+        near = find_near(atom.name, universe.names)
+        hints.append(f"{atom.name}: did you mean {near!r}?" if near else f"{atom.name}: nothing has a similar name")
+    names = ", ".join(repr(str(atom)) for atom in missing)
+    raise UnresolvableError(
+        f"no repository has {names}",
+        where=where,
+        hint="; ".join(hints) if universe.offers else "no repository has any package",
+    )
+
+
+def _solve_once(atoms: Sequence[Atom], universe: Universe, where: str) -> Solution:
+    provider = _Provider(universe, atoms)
+    resolver: Resolver[_Need, _Choice, _Key] = Resolver(provider, BaseReporter())
+    try:
+        result = resolver.resolve([_need(atom) for atom in atoms], max_rounds=_MAX_ROUNDS)
+    except ResolutionImpossible as error:
+        raise _explain(error.causes, universe, where) from None
+    except ResolutionTooDeep:
+        raise UnresolvableError("the search for packages takes too long", where=where) from None
+    chosen = {key: choice for key, choice in result.mapping.items() if choice.offer}
+    offers = [choice.offer for key, choice in chosen.items() if key.kind == "package" and choice.offer]
+    answers = {key.name: choice.offer for key, choice in chosen.items() if key.kind == "name" and choice.offer}
+    return Solution(tuple(_in_order(offers, answers)))
+
+
+def _need(atom: Atom) -> _Need:
+    return _Need(_Key("absent", str(atom)) if atom.conflict else _Key("name", atom.name), atom=atom)
+
+
+def _in_order(offers: Iterable[Offer], answers: Mapping[str, Offer]) -> Iterator[Offer]:
+    """Yield packages after what they depend on; circles are cut where they are entered, by name."""
+    done: set[str] = set()
+
+    def visit(offer: Offer) -> Iterator[Offer]:
+        if offer.name in done:
+            return
+        done.add(offer.name)
+        for text in offer.entry.info.depends:
+            dependency = answers.get(parse_atom(text).name)
+            if dependency:
+                yield from visit(dependency)
+        yield offer
+
+    for offer in sorted(offers, key=lambda offer: offer.name):
+        yield from visit(offer)
+
+
+def _find_install_if(solution: Solution, universe: Universe) -> list[Atom]:
+    """Return what is to be installed because everything in its `install_if` is."""
+    installed = {offer.name: offer.version for offer in solution.offers}
+    provided = {name: version for offer in solution.offers for name, version in offer.provides} | installed
+    found: dict[str, Atom] = {}
+    for offer in universe.offers:
+        conditions = [parse_atom(text) for text in offer.entry.info.install_if]
+        if not conditions or offer.name in installed or offer.tag:
+            continue
+        if all(_holds(condition, provided) for condition in conditions):
+            found[offer.name] = Atom(offer.name)
+    return list(found.values())
+
+
+def _holds(condition: Atom, installed: Mapping[str, str]) -> bool:
+    there = condition.name in installed and condition.is_met_by(installed[condition.name])
+    return there != condition.conflict
+
+
+class _Provider(AbstractProvider):  # type: ignore[type-arg]  # its parameters are the three classes above
+    """Answers resolvelib's questions."""
+
+    def __init__(self, universe: Universe, world: Sequence[Atom]) -> None:
+        self._universe = universe
+        self._tags = {atom.name: atom.tag for atom in world if atom.tag}
+        self._chosen: Mapping[_Key, _Choice] = {}
+        self._contested = _contested_names(universe)
+        self._conflicts = _conflict_atoms(universe, world)
+
+    def identify(self, requirement_or_candidate: _Need | _Choice) -> _Key:
+        return requirement_or_candidate.key
+
+    def narrow_requirement_selection(
+        self,
+        identifiers: Iterable[_Key],
+        resolutions: Mapping[_Key, _Choice],
+        *_: Any,
+        **__: Any,  # the protocol's
+    ) -> Iterable[_Key]:
+        # resolvelib's own state: what is chosen so far, which find_matches prefers.
+        self._chosen = resolutions
+        return identifiers
+
+    def get_preference(self, identifier: _Key, *_: Any, **__: Any) -> tuple[int, str]:  # the protocol's
+        order = {"package": 0, "holder": 1, "absent": 2}.get(identifier.kind)
+        if order is not None:
+            return order, identifier.name
+        return 3 + min(len(self._universe.providers.get(identifier.name, ())), 50), identifier.name
+
+    def find_matches(
+        self,
+        identifier: _Key,
+        requirements: Mapping[_Key, Iterator[_Need]],
+        incompatibilities: Mapping[_Key, Iterator[_Choice]],
+    ) -> Sequence[_Choice]:
+        needs = list(requirements[identifier])
+        excluded = set(incompatibilities[identifier])
+        matches = [choice for choice in self._choices(identifier, needs) if choice not in excluded]
+        return [choice for choice in matches if all(self.is_satisfied_by(need, choice) for need in needs)]
+
+    def _choices(self, key: _Key, needs: Sequence[_Need]) -> list[_Choice]:
+        if key.kind == "name":
+            return self._ranked(key, {need.atom.tag for need in needs if need.atom})
+        found = {need.offer: _Choice(key, need.offer) for need in needs if need.offer}
+        return list(found.values()) or [_Choice(key, None)]
+
+    def _ranked(self, key: _Key, tags: set[str]) -> list[_Choice]:
+        wanted = tags | {self._tags.get(key.name, "")} | {""}
+        choices = [
+            _Choice(key, offer, version)
+            for offer, version in self._universe.providers.get(key.name, ())
+            if offer.tag in wanted
+        ]
+        # Least important first: sorting keeps the order of equals.
+        choices.sort(key=lambda choice: choice.offer.name if choice.offer else "")
+        choices.sort(key=_version_rank, reverse=True)
+        return sorted(choices, key=self._rank, reverse=True)
+
+    def _rank(self, choice: _Choice) -> tuple[bool, bool, int, bool]:
+        assert choice.offer is not None
+        info = choice.offer.entry.info
+        taken = self._chosen.get(_Key("package", info.name))
+        priority = info.provider_priority
+        return (
+            bool(taken and taken.offer == choice.offer),
+            bool(choice.offer.tag),
+            int(priority) if priority.lstrip("-").isdecimal() else 0,
+            info.name == choice.key.name,
+        )
+
+    def is_satisfied_by(self, requirement: _Need, candidate: _Choice) -> bool:
+        if requirement.key.kind == "name":
+            assert requirement.atom is not None
+            assert candidate.offer is not None
+            return _meets(requirement.atom, candidate)
+        if requirement.key.kind == "absent":
+            return candidate.offer is None and requirement.offer is None
+        return requirement.offer == candidate.offer
+
+    def get_dependencies(self, candidate: _Choice) -> list[_Need]:
+        offer = candidate.offer
+        if offer is None or candidate.key.kind in {"holder", "absent"}:
+            return []
+        if candidate.key.kind == "name":
+            return [_Need(_Key("package", offer.name), offer=offer)]
+        own = {offer.name, *(name for name, _ in offer.provides)}
+        atoms = [parse_atom(text) for text in offer.entry.info.depends]
+        needs = [_need(atom) for atom in atoms if atom.conflict or atom.name not in own or not _self_met(atom, offer)]
+        held = [offer.name, *(name for name, version in offer.provides if version)]
+        needs += [_Need(_Key("holder", name), offer=offer) for name in held if name in self._contested]
+        needs += [_Need(_Key("absent", str(atom)), offer=offer) for atom in self._conflicts if _matches(atom, offer)]
+        return needs
+
+
+def _version_rank(choice: _Choice) -> Any:  # cmp_to_key's key
+    return version_key(choice.version or "0")
+
+
+def _meets(atom: Atom, candidate: _Choice) -> bool:
+    assert candidate.offer is not None
+    if atom.operator == "><":
+        return candidate.offer.entry.checksum == atom.version
+    return atom.is_met_by(candidate.version)
+
+
+def _self_met(atom: Atom, offer: Offer) -> bool:
+    own = ((offer.name, offer.version), *offer.provides)
+    return any(name == atom.name and atom.is_met_by(version) for name, version in own)
+
+
+def _matches(conflict: Atom, offer: Offer) -> bool:
+    positive = replace(conflict, conflict=False)
+    return _self_met(positive, offer) and str(conflict) not in offer.entry.info.depends
+
+
+def _contested_names(universe: Universe) -> frozenset[str]:
+    """Return names that different packages hold: their own name, or one provided with a version."""
+    counts = Counter(
+        name
+        for name, offers in universe.providers.items()
+        for _ in {offer.name for offer, version in offers if version}
+    )
+    return frozenset(name for name, count in counts.items() if count > 1)
+
+
+def _conflict_atoms(universe: Universe, world: Iterable[Atom]) -> tuple[Atom, ...]:
+    stated = {text for offer in universe.offers for text in offer.entry.info.depends if text.startswith("!")}
+    return tuple(sorted({*map(parse_atom, stated), *(atom for atom in world if atom.conflict)}, key=str))
+
+
+def _explain(causes: Iterable[Any], universe: Universe, where: str) -> UnresolvableError:
+    lines = []
+    for cause in causes:
+        need, parent = cause.requirement, cause.parent
+        asker = str(parent.offer) if parent is not None and parent.offer else "the request"
+        if need.key.kind == "name":
+            lines.append(f"{asker} needs {need}{_availability(need.atom, universe)}")
+        elif need.key.kind == "holder":
+            lines.append(f"{asker} is the only one that may be {need.key.name}")
+        elif need.offer is not None and need.key.kind == "package":
+            lines.append(f"{parent.key.name if parent else 'the request'} is taken to be {need.offer}")
+        else:
+            lines.append(f"{asker} does not go together with {need.key.name.removeprefix('!')}")
+    return UnresolvableError(
+        "these packages cannot be installed together",
+        where=where,
+        details=list(dict.fromkeys(lines)),
+        hint="loosen one of these constraints, or add a repository with --repository-append",
+    )
+
+
+def _availability(atom: Atom, universe: Universe) -> str:
+    offers = universe.providers.get(atom.name, ())
+    if not offers:
+        near = find_near(atom.name, universe.names)
+        return ", which no repository has" + (f" (near: {near})" if near else "")
+    fitting = [offer for offer, version in offers if _meets(atom, _Choice(_Key("name", atom.name), offer, version))]
+    there = ", ".join(sorted(str(offer) for offer, _ in offers)[:5])
+    return "" if fitting else f", there is {there}"
