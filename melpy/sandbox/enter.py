@@ -78,6 +78,7 @@ def main() -> None:
     """Set up and become bubblewrap."""
     error_fd = int(sys.argv[2])
     os.set_inheritable(error_fd, False)
+    os.umask(0o022)  # whatever the user's is, steps make the same files
     try:
         with open(sys.argv[1], encoding="utf-8") as stream:  # noqa: PTH123  # pathlib is not loaded
             spec = json.load(stream)

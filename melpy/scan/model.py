@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,6 +41,14 @@ class Subject:
     switches: Switches = field(default_factory=Switches)
 
 
+class Role(StrEnum):
+    """What a generated item is for its package."""
+
+    DEPENDS = "depends"
+    PROVIDES = "provides"
+    VENDORED = "vendored"
+
+
 @dataclass(frozen=True, order=True)
 class Finding:
     """One generated item and the evidence for it.
@@ -48,11 +57,13 @@ class Finding:
         item: the dependency or provide as it is written in PKGINFO, `so:libc.so.6` or `cmd:hello=2.10-r0`.
         evidence: path of the file it was found in.
         scanner: name of the scanner that found it.
+        role: whether the package depends on it, provides it, or carries it for itself only.
     """
 
     item: str
     evidence: str
     scanner: str
+    role: Role = Role.DEPENDS
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,5 @@
+"""`python -m melpy`."""
+
+from melpy.cli.main import main
+
+main()

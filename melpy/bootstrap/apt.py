@@ -1,0 +1,212 @@
+"""apt with a state of its own: it downloads and verifies, melpy does neither.
+
+Nothing of the machine's packages is read or changed: lists, caches and status lie below the seed's directory, so an
+ordinary user can do it, for any architecture. The machine's own apt.conf.d still counts, since it says how the
+network is reached; what it hooks into apt's runs is cleared. Source: apt.conf(5), sources.list(5).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from melpy.bootstrap.mirror import find_keyring, find_mirror
+from melpy.digest import file_digest
+from melpy.errors import SeedError, UnreachableError
+from melpy.files import write_file
+from melpy.run import find_tool, run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from melpy.bootstrap.model import Deb, SeedSpec
+    from melpy.run import Outcome
+
+_HINT = "melpy bootstrap needs a Debian-family machine with apt; elsewhere, use a repository that can be reached"
+_UPDATE_HINT = "the suite has moved on; run: melpy bootstrap --update"
+
+# A file given with -c is read after apt.conf.d, so what it clears stays cleared.
+_CONF = """\
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+#clear DPkg;
+#clear APT::Architectures;
+APT::Architecture "{architecture}";
+APT::Architectures {{ "{architecture}"; }};
+APT::Sandbox::User "";
+APT::Default-Release "";
+Dir::State "{home}";
+Dir::State::lists "{home}/lists";
+Dir::State::status "{home}/status";
+Dir::Cache "{home}/cache";
+Dir::Cache::archives "{home}/cache/archives";
+Dir::Cache::pkgcache "pkgcache.bin";
+Dir::Cache::srcpkgcache "srcpkgcache.bin";
+Dir::Etc::sourcelist "{home}/debian.sources";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Acquire::GzipIndexes "false";
+Acquire::Languages "none";
+Acquire::Retries "3";
+"""
+
+_SOURCES = """\
+Types: {type}
+URIs: {mirror}
+Suites: {suite}
+Components: main
+Targets: {target}
+Signed-By: {keyring}
+"""
+
+
+@dataclass(frozen=True)
+class Apt:
+    """One private state of apt.
+
+    Attributes:
+        home: directory of the state.
+        suite: Debian suite that it knows.
+        sources: whether it knows source packages instead of binary ones.
+    """
+
+    home: Path
+    suite: str
+    sources: bool = False
+
+    @property
+    def conf(self) -> Path:
+        """The configuration that makes apt use this state."""
+        return self.home / "apt.conf"
+
+    @property
+    def lists(self) -> tuple[Path, ...]:
+        """The Packages or Sources lists that are there."""
+        kind = "Sources" if self.sources else "Packages"
+        return tuple(sorted((self.home / "lists").glob(f"*_{kind}")))
+
+    @property
+    def release(self) -> Path | None:
+        """The suite's signed Release file, when there is one."""
+        found = sorted((self.home / "lists").glob("*Release"))
+        return found[0] if found else None
+
+
+def prepare_apt(spec: SeedSpec, architecture: str, *, sources: bool = False) -> Apt:
+    """Write the configuration of a private state; it fetches nothing yet.
+
+    Raises:
+        ToolMissingError: this machine has no apt.
+        SeedError: it has no keyring of Debian's.
+        OutputError: the directory cannot be written.
+    """
+    find_tool("apt-get", hint=_HINT)
+    home = (spec.home / "apt" / ("sources" if sources else architecture)).absolute()
+    text = _SOURCES.format(
+        type="deb-src" if sources else "deb",
+        mirror=spec.mirror or find_mirror(),
+        suite=spec.suite,
+        target="Sources" if sources else "Packages",
+        keyring=find_keyring(),
+    )
+    write_file(home / "status", "")
+    write_file(home / "debian.sources", text)
+    write_file(home / "apt.conf", _CONF.format(home=home, architecture=architecture))
+    for name in ("lists/partial", "cache/archives/partial"):
+        (home / name).mkdir(parents=True, exist_ok=True)
+    return Apt(home, spec.suite, sources)
+
+
+def update_lists(apt: Apt) -> None:
+    """Fetch the suite's lists and check their signature.
+
+    Raises:
+        UnreachableError: the mirror does not answer.
+        SeedError: it has no such suite, or the suite's signature is not by Debian's keys.
+    """
+    # Without this option apt ends with status 0 when it could fetch nothing.
+    outcome = _apt(apt, ["-o", "APT::Update::Error-Mode=any", "update"])
+    if outcome.status == 0 and apt.lists:
+        return
+    text = f"{outcome.stdout}\n{outcome.stderr}"
+    if "NO_PUBKEY" in text or "not signed" in text or "signature" in text:
+        raise SeedError("its signature cannot be verified", where=apt.suite, details=outcome.tail)
+    if "404" in text:
+        raise SeedError(
+            "the mirror has no such suite",
+            where=apt.suite,
+            hint="see --suite and --mirror",
+            details=outcome.tail,
+        )
+    raise UnreachableError("the lists of the suite cannot be fetched", where=apt.suite, details=outcome.tail)
+
+
+def download_debs(apt: Apt, debs: Sequence[Deb], directory: Path) -> dict[str, Path]:
+    """Fetch Debian packages into a directory and return their files by SHA-256.
+
+    Raises:
+        SeedError: the suite has moved on since its lists were fetched.
+        UnreachableError: the mirror does not answer.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    wanted = [deb for deb in debs if not _is_there(directory / _deb_name(deb), deb)]
+    if wanted:
+        outcome = _apt(apt, ["download", *(f"{deb.name}={deb.version}" for deb in wanted)], cwd=directory)
+        if outcome.status:
+            _raise_download(apt.suite, outcome)
+    found = {deb.sha256: directory / _deb_name(deb) for deb in debs}
+    for deb in wanted:
+        if not _is_there(found[deb.sha256], deb):
+            raise SeedError(
+                f"apt did not fetch the package that the list names, SHA-256 {deb.sha256}",
+                where=deb.name,
+                hint=_UPDATE_HINT,
+            )
+    return found
+
+
+def _is_there(path: Path, deb: Deb) -> bool:
+    return path.is_file() and path.stat().st_size == deb.size and file_digest(path) == deb.sha256
+
+
+def _deb_name(deb: Deb) -> str:
+    # apt's way of naming downloads: the epoch's colon is quoted.
+    return f"{deb.name}_{deb.version.replace(':', '%3a')}_{deb.architecture}.deb"
+
+
+def download_source(apt: Apt, package: str, version: str, directory: Path) -> None:
+    """Fetch the tar files of a source package into a directory.
+
+    Raises:
+        SeedError: the suite has moved on since its lists were fetched.
+        UnreachableError: the mirror does not answer.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    options = ["--download-only", "--tar-only", "--only-source"]
+    outcome = _apt(apt, ["source", *options, f"{package}={version}"], cwd=directory)
+    if outcome.status:
+        _raise_download(apt.suite, outcome)
+
+
+def _raise_download(suite: str, outcome: Outcome) -> None:
+    if "404" in outcome.stderr or "was not found" in outcome.stderr:
+        raise SeedError(
+            "the mirror no longer has a package of the list", where=suite, hint=_UPDATE_HINT, details=outcome.tail
+        )
+    raise UnreachableError("a package cannot be fetched", where=suite, details=outcome.tail)
+
+
+def _apt(apt: Apt, arguments: Sequence[str], *, cwd: Path | None = None) -> Outcome:
+    # Proxies are settings of the user's environment as much as of apt's.
+    environment = os.environ | {"LC_ALL": "C.UTF-8"}
+    return run([find_tool("apt-get"), "-q", "-c", str(apt.conf), *arguments], env=environment, cwd=cwd, check=False)
+
+
+def forget_downloads(directory: Path) -> None:
+    """Remove downloaded packages that are no longer needed."""
+    shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,168 @@
+"""From the names that recipes ask for to the packages that have to be converted.
+
+A node of the closure is an APK package: one of Debian's, or one that is made up (a name of the table, a name that
+a rule found). What a node is, and what it depends on, follows from the table and the suite alone; it never
+matters what was asked for before.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from melpy.apk.atom import parse_atom
+from melpy.bootstrap.table import Change, Name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from melpy.bootstrap.model import Deb
+    from melpy.bootstrap.suite import Suite
+    from melpy.bootstrap.table import Table
+
+RENAMED = "debian-"
+"""Prefix of a Debian package whose name means something else to Wolfi."""
+
+_DEPTH = 4
+_NEAR = 3
+GENERATED = ("so:", "cmd:", "pc:", "/")
+"""Beginnings of names that are not packages but what packages provide."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One APK package of the seed.
+
+    Attributes:
+        name: its APK name.
+        depends: APK names, sorted.
+        deb: the Debian package it is, or None.
+        made: what it is made of when it is none of Debian's.
+        change: what is different from the Debian package.
+        model: APK name of the node that gives a made-up package its version, or empty.
+    """
+
+    name: str
+    depends: tuple[str, ...]
+    deb: Deb | None = None
+    made: Name | None = None
+    change: Change = Change()
+    model: str = ""
+
+
+class Resolver:
+    """Finds nodes by name, for one suite and architecture and its table."""
+
+    def __init__(self, suite: Suite, table: Table) -> None:
+        self._suite = suite
+        self._table = table
+        self._nodes: dict[str, Node | None] = {}
+
+    def find(self, name: str) -> Node | None:
+        """Return the package of this APK name, or None."""
+        return self._find(name, _DEPTH)
+
+    def find_answer(self, request: str) -> str | None:
+        """Return the APK package for what a recipe asks for, which may also be `so:`, `cmd:`, `pc:` or a path.
+
+        For these it is a guess: whether the package provides it is known when it has been converted.
+        """
+        if not request.startswith(GENERATED):
+            return request if self.find(request) else None
+        if request in self._table.names:
+            return self._table.names[request].depends[0]
+        return self._first(self._candidates(request), _DEPTH)
+
+    def _find(self, name: str, depth: int) -> Node | None:
+        if name not in self._nodes and depth:
+            node = self._make(name, depth)
+            # Where the depth ended the search, a shorter way may still find it.
+            if node is None and depth < _DEPTH:
+                return None
+            self._nodes[name] = node
+        return self._nodes.get(name)
+
+    def _make(self, name: str, depth: int) -> Node | None:
+        made = self._table.names.get(name)
+        if made is not None:
+            return self._made(name, made)
+        debian = name.removeprefix(RENAMED)
+        if debian in self._suite and (debian == name) == (debian not in self._table.names):
+            return self._debian(name, self._suite.load(debian))
+        target = self._first(self._candidates(name), depth - 1) or self._choose_provider(name)
+        if target is None or target == name:
+            return None
+        return Node(name, (target,), made=Name(depends=(target,)), model=target)
+
+    def _first(self, names: Iterable[str], depth: int) -> str | None:
+        return next((name for name in names if self._find(name, depth)), None)
+
+    def _candidates(self, name: str) -> Iterator[str]:
+        for rule in self._table.rules:
+            match = rule.match.fullmatch(name)
+            if match:
+                yield from (template.format(match[0], *match.groups("")) for template in rule.names)
+
+    def _made(self, name: str, made: Name) -> Node:
+        depends = tuple(sorted(parse_atom(item).name for item in made.depends))
+        return Node(name, depends, made=made, model=parse_atom(made.depends[0]).name if made.depends else "")
+
+    def _debian(self, name: str, deb: Deb) -> Node:
+        change = self._table.packages.get(deb.name, Change())
+        without = self._table.ignore | set(change.without)
+        chosen = {self._choose(group) for group in deb.depends if without.isdisjoint(group)}
+        depends = {self._apk_name(item) for item in chosen if item} | set(change.depends)
+        return Node(name, tuple(sorted(depends - {name})), deb=deb, change=change)
+
+    def _choose(self, group: tuple[str, ...]) -> str | None:
+        """Return the Debian package for a group of alternatives: the first that is there or is provided."""
+        for name in group:
+            preferred = self._table.prefer.get(name, name)
+            if preferred in self._suite:
+                return preferred
+            provider = self._choose_provider(name)
+            if provider:
+                return provider.removeprefix(RENAMED)
+        return None
+
+    def _choose_provider(self, virtual: str) -> str | None:
+        preferred = self._table.prefer.get(virtual)
+        if preferred and preferred in self._suite:
+            return self._apk_name(preferred)
+        providers = self._suite.find_providers(virtual)
+        return self._apk_name(providers[0]) if providers else None
+
+    def _apk_name(self, debian: str) -> str:
+        return f"{RENAMED}{debian}" if debian in self._table.names else debian
+
+    def close(self, names: Iterable[str]) -> dict[str, Node]:
+        """Return the nodes of these APK names and of everything that they depend on, by name."""
+        closed: dict[str, Node] = {}
+        left = sorted(names, reverse=True)
+        while left:
+            name = left.pop()
+            if name in closed:
+                continue
+            node = self.find(name)
+            if node is None:
+                continue  # a table names what this architecture does not have, such as a sanitizer's library
+            closed[name] = node
+            left += reversed(node.depends)
+        return dict(sorted(closed.items()))
+
+    def find_near(self, name: str) -> tuple[str, ...]:
+        """Return names that the seed has and that were perhaps meant."""
+        bare = name.partition(":")[2] or name
+        return tuple(difflib.get_close_matches(bare, self._alike(bare), n=_NEAR, cutoff=0.75))
+
+    def _alike(self, name: str) -> list[str]:
+        # difflib takes seconds for 69,000 names, so only those of about the same beginning and length are compared.
+        return [
+            item for item in self._all_names if item[:2] == name[:2] and abs(len(item) - len(name)) <= len(name) // 3
+        ]
+
+    @functools.cached_property
+    def _all_names(self) -> tuple[str, ...]:
+        return (*self._table.names, *self._suite)

@@ -1,0 +1,239 @@
+"""One package of the seed is made: from a Debian package, or from a few lines of the suite's table.
+
+What comes in is a `Job`, which is JSON, so that it can be done in another process; the same job gives the same
+bytes on every machine, for a given key. The identity of a job is what tells whether a package that is there
+already is the one that would be made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from melpy.apk.atom import parse_atom
+from melpy.apk.model import PackageInfo
+from melpy.apk.signature import load_signer
+from melpy.bootstrap.deb import Filter, unpack_deb
+from melpy.bootstrap.manifest import CONVERTER
+from melpy.build.model import Kind
+from melpy.build.tree import load_tree
+from melpy.digest import identity
+from melpy.errors import OutputError, PackageFormatError, SeedError
+from melpy.files import output_error
+from melpy.pack.package import write_package
+from melpy.scan.model import Subject
+from melpy.scan.scanner import scan_package
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from melpy.build.model import OutputTree
+
+# A seed is read some times and thrown away: level 1 packs trixie's gcc in a sixth of the time of level 9, for a file
+# that is a fifth larger.
+LEVEL = 1
+
+_COMMANDS = ("usr/bin", "usr/sbin")
+
+
+@dataclass(frozen=True)
+class Content:
+    """What goes into a package beside the files of a Debian package; see `melpy.bootstrap.table`."""
+
+    directories: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    links: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    concatenate: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    omit: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a package of the seed is made from.
+
+    Attributes:
+        name: its APK name.
+        version: its APK version.
+        arch: its APK architecture.
+        multiarch: Debian's library directory below /usr/lib.
+        depends: APK names.
+        deb: SHA-256 of the Debian package, or empty.
+        content: what is added, changed and left out.
+        description: one line.
+        url: homepage of the upstream project.
+        origin: name of Debian's source package.
+    """
+
+    name: str
+    version: str
+    arch: str
+    multiarch: str
+    depends: tuple[str, ...]
+    deb: str
+    content: Content
+    description: str = ""
+    url: str = ""
+    origin: str = ""
+
+    @property
+    def file_name(self) -> str:
+        """The file that it becomes."""
+        return f"{self.name}-{self.version}.apk"
+
+    @property
+    def identity(self) -> str:
+        """What the bytes of the package depend on, but for the key."""
+        return identity({"converter": CONVERTER, "job": dataclasses.asdict(self)})
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the files of a conversion are: the Debian package (or empty), the key, the result, and room to work."""
+
+    deb: str
+    key: str
+    destination: str
+    scratch: str
+
+
+def render_job(job: Job, place: Place) -> str:
+    """Return a job and its place as JSON."""
+    return json.dumps({"job": dataclasses.asdict(job), "place": dataclasses.asdict(place)})
+
+
+def convert_package(text: str) -> str:
+    """Make a package, in whatever process this is, and return the checksum that an index would name.
+
+    Raises:
+        ExtractError: the Debian package is broken.
+        OutputError: the package cannot be written.
+    """
+    value = json.loads(text)
+    value["job"]["content"] = Content(**value["job"]["content"])
+    job, place = Job(**value["job"]), Place(**value["place"])
+    try:
+        with tempfile.TemporaryDirectory(dir=place.scratch, prefix=f"{job.name}.") as scratch:
+            return _convert(job, place, Path(scratch))
+    except OSError as error:
+        raise output_error(Path(place.scratch), error) from None
+
+
+def _convert(job: Job, place: Place, scratch: Path) -> str:
+    root = scratch / "root"
+    root.mkdir()
+    if place.deb:
+        unpack_deb(Path(place.deb), root, Filter(tuple(job.content.drop), frozenset(job.content.omit)))
+    try:
+        add_content(root, job.content, job.multiarch)
+    except OSError as error:
+        raise SeedError(
+            f"what the table adds does not fit: {(error.strerror or '').lower()} {error.filename}", where=job.name
+        ) from None
+    tree = load_tree(job.name, root)
+    info = PackageInfo(
+        name=job.name,
+        version=job.version,
+        arch=job.arch,
+        origin=job.origin or job.name,
+        description=job.description,
+        url=job.url,
+        depends=tuple(job.depends),
+        provides=find_provides(tree, job.version, job.multiarch, scratch),
+    )
+    signer = load_signer(Path(place.key))
+    return write_package(tree, info, Path(place.destination), mtime=0, signer=signer, level=LEVEL).checksum
+
+
+def add_content(root: Path, content: Content, multiarch: str) -> None:
+    """Put what the table says into a tree; `{multiarch}` stands for Debian's library directory."""
+    for path, mode in content.directories.items():
+        (root / path).mkdir(parents=True, exist_ok=True)
+        (root / path).chmod(mode)
+    for path, text in content.files.items():
+        place = _make_room(root, path.replace("{multiarch}", multiarch))
+        place.write_text(text.replace("{multiarch}", multiarch), encoding="utf-8")
+        place.chmod(0o644)
+    for path, pattern in content.concatenate.items():
+        parts = sorted(root.glob(pattern))
+        place = _make_room(root, path)
+        place.write_bytes(b"".join(part.read_bytes().rstrip(b"\n") + b"\n" for part in parts))
+        place.chmod(0o644)
+    for path, target in content.links.items():
+        place = _make_room(root, path.replace("{multiarch}", multiarch))
+        place.symlink_to(target.replace("{multiarch}", multiarch))
+
+
+def _make_room(root: Path, path: str) -> Path:
+    place = root / path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.is_symlink() or place.is_file():
+        place.unlink()
+    return place
+
+
+def find_provides(tree: OutputTree, version: str, multiarch: str, scratch: Path) -> tuple[str, ...]:
+    """Return what a package provides (`so:`, `cmd:`, `pc:`), as a scan of an own build would say it, and more.
+
+    Debian's library directory counts as one: it is told to the scan as a file of /etc/ld.so.conf.d. Links are
+    commands too, since most of Debian's are: gcc is a link to gcc-14.
+    """
+    conf = scratch / "loader/etc/ld.so.conf.d/debian.conf"
+    conf.parent.mkdir(parents=True)
+    conf.write_text(f"/usr/lib/{multiarch}\n", encoding="utf-8")
+    relatives = (tree, load_tree("loader", scratch / "loader"))
+    found = scan_package(Subject(tree, version, relatives=relatives)).provides
+    more = (f"{item}={version}" for item in _modules_and_links(tree, f"usr/lib/{multiarch}/pkgconfig"))
+    return tuple(sorted({*found, *more}))
+
+
+def _modules_and_links(tree: OutputTree, modules: str) -> Iterator[str]:
+    for entry in tree:
+        if entry.parent == modules and entry.name.endswith(".pc"):
+            yield f"pc:{entry.name.removesuffix('.pc')}"
+        if entry.kind is Kind.SYMLINK and entry.parent in _COMMANDS and is_name(f"cmd:{entry.name}"):
+            yield f"cmd:{entry.name}"
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a name can be provided."""
+    try:
+        return parse_atom(text).name == text
+    except PackageFormatError:
+        return False
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot be removed: {(error.strerror or '').lower()}", where=str(path)) from None
+
+
+@contextlib.contextmanager
+def scratch_directory(parent: Path) -> Iterator[Path]:
+    """Make a directory on the file system of `parent` that is gone afterwards.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        directory = Path(tempfile.mkdtemp(dir=parent, prefix=".work."))
+    except OSError as error:
+        raise output_error(parent, error) from None
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,189 @@
+"""A Debian package is unpacked as Wolfi would lay its files out: everything below /usr, documentation left out.
+
+The file is an ar of three members, the last one a compressed tar (deb(5)). No path in it is trusted: a member that
+would be written outside the directory is an error. Scripts are not run and not kept. Owners become root's, as they
+all are in the packages a build needs; setuid and setgid bits are dropped, because a build root is an ordinary
+user's and they would only be something to escape with.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import posixpath
+import shutil
+import tarfile
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+import libarchive
+
+from melpy.errors import ExtractError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_MAGIC = b"!<arch>\n"
+_HEADER = 60
+_BLOCK = 1 << 20
+_MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "libo32")
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which files of a package are left out: those listed, and those below directories that are dropped."""
+
+    drop: tuple[str, ...] = ()
+    omit: frozenset[str] = frozenset()
+
+    def has(self, path: str) -> bool:
+        """Tell whether a file stays."""
+        return path not in self.omit and not any(path == item or path.startswith(f"{item}/") for item in self.drop)
+
+
+def unpack_deb(deb: Path, root: Path, keep: Filter) -> None:
+    """Unpack the files of a Debian package into an empty directory.
+
+    Raises:
+        ExtractError: it is not such a package, or a path in it leaves the directory.
+    """
+    try:
+        with deb.open("rb") as stream, _open_data(stream, deb) as data:
+            _unpack(data, root, keep)
+    except (OSError, tarfile.TarError, libarchive.ArchiveError) as error:
+        raise ExtractError(f"cannot be unpacked: {error}", where=str(deb)) from None
+    except ExtractError as error:
+        raise ExtractError(error.message, where=str(deb)) from None
+
+
+def _open_data(stream: IO[bytes], deb: Path) -> tarfile.TarFile:
+    if stream.read(len(_MAGIC)) != _MAGIC:
+        raise ExtractError("is not a Debian package")
+    while header := stream.read(_HEADER):
+        try:
+            size = int(header[48:58])
+        except ValueError:
+            raise ExtractError("has a broken ar header") from None
+        if header.startswith(b"data.tar"):
+            # libarchive knows every compressor of dpkg's, and unpacks xz in two thirds of the time of Python's lzma.
+            return tarfile.open(fileobj=_Decompressed(stream.read(size)), mode="r|", encoding="utf-8")
+        stream.seek(size + size % 2, os.SEEK_CUR)
+    raise ExtractError("has no data.tar")
+
+
+class _Decompressed(io.RawIOBase):
+    """What is compressed in some bytes, read forward only."""
+
+    def __init__(self, data: bytes) -> None:
+        self._blocks = _decompress(data)
+        self._buffer = bytearray()
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        while size < 0 or len(self._buffer) < size:
+            block = next(self._blocks, None)
+            if block is None:
+                break
+            self._buffer += block
+        size = len(self._buffer) if size < 0 else size
+        out = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return out
+
+
+def _decompress(data: bytes) -> Iterator[bytes]:
+    with libarchive.memory_reader(data, format_name="raw") as archive:
+        for entry in archive:
+            yield from entry.get_blocks(_BLOCK)
+
+
+def _unpack(data: tarfile.TarFile, root: Path, keep: Filter) -> None:
+    modes: dict[Path, int] = {}
+    for member in data:
+        path = merge_path(member.name)
+        if not path or not keep.has(path) or _is_root_link(member):
+            continue
+        place = root / path
+        _make_parents(root, place)
+        if member.isdir():
+            place.mkdir(exist_ok=True)
+            # A directory that its owner cannot enter would be one that melpy cannot pack.
+            modes[place] = member.mode & 0o1777 | 0o700
+        elif member.issym():
+            place.symlink_to(merge_target(member.name, member.linkname))
+        elif member.islnk():
+            _link(root / merge_path(member.linkname), place)
+        elif member.isreg():
+            _write(data, member, place)
+    for place, mode in modes.items():
+        place.chmod(mode)
+
+
+def _is_root_link(member: tarfile.TarInfo) -> bool:
+    """Tell whether this is one of the links of a merged /usr, which belong to the seed's base layout."""
+    return member.issym() and posixpath.normpath(member.name.lstrip("/")) in _MERGED
+
+
+def _make_parents(root: Path, place: Path) -> None:
+    """Make the directories above a file; a symlink among them would lead out of the tree."""
+    missing = []
+    for parent in place.parents:
+        if parent == root:
+            break
+        if parent.is_symlink():
+            raise ExtractError(f"{place.relative_to(root)} lies behind a symlink")
+        if not parent.is_dir():
+            missing.append(parent)
+    for parent in reversed(missing):
+        parent.mkdir(mode=0o755)
+    if place.is_symlink():
+        raise ExtractError(f"{place.relative_to(root)} is there twice")
+
+
+def _link(first: Path, place: Path) -> None:
+    if first.is_symlink() or not first.is_file():
+        raise ExtractError(f"{place.name} is a hard link to what is not there")
+    os.link(first, place)
+
+
+def _write(data: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
+    content = data.extractfile(member)
+    assert content is not None
+    with place.open("xb") as stream:
+        shutil.copyfileobj(content, stream, _BLOCK)
+        os.fchmod(stream.fileno(), member.mode & 0o777 | 0o400)
+
+
+def merge_path(name: str) -> str:
+    """Return the path of a member in the tree, below usr where it was in /bin, /sbin or /lib; empty for the root.
+
+    Raises:
+        ExtractError: it leads out of the tree.
+    """
+    path = posixpath.normpath(name.lstrip("/"))
+    if path == ".":
+        return ""
+    if path == ".." or path.startswith("../"):
+        raise ExtractError(f"{name} leads out of the package")
+    return f"usr/{path}" if path.partition("/")[0] in _MERGED else path
+
+
+def merge_target(name: str, target: str) -> str:
+    """Return the target of a symlink after /usr has been merged; it may be absolute, and need not exist.
+
+    Only where the link itself moved, or the target did, is a relative one written anew.
+    """
+    before = posixpath.normpath(name.lstrip("/"))
+    after = merge_path(name)
+    if target.startswith("/"):
+        return target
+    aim = posixpath.normpath(posixpath.join(posixpath.dirname(before), target))
+    if aim.startswith(".."):
+        return target
+    merged = merge_path(aim)
+    if after == before and merged == aim:
+        return target
+    return posixpath.relpath(merged or ".", posixpath.dirname(after) or ".")

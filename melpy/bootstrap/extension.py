@@ -1,0 +1,219 @@
+"""A seed grows: names are answered from the suite, missing packages are made, and the index is written last.
+
+The index always holds the closure of everything that was asked for so far, and nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from melpy.apk.archive import read_entry
+from melpy.apk.atom import parse_provide
+from melpy.apk.index import write_index
+from melpy.apk.signature import load_signer, write_key_pair
+from melpy.bootstrap.apt import Apt, download_debs, forget_downloads, prepare_apt, update_lists
+from melpy.bootstrap.batch import Workshop, make_packages, plan_tasks
+from melpy.bootstrap.closure import GENERATED, Resolver
+from melpy.bootstrap.convert import remove_file
+from melpy.bootstrap.manifest import Manifest, load_manifest, write_manifest
+from melpy.bootstrap.model import SeedReport
+from melpy.bootstrap.suite import Suite
+from melpy.bootstrap.table import load_table, recipe_digest
+from melpy.digest import sha256_hex
+from melpy.errors import MelpyError, SeedError
+from melpy.events import StageFinished, StageStarted
+from melpy.files import write_file
+from melpy.repo.repository import index_path, load_index, sort_entries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from melpy.apk.model import IndexEntry
+    from melpy.arch import Arch
+    from melpy.bootstrap.batch import Task
+    from melpy.bootstrap.manifest import Made
+    from melpy.bootstrap.model import Deb, SeedSpec
+    from melpy.events import Monitor
+
+_KEY_BITS = 2048
+_DATE = re.compile(rb"^Date: (.+)$", re.MULTILINE)
+_HEAD = 4096
+
+
+def extend_index(
+    spec: SeedSpec, requests: Iterable[str], arch: Arch, monitor: Monitor, *, update: bool
+) -> SeedReport:
+    """Add the packages that answer some names; see `melpy.bootstrap.seed.extend_seed`. The caller holds the lock."""
+    root = spec.repository.root
+    old = _load_old(spec, root / arch.apk)
+    apt = _prepare_lists(spec, arch, monitor, update=update)
+    table = load_table(spec.suite)
+    resolver = Resolver(Suite(path.read_bytes() for path in apt.lists), table)
+    entries = _load_entries(root, arch, old)
+    wanted = sorted({*old.requests, *requests})
+    answers = _find_answers(wanted, resolver, entries)
+    tasks = plan_tasks(resolver.close(answers.values()), table, arch)
+    kept = {name: made for name, made in old.packages.items() if _is_kept(tasks.get(name), made, entries)}
+    missing = {name: task for name, task in tasks.items() if name not in kept}
+    made = _make(spec, missing, apt, root / arch.apk, monitor)
+    entries = _read_entries(root / arch.apk, kept | made, entries)
+    answers = _check_answers(answers, entries)
+    new = Manifest(
+        **_describe_suite(spec, apt),
+        packages=kept | made,
+        requests=answers,
+        unknown=_find_unknown(wanted, answers, resolver, old),
+    )
+    _write(spec, root, arch, new, entries.values())
+    return SeedReport(
+        added=tuple(sorted(made)),
+        reused=len(kept),
+        unknown={name: near for name, near in new.unknown.items() if name in set(requests)},
+        downloaded=sum(task.size for task in missing.values()),
+    )
+
+
+def _load_old(spec: SeedSpec, directory: Path) -> Manifest:
+    """Return the state of the seed so far; without its key, what was made with it is of no use."""
+    public = spec.repository.public_key
+    if spec.key.exists() and public.exists():
+        return load_manifest(directory)
+    remove_file(spec.key)
+    remove_file(public)
+    write_key_pair(spec.key, _KEY_BITS)
+    return Manifest()
+
+
+def _prepare_lists(spec: SeedSpec, arch: Arch, monitor: Monitor, *, update: bool) -> Apt:
+    apt = prepare_apt(spec, arch.debian)
+    if update or not apt.lists:
+        with _stage(monitor, f"{spec.suite}/{arch.debian}", "lists"):
+            update_lists(apt)
+    return apt
+
+
+@contextmanager
+def _stage(monitor: Monitor, detail: str, stage: str) -> Iterator[None]:
+    started = time.monotonic()
+    monitor.emit(StageStarted("seed", stage, detail))
+    yield
+    monitor.emit(StageFinished("seed", stage, time.monotonic() - started, detail))
+
+
+def _load_entries(root: Path, arch: Arch, old: Manifest) -> dict[str, IndexEntry]:
+    """Return what the index says of each package that the seed's state vouches for."""
+    checksums = {made.checksum for made in old.packages.values()}
+    try:
+        entries = load_index(root, arch.apk, keyring=None).entries
+    except MelpyError:
+        return {}  # a broken index is written anew from the packages
+    return {entry.info.name: entry for entry in entries if entry.checksum in checksums}
+
+
+def _find_answers(
+    wanted: Iterable[str], resolver: Resolver, entries: Mapping[str, IndexEntry]
+) -> dict[str, str]:
+    """Return the APK package that answers each name: one that is known to, else one that probably does."""
+    known = _provided(entries.values())
+    answers = {}
+    for request in wanted:
+        answer = resolver.find_answer(request)
+        if answer is None or request.startswith(GENERATED):
+            provider = known.get(request)
+            answer = provider if provider and resolver.find(provider) else answer
+        if answer:
+            answers[request] = answer
+    return answers
+
+
+def _provided(entries: Iterable[IndexEntry]) -> dict[str, str]:
+    return {
+        parse_provide(provide)[0]: entry.info.name for entry in entries for provide in reversed(entry.info.provides)
+    }
+
+
+def _check_answers(answers: Mapping[str, str], entries: Mapping[str, IndexEntry]) -> dict[str, str]:
+    """Return the answers that hold now that every package has been looked into."""
+    known = _provided(entries.values())
+    checked = {}
+    for request, answer in answers.items():
+        if request.startswith(("so:", "cmd:", "pc:")):
+            provider = known.get(request)
+            if provider:
+                checked[request] = provider
+        else:
+            checked[request] = answer
+    return checked
+
+
+def _find_unknown(
+    wanted: Iterable[str], answers: Mapping[str, str], resolver: Resolver, old: Manifest
+) -> dict[str, tuple[str, ...]]:
+    # What was unknown before is asked again, since the suite or the table may have changed.
+    missed = {name for name in (*wanted, *old.unknown) if name not in answers}
+    return {name: resolver.find_near(name) for name in sorted(missed) if resolver.find_answer(name) is None or name in wanted}
+
+
+def _is_kept(task: Task | None, made: Made, entries: Mapping[str, IndexEntry]) -> bool:
+    entry = entries.get(task.job.name) if task else None
+    return (
+        task is not None
+        and entry is not None
+        and made.identity == task.job.identity
+        and made.checksum == entry.checksum
+    )
+
+
+def _make(
+    spec: SeedSpec, missing: Mapping[str, Task], apt: Apt, directory: Path, monitor: Monitor
+) -> dict[str, Made]:
+    if not missing:
+        return {}
+    downloads = apt.home / "debs"
+
+    def fetch(debs: list[Deb]) -> Mapping[str, Path]:
+        megabytes = sum(deb.size for deb in debs) / 1e6
+        with _stage(monitor, f"{len(debs)} packages, {megabytes:.0f} MB", "download"):
+            return download_debs(apt, debs, downloads)
+
+    with _stage(monitor, f"{len(missing)} packages", "convert"):
+        made = make_packages(missing, Workshop(spec.key, directory, spec.jobs, fetch, monitor))
+    forget_downloads(downloads)
+    return made
+
+
+def _read_entries(
+    directory: Path, packages: Mapping[str, Made], known: Mapping[str, IndexEntry]
+) -> dict[str, IndexEntry]:
+    entries = {}
+    for name, made in sorted(packages.items()):
+        entry = known.get(name)
+        if entry is None or entry.checksum != made.checksum:
+            entry = read_entry(directory / made.file)
+        entries[name] = entry
+    return entries
+
+
+def _describe_suite(spec: SeedSpec, apt: Apt) -> dict[str, str]:
+    if apt.release is None:
+        raise SeedError("the suite has no Release file", where=spec.suite, hint="run: melpy bootstrap --update")
+    data = apt.release.read_bytes()
+    date = _DATE.search(data, 0, _HEAD)
+    return {
+        "suite": spec.suite,
+        "release": sha256_hex(data),
+        "released": date[1].decode() if date else "",
+        "recipe": recipe_digest(spec.suite),
+    }
+
+
+def _write(spec: SeedSpec, root: Path, arch: Arch, manifest: Manifest, entries: Iterable[IndexEntry]) -> None:
+    description = f"Debian {spec.suite}, released {manifest.released}"
+    index = write_index(sort_entries(entries), signer=load_signer(spec.key), description=description)
+    write_manifest(root / arch.apk, dataclasses.replace(manifest, index=sha256_hex(index)))
+    write_file(index_path(root, arch.apk), index)

@@ -1,0 +1,126 @@
+"""The nouns of the seed: what is asked for, what Debian offers, what is made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from melpy.apk.index import FILE_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from melpy.arch import Arch
+
+
+@dataclass(frozen=True)
+class SeedRepository:
+    """The repository that a seed is.
+
+    Attributes:
+        root: directory with `<arch>/APKINDEX.tar.gz`.
+        public_key: the key that its index and packages are signed with; made with the first package.
+    """
+
+    root: Path
+    public_key: Path
+
+    def exists(self, arch: Arch) -> bool:
+        """Tell whether there is an index for this architecture."""
+        return (self.root / arch.apk / FILE_NAME).is_file()
+
+
+@dataclass(frozen=True)
+class SeedSpec:
+    """Where a seed comes from and where it lies.
+
+    Attributes:
+        suite: name of the Debian suite, `trixie`.
+        directory: where seeds live, each below its suite's name.
+        mirror: URI of a Debian archive; empty: that of the machine's own apt sources, else deb.debian.org.
+        jobs: how many packages are converted at the same time.
+    """
+
+    suite: str
+    directory: Path
+    mirror: str = ""
+    jobs: int = 2
+
+    @property
+    def home(self) -> Path:
+        """The directory of this suite's seed."""
+        return self.directory / self.suite
+
+    @property
+    def key(self) -> Path:
+        """The seed's private key."""
+        return self.home / "key" / f"melpy-seed-{self.suite}.rsa"
+
+    @property
+    def repository(self) -> SeedRepository:
+        """The repository that the seed is."""
+        return SeedRepository(self.home / "repository", self.key.with_name(f"{self.key.name}.pub"))
+
+
+@dataclass(frozen=True)
+class SeedReport:
+    """What extending a seed did.
+
+    Attributes:
+        added: APK names that are new in the index.
+        reused: how many packages of the closure were there already.
+        unknown: names that the suite has nothing for, each with names that are near.
+        downloaded: bytes of Debian packages fetched.
+        seconds: wall clock.
+    """
+
+    added: tuple[str, ...] = ()
+    reused: int = 0
+    unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    downloaded: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class WantedSource:
+    """An upstream archive that a recipe names by digest.
+
+    Attributes:
+        algorithm: `sha256` or `sha512`.
+        digest: in hex.
+        uri: where the recipe would fetch it; its last part tells what the file is called upstream.
+    """
+
+    algorithm: str
+    digest: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class Deb:
+    """A binary package of a suite, as its Packages list describes it.
+
+    Attributes:
+        name: Debian's name.
+        version: Debian's version, epoch included.
+        architecture: `amd64`, or `all`.
+        source: name of its source package.
+        depends: what it needs, Pre-Depends included: groups of alternatives, names only.
+        file_name: path in the archive.
+        size: bytes of the file.
+        sha256: of the file.
+        description: one line.
+        homepage: of the upstream project.
+    """
+
+    name: str
+    version: str
+    architecture: str
+    source: str
+    depends: tuple[tuple[str, ...], ...]
+    file_name: str
+    size: int
+    sha256: str
+    description: str = ""
+    homepage: str = ""

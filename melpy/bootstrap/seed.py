@@ -1,0 +1,98 @@
+"""The seed: a signed APK repository made of the packages of a Debian suite that are asked for.
+
+    <directory>/<suite>/key/                   the seed's own key
+    <directory>/<suite>/apt/<architecture>/    apt's private state
+    <directory>/<suite>/repository/<arch>/     packages, APKINDEX.tar.gz, seed.json
+
+Every function takes a `SeedSpec`. What names mean is said in suites/<suite>.yaml. Packages of an earlier state of
+the suite stay on disk, out of the index.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from melpy.bootstrap.manifest import Manifest, is_current, load_manifest
+from melpy.bootstrap.model import SeedReport, SeedRepository, SeedSpec, WantedSource
+from melpy.bootstrap.request import reduce_requests
+from melpy.bootstrap.table import recipe_digest
+from melpy.events import Null
+from melpy.files import output_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from melpy.arch import Arch
+    from melpy.events import Monitor
+
+__all__ = ["SeedReport", "SeedRepository", "SeedSpec", "WantedSource", "extend_seed", "seed_repository"]
+
+
+def seed_repository(spec: SeedSpec) -> SeedRepository:
+    """Return where the seed's repository and its public key are; nothing is read or made."""
+    return spec.repository
+
+
+def extend_seed(
+    spec: SeedSpec, names: Iterable[str], arch: Arch, monitor: Monitor | None = None, *, update: bool = False
+) -> SeedReport:
+    """Make sure that packages are in the seed, with everything they depend on.
+
+    When all of them were asked for before, nothing but two files is read. Otherwise the suite's lists are read
+    (and fetched the first time), and what is missing is fetched and converted.
+
+    Args:
+        spec: where the seed is.
+        names: what is needed, as recipes write it: `zlib-dev`, `go>=1.22`, `so:libz.so.1`, `cmd:awk`, `pc:zlib`.
+        arch: for which architecture.
+        monitor: is told what happens.
+        update: fetch the suite's lists anew and make the whole seed follow them.
+
+    Raises:
+        PackageFormatError: a name is not an atom.
+        SeedError: there is no table for the suite, the mirror has not the suite, or the suite has moved on.
+        ToolMissingError: this machine has no apt.
+        UnreachableError: the mirror does not answer.
+        OutputError: the seed cannot be written.
+    """
+    started = time.monotonic()
+    requests = reduce_requests(names)
+    manifest = _load_settled(spec, arch)
+    if update or manifest is None or not all(map(manifest.knows, requests)):
+        with _lock(spec):
+            # Another process may have done the work while this one waited; what it did is reused.
+            # A delayed import: what follows needs Debian's lists, scanners and processes, and is rare.
+            from melpy.bootstrap.extension import extend_index  # noqa: PLC0415
+
+            report = extend_index(spec, requests, arch, monitor or Null(), update=update)
+    else:
+        unknown = {name: manifest.unknown[name] for name in requests if name in manifest.unknown}
+        report = SeedReport(reused=len(manifest.packages), unknown=unknown)
+    return dataclasses.replace(report, seconds=time.monotonic() - started)
+
+
+def _load_settled(spec: SeedSpec, arch: Arch) -> Manifest | None:
+    """Return the state of a seed that is whole and made the way this melpy would make it, or None."""
+    directory = spec.repository.root / arch.apk
+    manifest = load_manifest(directory)
+    if manifest.recipe != recipe_digest(spec.suite) or not is_current(directory, manifest):
+        return None
+    return manifest
+
+
+@contextmanager
+def _lock(spec: SeedSpec) -> Iterator[None]:
+    """Keep other processes from changing the seed."""
+    path = spec.home / "lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("w")
+    except OSError as error:
+        raise output_error(path, error) from None
+    with stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,154 @@
+"""A plan is run: workspace, sources, steps, and what they leave behind."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import IO, TYPE_CHECKING
+
+from melpy import events
+from melpy.build.capability import capability_xattrs
+from melpy.build.step import Place, run_native, run_script
+from melpy.build.tree import load_tree
+from melpy.build.workspace import fill_workspace
+from melpy.errors import MelpyError, StepFailedError
+from melpy.plan.model import OUTPUT, WORKSPACE
+from melpy.rootfs.environment import make_root
+from melpy.sandbox.model import BASE_CAPABILITIES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from melpy.build.model import OutputTree
+    from melpy.plan.model import Plan, PlanStep, Source
+    from melpy.sandbox.model import Emulator
+
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@dataclass(frozen=True)
+class Session:
+    """What running a plan needs beside the plan.
+
+    Attributes:
+        directory: an empty directory of this machine, for the workspace and the root's changes.
+        layers: the environment's packages, extracted; dependencies first.
+        source_dir: the recipe's own files, copied into the workspace, if there are any.
+        sources: the verified file of every source.
+        epoch: SOURCE_DATE_EPOCH.
+        log: receives everything that the steps print.
+        emulator: how foreign programs are run.
+    """
+
+    directory: Path
+    layers: Sequence[Path]
+    source_dir: Path | None
+    sources: Mapping[Source, Path]
+    epoch: int
+    log: Path
+    emulator: Emulator | None
+
+
+def run_plan(plan: Plan, session: Session, monitor: events.Monitor) -> tuple[OutputTree, ...]:
+    """Run all steps of a plan and return the tree of each package, in the plan's order.
+
+    Raises:
+        StepFailedError: a step ended with another status than 0.
+        ExtractError: a source cannot be unpacked.
+        SandboxError: this machine cannot run the sandbox.
+    """
+    workspace = session.directory / "workspace"
+    fill_workspace(workspace, session.source_dir)
+    place = _place(plan, session, workspace)
+    place.state.mkdir(parents=True, exist_ok=True)
+    session.log.parent.mkdir(parents=True, exist_ok=True)
+    total = sum(len(package.steps) for package in plan.packages)
+    with session.log.open("w", encoding="utf-8", errors="surrogateescape") as log:
+        runner = _Runner(plan, place, session.log, log, monitor, total)
+        for package in plan.packages:
+            (workspace / _relative(package.outdir)).mkdir(parents=True, exist_ok=True)
+            for step in package.steps:
+                runner.run(step)
+    return tuple(
+        load_tree(package.name, workspace / _relative(package.outdir), xattrs=capability_xattrs(package))
+        for package in plan.packages
+    )
+
+
+def _relative(path: str) -> str:
+    assert path.startswith(OUTPUT), path
+    return path.removeprefix(f"{WORKSPACE}/")
+
+
+def _place(plan: Plan, session: Session, workspace: Path) -> Place:
+    kept = [name for name in BASE_CAPABILITIES if name not in plan.capabilities_drop]
+    return Place(
+        root=make_root(session.layers, session.directory),
+        workspace=workspace,
+        state=session.directory / "state",
+        environment={**dict(plan.environment.variables), "SOURCE_DATE_EPOCH": str(session.epoch)},
+        user=plan.environment.user,
+        capabilities=(*kept, *plan.capabilities_add),
+        emulator=session.emulator,
+        sources=session.sources,
+    )
+
+
+@dataclass
+class _Runner:
+    """Runs one step after the other and tells of each."""
+
+    plan: Plan
+    place: Place
+    log_path: Path
+    log: IO[str]
+    monitor: events.Monitor
+    total: int
+    number: int = 0
+
+    def run(self, step: PlanStep) -> None:
+        self.number += 1
+        job = self.plan.job
+        self.monitor.emit(events.StepStarted(job, step.label, self.number, self.total))
+        self.log.write(f"==> step {self.number}/{self.total}: {step.label}\n")
+        self.log.flush()
+        start = time.monotonic()
+        try:
+            status, tail = self._run(step)
+        except MelpyError as error:
+            self._finish(step, start, 1)
+            error.details = (*error.details, f"log: {self.log_path}")
+            raise
+        self._finish(step, start, status)
+        if status:
+            raise self._failure(step, status, tail)
+
+    def _run(self, step: PlanStep) -> tuple[int, tuple[str, ...]]:
+        on_line = partial(self._line, self.plan.job)
+        if step.native:
+            run_native(step, self.place, on_line)
+            return 0, ()
+        return run_script(step, self.place, on_line)
+
+    def _line(self, job: str, line: str) -> None:
+        self.log.write(f"{line}\n")
+        self.monitor.emit(events.Output(job, _ANSI.sub("", line)))
+
+    def _finish(self, step: PlanStep, start: float, status: int) -> None:
+        seconds = time.monotonic() - start
+        self.log.write(f"==> step {self.number}/{self.total}: status {status} after {seconds:.1f} s\n")
+        event = events.StepFinished(self.plan.job, step.label, self.number, self.total, seconds, status)
+        self.monitor.emit(event)
+
+    def _failure(self, step: PlanStep, status: int, tail: Sequence[str]) -> StepFailedError:
+        lines = [f"  {_ANSI.sub('', line)}" for line in tail]
+        ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        return StepFailedError(
+            f"step {self.number} of {self.total}, {step.label!r}, {ended}",
+            where=self.plan.job,
+            details=[*lines, f"log: {self.log_path}", f"workspace: {self.place.workspace}"],
+            hint="read the log; the workspace is kept as the step left it",
+        )

@@ -1,0 +1,48 @@
+"""The workspace: the directory that steps see as `/home/build`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from typing import TYPE_CHECKING
+
+from melpy.files import output_error
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def fill_workspace(workspace: Path, source: Path | None) -> None:
+    """Make a workspace and copy the regular files of a recipe's source directory into it, with their modes.
+
+    Raises:
+        OutputError: the workspace cannot be written.
+    """
+    try:
+        workspace.mkdir(parents=True, exist_ok=True)
+        workspace.chmod(0o755)
+        if source is not None:
+            _copy(source, workspace)
+    except OSError as error:
+        raise output_error(workspace, error) from None
+
+
+def _copy(source: Path, target: Path) -> None:
+    for item in sorted(source.rglob("*")):
+        if not stat.S_ISREG(item.lstat().st_mode):
+            continue
+        place = target / item.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(item, place)
+        # Modes but for what the umask of whoever checked the recipe out decides.
+        place.chmod(0o755 if os.access(item, os.X_OK) and item.stat().st_mode & stat.S_IXUSR else 0o644)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory whose content may deny it: directories without write permission are opened first."""
+    for directory, _, _ in os.walk(path, onerror=None):
+        mode = os.lstat(directory).st_mode
+        if mode & stat.S_IRWXU != stat.S_IRWXU:
+            os.chmod(directory, stat.S_IMODE(mode) | stat.S_IRWXU)  # noqa: PTH101  # os.walk gives text
+    shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,91 @@
+"""`melpy bootstrap`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from melpy import events
+from melpy.cli.monitor import open_monitor
+from melpy.cli.option import read_arches, read_settings, setting_options
+from melpy.cli.report import size_text
+from melpy.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from melpy.bootstrap.model import SeedSpec
+    from melpy.engine.model import Job
+
+
+@click.command(short_help="Make a first package repository from a Debian suite.")
+@click.argument("asked", nargs=-1, required=True, metavar="NAME|RECIPE|DIRECTORY...")
+@setting_options("arch", "cache-dir", "seed", "seed-mirror", "pipeline-dirs")
+@click.option("--sources/--no-sources", default=True, help="Also look for the recipes' sources in the suite.")
+@click.option("--update", is_flag=True, help="Read the suite's package lists anew.")
+@click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only.")
+def command(asked: tuple[str, ...], sources: bool, update: bool, quiet: bool, **flags: Any) -> None:  # settings
+    """Make a first package repository from a Debian suite, where no other can be reached.
+
+    Packages with these NAMEs, those that the environments of RECIPEs ask for, and all they depend on are made from
+    the suite's packages, which apt downloads and verifies. Upstream files that recipes name by digest are looked for
+    among the suite's sources and put into the source cache. What is there already is not made again.
+    """
+    recipes = tuple(Path(text) for text in asked if text.endswith((".yaml", ".yml")) or Path(text).is_dir())
+    names = [text for text in asked if Path(text) not in recipes]
+    settings = read_settings(flags, recipes)
+    from melpy.cli.setup import load_recipes, make_jobs, make_seed_spec  # noqa: PLC0415  # --help does not need it
+
+    spec = make_seed_spec(settings)
+    if spec is None:
+        raise UsageError("no Debian suite is set", hint='give --seed trixie, or write seed = "trixie" into melpy.toml')
+    arches = read_arches(settings.items("arch"))
+    jobs = make_jobs(load_recipes(recipes), arches, settings) if recipes else ()
+    with open_monitor(quiet=quiet) as monitor:
+        for arch in arches:
+            own = {job.recipe.name for job in jobs} | {p.name for job in jobs for p in job.plan.packages}
+            wanted = [*names, *(name for job in jobs if job.arch == arch for name in job.plan.environment.packages)]
+            _extend(spec, [name for name in wanted if name not in own], str(arch), monitor, update=update)
+        cache_dir = settings.path("cache-dir")
+        assert cache_dir is not None
+        if sources and jobs:
+            _find_sources(spec, jobs, cache_dir / "sources", monitor)
+
+
+def _extend(spec: SeedSpec, names: Sequence[str], arch: str, monitor: events.Monitor, *, update: bool) -> None:
+    from melpy.arch import parse_arch  # noqa: PLC0415  # next to its only use
+    from melpy.bootstrap.seed import extend_seed  # noqa: PLC0415  # --help does not need it
+
+    report = extend_seed(spec, names, parse_arch(arch), monitor, update=update)
+    for name, near in report.unknown.items():
+        hint = f"near: {', '.join(near)}" if near else ""
+        monitor.emit(events.Warning(arch, f"{spec.suite} has nothing for {name!r}", hint))
+    text = f"{len(report.added)} packages made, {report.reused} there already"
+    size = f", {size_text(report.downloaded)} downloaded" if report.downloaded else ""
+    monitor.emit(events.Note(f"seed {spec.suite}/{arch}", f"{text}{size} in {report.seconds:.1f} s"))
+
+
+def _find_sources(spec: SeedSpec, jobs: Sequence[Job], cache: Path, monitor: events.Monitor) -> None:
+    from melpy.bootstrap.model import WantedSource  # noqa: PLC0415  # --help does not need it
+    from melpy.bootstrap.seed import find_sources  # noqa: PLC0415  # likewise
+    from melpy.source.cache import cache_name, store_source  # noqa: PLC0415  # likewise
+
+    sources = {source for job in jobs for source in job.plan.sources if not (cache / cache_name(source)).is_file()}
+    wanted = [
+        WantedSource("sha256" if source.sha256 else "sha512", source.sha256 or source.sha512, source.uri)
+        for source in sorted(sources, key=lambda source: source.uri)
+    ]
+    if not wanted:
+        return
+
+    def store(file: Path, digest: str) -> None:
+        store_source(file, digest, cache)
+
+    found = find_sources(spec, wanted, store, monitor)
+    for source in wanted:
+        if source in found:
+            monitor.emit(events.Note("sources", f"{source.uri} was found in {spec.suite}, by its digest"))
+        else:
+            monitor.emit(events.Note("sources", f"{source.uri} is not in {spec.suite}; it will be fetched from there"))

@@ -1,0 +1,138 @@
+"""`melpy build`."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from melpy import events
+from melpy.cli.monitor import open_monitor
+from melpy.cli.option import read_arches, read_settings, setting_options
+from melpy.cli.report import print_table, short_list, size_text
+from melpy.errors import RecipeNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from melpy.engine.model import BuildResult
+
+_DEFAULT_RECIPES = (".melange.yaml", ".melange.yml", "melange.yaml", "melange.yml")
+
+
+@click.command(short_help="Build recipes into signed packages and a signed index.")
+@click.argument("recipes", nargs=-1, type=click.Path(path_type=Path), metavar="[RECIPE|DIRECTORY]...")
+@setting_options(
+    "arch",
+    "out-dir",
+    "signing-key",
+    "repositories",
+    "keyring",
+    "packages",
+    "pipeline-dirs",
+    "mirrors",
+    "cache-dir",
+    "namespace",
+    "seed",
+    "seed-mirror",
+)
+@click.option("--build-option", "options", multiple=True, metavar="NAME", help="Turn on an option of the recipe.")
+@click.option("--ignore-signatures", is_flag=True, help="Use repositories whose signature cannot be checked.")
+@click.option("--keep-workspace", is_flag=True, help="Keep work directories of builds that end well, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("-v", "--verbose", is_flag=True, help="Show what the steps print.")
+@click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only.")
+def command(
+    recipes: tuple[Path, ...],
+    options: tuple[str, ...],
+    ignore_signatures: bool,
+    keep_workspace: bool,
+    as_json: bool,
+    verbose: bool,
+    quiet: bool,
+    **flags: Any,  # the settings' flags
+) -> None:
+    """Build recipes into signed packages and a signed index.
+
+    A DIRECTORY stands for its recipes, the *.yaml in it. Recipes are built in the order in which they need one
+    another, each against the repositories and what was built before. Without arguments, ./melange.yaml is built.
+    """
+    places = recipes or _default_recipe()
+    settings = read_settings(flags, places)
+    from melpy.cli.setup import load_recipes, make_context, make_jobs  # noqa: PLC0415  # --help does not need it
+    from melpy.engine.run import run_jobs  # noqa: PLC0415  # likewise
+
+    arches = read_arches(settings.items("arch"))
+    loaded = load_recipes(places)
+    jobs = make_jobs(loaded, arches, settings, options)
+    start = time.monotonic()
+    results: list[BuildResult] = []
+    try:
+        with open_monitor(verbose=verbose, quiet=quiet) as monitor:
+            for recipe in loaded:
+                if recipe not in [job.recipe for job in jobs]:
+                    text = f"{recipe.path}: not meant for {', '.join(map(str, arches))}"
+                    monitor.emit(events.Warning("", text))
+            context = make_context(
+                settings, monitor, check_signatures=not ignore_signatures, keep_workspace=keep_workspace
+            )
+            run_jobs(jobs, context, monitor, results.append)
+    finally:
+        # When one fails, what was built before it is there all the same.
+        _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet)
+
+
+def _default_recipe() -> tuple[Path, ...]:
+    for name in _DEFAULT_RECIPES:
+        if Path(name).exists():
+            return (Path(name),)
+    raise RecipeNotFoundError("no recipe is named, and there is no melange.yaml here", hint="melpy build RECIPE.yaml")
+
+
+def _report(results: Sequence[BuildResult], seconds: float, *, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([_result_json(result) for result in results], indent=1))
+    elif results and not quiet:
+        rows = [
+            (
+                package.entry.info.full_name,
+                package.entry.info.arch,
+                size_text(package.entry.size),
+                short_list(package.entry.info.depends),
+                short_list(package.entry.info.provides),
+                _near(package.path),
+            )
+            for result in results
+            for package in result.packages
+        ]
+        print_table(("Package", "Arch", "Size", "Depends on", "Provides", "File"), rows, right=("Size",))
+        click.echo(f"{len(rows)} packages of {len(results)} builds in {seconds:.1f} s", err=True)
+
+
+def _near(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _result_json(result: BuildResult) -> dict[str, object]:
+    return {
+        "job": result.job,
+        "log": str(result.log),
+        "seconds": {stage: round(seconds, 3) for stage, seconds in result.stages},
+        "packages": [
+            {
+                "name": package.entry.info.name,
+                "version": package.entry.info.version,
+                "arch": package.entry.info.arch,
+                "size": package.entry.size,
+                "checksum": package.entry.checksum,
+                "depends": list(package.entry.info.depends),
+                "provides": list(package.entry.info.provides),
+                "file": str(package.path),
+            }
+            for package in result.packages
+        ],
+    }

@@ -1,0 +1,38 @@
+"""`melpy config`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from melpy.cli.option import OPTIONS, read_settings, setting_options
+from melpy.cli.report import print_table
+
+
+@click.command(short_help="Show each setting, and where its value comes from.")
+@click.argument("place", type=click.Path(path_type=Path, exists=True), default=Path())
+@setting_options(*OPTIONS)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(place: Path, as_json: bool, **flags: Any) -> None:  # settings
+    """Show each setting, and where its value comes from.
+
+    PLACE is a recipe or directory; melpy.toml is looked for from there upwards.
+    """
+    settings = read_settings(flags, [place])
+    if as_json:
+        data = {key: {"value": value.value, "origin": value.origin} for key, value in settings.values.items()}
+        click.echo(json.dumps(data, indent=1))
+        return
+    rows = [
+        (
+            key,
+            " ".join(value.value) if isinstance(value.value, tuple) else value.value,
+            value.origin,
+            value.setting.help,
+        )
+        for key, value in settings.values.items()
+    ]
+    print_table(("Setting", "Value", "From", "What it is for"), rows)

@@ -1,0 +1,71 @@
+"""`melpy index`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from melpy.cli.option import read_settings, setting_options
+from melpy.errors import RepositoryError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from melpy.apk.signature import Signer
+
+
+@click.command(short_help="Write the signed index of a repository.")
+@click.argument("packages", nargs=-1, type=click.Path(path_type=Path), metavar="[PACKAGE.apk]...")
+@setting_options("arch", "out-dir", "signing-key")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Index to write, for named packages.")
+@click.option("-m", "--merge", is_flag=True, help="Keep what the index has besides, for named packages.")
+def command(packages: tuple[Path, ...], output: Path | None, merge: bool, **flags: Any) -> None:  # settings
+    """Write the signed index of a repository.
+
+    Without arguments, the index of each architecture in the out-dir is computed anew from the packages that are
+    there. With packages, an index of just these is written to --output.
+    """
+    from melpy.apk.signature import load_signer  # noqa: PLC0415  # --help does not need it
+
+    settings = read_settings(flags)
+    key = settings.path("signing-key")
+    signer = load_signer(key) if key else None
+    if packages:
+        _index_files(packages, output, signer, merge=merge)
+        return
+    if output or merge:
+        raise UsageError("--output and --merge go with packages", hint="melpy index --output APKINDEX.tar.gz *.apk")
+    out_dir = settings.path("out-dir")
+    assert out_dir is not None
+    _index_repository(out_dir, flags.get("arch") or (), signer)
+
+
+def _index_repository(root: Path, arches: Sequence[str], signer: Signer | None) -> None:
+    from melpy.cli.option import read_arches  # noqa: PLC0415  # next to its only use
+    from melpy.repo.repository import scan_packages, write_repository_index  # noqa: PLC0415  # --help does not need it
+
+    names = [arch.apk for arch in read_arches(arches)]
+    found = sorted({path.parent.name for path in root.glob("*/*.apk")})
+    missing = [name for name in names if name not in found]
+    if missing or not found:
+        where = root / missing[0] if missing else root
+        raise RepositoryError("holds no packages", where=str(where), hint="build some first: melpy build RECIPE")
+    for name in names or found:
+        entries = scan_packages(root / name)
+        path = write_repository_index(root, name, entries, signer=signer)
+        click.echo(f"{path}: {len(entries)} packages{'' if signer else ', not signed'}", err=True)
+
+
+def _index_files(packages: Sequence[Path], output: Path | None, signer: Signer | None, *, merge: bool) -> None:
+    from melpy.apk.archive import read_entry  # noqa: PLC0415  # --help does not need it
+    from melpy.apk.index import FILE_NAME, read_index, write_index  # noqa: PLC0415  # likewise
+    from melpy.files import write_file  # noqa: PLC0415  # likewise
+    from melpy.repo.repository import merge_entries  # noqa: PLC0415  # likewise
+
+    path = output or Path(FILE_NAME)
+    old = read_index(path.read_bytes(), keyring=None, where=str(path)).entries if merge and path.exists() else ()
+    entries = merge_entries(old, [read_entry(package) for package in packages])
+    write_file(path, write_index(entries, signer=signer))
+    click.echo(f"{path}: {len(entries)} packages{'' if signer else ', not signed'}", err=True)

@@ -1,0 +1,29 @@
+"""`melpy keygen`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from melpy.cli.option import read_settings, setting_options
+
+
+@click.command(short_help="Make a key pair that signs packages and indexes.")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@setting_options()
+@click.option("--bits", default=4096, show_default=True, type=click.IntRange(2048, 16384), help="Size of the key.")
+@click.option("--if-missing", is_flag=True, help="Do nothing when the key is there.")
+def command(file: Path | None, bits: int, if_missing: bool, **flags: Any) -> None:  # settings
+    """Make a key pair: FILE, readable by you alone, and FILE.pub, which whoever installs your packages needs.
+
+    Without FILE, the signing-key of the settings is made.
+    """
+    from melpy.apk.signature import write_key_pair  # noqa: PLC0415  # --help does not need it
+
+    path = file or read_settings(flags).path("signing-key") or Path("melange.rsa")
+    if if_missing and path.exists():
+        return
+    public = write_key_pair(path, bits)
+    click.echo(f"private key: {path}\npublic key:  {public}", err=True)

@@ -1,0 +1,83 @@
+"""`melpy`: the command line. Commands load when they are called, so that `--help` is instant."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from melpy import __version__
+from melpy.cli.report import print_error
+from melpy.errors import MelpyError
+
+COMMANDS = {
+    "bootstrap": "Make a first package repository from a Debian suite.",
+    "build": "Build recipes into signed packages and a signed index.",
+    "config": "Show each setting, and where its value comes from.",
+    "index": "Write the signed index of a repository.",
+    "keygen": "Make a key pair that signs packages and indexes.",
+    "plan": "Show what a build would do, as JSON.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Knows its commands by name; their modules are imported when needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # likewise
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"melpy.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from melpy.errors import find_near  # noqa: PLC0415  # only for a typing mistake
+
+            near = find_near(args[0], COMMANDS)
+            hint = f" Did you mean {near!r}?" if near else f" Commands are {', '.join(sorted(COMMANDS))}."
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # likewise
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "--version", prog_name="melpy")
+def cli() -> None:
+    """Build signed APK repositories from YAML recipes, reproducibly and without root.
+
+    Settings come from flags, from MELPY_… variables, and from the melpy.toml found from the recipes upwards; `melpy
+    config` shows them.
+    """
+
+
+def main() -> None:
+    """Run the command line; failures become one clear message and an exit status of their own."""
+    # What is written must not depend on who runs melpy.
+    os.umask(0o022)
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except MelpyError as error:
+        print_error(error)
+        sys.exit(error.exit_status)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,122 @@
+"""Options that several commands share, and how they become settings."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from melpy.arch import ARCHES, Arch, parse_arch
+from melpy.config.load import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from melpy.config.model import Settings, Value
+
+Function = TypeVar("Function", bound="Callable[..., Any]")
+
+_PATH = click.Path(path_type=Path)
+
+OPTIONS: dict[str, Callable[[Any], Any]] = {
+    "arch": click.option("--arch", multiple=True, metavar="ARCH", help="Architecture; several, or a comma list."),
+    "out-dir": click.option("-o", "--out-dir", metavar="DIR", help="Repository to write."),
+    "signing-key": click.option("--signing-key", metavar="FILE", help="RSA private key that signs."),
+    "repositories": click.option(
+        "-r",
+        "--repository-append",
+        "repositories",
+        multiple=True,
+        metavar="PLACE",
+        help="Further repository: directory or URL.",
+    ),
+    "keyring": click.option(
+        "-k",
+        "--keyring-append",
+        "keyring",
+        multiple=True,
+        metavar="PLACE",
+        help="Further trusted public key: file or URL.",
+    ),
+    "packages": click.option(
+        "--package-append", "packages", multiple=True, metavar="NAME", help="Further package of every environment."
+    ),
+    "pipeline-dirs": click.option(
+        "--pipeline-dir",
+        "--pipeline-dirs",
+        "pipeline_dirs",
+        multiple=True,
+        metavar="DIR",
+        help="Directory of pipelines.",
+    ),
+    "mirrors": click.option(
+        "--mirror", "mirrors", multiple=True, metavar="PLACE", help="Where sources are looked for before upstream."
+    ),
+    "cache-dir": click.option("--cache-dir", metavar="DIR", help="Sources, extracted packages, the seed."),
+    "namespace": click.option("--namespace", metavar="NAME", help="Distribution the packages belong to."),
+    "seed": click.option("--seed", metavar="SUITE", help="Debian suite that missing packages are made from."),
+    "seed-mirror": click.option("--seed-mirror", metavar="URL", help="Debian archive for the seed."),
+}
+"""Every setting's flag."""
+
+_APPENDED = {"repositories", "keyring", "packages"}
+
+
+def setting_options(*keys: str) -> Callable[[Function], Function]:
+    """Add the flags of these settings, and `--config`, to a command."""
+
+    def decorate(function: Function) -> Function:
+        for key in reversed(keys):
+            function = OPTIONS[key](function)
+        return click.option(
+            "--config", "config_file", type=_PATH, metavar="FILE", help="Settings file instead of the melpy.toml found."
+        )(function)
+
+    return decorate
+
+
+def read_settings(flags: dict[str, Any], places: Iterable[Path] = ()) -> Settings:
+    """Return the settings for a command.
+
+    Args:
+        flags: the command's options by name; those that are no settings are passed over.
+        places: recipes or directories from which melpy.toml is looked for; the current directory without any.
+
+    Raises:
+        SettingsError: something cannot be used.
+    """
+    start = next(iter(places), Path())
+    start = start if start.is_dir() else start.parent
+    stated = {key: flags.get(key.replace("-", "_")) for key in OPTIONS}
+    appended = {key: tuple(stated.pop(key) or ()) for key in _APPENDED}
+    settings = load_settings(stated, os.environ, start, file=flags.get("config_file"))
+    if not any(appended.values()):
+        return settings
+    # What the command line appends comes after what the settings say.
+    added = load_settings(appended, {}, start, file=Path(os.devnull))
+    values = {key: _append(value, added.values[key]) for key, value in settings.values.items()}
+    return replace(settings, values=values)
+
+
+def _append(value: Value, added: Value) -> Value:
+    if added.setting.key not in _APPENDED or added.origin != "flag":
+        return value
+    assert isinstance(value.value, tuple)
+    assert isinstance(added.value, tuple)
+    origin = f"{value.origin}, flag" if value.value else "flag"
+    return replace(value, value=(*value.value, *added.value), origin=origin)
+
+
+def read_arches(texts: Sequence[str]) -> tuple[Arch, ...]:
+    """Return architectures from names and comma lists, each once, in order; `all` is every one.
+
+    Raises:
+        UsageError: one is not known.
+    """
+    names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
+    if names == ["all"]:
+        names = list(ARCHES)
+    return tuple(dict.fromkeys(parse_arch(name) for name in names))

@@ -1,0 +1,81 @@
+"""What a person reads at the end: errors, and tables of results."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from melpy.errors import FaultsError, MelpyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+def print_error(error: MelpyError) -> None:
+    """Print an error on stderr: what is wrong and where, details, and what to do."""
+    for line in render_error(error):
+        click.echo(_painted(line) if has_color(sys.stderr.isatty()) else line, err=True)
+
+
+def render_error(error: MelpyError) -> list[str]:
+    """Return the lines of an error; all faults of a recipe, one after the other."""
+    if isinstance(error, FaultsError):
+        lines = [line for fault in error.faults for line in render_error(fault)]
+        count = len(error.faults)
+        return [*lines, f"{count} errors"] if count > 1 else lines
+    lines = [f"error: {error}", *error.details]
+    return [*lines, f"hint: {error.hint}"] if error.hint else lines
+
+
+def has_color(terminal: bool) -> bool:
+    """Tell whether to use colour: on terminals, unless NO_COLOR says no. Source: no-color.org."""
+    return terminal and not os.environ.get("NO_COLOR")
+
+
+def _painted(line: str) -> str:
+    for prefix, color in (("error:", "red"), ("hint:", "cyan")):
+        if line.startswith(prefix):
+            return click.style(prefix, fg=color, bold=True) + line.removeprefix(prefix)
+    return line
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+    """Print a table on stdout: with lines on a terminal, else as plain columns that do not wrap.
+
+    Args:
+        columns: their headings.
+        rows: their texts.
+        right: headings of columns that are aligned to the right.
+    """
+    from rich import box  # noqa: PLC0415  # 40 ms that only tables need
+    from rich.console import Console  # noqa: PLC0415  # likewise
+    from rich.table import Table  # noqa: PLC0415  # likewise
+
+    terminal = sys.stdout.isatty()
+    table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, show_edge=False, highlight=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=not terminal)
+    for row in rows:
+        table.add_row(*(text.replace("[", "\\[") for text in row))
+    width = None if terminal else 10_000
+    console = Console(width=width, no_color=not has_color(terminal), highlight=False)
+    console.print(table)
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes for people."""
+    value = float(size)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def short_list(items: Sequence[str], limit: int = 6) -> str:
+    """Return a list in one line, its end counted."""
+    shown = " ".join(items[:limit])
+    return f"{shown} … {len(items) - limit} more" if len(items) > limit else shown

@@ -1,0 +1,120 @@
+"""The build environment of a plan: from repositories to exact packages to layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from melpy.apk.atom import parse_atom
+from melpy.errors import MelpyError, PackageFormatError
+from melpy.repo.remote import fetch_package, load_keys, load_repository, split_tag
+from melpy.repo.repository import load_index
+from melpy.rootfs.store import StoredPackage, ensure_layers
+from melpy.solve.model import Solution, Universe, make_universe
+from melpy.solve.resolver import solve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from melpy import events
+    from melpy.apk.model import Index
+    from melpy.arch import Arch
+    from melpy.engine.model import BuildContext, Supply
+    from melpy.plan.model import Plan
+
+
+@dataclass
+class Repositories:
+    """The repositories of a run, their indexes read once for each architecture."""
+
+    context: BuildContext
+    _indexes: dict[tuple[str, str], Index] = field(default_factory=dict)
+
+    def universe(self, plan: Plan) -> Universe:
+        """Return what the plan's environment may consist of: what was built before, and all repositories."""
+        context, arch = self.context, plan.arch
+        sources = [(str(context.out_dir), "", load_index(context.out_dir, arch, keyring=None).entries)]
+        for line in dict.fromkeys([*context.repositories, *plan.environment.repositories]):
+            tag, place = split_tag(line)
+            sources.append((place, tag, self._index(place, arch, plan).entries))
+        if context.supply:
+            sources.append((str(context.supply.root), "", self._supplied(context.supply, arch).entries))
+        return make_universe(sources)
+
+    def forget_supplied(self) -> None:
+        """Read the supply's index again next time."""
+        if self.context.supply:
+            root = str(self.context.supply.root)
+            self._indexes = {key: index for key, index in self._indexes.items() if key[0] != root}
+
+    def _index(self, place: str, arch: str, plan: Plan) -> Index:
+        if (place, arch) not in self._indexes:
+            keys = [*self.context.keyring, *plan.environment.keyring]
+            trusted = load_keys(keys, self.context.cache_dir / "keys") if self.context.check_signatures else None
+            self._indexes[place, arch] = load_repository(place, arch, keyring=trusted)
+        return self._indexes[place, arch]
+
+    def _supplied(self, supply: Supply, arch: str) -> Index:
+        key = (str(supply.root), arch)
+        if key not in self._indexes:
+            trusted = load_keys([str(supply.public_key)], self.context.cache_dir)
+            self._indexes[key] = load_index(supply.root, arch, keyring=trusted)
+        return self._indexes[key]
+
+
+def resolve_environment(plan: Plan, arch: Arch, repositories: Repositories) -> Solution:
+    """Return the exact packages of a plan's environment; the supply makes those that are missing.
+
+    Raises:
+        UnresolvableError: there is no such set of packages.
+        RepositoryError: a repository cannot be read.
+    """
+    world = plan.environment.packages
+    supply = repositories.context.supply
+    universe = repositories.universe(plan)
+    asked: set[str] = set()
+    while supply and (missing := find_missing(world, universe) - asked):
+        asked |= missing
+        if not supply.extend(sorted(missing), arch):
+            break
+        repositories.forget_supplied()
+        universe = repositories.universe(plan)
+    try:
+        return solve(world, universe, where=plan.job)
+    except MelpyError as error:
+        error.where = f"{plan.recipe}: environment for {plan.arch}"
+        raise
+
+
+def find_missing(world: Iterable[str], universe: Universe) -> set[str]:
+    """Return the names that a world asks for, directly or through dependencies, and that nothing has."""
+    missing: set[str] = set()
+    seen: set[str] = set()
+    pending = list(world)
+    while pending:
+        try:
+            atom = parse_atom(pending.pop())
+        except PackageFormatError:
+            continue  # the resolver reports it
+        if atom.conflict or atom.name in seen:
+            continue
+        seen.add(atom.name)
+        offers = universe.providers.get(atom.name, ())
+        if not offers:
+            missing.add(atom.name)
+        pending += [text for offer, _ in offers for text in offer.entry.info.depends]
+    return missing
+
+
+def ensure_environment(
+    solution: Solution, context: BuildContext, monitor: events.Monitor, job: str
+) -> tuple[Path, ...]:
+    """Return the layers of an environment, extracting and downloading what is not there yet."""
+    packages = [
+        StoredPackage(
+            fetch_package(offer.location, offer.entry.checksum, context.cache_dir / "packages"), offer.entry.checksum
+        )
+        for offer in solution.offers
+    ]
+    return ensure_layers(context.cache_dir / "store", packages, monitor, job, context.jobs)

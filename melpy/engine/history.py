@@ -1,0 +1,77 @@
+"""When a recipe last changed, and in which commit: from git, for SOURCE_DATE_EPOCH and the SBOM.
+
+What counts is the last commit that touched the recipe, its source directory, or a pipeline of one's own that it
+uses: the same recipe gives the same packages, whatever else was committed since.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from melpy.errors import SettingsError
+from melpy.run import run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A commit: its id (empty when there is none) and its time in seconds since 1970.
+
+    Attributes:
+        commit: full commit id, or empty.
+        epoch: committer time.
+        problem: why the commit is unknown or not to be trusted; empty when all is well.
+    """
+
+    commit: str
+    epoch: int
+    problem: str = ""
+
+
+def find_revision(paths: Sequence[Path]) -> Revision:
+    """Return the last commit that touched one of these paths; epoch 0 where there is none."""
+    directory = paths[0].resolve().parent
+    if shutil.which("git") is None:
+        return Revision("", 0, "git is not installed")
+    inside = _git(directory, "rev-parse", "--is-shallow-repository")
+    if inside is None:
+        return Revision("", 0, "the recipe is not in a git repository")
+    names = [str(path.resolve()) for path in paths]
+    line = _git(directory, "log", "-1", "--format=%H %ct", "--", *names)
+    if not line:
+        return Revision("", 0, "the recipe is not committed")
+    commit, _, epoch = line.partition(" ")
+    problem = ""
+    if inside == "true" and _git(directory, "rev-parse", "--verify", "--quiet", f"{commit}^") is None:
+        problem = "the clone is shallow, so the recipe's last commit may be an older one"
+    return Revision(commit, int(epoch), problem)
+
+
+def read_epoch(environment: Mapping[str, str]) -> int | None:
+    """Return SOURCE_DATE_EPOCH, or None when it is unset or blank.
+
+    Raises:
+        SettingsError: it is not a number of seconds.
+    """
+    text = environment.get("SOURCE_DATE_EPOCH", "").strip()
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise SettingsError(
+            f"not a number of seconds: {text!r}", where="SOURCE_DATE_EPOCH", hint="give seconds since 1970, or unset it"
+        )
+    return int(text)
+
+
+def _git(directory: Path, *arguments: str) -> str | None:
+    # The repository may belong to somebody else: reading its log runs nothing of it.
+    options = ["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "log.showSignature=false"]
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "GIT_CONFIG_NOSYSTEM": "1", "HOME": "/nonexistent"}
+    outcome = run(["git", "-C", str(directory), *options, *arguments], env=environment, check=False)
+    return outcome.stdout.strip() if outcome.status == 0 else None

@@ -1,0 +1,99 @@
+"""The nouns of a run: what builds are given, and what they return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from melpy.apk.model import IndexEntry
+    from melpy.apk.signature import Signer
+    from melpy.arch import Arch
+    from melpy.plan.model import Plan
+    from melpy.recipe.model import Recipe
+
+
+class Supply(Protocol):
+    """A repository that makes packages when they are asked for, such as the seed."""
+
+    @property
+    def root(self) -> Path:
+        """Directory of the repository."""
+
+    @property
+    def public_key(self) -> Path:
+        """Key that it is signed with."""
+
+    def extend(self, names: Sequence[str], arch: Arch) -> bool:
+        """Make the packages with these names, as far as it can; tell whether its index changed."""
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """What every build of a run has in common.
+
+    Attributes:
+        out_dir: repository that is written.
+        cache_dir: sources, extracted packages and work directories.
+        repositories: where environments come from, `place` or `@tag place`.
+        keyring: public keys that repositories are trusted by.
+        signer: signs packages and indexes; None leaves them unsigned.
+        namespace: distribution that packages belong to.
+        mirrors: where sources are looked for before upstream.
+        check_signatures: whether repositories must be signed by a trusted key.
+        supply: a repository that is extended as needed.
+        epoch: SOURCE_DATE_EPOCH of the process environment; None takes the recipe's last commit.
+        keep_workspace: keep the work directory of builds that end well, too.
+        jobs: how many packages are unpacked at once.
+    """
+
+    out_dir: Path
+    cache_dir: Path
+    repositories: tuple[str, ...] = ()
+    keyring: tuple[str, ...] = ()
+    signer: Signer | None = None
+    namespace: str = "unknown"
+    mirrors: tuple[str, ...] = ()
+    check_signatures: bool = True
+    supply: Supply | None = None
+    epoch: int | None = None
+    keep_workspace: bool = False
+    jobs: int = 2
+
+
+@dataclass(frozen=True)
+class Job:
+    """One recipe for one architecture."""
+
+    recipe: Recipe
+    plan: Plan
+    arch: Arch
+    pipeline_files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class BuiltPackage:
+    """A package that was written."""
+
+    entry: IndexEntry
+    path: Path
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build left.
+
+    Attributes:
+        job: name of the job.
+        packages: the packages, main package first.
+        stages: seconds that each stage took, in order.
+        log: what its steps printed.
+    """
+
+    job: str
+    packages: tuple[BuiltPackage, ...]
+    stages: tuple[tuple[str, float], ...]
+    log: Path

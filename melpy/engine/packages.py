@@ -1,0 +1,135 @@
+"""Output trees become packages: SBOM, scan, control files, archive. Nothing is published before all are written."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from melpy import events
+from melpy.apk.archive import COMPRESSOR
+from melpy.apk.model import PackageInfo
+from melpy.attest.sbom import Origin, render_sbom, sbom_path
+from melpy.build.tree import load_tree
+from melpy.engine.model import BuildContext, BuiltPackage
+from melpy.files import output_error
+from melpy.pack.package import ControlFile, write_package
+from melpy.plan.compiled import render_compiled
+from melpy.scan.model import Subject, Switches
+from melpy.scan.scanner import scan_package
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from melpy.build.model import OutputTree
+    from melpy.engine.history import Revision
+    from melpy.plan.model import PackagePlan, Plan
+    from melpy.scan.model import Findings
+    from melpy.solve.model import Solution
+
+
+def write_packages(
+    plan: Plan,
+    trees: Sequence[OutputTree],
+    solution: Solution,
+    revision: Revision,
+    context: BuildContext,
+    monitor: events.Monitor,
+) -> tuple[BuiltPackage, ...]:
+    """Write all packages of a build into the repository's directory of the architecture.
+
+    They are written beside it first; only when all are there, each is renamed into its place.
+
+    Raises:
+        OutputError: the repository cannot be written.
+        PackageFormatError: a file cannot be packed.
+    """
+    directory = context.out_dir / plan.arch
+    origin = Origin(context.namespace, revision.commit, revision.epoch)
+    complete = tuple(
+        _with_sbom(tree, package, plan, origin) for tree, package in zip(trees, plan.packages, strict=True)
+    )
+    control = _control(plan, solution, revision)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=directory, prefix=".new-") as name:
+            entries = []
+            for tree, package in zip(complete, plan.packages, strict=True):
+                findings = _scan(tree, package, plan, complete)
+                for warning in findings.warnings:
+                    monitor.emit(events.Warning(plan.job, f"{package.name}: {warning}"))
+                info = _info(package, plan, findings, revision, context)
+                files = [*control, *_scripts(package)]
+                entries.append(
+                    write_package(tree, info, Path(name), mtime=revision.epoch, signer=context.signer, control=files)
+                )
+            for entry in entries:
+                (Path(name) / entry.info.file_name).replace(directory / entry.info.file_name)
+    except OSError as error:
+        raise output_error(directory, error) from None
+    return tuple(BuiltPackage(entry, directory / entry.info.file_name) for entry in entries)
+
+
+def _with_sbom(tree: OutputTree, package: PackagePlan, plan: Plan, origin: Origin) -> OutputTree:
+    """Put the SBOM into the package's files, and return the tree with it."""
+    place = tree.root / sbom_path(package, plan)
+    # A step may have left a symlink there; what is written stays inside of the tree.
+    if not place.parent.resolve().is_relative_to(tree.root.resolve()):
+        raise output_error(place, OSError(0, "a symlink of the package leads out of it"))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.unlink(missing_ok=True)
+    place.write_text(render_sbom(package, plan, origin), encoding="utf-8")
+    place.chmod(0o644)
+    written = load_tree(tree.package, tree.root)
+    known = tree.by_path
+    # Modes and attributes that were read before the files were made readable hold.
+    return type(tree)(tree.package, tree.root, tuple(known.get(entry.path, entry) for entry in written))
+
+
+def _scan(tree: OutputTree, package: PackagePlan, plan: Plan, relatives: tuple[OutputTree, ...]) -> Findings:
+    switches = Switches(package.no_provides, package.no_depends, package.no_commands, package.no_versioned_shlib_deps)
+    return scan_package(Subject(tree, plan.full_version, relatives, package.runtime, package.provides, switches))
+
+
+def _info(
+    package: PackagePlan, plan: Plan, findings: Findings, revision: Revision, context: BuildContext
+) -> PackageInfo:
+    return PackageInfo(
+        name=package.name,
+        version=plan.full_version,
+        arch=plan.arch,
+        origin=plan.name,
+        description=package.description,
+        url=package.url,
+        commit=package.commit or revision.commit,
+        maintainer=context.namespace,
+        build_date=revision.epoch,
+        licenses=tuple(entry.license for entry in plan.licences if entry.license),
+        depends=findings.depends,
+        provides=findings.provides,
+        replaces=package.replaces,
+        vendored=findings.vendored,
+        provider_priority=package.provider_priority,
+        replaces_priority=package.replaces_priority,
+        triggers=package.triggers,
+    )
+
+
+def _control(plan: Plan, solution: Solution, revision: Revision) -> list[ControlFile]:
+    """Return what every package of the build carries to be made again: the compiled recipe and the exact inputs."""
+    inputs = {
+        "plan": plan.digest(),
+        "source-date-epoch": revision.epoch,
+        "compressor": COMPRESSOR,
+        "environment": solution.to_json(),
+        "sources": [{"uri": source.uri, "sha256": source.sha256, "sha512": source.sha512} for source in plan.sources],
+    }
+    return [
+        ControlFile(".melange.yaml", render_compiled(plan, solution.locked).encode(errors="surrogateescape")),
+        ControlFile(".melpy.json", (json.dumps(inputs, indent=1, sort_keys=True) + "\n").encode()),
+    ]
+
+
+def _scripts(package: PackagePlan) -> list[ControlFile]:
+    return [ControlFile(f".{name}", text.encode(), 0o755) for name, text in package.scriptlets]

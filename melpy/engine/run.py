@@ -1,0 +1,45 @@
+"""Several jobs, one after the other, each after those it needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from melpy.engine.build import build_job
+from melpy.engine.environment import Repositories
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from melpy import events
+    from melpy.engine.model import BuildContext, BuildResult, Job
+
+
+def order_jobs(jobs: Sequence[Job]) -> tuple[Job, ...]:
+    """Return jobs in the order in which they can be built: architecture by architecture.
+
+    Raises:
+        CycleError: recipes need one another.
+        RecipeError: two recipes make the same package.
+    """
+    if len(jobs) < 2:
+        return tuple(jobs)
+    from melpy.graph.order import order_plans  # noqa: PLC0415  # networkx takes 150 ms, one recipe needs no order
+
+    ordered: list[Job] = []
+    for arch in dict.fromkeys(job.arch for job in jobs):
+        own = {job.plan.name: job for job in jobs if job.arch == arch}
+        ordered += [own[plan.name] for plan in order_plans([job.plan for job in jobs if job.arch == arch])]
+    return tuple(ordered)
+
+
+def run_jobs(
+    jobs: Sequence[Job], context: BuildContext, monitor: events.Monitor, on_result: Callable[[BuildResult], None]
+) -> None:
+    """Build all jobs in order, handing on each result; stop at the first that fails.
+
+    Raises:
+        MelpyError: what went wrong with it.
+    """
+    repositories = Repositories(context)
+    for job in order_jobs(jobs):
+        on_result(build_job(job, context, repositories, monitor))

@@ -1,0 +1,49 @@
+"""What scanners found and what the recipe states become a package's dependencies and provides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from melpy.scan.model import Finding, Findings, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from melpy.scan.model import Subject, Switches
+
+_COMMAND = "cmd:"
+
+
+def merge_findings(subject: Subject, found: Iterable[Finding], warnings: Iterable[str]) -> Findings:
+    """Merge generated items with stated ones.
+
+    A generated dependency that the package carries for itself is dropped, and any dependency, stated ones too, that
+    the package provides. Only unversioned dependencies can be dropped: `so:libx.so.1`, never `foo>=1`.
+    """
+    kept = sorted({finding for finding in found if _is_wanted(finding, subject.switches)})
+    vendored = _items(kept, Role.VENDORED)
+    provides = {*subject.provides, *_items(kept, Role.PROVIDES)}
+    depends = {*subject.runtime, *(_items(kept, Role.DEPENDS) - _names(vendored))}
+    return Findings(
+        depends=tuple(sorted(depends - _names(provides))),
+        provides=tuple(sorted(provides)),
+        vendored=tuple(sorted(vendored)),
+        evidence=tuple(kept),
+        warnings=tuple(sorted(set(warnings))),
+    )
+
+
+def _is_wanted(finding: Finding, switches: Switches) -> bool:
+    if finding.role is Role.VENDORED:
+        return True
+    if switches.no_commands and finding.item.startswith(_COMMAND):
+        return False
+    return not (switches.no_depends if finding.role is Role.DEPENDS else switches.no_provides)
+
+
+def _items(findings: Iterable[Finding], role: Role) -> set[str]:
+    return {finding.item for finding in findings if finding.role is role}
+
+
+def _names(provides: Iterable[str]) -> set[str]:
+    return {item.partition("=")[0] for item in provides}

@@ -1,0 +1,92 @@
+"""The text of a pkg-config file: variables and fields.
+
+Takes the text, gives out the modules it requires. Nothing else of the file is of interest, so nothing else can make
+it invalid. Source: pc(5) of pkgconf.
+"""
+
+from __future__ import annotations
+
+import re
+
+_FIELDS = ("requires", "requires.private", "requires.internal")
+_PREDEFINED = {"pcfiledir": "", "pc_sysrootdir": "/", "pc_top_builddir": ""}
+# None of these can match one stretch of text in two ways, so no file makes them slow.
+_LINE = re.compile(r"([A-Za-z0-9_.-]+)[ \t]*([:=])(.*)")
+_VARIABLE = re.compile(r"\$\$|\$\{([^${}]*)\}")
+_OPERATOR = re.compile(r"(<=|>=|!=|==|=|<|>)")
+_COMMENT = re.compile(r"(?<!\\)#.*")
+# Each variable may name the one before it twice, so lengths could double with every line.
+_VARIABLE_LIMIT = 4096
+_FIELD_LIMIT = 65536
+
+
+def parse_module(text: str) -> tuple[str, ...]:
+    """Return the modules in the `Requires`, `Requires.private` and `Requires.internal` fields, without versions.
+
+    Raises:
+        ValueError: one of the fields cannot be understood.
+    """
+    variables = dict(_PREDEFINED)
+    found: list[str] = []
+    for line in _logical_lines(text):
+        match = _LINE.fullmatch(line.strip())
+        if match is None:
+            continue
+        name, separator, value = match.groups()
+        if separator == "=":
+            _define(variables, name, value)
+        elif name.lower() in _FIELDS:
+            found += parse_requires(_expand(value.strip(), variables, _FIELD_LIMIT))
+    return tuple(dict.fromkeys(found))
+
+
+def _logical_lines(text: str) -> list[str]:
+    joined = re.sub(r"\\[ \t]*\r?\n", " ", text)
+    return [_COMMENT.sub("", line) for line in joined.splitlines()]
+
+
+def _define(variables: dict[str, str], name: str, value: str) -> None:
+    """Set a variable; one whose value cannot be told stays unset, which only matters where it is used."""
+    try:
+        variables[name] = _expand(value.strip(), variables, _VARIABLE_LIMIT)
+    except ValueError:
+        variables.pop(name, None)
+
+
+def _expand(text: str, variables: dict[str, str], limit: int) -> str:
+    left = limit - len(text)
+
+    def replace(match: re.Match[str]) -> str:
+        nonlocal left
+        name = match[1]
+        if name is not None and name not in variables:
+            raise ValueError(f"variable {name!r} is not defined")
+        value = "$" if name is None else variables[name]
+        left -= len(value)
+        return value if left >= 0 else ""
+
+    value = _VARIABLE.sub(replace, text)
+    if left < 0:
+        raise ValueError(f"a value is longer than {limit} characters")
+    return value
+
+
+def parse_requires(text: str) -> tuple[str, ...]:
+    """Return the modules of a list such as `glib-2.0 >= 2.40, zlib`; commas are as good as spaces.
+
+    Raises:
+        ValueError: an operator lacks the module before it or the version after it.
+    """
+    words = _OPERATOR.sub(r" \1 ", text.replace(",", " ")).split()
+    found: list[str] = []
+    while words:
+        name = words.pop(0)
+        if _OPERATOR.fullmatch(name):
+            raise ValueError(f"{name!r} without a module in {text!r}")
+        found.append(name)
+        if words and _OPERATOR.fullmatch(words[0]):
+            operator = words.pop(0)
+            if not words:
+                raise ValueError(f"{name!r} without a version after {operator!r} in {text!r}")
+            words.pop(0)
+    return tuple(found)

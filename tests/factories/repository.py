@@ -1,0 +1,55 @@
+"""Small repositories for tests: real packages, made with melpy's own packer from programs of this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from melpy.apk.model import IndexEntry, PackageInfo
+from melpy.apk.signature import Signer, load_signer, write_key_pair
+from melpy.build.tree import load_tree
+from melpy.pack.package import write_package
+from melpy.repo.repository import scan_packages, write_repository_index
+
+# Where Debian's busybox-static puts the one program that a build environment can do with.
+BUSYBOX = Path("/bin/busybox")
+APPLETS = (
+    "sh cat cp mv rm mkdir ln ls chmod echo printf sed grep find test [ expr head tail sort tr cut touch true false "
+    "dirname basename id sleep seq wc env nproc date dd sha256sum tar readlink"
+).split()
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A signed repository of a test."""
+
+    root: Path
+    signer: Signer
+    public_key: Path
+
+    def add(self, name: str, files: Path | None = None, *, version: str = "1-r0", arch: str = "x86_64", **info: object) -> IndexEntry:
+        """Pack a directory (or nothing) as a package and index it."""
+        tree = load_tree(name, files or self.root / "nothing")
+        facts = PackageInfo(name=name, version=version, arch=arch, origin=name, **info)  # type: ignore[arg-type]  # a test's own facts
+        entry = write_package(tree, facts, self.root / arch, mtime=0, signer=self.signer)
+        write_repository_index(self.root, arch, scan_packages(self.root / arch), signer=self.signer)
+        return entry
+
+
+def make_repository(directory: Path) -> Repository:
+    """Make an empty repository with a key of its own."""
+    public = write_key_pair(directory / "keys" / "test.rsa", 2048)
+    return Repository(directory / "repository", load_signer(directory / "keys" / "test.rsa"), public)
+
+
+def add_busybox(repository: Repository, directory: Path) -> IndexEntry:
+    """Add a package that is a whole build environment: busybox and its links."""
+    root = directory / "busybox"
+    (root / "usr/bin").mkdir(parents=True)
+    shutil.copy(BUSYBOX, root / "usr/bin/busybox")
+    for applet in APPLETS:
+        (root / "usr/bin" / applet).symlink_to("busybox")
+    os.symlink("usr/bin", root / "bin")
+    return repository.add("busybox", root)

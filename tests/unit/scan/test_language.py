@@ -1,0 +1,113 @@
+"""Commands, documentation, and the directories of Perl, Python and Ruby."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from melpy.scan.model import Finding, Role
+from tests.factories.tree import Directory, File, Link, program
+
+if TYPE_CHECKING:
+    from tests.unit.scan.conftest import Scan
+
+
+@pytest.mark.parametrize("directory", ["bin", "sbin", "usr/bin", "usr/sbin"])
+def test_commands(scan: Scan, directory: str) -> None:
+    assert scan({f"{directory}/hello": program()}).provides == ("cmd:hello=1.0-r0",)
+
+
+def test_what_is_no_command(scan: Scan) -> None:
+    found = scan(
+        {
+            "usr/bin/link": Link("hello"),
+            "usr/bin/root-only": File("", 0o744),
+            "usr/bin/data": "",
+            "usr/bin/sub/deep": program(),
+            "usr/local/bin/local": program(),
+            "usr/bin/directory": Directory(),
+        }
+    )
+    assert found.provides == ()
+
+
+def test_documentation(scan: Scan) -> None:
+    files = {"usr/share/man/man1/hello.1": "", "usr/share/info/hello.info": ""}
+    assert scan(files, package="hello-doc").depends == ("man-db", "texinfo")
+    assert scan(files, package="hello").depends == ()
+
+
+def test_documentation_must_lie_in_its_directory(scan: Scan) -> None:
+    assert scan({"opt/man/man1/x.1": "", "usr/share/man": Directory()}, package="x-doc").depends == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("usr/lib/perl5/vendor_perl", ("perl~5",)),
+        ("lib/perl5/core_perl", ("perl~5",)),
+        ("usr/lib/perl5.36/site_perl", ("perl~5.36",)),
+        ("usr/share/perl5/vendor_perl", ()),
+        ("usr/lib/perl5/vendor", ()),
+        ("usr/lib/perlx/vendor_perl", ()),
+    ],
+)
+def test_perl(scan: Scan, path: str, expected: tuple[str, ...]) -> None:
+    assert scan({path: Directory()}).depends == expected
+
+
+def test_perl_prefers_usr_and_gives_way_to_what_is_stated(scan: Scan) -> None:
+    files = {"lib/perl4/a_perl": Directory(), "usr/lib/perl5/a_perl": Directory()}
+    assert scan(files).depends == ("perl~5",)
+    assert scan(files, runtime=["perl"]).depends == ("perl",)
+    assert scan(files, runtime=["perl-json"]).depends == ("perl-json", "perl~5")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("usr/lib/python3.12/site-packages", ("python-3.12-base",)),
+        ("opt/x/python3.11/site-packages", ("python-3.11-base",)),
+        ("usr/lib/python/site-packages", ()),
+        ("usr/lib/pypy3/site-packages", ()),
+        ("usr/lib/python3.12/dist-packages", ()),
+        ("site-packages", ()),
+    ],
+)
+def test_python(scan: Scan, path: str, expected: tuple[str, ...]) -> None:
+    assert scan({path: Directory()}).depends == expected
+
+
+def test_the_last_python_counts_and_gives_way_to_what_is_stated(scan: Scan) -> None:
+    files = {"usr/lib/python3.11/site-packages": Directory(), "usr/lib/python3.12/site-packages": Directory()}
+    assert scan(files).depends == ("python-3.12-base",)
+    assert scan(files, runtime=["python3"]).depends == ("python3",)
+    assert scan({"usr/lib/python3.12/site-packages": ""}).depends == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("usr/lib/ruby/gems/3.2.0/gems", ("ruby-3.2",)),
+        ("usr/lib/ruby/gems/3.4.1/gems", ("ruby-3.4",)),
+        ("lib/ruby/gems/3.2.0/gems", ("ruby-3.2",)),
+        ("usr/lib/ruby/gems/3.2/gems", ()),
+        ("usr/lib/ruby/3.2.0/gems", ()),
+    ],
+)
+def test_ruby(scan: Scan, path: str, expected: tuple[str, ...]) -> None:
+    assert scan({path: Directory()}).depends == expected
+
+
+@pytest.mark.parametrize("stated", ["ruby", "ruby-3.3"])
+def test_ruby_gives_way_to_what_is_stated(scan: Scan, stated: str) -> None:
+    assert scan({"usr/lib/ruby/gems/3.2.0/gems": Directory()}, runtime=[stated]).depends == (stated,)
+
+
+def test_findings_carry_their_evidence(scan: Scan) -> None:
+    found = scan({"usr/bin/hello": program("#!/bin/dash\n")})
+    assert found.evidence == (
+        Finding("cmd:dash", "usr/bin/hello", "shebang", Role.DEPENDS),
+        Finding("cmd:hello=1.0-r0", "usr/bin/hello", "command", Role.PROVIDES),
+    )

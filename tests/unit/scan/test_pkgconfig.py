@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from melpy.scan.module import parse_module, parse_requires
+from tests.factories.tree import Link
+
+if TYPE_CHECKING:
+    from tests.unit.scan.conftest import Scan
+
+FOO = """\
+prefix=/usr
+api = 2.0
+includedir=${prefix}/include   # where
+
+Name: foo
+Description: a library: with a colon = and more
+Version: 3.1
+Requires: glib-${api} >= 2.40, zlib
+Requires.private: libbar>=1 \\
+  libbaz != 2, libqux
+Requires.internal: inner
+Libs: -L${nowhere} -lfoo
+"""
+
+
+def test_requires_of_a_module() -> None:
+    assert parse_module(FOO) == ("glib-2.0", "zlib", "libbar", "libbaz", "libqux", "inner")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", ()),
+        (" , ,", ()),
+        ("a b", ("a", "b")),
+        ("a,b", ("a", "b")),
+        ("a = 1, b < 2", ("a", "b")),
+        ("a>=1.0 b<=2", ("a", "b")),
+        ("gtk+-3.0 >= 3", ("gtk+-3.0",)),
+    ],
+)
+def test_parse_requires(text: str, names: tuple[str, ...]) -> None:
+    assert parse_requires(text) == names
+
+
+@pytest.mark.parametrize("text", [">= 1", "a >=", "a >= 1 = "])
+def test_parse_requires_that_is_malformed(text: str) -> None:
+    with pytest.raises(ValueError, match="without a"):
+        parse_requires(text)
+
+
+def test_an_undefined_variable_matters_where_it_is_used() -> None:
+    with pytest.raises(ValueError, match="'api' is not defined"):
+        parse_module("Requires: foo-${api}\n")
+    assert parse_module("x=${api}\nLibs: ${x}\nRequires: foo\n") == ("foo",)
+
+
+def test_a_variable_cannot_name_itself() -> None:
+    with pytest.raises(ValueError, match="'a' is not defined"):
+        parse_module("a=${a}\nRequires: ${a}\n")
+
+
+@given(st.text("ab${}:=#\\\n\t <>,R", max_size=200))
+def test_any_text_is_understood_or_refused(text: str) -> None:
+    with contextlib.suppress(ValueError):
+        assert all(parse_module(f"Requires: {text}"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a=x" + "".join(f"\na{'b' * n}=${{a{'b' * (n - 1)}}}${{a{'b' * (n - 1)}}}" for n in range(1, 100)),
+        "Requires: " + "${" * 60_000,
+        "Requires: a" + " " * 120_000 + "b",
+        "a" * 120_000,
+        "a:" + "\\ " * 60_000,
+        "Requires:" + "<" * 60_000,
+        "a=" + "x" * 4000 + "\nRequires: " + "${a}" * 30_000,
+    ],
+)
+def test_no_text_takes_long(text: str) -> None:
+    start = time.monotonic()
+    with contextlib.suppress(ValueError):
+        parse_module(text)
+    assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize("directory", ["usr/lib", "usr/lib64", "usr/share", "usr/local/lib", "usr/local/share"])
+def test_a_module_is_provided_with_the_version_of_the_package(scan: Scan, directory: str) -> None:
+    found = scan({f"{directory}/pkgconfig/foo.pc": "Version: 3\nRequires: bar >= 2\n"})
+    assert found.provides == ("pc:foo=1.0-r0",)
+    assert found.depends == ("pc:bar",)
+
+
+def test_a_module_elsewhere_is_vendored(scan: Scan) -> None:
+    found = scan({"opt/lib/pkgconfig/foo.pc": "Requires: bar\n"})
+    assert (found.provides, found.depends, found.vendored) == ((), (), ("pc:foo=1.0-r0",))
+
+
+def test_modules_of_one_package_do_not_need_each_other(scan: Scan) -> None:
+    found = scan({"usr/lib/pkgconfig/foo.pc": "Requires: bar\n", "usr/lib/pkgconfig/bar.pc": ""})
+    assert found.depends == ()
+
+
+def test_a_link_is_not_a_module(scan: Scan) -> None:
+    assert scan({"usr/lib/pkgconfig/foo.pc": Link("bar")}).provides == ()
+
+
+def test_a_malformed_module_is_a_warning(scan: Scan) -> None:
+    found = scan({"usr/lib/pkgconfig/foo.pc": "Requires: bar >=\n"})
+    assert found.provides == ()
+    assert found.warnings == (
+        "usr/lib/pkgconfig/foo.pc: malformed pkg-config file: 'bar' without a version after '>=' in 'bar >='",
+    )

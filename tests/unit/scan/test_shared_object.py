@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from melpy.scan.shared_object import library_version
+from tests.factories.elf import elf
+from tests.factories.tree import File, Link, program
+
+if TYPE_CHECKING:
+    from tests.unit.scan.conftest import Scan
+
+
+@pytest.mark.parametrize(
+    ("soname", "version"),
+    [
+        ("libfoo.so.1", "1"),
+        ("libfoo.so.1.2.3", "1.2.3"),
+        ("libfoo.so", "0"),
+        ("libx.so.0unstable", "0"),
+        ("libfoo-1.2.so", "0"),
+        ("libfoo.so.1.so.2", "1"),
+        ("libfoo.so.", "0"),
+        ("libfoo.so..", "0"),
+        ("libfoo.so.1.", "0"),
+    ],
+)
+def test_library_version(soname: str, version: str) -> None:
+    assert library_version(soname) == version
+
+
+def test_a_program_needs_its_loader_and_libraries(scan: Scan) -> None:
+    binary = elf(interpreter="/lib64/ld-linux-x86-64.so.2", needed=["libc.so.6", "plugin.so", "libcuda.so.1"])
+    found = scan({"opt/hello": program(binary)})
+    assert found.depends == ("so:ld-linux-x86-64.so.2", "so:libc.so.6")
+    assert found.provides == ()
+
+
+def test_the_loader_of_musl_is_its_library(scan: Scan) -> None:
+    found = scan({"opt/hello": elf(interpreter="/lib/ld-musl-x86_64.so.1")})
+    assert found.depends == ("so:libc.musl-x86_64.so.1",)
+
+
+def test_a_library_in_the_usual_place_is_provided(scan: Scan) -> None:
+    found = scan({"usr/lib/libfoo.so.1.2": elf(soname="libfoo.so.1")})
+    assert found.provides == ("so-ver:libfoo.so.1=1.0-r0", "so:libfoo.so.1=1")
+    assert found.vendored == ()
+
+
+def test_a_library_elsewhere_is_vendored(scan: Scan) -> None:
+    found = scan(
+        {"opt/lib/libfoo.so.1": elf(soname="libfoo.so.1"), "opt/run": elf(needed=["libfoo.so.1", "libc.so.6"])}
+    )
+    assert found.vendored == ("so-ver:libfoo.so.1=1.0-r0", "so:libfoo.so.1=1")
+    assert found.depends == ("so:libc.so.6",)
+    assert found.provides == ()
+
+
+def test_a_dependency_on_itself_is_dropped(scan: Scan) -> None:
+    files = {"usr/lib/libfoo.so.1": elf(soname="libfoo.so.1"), "opt/run": elf(needed=["libfoo.so.1"])}
+    assert scan(files).depends == ()
+
+
+@pytest.mark.parametrize(("name", "is_provided"), [("hello", False), ("libc.so.6", True), ("libc.so", True)])
+def test_with_an_interpreter_only_a_name_like_a_library_provides(scan: Scan, name: str, *, is_provided: bool) -> None:
+    found = scan({f"lib/{name}": elf(interpreter="/lib/ld.so.1", soname="libc.so.6")})
+    assert ("so:libc.so.6=6" in found.provides) is is_provided
+
+
+def test_host_libraries_are_neither_provided_nor_vendored(scan: Scan) -> None:
+    library = elf(soname="libcuda.so.1")
+    found = scan({"usr/lib/libcuda.so.1": library, "opt/libcuda.so.1": library})
+    assert (found.depends, found.provides, found.vendored) == ((), (), ())
+
+
+def test_a_development_link_needs_the_library_of_a_sibling(scan: Scan) -> None:
+    found = scan(
+        {"usr/lib/libfoo.so": Link("libfoo.so.1.2")},
+        package="foo-dev",
+        relatives={"foo": {"usr/lib/libfoo.so.1.2": elf(soname="libfoo.so.1")}},
+    )
+    assert found.depends == ("so:libfoo.so.1",)
+
+
+def test_a_link_finds_a_library_in_a_configured_directory(scan: Scan) -> None:
+    found = scan(
+        {"usr/lib/libfoo.so": Link("../../opt/foo/libfoo.so.1")},
+        package="foo-dev",
+        relatives={
+            "foo": {"opt/foo/libfoo.so.1": elf(soname="libfoo.so.1")},
+            "foo-config": {"etc/ld.so.conf.d/sub/foo.conf": "# foo\n/opt/foo\nrelative\n"},
+        },
+    )
+    assert found.depends == ("so:libfoo.so.1",)
+
+
+def test_configured_directories_provide(scan: Scan) -> None:
+    found = scan(
+        {"opt/foo/libfoo.so.1": elf(soname="libfoo.so.1"), "etc/ld.so.conf.d/foo.conf": "/opt/foo/\n"},
+    )
+    assert found.provides == ("so-ver:libfoo.so.1=1.0-r0", "so:libfoo.so.1=1")
+
+
+def test_a_link_is_looked_at_under_its_own_name(scan: Scan) -> None:
+    found = scan({"opt/libfoo.so.1": elf(soname="libfoo.so.1"), "usr/lib/libfoo.so": Link("/opt/libfoo.so.1")})
+    assert "so:libfoo.so.1=1" in found.provides
+    assert "so:libfoo.so.1=1" in found.vendored
+
+
+def test_a_debug_file_says_nothing(scan: Scan) -> None:
+    debug = elf(interpreter="/lib/ld.so.1", needed=["libc.so.6"], soname="libfoo.so.1", debug=True)
+    found = scan({"usr/lib/debug/usr/lib/libfoo.so.1.debug": debug, "usr/lib/libfoo.so.1": debug})
+    assert (found.depends, found.provides, found.vendored) == ((), (), ())
+
+
+def test_section_headers_are_not_needed(scan: Scan) -> None:
+    assert scan({"opt/x": elf(needed=["libc.so.6"], section_headers=False)}).depends == ("so:libc.so.6",)
+
+
+def test_a_malformed_file_is_a_warning(scan: Scan) -> None:
+    found = scan({"usr/bin/hello": program(elf(needed=["libc.so.6"])[:100])})
+    assert found.warnings == (
+        "usr/bin/hello: malformed ELF file: 112 bytes at offset 64 do not fit a file of 100 bytes",
+    )
+    assert found.provides == ("cmd:hello=1.0-r0",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_openssl"),
+    [
+        ({"CGO_ENABLED": "1", "GOEXPERIMENT": "boringcrypto"}, True),
+        ({"CGO_ENABLED": "1", "GOEXPERIMENT": "systemcrypto"}, True),
+        ({"CGO_ENABLED": "1", "GOEXPERIMENT": "opensslcrypto"}, True),
+        ({"CGO_ENABLED": "1", "microsoft_systemcrypto": "1"}, True),
+        ({"CGO_ENABLED": "0", "GOEXPERIMENT": "boringcrypto"}, False),
+        ({"CGO_ENABLED": "1", "GOEXPERIMENT": "boringcrypto,arenas"}, False),
+        ({"CGO_ENABLED": "1"}, False),
+    ],
+)
+def test_go_with_system_cryptography(scan: Scan, settings: dict[str, str], *, is_openssl: bool) -> None:
+    found = scan({"opt/hello": File(elf(go=settings))})
+    assert found.depends == (("openssl-config-fipshardened", "so:libcrypto.so.3") if is_openssl else ())
