@@ -2,7 +2,7 @@
 
 A Debian version is a list of pieces of text and numbers in turn (deb-version(7)); APK has numbers with dots, one
 letter, and any number of suffixes with a number. So `14.2.0-19` becomes `14.2.0_p19-r0`, and every piece of text
-further on is a number that sorts as the text does: `5.2.37-2+b10` becomes `5.2.37_p2_p4462911_p10-r0`.
+further on is a number that sorts as the text does: `5.2.37-2+b10` becomes `5.2.37_p2_p58_p10-r0`.
 
 The order is kept exactly, with two exceptions. The epoch is left out: recipes ask for upstream's versions
 (`go>=1.22`, `zlib-dev~1.3`), and APK has nothing that sorts before the first number; an index of the seed never
@@ -12,6 +12,7 @@ of trixie's 68,829 has one) is taken to begin with 0.
 
 from __future__ import annotations
 
+import bisect
 import re
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,20 @@ _HEAD = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _PIECE = re.compile(r"([^0-9]*)([0-9]*)")
 _BLOCK = 4
 _REALLY = re.compile(r".*\+really([0-9].*)")
-_READABLE = re.compile(r"(?P<head>[0-9]+(?:\.[0-9]+)*)(?P<letter>[a-z](?![a-z0-9]))?(?:~?(?P<pre>alpha|beta|rc)(?P<n>[0-9]*))?")
-_ALPHABET = "~" + "\0" + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" + "+-.:"
+_READABLE = re.compile(
+    r"(?P<head>[0-9]+(?:\.[0-9]+)*)(?P<letter>[a-z](?![a-z0-9]))?(?:~?(?P<pre>alpha|beta|rc)(?P<n>[0-9]*))?"
+)
+_END = "\0"
+_ALPHABET = "~" + _END + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" + "+-.:"
 _RANK = {character: rank for rank, character in enumerate(_ALPHABET)}
+# What most often stands between numbers in trixie's versions. A text of this list is one number; any other is the
+# number of the gap it falls into, and more numbers for its characters. The list decides the numbers of all texts,
+# so a change of it is a change of `manifest.CONVERTER`.
+_TEXTS = (
+    "~ ~alpha ~b ~beta ~bpo ~deb ~dfsg ~ds ~git ~pre ~rc ~repack ~svn a b c d e f p u cross deb esr git pl rc "
+    "ubuntu + +b +cvs +deb +debian +dfsg +dfsg. +dfsg+~ +ds +ds. +eclipse +git +git. +hg +nmu +r +really +repack "
+    "+svn +~ +~cs - . .dfsg .ds .git .post"
+).split()
 # `1.dfsg` sorts above `1.N` for every N. Dates with a time have 14 digits; apk-tools counts in 64 bits.
 _ABOVE_NUMBERS = 10**18
 
@@ -85,22 +97,40 @@ def _continue_upstream(rest: str) -> Iterator[str]:
 
 
 def _chain(rest: str) -> Iterator[str]:
-    """Yield pieces of text and numbers as suffixes; text comes in blocks of four characters, the last one padded."""
+    """Yield pieces of text and numbers as suffixes."""
     position = 0
     while position < len(rest):
         piece = _PIECE.match(rest, position)
         assert piece is not None
-        text = piece[1]
-        for start in range(0, len(text) + 1, _BLOCK):
-            block = text[start : start + _BLOCK]
-            # Only a tilde sorts before the end of a version.
-            yield f"_{'rc' if block[:1] == '~' else 'p'}{_number(block)}"
+        # Only a tilde sorts before the end of a version.
+        kind = "rc" if piece[1][:1] == "~" else "p"
+        yield from (f"_{kind}{number}" for number in _text_numbers(piece[1]))
         yield f"_p{int(piece[2] or 0)}"
         position = piece.end()
 
 
-def _number(block: str) -> int:
-    value = 0
-    for character in block.ljust(_BLOCK, "\0"):
-        value = value * len(_ALPHABET) + _RANK.get(character, len(_ALPHABET) - 1)
-    return value
+def _text_numbers(text: str) -> Iterator[int]:
+    """Yield numbers that sort as the text does: even for a frequent one, odd for the gaps between these."""
+    key = _text_key(text)
+    gap = bisect.bisect_left(_KEYS, key)
+    if _KEYS[gap : gap + 1] == [key]:
+        yield 2 * gap + 2
+        return
+    yield 2 * gap + 1
+    # Blocks of four characters; the last one is padded with what sorts as the end of a text does.
+    for start in range(0, len(text) + 1, _BLOCK):
+        number = 0
+        for rank in _ranks(text[start : start + _BLOCK].ljust(_BLOCK, _END)):
+            number = number * len(_ALPHABET) + rank
+        yield number
+
+
+def _text_key(text: str) -> tuple[int, ...]:
+    return (*_ranks(text), _RANK[_END])
+
+
+def _ranks(text: str) -> Iterator[int]:
+    return (_RANK.get(character, len(_ALPHABET) - 1) for character in text)
+
+
+_KEYS = sorted(map(_text_key, _TEXTS))

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from melpy.apk.atom import parse_atom
+from melpy.apk.model import Index
 from melpy.errors import MelpyError, PackageFormatError
 from melpy.repo.remote import fetch_package, load_keys, load_repository, split_tag
-from melpy.repo.repository import load_index
+from melpy.repo.repository import index_path, load_index
 from melpy.rootfs.store import StoredPackage, ensure_layers
 from melpy.solve.model import Solution, Universe, make_universe
 from melpy.solve.resolver import solve
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from melpy import events
-    from melpy.apk.model import Index
     from melpy.arch import Arch
     from melpy.engine.model import BuildContext, Supply
     from melpy.plan.model import Plan
@@ -57,6 +57,8 @@ class Repositories:
 
     def _supplied(self, supply: Supply, arch: str) -> Index:
         key = (str(supply.root), arch)
+        if not index_path(supply.root, arch).is_file():
+            return Index(())  # nothing was asked of it yet
         if key not in self._indexes:
             trusted = load_keys([str(supply.public_key)], self.context.cache_dir)
             self._indexes[key] = load_index(supply.root, arch, keyring=trusted)
