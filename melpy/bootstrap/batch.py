@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from melpy.bootstrap.convert import Content, Job, Place, convert_package, render_job, scratch_directory
+from melpy.bootstrap.convert import Content, Job, Place, convert_package, flush_files, render_job, scratch_directory
 from melpy.bootstrap.manifest import Made
 from melpy.bootstrap.version import map_version, readable_version
 from melpy.errors import SeedError
@@ -129,6 +129,7 @@ def make_packages(tasks: Mapping[str, Task], workshop: Workshop) -> dict[str, Ma
         for name, checksum in _run(texts, pool):
             made[name] = _made(tasks[name], checksum)
             workshop.monitor.emit(Progress("seed", "packages converted", len(made), len(tasks)))
+        flush_files(workshop.destination / item.file for item in made.values())
         return made
 
 

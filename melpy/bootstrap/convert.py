@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -31,14 +33,17 @@ from melpy.scan.model import Subject
 from melpy.scan.scanner import scan_package
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from melpy.apk.signature import Signer
     from melpy.build.model import OutputTree
 
-# A seed is read some times and thrown away: level 1 packs trixie's gcc in a sixth of the time of level 9, for a file
-# that is a fifth larger.
+# A seed is read a few times and never sent anywhere. Measured on trixie's gcc (70 MB): 0.35 s and 36.9 MB at level 1,
+# 0.73 s and 30.1 MB at level 3, 3.3 s and 28.2 MB at level 9.
 LEVEL = 1
 
+_MEMORY = Path("/dev/shm")  # noqa: S108  # the names in it are made by mkdtemp
+_ROOM = 4 << 30  # the largest packages of a suite have some 500 MB of files, and several are unpacked at once
 _COMMANDS = ("usr/bin", "usr/sbin")
 
 
@@ -122,7 +127,7 @@ def convert_package(text: str) -> str:
         with tempfile.TemporaryDirectory(dir=place.scratch, prefix=f"{job.name}.") as scratch:
             return _convert(job, place, Path(scratch))
     except OSError as error:
-        raise output_error(Path(place.scratch), error) from None
+        raise output_error(Path(place.destination), error) from None
 
 
 def _convert(job: Job, place: Place, scratch: Path) -> str:
@@ -147,8 +152,22 @@ def _convert(job: Job, place: Place, scratch: Path) -> str:
         depends=tuple(job.depends),
         provides=find_provides(tree, job.version, job.multiarch, scratch),
     )
-    signer = load_signer(Path(place.key))
-    return write_package(tree, info, Path(place.destination), mtime=0, signer=signer, level=LEVEL).checksum
+    entry = write_package(tree, info, scratch / "apk", mtime=0, signer=_load_signer(place.key), level=LEVEL)
+    _deliver(scratch / "apk" / job.file_name, Path(place.destination))
+    return entry.checksum
+
+
+@functools.lru_cache(maxsize=1)
+def _load_signer(key: str) -> Signer:
+    # Checking the key takes 36 ms, as long as many a package.
+    return load_signer(Path(key))
+
+
+def _deliver(file: Path, destination: Path) -> None:
+    """Move a file to where it is seen, whole or not at all; the caller puts all of them on disk at once."""
+    temporary = destination / f".{file.name}"
+    shutil.move(file, temporary)
+    temporary.replace(destination / file.name)
 
 
 def add_content(root: Path, content: Content, multiarch: str) -> None:
@@ -221,19 +240,44 @@ def remove_file(path: Path) -> None:
         raise OutputError(f"cannot be removed: {(error.strerror or '').lower()}", where=str(path)) from None
 
 
+def flush_files(paths: Iterable[Path]) -> None:
+    """Wait until files are on disk.
+
+    Raises:
+        OutputError: one cannot be read or written.
+    """
+    for path in paths:
+        try:
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+        except OSError as error:
+            raise output_error(path, error) from None
+
+
 @contextlib.contextmanager
-def scratch_directory(parent: Path) -> Iterator[Path]:
-    """Make a directory on the file system of `parent` that is gone afterwards.
+def scratch_directory(fallback: Path) -> Iterator[Path]:
+    """Make a directory to unpack in that is gone afterwards: in memory where there is room, else in `fallback`.
+
+    Thousands of small files come and go; where a disk is slow at that, memory is five times faster (measured on
+    ext4 with discard).
 
     Raises:
         OutputError: the place cannot be written.
     """
+    parent = _MEMORY if _has_room(_MEMORY) else fallback
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        directory = Path(tempfile.mkdtemp(dir=parent, prefix=".work."))
+        fallback.mkdir(parents=True, exist_ok=True)
+        directory = Path(tempfile.mkdtemp(dir=parent, prefix=".melpy-seed."))
     except OSError as error:
         raise output_error(parent, error) from None
     try:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _has_room(directory: Path) -> bool:
+    try:
+        return os.access(directory, os.W_OK) and shutil.disk_usage(directory).free >= _ROOM
+    except OSError:
+        return False

@@ -84,9 +84,10 @@ class View:
         """Return the ELF facts of a regular file of a tree, or None when it is not ELF; each file is read once."""
         if entry.size < _SMALLEST_ELF:
             return None
+        # A string, not a Path: making one for each of many thousand files takes as long as reading them.
         key = f"{tree.root}/{entry.path}"
         if key not in self._facts:
-            self._facts[key] = _read_facts(tree, entry)
+            self._facts[key] = _read_facts(key, entry)
         return self._facts[key]
 
 
@@ -97,9 +98,9 @@ def _read(tree: OutputTree, entry: Entry, limit: int) -> bytes | Doubt:
         return _unreadable(entry.path, error)
 
 
-def _read_facts(tree: OutputTree, entry: Entry) -> ElfFacts | Doubt | None:
+def _read_facts(file: str, entry: Entry) -> ElfFacts | Doubt | None:
     try:
-        return read_elf(tree.root / entry.path)
+        return read_elf(file)
     except ElfError as error:
         return Doubt(entry.path, f"malformed ELF file: {error.message}")
     except OSError as error:
