@@ -179,6 +179,13 @@ class PackageFormatError(MelpyError):
     exit_status = 34
 
 
+class ElfError(PackageFormatError):
+    """A file starts like an ELF file and then does not hold together: it is cut off, or points outside itself."""
+
+    code = "elf"
+    exit_status = 35
+
+
 class UnreachableError(MelpyError):
     """A source cannot be had: nothing answers, or what answers has no such file."""
 

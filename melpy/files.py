@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replace_file(path: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
-    """Open a new file, for writing and reading back, that takes the place of `path` when the block ends well, and vanishes when it does not.
+    """Open a new file that takes the place of `path` when the block ends well, and vanishes when it does not.
 
+    It is open for writing and for reading back.
     Parent directories are made. The bytes are on disk before the name changes.
 
     Raises:

@@ -74,12 +74,18 @@ def plan_tasks(closed: Mapping[str, Node], table: Table, arch: Arch) -> dict[str
 
 def _job(node: Node, closed: Mapping[str, Node], table: Table, arch: Arch) -> Job:
     depends = tuple(name for name in node.depends if name in closed)
-    common = {"name": node.name, "arch": arch.apk, "multiarch": arch.multiarch, "depends": depends}
+    common = {"name": node.name, "arch": arch.apk, "depends": depends}
     if node.deb is not None:
         change = node.change
-        content = Content(links=change.links, concatenate=change.concatenate, omit=change.omit, drop=table.drop)
+        content = Content(
+            files=change.files,
+            links=change.links,
+            concatenate=change.concatenate,
+            omit=change.omit,
+            drop=table.drop,
+        )
         return Job(
-            **common,  # type: ignore[arg-type]  # these four are of the right types
+            **common,  # type: ignore[arg-type]  # these three are of the right types
             version=map_version(node.deb.version),
             deb=node.deb.sha256,
             content=content,
@@ -90,7 +96,7 @@ def _job(node: Node, closed: Mapping[str, Node], table: Table, arch: Arch) -> Jo
     assert node.made is not None
     made = node.made
     return Job(
-        **common,  # type: ignore[arg-type]  # these four are of the right types
+        **common,  # type: ignore[arg-type]  # these three are of the right types
         version=made.version or _model_version(node, closed),
         deb="",
         content=Content(directories=made.directories, files=made.files, links=made.links),

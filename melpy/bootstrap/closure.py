@@ -16,7 +16,7 @@ from melpy.apk.atom import parse_atom
 from melpy.bootstrap.table import Change, Name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from melpy.bootstrap.model import Deb
     from melpy.bootstrap.suite import Suite
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 RENAMED = "debian-"
 """Prefix of a Debian package whose name means something else to Wolfi."""
 
-_DEPTH = 4
 _NEAR = 3
 GENERATED = ("so:", "cmd:", "pc:", "/")
 """Beginnings of names that are not packages but what packages provide."""
@@ -62,7 +61,9 @@ class Resolver:
 
     def find(self, name: str) -> Node | None:
         """Return the package of this APK name, or None."""
-        return self._find(name, _DEPTH)
+        if name not in self._nodes:
+            self._nodes[name] = self._make(name)
+        return self._nodes[name]
 
     def find_answer(self, request: str) -> str | None:
         """Return the APK package for what a recipe asks for, which may also be `so:`, `cmd:`, `pc:` or a path.
@@ -73,37 +74,37 @@ class Resolver:
             return request if self.find(request) else None
         if request in self._table.names:
             return self._table.names[request].depends[0]
-        return self._first(self._candidates(request), _DEPTH)
+        return self._follow_rules(request)
 
-    def _find(self, name: str, depth: int) -> Node | None:
-        if name not in self._nodes and depth:
-            node = self._make(name, depth)
-            # Where the depth ended the search, a shorter way may still find it.
-            if node is None and depth < _DEPTH:
-                return None
-            self._nodes[name] = node
-        return self._nodes.get(name)
+    def _make(self, name: str) -> Node | None:
+        return self._make_known(name) or self._make_other(name)
 
-    def _make(self, name: str, depth: int) -> Node | None:
+    def _make_known(self, name: str) -> Node | None:
+        """Return the node for a name of the table or of Debian's."""
         made = self._table.names.get(name)
         if made is not None:
             return self._made(name, made)
         debian = name.removeprefix(RENAMED)
         if debian in self._suite and (debian == name) == (debian not in self._table.names):
             return self._debian(name, self._suite.load(debian))
-        target = self._first(self._candidates(name), depth - 1) or self._choose_provider(name)
-        if target is None or target == name:
-            return None
-        return Node(name, (target,), made=Name(depends=(target,)), model=target)
+        return None
 
-    def _first(self, names: Iterable[str], depth: int) -> str | None:
-        return next((name for name in names if self._find(name, depth)), None)
+    def _make_other(self, name: str) -> Node | None:
+        """Return the node for a name that a rule leads on from, or that Debian's packages provide."""
+        target = self._follow_rules(name) or self._choose_provider(name)
+        return Node(name, (target,), made=Name(depends=(target,)), model=target) if target else None
 
-    def _candidates(self, name: str) -> Iterator[str]:
+    def _follow_rules(self, name: str) -> str | None:
         for rule in self._table.rules:
             match = rule.match.fullmatch(name)
             if match:
-                yield from (template.format(match[0], *match.groups("")) for template in rule.names)
+                # Debian's names have no other letters.
+                parts = [part.lower().replace("_", "-") for part in (match[0], *match.groups(""))]
+                candidates = (template.format(*parts) for template in rule.names)
+                found = next((item for item in candidates if item != name and self._make_known(item)), None)
+                if found:
+                    return found
+        return None
 
     def _made(self, name: str, made: Name) -> Node:
         depends = tuple(sorted(parse_atom(item).name for item in made.depends))

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from melpy.apk.atom import parse_atom
 from melpy.apk.model import PackageInfo
 from melpy.apk.signature import load_signer
+from melpy.arch import ARCHES
 from melpy.bootstrap.deb import Filter, unpack_deb
 from melpy.bootstrap.manifest import CONVERTER
 from melpy.build.model import Kind
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from melpy.apk.signature import Signer
+    from melpy.arch import Arch
     from melpy.build.model import OutputTree
 
 # A seed is read a few times and never sent anywhere. Measured on trixie's gcc (70 MB): 0.35 s and 36.9 MB at level 1,
@@ -67,7 +69,6 @@ class Job:
         name: its APK name.
         version: its APK version.
         arch: its APK architecture.
-        multiarch: Debian's library directory below /usr/lib.
         depends: APK names.
         deb: SHA-256 of the Debian package, or empty.
         content: what is added, changed and left out.
@@ -79,7 +80,6 @@ class Job:
     name: str
     version: str
     arch: str
-    multiarch: str
     depends: tuple[str, ...]
     deb: str
     content: Content
@@ -136,7 +136,7 @@ def _convert(job: Job, place: Place, scratch: Path) -> str:
     if place.deb:
         unpack_deb(Path(place.deb), root, Filter(tuple(job.content.drop), frozenset(job.content.omit)))
     try:
-        add_content(root, job.content, job.multiarch)
+        add_content(root, job.content, ARCHES[job.arch])
     except OSError as error:
         raise SeedError(
             f"what the table adds does not fit: {(error.strerror or '').lower()} {error.filename}", where=job.name
@@ -150,7 +150,7 @@ def _convert(job: Job, place: Place, scratch: Path) -> str:
         description=job.description,
         url=job.url,
         depends=tuple(job.depends),
-        provides=find_provides(tree, job.version, job.multiarch, scratch),
+        provides=find_provides(tree, job.version, ARCHES[job.arch].multiarch, scratch),
     )
     entry = write_package(tree, info, scratch / "apk", mtime=0, signer=_load_signer(place.key), level=LEVEL)
     _deliver(scratch / "apk" / job.file_name, Path(place.destination))
@@ -170,23 +170,28 @@ def _deliver(file: Path, destination: Path) -> None:
     temporary.replace(destination / file.name)
 
 
-def add_content(root: Path, content: Content, multiarch: str) -> None:
-    """Put what the table says into a tree; `{multiarch}` stands for Debian's library directory."""
+def add_content(root: Path, content: Content, arch: Arch) -> None:
+    """Put what the table says into a tree; see suites/trixie.yaml for the names in braces."""
+
+    def fill(text: str) -> str:
+        return text.replace("{multiarch}", arch.multiarch).replace("{debian}", arch.debian)
+
     for path, mode in content.directories.items():
         (root / path).mkdir(parents=True, exist_ok=True)
         (root / path).chmod(mode)
     for path, text in content.files.items():
-        place = _make_room(root, path.replace("{multiarch}", multiarch))
-        place.write_text(text.replace("{multiarch}", multiarch), encoding="utf-8")
-        place.chmod(0o644)
+        _write(root, fill(path), fill(text).encode())
     for path, pattern in content.concatenate.items():
         parts = sorted(root.glob(pattern))
-        place = _make_room(root, path)
-        place.write_bytes(b"".join(part.read_bytes().rstrip(b"\n") + b"\n" for part in parts))
-        place.chmod(0o644)
+        _write(root, path, b"".join(part.read_bytes().rstrip(b"\n") + b"\n" for part in parts))
     for path, target in content.links.items():
-        place = _make_room(root, path.replace("{multiarch}", multiarch))
-        place.symlink_to(target.replace("{multiarch}", multiarch))
+        _make_room(root, fill(path)).symlink_to(fill(target))
+
+
+def _write(root: Path, path: str, data: bytes) -> None:
+    place = _make_room(root, path)
+    place.write_bytes(data)
+    place.chmod(0o644)
 
 
 def _make_room(root: Path, path: str) -> Path:
@@ -207,7 +212,7 @@ def find_provides(tree: OutputTree, version: str, multiarch: str, scratch: Path)
     conf.parent.mkdir(parents=True)
     conf.write_text(f"/usr/lib/{multiarch}\n", encoding="utf-8")
     relatives = (tree, load_tree("loader", scratch / "loader"))
-    found = scan_package(Subject(tree, version, relatives=relatives)).provides
+    found = scan_package(Subject(tree, version, relatives=relatives, quick=True)).provides
     more = (f"{item}={version}" for item in _modules_and_links(tree, f"usr/lib/{multiarch}/pkgconfig"))
     return tuple(sorted({*found, *more}))
 

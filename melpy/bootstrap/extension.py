@@ -45,9 +45,7 @@ _DATE = re.compile(rb"^Date: (.+)$", re.MULTILINE)
 _HEAD = 4096
 
 
-def extend_index(
-    spec: SeedSpec, requests: Iterable[str], arch: Arch, monitor: Monitor, *, update: bool
-) -> SeedReport:
+def extend_index(spec: SeedSpec, requests: Iterable[str], arch: Arch, monitor: Monitor, *, update: bool) -> SeedReport:
     """Add the packages that answer some names; see `melpy.bootstrap.seed.extend_seed`. The caller holds the lock."""
     root = spec.repository.root
     old = _load_old(spec, root / arch.apk)
@@ -115,9 +113,7 @@ def _load_entries(root: Path, arch: Arch, old: Manifest) -> dict[str, IndexEntry
     return {entry.info.name: entry for entry in entries if entry.checksum in checksums}
 
 
-def _find_answers(
-    wanted: Iterable[str], resolver: Resolver, entries: Mapping[str, IndexEntry]
-) -> dict[str, str]:
+def _find_answers(wanted: Iterable[str], resolver: Resolver, entries: Mapping[str, IndexEntry]) -> dict[str, str]:
     """Return the APK package that answers each name: one that is known to, else one that probably does."""
     known = _provided(entries.values())
     answers = {}
@@ -156,7 +152,11 @@ def _find_unknown(
 ) -> dict[str, tuple[str, ...]]:
     # What was unknown before is asked again, since the suite or the table may have changed.
     missed = {name for name in (*wanted, *old.unknown) if name not in answers}
-    return {name: resolver.find_near(name) for name in sorted(missed) if resolver.find_answer(name) is None or name in wanted}
+    return {
+        name: resolver.find_near(name)
+        for name in sorted(missed)
+        if resolver.find_answer(name) is None or name in wanted
+    }
 
 
 def _is_kept(task: Task | None, made: Made, entries: Mapping[str, IndexEntry]) -> bool:
@@ -169,9 +169,7 @@ def _is_kept(task: Task | None, made: Made, entries: Mapping[str, IndexEntry]) -
     )
 
 
-def _make(
-    spec: SeedSpec, missing: Mapping[str, Task], apt: Apt, directory: Path, monitor: Monitor
-) -> dict[str, Made]:
+def _make(spec: SeedSpec, missing: Mapping[str, Task], apt: Apt, directory: Path, monitor: Monitor) -> dict[str, Made]:
     if not missing:
         return {}
     downloads = apt.home / "debs"

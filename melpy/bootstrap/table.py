@@ -7,9 +7,8 @@ errors.
 from __future__ import annotations
 
 import functools
-import re
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -17,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from melpy.bootstrap.manifest import CONVERTER
 from melpy.digest import identity, sha256_hex
 from melpy.errors import SeedError, hint_near
+
+if TYPE_CHECKING:
+    import re
 
 _SUITES = resources.files("melpy.bootstrap") / "suites"
 
@@ -34,6 +36,7 @@ class Change(_Strict):
         omit: files that are left out.
         links: symlinks that are added, path to target: Debian's alternatives.
         concatenate: files made of all files that match a pattern, in the order of their names.
+        files: files that are added, path to content.
     """
 
     depends: tuple[str, ...] = ()
@@ -41,6 +44,7 @@ class Change(_Strict):
     omit: tuple[str, ...] = ()
     links: dict[str, str] = Field(default_factory=dict)
     concatenate: dict[str, str] = Field(default_factory=dict)
+    files: dict[str, str] = Field(default_factory=dict)
 
 
 class Name(_Strict):
@@ -147,7 +151,7 @@ def parse_table(text: bytes, *, where: str) -> Table:
         SeedError: it is not valid.
     """
     try:
-        value: Any = yaml.load(text, Loader=yaml.CSafeLoader)  # noqa: S506  # the safe loader, in C
+        value: Any = yaml.load(text, Loader=yaml.CSafeLoader)  # the safe loader, in C
         return Table.model_validate(value or {})
     except yaml.YAMLError as error:
         raise SeedError("is not YAML", where=where, details=str(error).splitlines()) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 
 import click
@@ -65,6 +66,8 @@ def main() -> None:
     """Run the command line; failures become one clear message and an exit status of their own."""
     # What is written must not depend on who runs melpy.
     os.umask(0o022)
+    # A polite end cleans up as an interrupt does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status = cli.main(standalone_mode=False)
     except click.ClickException as error:

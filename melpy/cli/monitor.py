@@ -38,22 +38,23 @@ def open_monitor(*, verbose: bool = False, quiet: bool = False) -> Iterator[even
 
 def describe(event: events.Event) -> str:
     """Return the line that tells of an event; empty for what is not told."""
+    text = ""
     match event:
         case events.JobStarted(log=log):
-            return f"building, log: {log}" if log else "building"
+            text = f"building, log: {log}" if log else "building"
         case events.JobFinished(seconds=seconds, ok=ok):
-            return f"{'done' if ok else 'failed'} after {seconds:.1f} s"
+            text = f"{'done' if ok else 'failed'} after {seconds:.1f} s"
         case events.StageFinished(stage=stage, seconds=seconds, detail=detail):
-            return f"{stage}: {seconds:.1f} s{f' ({detail})' if detail else ''}"
+            text = f"{stage}: {seconds:.1f} s{f' ({detail})' if detail else ''}"
         case events.StepStarted(label=label, number=number, total=total):
-            return f"step {number}/{total}: {label}"
+            text = f"step {number}/{total}: {label}"
         case events.StepFinished(label=label, seconds=seconds, status=status) if status:
-            return f"step {label} failed with status {status} after {seconds:.1f} s"
-        case events.Note(text=text):
-            return text
-        case events.Warning(text=text, hint=hint):
-            return f"warning: {text}{f' ({hint})' if hint else ''}"
-    return ""
+            text = f"step {label} failed with status {status} after {seconds:.1f} s"
+        case events.Note(text=note):
+            text = note
+        case events.Warning(text=warning, hint=hint):
+            text = f"warning: {warning}{f' ({hint})' if hint else ''}"
+    return text
 
 
 class Plain:

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from melpy.errors import PackageFormatError
+from melpy.errors import ElfError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+__all__ = ["ET_CORE", "ET_DYN", "ET_EXEC", "ET_REL", "ElfError", "ElfFacts"]
 
 ET_REL = 1
 ET_EXEC = 2
 ET_DYN = 3
 ET_CORE = 4
-
-
-class ElfError(PackageFormatError):
-    """A file starts like an ELF file and then does not hold together: it is cut off, or points outside itself."""
-
-    code: ClassVar[str] = "elf"
-    exit_status: ClassVar[int] = 35
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,9 @@ def _evaluate_expression(
     try:
         value = _expression(body)(**_namespaces(variables))
     except jinja2.UndefinedError as error:
+        unknown = [match[0] for match in _PATH.finditer(body) if match[0] not in variables]
+        if unknown:
+            raise _undefined(unknown[0], variables, fail) from None
         raise fail(UndefinedVariableError, f"undefined variable in `{body.strip()}`: {error.message}", None) from None
     except jinja2.TemplateSyntaxError as error:
         raise fail(TemplateError, f"not an expression: `{body.strip()}`: {error.message}", None) from None

@@ -22,6 +22,7 @@ Path = tuple[str | int, ...]
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _MAX_NODES = 200_000  # ten times the largest real recipe; a bomb of aliases reaches it at once
 _MAX_DEPTH = 100
+_BOMB = "aliases that hold aliases multiply; write the values out"
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,8 @@ def parse_document(text: str, file: str) -> Document:
 
 def _syntax_error(error: yaml.YAMLError, text: str, file: str) -> RecipeSyntaxError:
     mark = getattr(error, "problem_mark", None)
+    if "end of stream" in str(error):  # what was left open says more than where the text ends
+        mark = getattr(error, "context_mark", None) or mark
     place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
     problem = getattr(error, "problem", None) or str(error)
     context = getattr(error, "context", None)
@@ -138,16 +141,14 @@ class _Builder:
     def build(self, node: yaml.Node, path: Path) -> object:
         self._count += 1
         if self._count > _MAX_NODES or len(path) > _MAX_DEPTH:
-            what = "nests too deep" if len(path) > _MAX_DEPTH else "expands to too many values"
-            raise RecipeSyntaxError(
-                what, where=_place(self.file, node), hint="aliases that hold aliases multiply; write the values out"
-            )
+            what, hint = ("nests too deep", None) if len(path) > _MAX_DEPTH else ("expands to too many values", _BOMB)
+            raise RecipeSyntaxError(what, where=_place(self.file, node), hint=hint)
         self.values[path] = _mark(node)
         if isinstance(node, yaml.MappingNode):
             return dict(self._items(node, path))
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
-        plain = isinstance(node, yaml.ScalarNode) and node.style is None
+        plain = isinstance(node, yaml.ScalarNode) and not node.style
         return None if plain and node.value in _NULLS else node.value
 
     def _items(self, node: yaml.MappingNode, path: Path) -> Iterator[tuple[str, object]]:
@@ -187,7 +188,7 @@ class _Builder:
 
 
 def _is_merge(key: yaml.Node) -> bool:
-    return isinstance(key, yaml.ScalarNode) and key.value == "<<" and key.style is None
+    return isinstance(key, yaml.ScalarNode) and key.value == "<<" and not key.style
 
 
 def _mark(node: yaml.Node) -> Mark:

@@ -31,6 +31,7 @@ class Subject:
         runtime: runtime dependencies that the recipe states.
         provides: provides that the recipe states.
         switches: what the recipe's options turn off.
+        quick: read ELF files with the quick reader; for thousands of packages that others have built.
     """
 
     tree: OutputTree
@@ -39,6 +40,7 @@ class Subject:
     runtime: tuple[str, ...] = ()
     provides: tuple[str, ...] = ()
     switches: Switches = field(default_factory=Switches)
+    quick: bool = False
 
 
 class Role(StrEnum):

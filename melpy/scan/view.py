@@ -11,13 +11,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from melpy.build.model import Entry, Kind, OutputTree
+from melpy.elf.fast import read_elf_fast
 from melpy.elf.model import ElfError, ElfFacts
 from melpy.elf.reader import read_elf
 from melpy.scan.claim import Doubt
 from melpy.scan.place import LIB_DIRS, is_in_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from melpy.scan.model import Subject
 
@@ -87,7 +88,7 @@ class View:
         # A string, not a Path: making one for each of many thousand files takes as long as reading them.
         key = f"{tree.root}/{entry.path}"
         if key not in self._facts:
-            self._facts[key] = _read_facts(key, entry)
+            self._facts[key] = _read_facts(key, entry, read_elf_fast if self.subject.quick else read_elf)
         return self._facts[key]
 
 
@@ -98,9 +99,9 @@ def _read(tree: OutputTree, entry: Entry, limit: int) -> bytes | Doubt:
         return _unreadable(entry.path, error)
 
 
-def _read_facts(file: str, entry: Entry) -> ElfFacts | Doubt | None:
+def _read_facts(file: str, entry: Entry, read: Callable[[str], ElfFacts | None]) -> ElfFacts | Doubt | None:
     try:
-        return read_elf(file)
+        return read(file)
     except ElfError as error:
         return Doubt(entry.path, f"malformed ELF file: {error.message}")
     except OSError as error:

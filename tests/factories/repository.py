@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,9 @@ class Repository:
     signer: Signer
     public_key: Path
 
-    def add(self, name: str, files: Path | None = None, *, version: str = "1-r0", arch: str = "x86_64", **info: object) -> IndexEntry:
+    def add(
+        self, name: str, files: Path | None = None, *, version: str = "1-r0", arch: str = "x86_64", **info: object
+    ) -> IndexEntry:
         """Pack a directory (or nothing) as a package and index it."""
         tree = load_tree(name, files or self.root / "nothing")
         facts = PackageInfo(name=name, version=version, arch=arch, origin=name, **info)  # type: ignore[arg-type]  # a test's own facts
@@ -51,5 +52,5 @@ def add_busybox(repository: Repository, directory: Path) -> IndexEntry:
     shutil.copy(BUSYBOX, root / "usr/bin/busybox")
     for applet in APPLETS:
         (root / "usr/bin" / applet).symlink_to("busybox")
-    os.symlink("usr/bin", root / "bin")
+    (root / "bin").symlink_to("usr/bin")
     return repository.add("busybox", root)

@@ -1,4 +1,4 @@
-"""What read_elf says is what pyelftools says, on made files and on programs of the machine that runs the tests."""
+"""What the quick reader says is what pyelftools says, on made files and on programs of this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from elftools.elf.segments import InterpSegment
 from hypothesis import given
 from hypothesis import strategies as st
 
-from melpy.elf.reader import read_elf
+from melpy.elf.fast import read_elf_fast
 from tests.factories.elf import elf
 
 NAMES = st.text("abcxyz-_.+0123456789", min_size=1, max_size=20)
@@ -42,7 +42,7 @@ def said_by_pyelftools(data: bytes) -> dict[str, Any]:
 
 
 def check(data: bytes) -> None:
-    facts = read_elf(io.BytesIO(data))
+    facts = read_elf_fast(io.BytesIO(data))
     said = said_by_pyelftools(data)
     assert {name: getattr(facts, name) for name in said} == said
 

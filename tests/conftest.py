@@ -1,0 +1,47 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.factories.repository import BUSYBOX, Repository, add_busybox, make_repository
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[..., None]:
+    """Skip a test where a program is missing; in CI that is a failure, since CI installs what it needs."""
+
+    def check(*programs: str) -> None:
+        missing = [name for name in programs if shutil.which(name) is None and not Path(name).exists()]
+        if missing and os.environ.get("CI"):
+            pytest.fail(f"not installed: {', '.join(missing)}")
+        if missing:
+            pytest.skip(f"not installed: {', '.join(missing)}")
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def toy_repository(tmp_path_factory: pytest.TempPathFactory, require: Callable[..., None]) -> Repository:
+    """A signed repository with one package, busybox, which is environment enough for shell recipes."""
+    require(str(BUSYBOX), "bwrap")
+    directory = tmp_path_factory.mktemp("toy")
+    repository = make_repository(directory)
+    add_busybox(repository, directory)
+    return repository
+
+
+@pytest.fixture(scope="session")
+def shared_cache() -> Path:
+    """A cache that outlives the run: the seed of a suite is downloaded and converted once."""
+    return Path(os.environ.get("MELPY_TEST_CACHE", ROOT / ".cache"))

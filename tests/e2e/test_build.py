@@ -1,0 +1,285 @@
+"""Builds from recipe to repository, in a real sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from melpy.apk.archive import read_entry
+from melpy.apk.index import read_index
+from melpy.apk.signature import load_keyring
+from tests.factories.project import ROOT, Project, shell_recipe
+
+
+SEEN = """\
+out=${{targets.destdir}}
+mkdir -p $out
+env | sort > $out/env
+id > $out/id
+cat /proc/net/dev > $out/net
+ls /proc | grep -c '^[0-9]' > $out/processes
+ls / > $out/root
+umask > $out/umask
+cat /proc/sys/kernel/hostname > $out/hostname
+if echo x > /usr/bin/new; then echo writable > $out/usr; fi
+"""
+
+
+SUBPACKAGE = """\
+subpackages:
+  - name: z-data
+    pipeline:
+      - runs: |
+          mkdir -p ${{targets.subpkgdir}}/usr/share/z
+          echo shared > ${{targets.subpkgdir}}/usr/share/z/data
+"""
+
+
+def build(project: Project, *arguments: str) -> None:
+    result = project.melpy("build", *arguments)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_package_has_its_files_and_says_what_it_is(project: Project) -> None:
+    project.write("one.yaml", shell_recipe())
+    build(project, "one.yaml")
+    path = project.out / "x86_64/one-1.0-r0.apk"
+    with tarfile.open(path, ignore_zeros=True) as tar:
+        members = {item.name: item for item in tar}
+    assert members["usr/share/one/greeting"].mode == 0o644
+    assert members["usr/share/one/link"].linkname == "greeting"
+    assert {item.uid for item in members.values()} == {0}
+    info = read_entry(path, keyring=load_keyring([project.repository.public_key])).info
+    assert (info.name, info.version, info.arch, info.origin) == ("one", "1.0-r0", "x86_64", "one")
+    assert info.licenses == ("MIT",)
+
+
+def test_the_index_is_signed_and_names_the_package(project: Project) -> None:
+    project.write("one.yaml", shell_recipe())
+    build(project, "one.yaml")
+    data = (project.out / "x86_64/APKINDEX.tar.gz").read_bytes()
+    index = read_index(data, keyring=load_keyring([project.repository.public_key]), where="index")
+    assert [entry.info.full_name for entry in index.entries] == ["one-1.0-r0"]
+    assert index.entries[0].checksum == read_entry(project.out / "x86_64/one-1.0-r0.apk").checksum
+
+
+def test_the_index_made_anew_is_the_same(project: Project) -> None:
+    project.write("one.yaml", shell_recipe())
+    build(project, "one.yaml")
+    index = project.out / "x86_64/APKINDEX.tar.gz"
+    before = index.read_bytes()
+    index.unlink()
+    assert project.melpy("index").returncode == 0
+    assert index.read_bytes() == before
+
+
+def test_the_sbom_and_the_inputs_are_inside(project: Project) -> None:
+    project.write("one.yaml", shell_recipe())
+    build(project, "one.yaml")
+    with tarfile.open(project.out / "x86_64/one-1.0-r0.apk", ignore_zeros=True) as tar:
+        files = {item.name: tar.extractfile(item) for item in tar if item.isreg()}
+        sbom = json.load(files["var/lib/db/sbom/one-1.0-r0.spdx.json"])  # type: ignore[arg-type]
+        inputs = json.load(files[".melpy.json"])  # type: ignore[arg-type]
+        compiled = files[".melange.yaml"].read().decode()  # type: ignore[union-attr]
+    assert sbom["spdxVersion"] == "SPDX-2.3"
+    assert [item["name"] for item in inputs["environment"]] == ["busybox"]
+    assert "- busybox=1-r0" in compiled
+    assert "${{" not in compiled
+
+
+def test_the_same_recipe_gives_the_same_bytes(project: Project, tmp_path: Path) -> None:
+    project.write("one.yaml", shell_recipe())
+    build(project, "one.yaml")
+    first = project.packages()
+    # Another directory, cache, umask, working directory and number of processors.
+    other = Project(tmp_path / "some" / "other place", project.repository)
+    recipe = other.write("deep/one.yaml", shell_recipe())
+    cpu = str(min(os.sched_getaffinity(0)))
+    result = other.melpy("build", str(recipe), prefix=("sh", "-c", 'umask 077; cd /; exec taskset -c "$0" "$@"', cpu))
+    assert result.returncode == 0, result.stderr
+    assert other.packages() == first
+
+
+def test_nothing_of_this_machine_is_in_a_package(project: Project) -> None:
+    project.write("one.yaml", shell_recipe())
+    build(project, "one.yaml")
+    with tarfile.open(project.out / "x86_64/one-1.0-r0.apk", ignore_zeros=True) as tar:
+        content = b"".join(tar.extractfile(item).read() for item in tar if item.isreg())  # type: ignore[union-attr]
+    for word in (os.uname().nodename, os.uname().release, str(project.directory), str(project.repository.root)):
+        assert word.encode() not in content
+
+
+def test_the_epoch_comes_from_the_environment_or_the_last_commit(project: Project) -> None:
+    project.write(
+        "one.yaml",
+        shell_recipe(runs="mkdir -p ${{targets.destdir}}\necho $SOURCE_DATE_EPOCH > ${{targets.destdir}}/epoch"),
+    )
+    project.write("one/patch", "part of the recipe")
+    identity = {"GIT_AUTHOR_DATE": "@1111111111 +0000", "GIT_COMMITTER_DATE": "@1111111111 +0000"}
+
+    def git(*arguments: str, **extra: str) -> str:
+        names = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+        return subprocess.run(
+            ["git", *names, *arguments],
+            cwd=project.directory,
+            env={**os.environ, **identity, **extra},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+
+    git("init", "-q")
+    git("add", "one.yaml", "one")
+    git("commit", "-q", "-m", "recipe")
+    commit = git("rev-parse", "HEAD")
+    project.write("unrelated", "")
+    git("add", "unrelated")
+    git("commit", "-q", "-m", "later", GIT_COMMITTER_DATE="@1222222222 +0000")
+    build(project, "one.yaml")
+    info = read_entry(project.out / "x86_64/one-1.0-r0.apk").info
+    assert (info.build_date, info.commit) == (1111111111, commit)
+    with tarfile.open(project.out / "x86_64/one-1.0-r0.apk", ignore_zeros=True) as tar:
+        assert {item.mtime for item in tar} == {1111111111}
+    project.environment["SOURCE_DATE_EPOCH"] = "1333333333"
+    build(project, "one.yaml")
+    assert read_entry(project.out / "x86_64/one-1.0-r0.apk").info.build_date == 1333333333
+
+
+def test_steps_see_nothing_but_their_sandbox(project: Project) -> None:
+    script = SEEN
+    project.environment |= {"SECRET_TOKEN": "do not leak", "CFLAGS": "-O0"}
+    project.write("one.yaml", shell_recipe(runs=script))
+    build(project, "one.yaml")
+    with tarfile.open(project.out / "x86_64/one-1.0-r0.apk", ignore_zeros=True) as tar:
+        seen = {item.name: tar.extractfile(item).read().decode(errors="replace") for item in tar if item.isreg()}  # type: ignore[union-attr]
+    assert "SECRET_TOKEN" not in seen["env"]
+    assert "CFLAGS" not in seen["env"]
+    assert "HOME=/home/build" in seen["env"].splitlines()
+    assert seen["id"] == "uid=1000(build) gid=1000(build)\n"
+    interfaces = [line.split(":")[0].strip() for line in seen["net"].splitlines()[2:]]
+    assert interfaces == ["lo"]
+    assert int(seen["processes"]) < 10
+    assert "work" not in seen["root"].split()
+    assert (seen["umask"], seen["hostname"], seen["usr"]) == ("0022\n", "melpy\n", "writable\n")
+    # What a step changes in its root is gone with it: the stored package is as it was.
+    store = list((project.directory / "cache/store").glob("*/usr/bin"))
+    assert store
+    assert not (store[0] / "new").exists()
+
+
+def test_a_later_recipe_uses_what_was_built_before(project: Project) -> None:
+    project.write(
+        "recipes/a-user.yaml",
+        shell_recipe("a-user", runs="grep -q shared /usr/share/z/data\nmkdir ${{targets.destdir}}/x").replace(
+            "- busybox", "- busybox\n      - z-data"
+        ),
+    )
+    tail = SUBPACKAGE
+    project.write("recipes/z.yaml", shell_recipe("z", tail=tail))
+    project.write("recipes/notes.txt", "no recipe")
+    result = project.melpy("build", "--json", "recipes")
+    assert result.returncode == 0, result.stderr
+    assert [item["job"] for item in json.loads(result.stdout)] == ["z-1.0-r0/x86_64", "a-user-1.0-r0/x86_64"]
+
+
+def test_the_source_directory_is_the_workspace(project: Project) -> None:
+    project.write(
+        "one.yaml",
+        shell_recipe(runs="mkdir -p ${{targets.destdir}}/usr/bin\ncp tool ${{targets.destdir}}/usr/bin/tool"),
+    )
+    project.write("one/tool", "#!/bin/bash\ntrue\n").chmod(0o775)
+    build(project, "one.yaml")
+    info = read_entry(project.out / "x86_64/one-1.0-r0.apk").info
+    assert info.provides == ("cmd:tool=1.0-r0",)
+    assert info.depends == ("cmd:bash",)
+
+
+def test_a_source_comes_from_cache_or_mirror_and_is_extracted(project: Project, tmp_path: Path) -> None:
+    import hashlib
+
+    (tmp_path / "src/hello-1").mkdir(parents=True)
+    (tmp_path / "src/hello-1/file").write_text("from upstream")
+    archive = tmp_path / "mirror/hello-1.tar.gz"
+    archive.parent.mkdir()
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(tmp_path / "src/hello-1", "hello-1")
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    recipe = (
+        shell_recipe(runs="mkdir ${{targets.destdir}}/x\ncp file ${{targets.destdir}}/x/")
+        .replace(
+            "pipeline:\n",
+            "pipeline:\n  - uses: fetch\n    with:\n      uri: https://upstream.invalid/hello-1.tar.gz\n"
+            f"      expected-sha256: {digest}\n",
+            1,
+        )
+        .replace("- busybox", "- busybox\n      - wget")
+    )
+    project.repository.add("wget")
+    project.write("one.yaml", recipe)
+    build(project, "one.yaml", "--mirror", str(archive.parent))
+    # Now the cache has it, and the mirror is not asked.
+    archive.unlink()
+    build(project, "one.yaml")
+    with tarfile.open(project.out / "x86_64/one-1.0-r0.apk", ignore_zeros=True) as tar:
+        sbom = json.load(tar.extractfile("var/lib/db/sbom/one-1.0-r0.spdx.json"))  # type: ignore[arg-type]
+    source = next(item for item in sbom["packages"] if item["primaryPackagePurpose"] == "SOURCE")
+    assert source["checksums"] == [{"algorithm": "SHA256", "checksumValue": digest}]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_an_ordinary_user_builds_the_same_bytes(project: Project, tmp_path: Path) -> None:
+    project.write("one.yaml", shell_recipe())
+    build(project, "one.yaml")
+    nobody = 54321
+    other = Project(tmp_path / "theirs", project.repository)
+    recipe = other.write("one.yaml", shell_recipe())
+    python = _python_for(nobody)
+    if python is None:
+        pytest.skip("no Python that another user may run")
+    for path in (tmp_path, *project.repository.root.parents, project.repository.public_key.parent):
+        if path.stat().st_uid == 0 and path != Path("/") and str(path).startswith(str(tmp_path.parents[2])):
+            path.chmod(0o755)
+    key = other.write("key/test.rsa", project.repository.public_key.with_suffix("").read_text())
+    for path in (other.directory, *other.directory.rglob("*")):
+        os.chown(path, nobody, nobody)
+    site = next(path for path in sys.path if path.endswith("site-packages"))
+    result = subprocess.run(
+        [python, "-m", "melpy", "build", str(recipe), "--signing-key", str(key)],
+        cwd=other.directory,
+        env={"PATH": os.environ["PATH"], "HOME": str(other.directory), "PYTHONPATH": f"{ROOT}:{site}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        user=nobody,
+        group=nobody,
+        extra_groups=[],
+    )
+    assert result.returncode == 0, result.stderr
+    assert other.packages() == project.packages()
+
+
+def _python_for(user: int) -> str | None:
+    """Return a Python of this version that a user may run."""
+    wanted = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for python in (os.path.realpath(sys.executable), "/usr/bin/python3"):
+        try:
+            done = subprocess.run(
+                [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
+                capture_output=True,
+                text=True,
+                check=False,
+                user=user,
+                group=user,
+                extra_groups=[],
+            )
+        except OSError:
+            continue
+        if done.stdout.strip() == wanted:
+            return python
+    return None

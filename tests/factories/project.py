@@ -1,0 +1,97 @@
+"""A directory with recipes, and melpy run in it as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.factories.repository import Repository
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@dataclass
+class Project:
+    """A directory of recipes with a melpy.toml."""
+
+    directory: Path
+    repository: Repository
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.write(
+            "melpy.toml",
+            f"""
+            arch = ["x86_64"]
+            out-dir = "out"
+            cache-dir = "cache"
+            signing-key = "{self.repository.public_key.with_suffix("")}"
+            repositories = ["{self.repository.root}"]
+            keyring = ["{self.repository.public_key}"]
+            """,
+        )
+
+    @property
+    def out(self) -> Path:
+        return self.directory / "out"
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file, without the indentation of the test."""
+        import textwrap
+
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text).lstrip("\n"))
+        return path
+
+    def melpy(
+        self, *arguments: str, user: int | None = None, prefix: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        """Run melpy here and return what it printed."""
+        return subprocess.run(
+            [*prefix, sys.executable, "-m", "melpy", *arguments],
+            cwd=self.directory,
+            env=self.full_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+            user=user,
+            group=user,
+            extra_groups=[] if user else None,
+        )
+
+    def full_environment(self) -> dict[str, str]:
+        base = {"PATH": os.environ["PATH"], "HOME": str(self.directory), "PYTHONPATH": str(ROOT)}
+        return base | self.environment
+
+    def packages(self) -> dict[str, bytes]:
+        """Return every package that was written, by path below the output directory."""
+        return {str(path.relative_to(self.out)): path.read_bytes() for path in sorted(self.out.glob("*/*.apk"))}
+
+    def leftovers(self) -> list[str]:
+        """Return packages, indexes and unfinished files below the output directory; logs are none of these."""
+        files = [path for path in self.out.rglob("*") if path.is_file() or path.name.startswith(".")]
+        return [str(path.relative_to(self.out)) for path in files if "logs" not in path.parts]
+
+
+def shell_recipe(name: str = "one", *, runs: str = "", head: str = "", tail: str = "") -> str:
+    """Return a recipe that runs a shell fragment in the busybox environment."""
+    script = runs or (
+        "mkdir -p ${{targets.destdir}}/usr/share/one\n"
+        "echo hello > ${{targets.destdir}}/usr/share/one/greeting\n"
+        "ln -s greeting ${{targets.destdir}}/usr/share/one/link\n"
+    )
+    body = "".join(f"      {line}\n" for line in script.splitlines())
+    return (
+        f"package:\n  name: {name}\n  version: 1.0\n  epoch: 0\n  description: a package of a test\n"
+        f"  copyright:\n    - license: MIT\n{head}"
+        "environment:\n  contents:\n    packages:\n      - busybox\n"
+        f"pipeline:\n  - runs: |\n{body}{tail}"
+    )
