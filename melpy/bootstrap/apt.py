@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from melpy.run import Outcome
 
 _HINT = "melpy bootstrap needs a Debian-family machine with apt; elsewhere, use a repository that can be reached"
+_KEYS_HINT = "bring the package debian-archive-keyring up to date"
+_MIRROR_HINT = "check the network and apt's proxy, or name another archive with --mirror"
 _UPDATE_HINT = "the suite has moved on; run: melpy bootstrap --update"
 
 # A file given with -c is read after apt.conf.d, so what it clears stays cleared.
@@ -117,7 +119,7 @@ def prepare_apt(spec: SeedSpec, architecture: str, *, sources: bool = False) -> 
     write_file(home / "status", "")
     write_file(home / "debian.sources", text)
     write_file(home / "apt.conf", _CONF.format(home=home, architecture=architecture))
-    for name in ("lists/partial", "cache/archives/partial"):
+    for name in ("lists/partial", "cache/archives/partial", "tmp"):
         (home / name).mkdir(parents=True, exist_ok=True)
     return Apt(home, spec.suite, sources)
 
@@ -133,17 +135,13 @@ def update_lists(apt: Apt) -> None:
     outcome = _apt(apt, ["-o", "APT::Update::Error-Mode=any", "update"])
     if outcome.status == 0 and apt.lists:
         return
-    text = f"{outcome.stdout}\n{outcome.stderr}"
-    if "NO_PUBKEY" in text or "not signed" in text or "signature" in text:
-        raise SeedError("its signature cannot be verified", where=apt.suite, details=outcome.tail)
-    if "404" in text:
-        raise SeedError(
-            "the mirror has no such suite",
-            where=apt.suite,
-            hint="see --suite and --mirror",
-            details=outcome.tail,
-        )
-    raise UnreachableError("the lists of the suite cannot be fetched", where=apt.suite, details=outcome.tail)
+    if "NO_PUBKEY" in outcome.stderr or "GPG error" in outcome.stderr:
+        raise SeedError("its signature cannot be verified", where=apt.suite, hint=_KEYS_HINT, details=outcome.tail)
+    if "Release' " in outcome.stderr:  # does not have a Release file, or one that is not signed
+        raise SeedError("the mirror has no such suite", where=apt.suite, hint=_MIRROR_HINT, details=outcome.tail)
+    raise UnreachableError(
+        "the lists of the suite cannot be fetched", where=apt.suite, hint=_MIRROR_HINT, details=outcome.tail
+    )
 
 
 def download_debs(apt: Apt, debs: Sequence[Deb], directory: Path) -> dict[str, Path]:
@@ -198,12 +196,12 @@ def _raise_download(suite: str, outcome: Outcome) -> None:
         raise SeedError(
             "the mirror no longer has a package of the list", where=suite, hint=_UPDATE_HINT, details=outcome.tail
         )
-    raise UnreachableError("a package cannot be fetched", where=suite, details=outcome.tail)
+    raise UnreachableError("a package cannot be fetched", where=suite, hint=_MIRROR_HINT, details=outcome.tail)
 
 
 def _apt(apt: Apt, arguments: Sequence[str], *, cwd: Path | None = None) -> Outcome:
-    # Proxies are settings of the user's environment as much as of apt's.
-    environment = os.environ | {"LC_ALL": "C.UTF-8"}
+    # Proxies are settings of the user's environment as much as of apt's. apt checks signatures in temporary files.
+    environment = os.environ | {"LC_ALL": "C.UTF-8", "TMPDIR": str(apt.home / "tmp")}
     return run([find_tool("apt-get"), "-q", "-c", str(apt.conf), *arguments], env=environment, cwd=cwd, check=False)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from melpy.apk.atom import parse_atom
@@ -47,7 +47,7 @@ class Node:
     depends: tuple[str, ...]
     deb: Deb | None = None
     made: Name | None = None
-    change: Change = Change()
+    change: Change = field(default_factory=Change)
     model: str = ""
 
 

@@ -49,7 +49,7 @@ def unpack_deb(deb: Path, root: Path, keep: Filter) -> None:
         ExtractError: it is not such a package, or a path in it leaves the directory.
     """
     try:
-        with deb.open("rb") as stream, _open_data(stream, deb) as data:
+        with deb.open("rb") as stream, _open_data(stream) as data:
             _unpack(data, root, keep)
     except (OSError, tarfile.TarError, libarchive.ArchiveError) as error:
         raise ExtractError(f"cannot be unpacked: {error}", where=str(deb)) from None
@@ -57,7 +57,7 @@ def unpack_deb(deb: Path, root: Path, keep: Filter) -> None:
         raise ExtractError(error.message, where=str(deb)) from None
 
 
-def _open_data(stream: IO[bytes], deb: Path) -> tarfile.TarFile:
+def _open_data(stream: IO[bytes]) -> tarfile.TarFile:
     if stream.read(len(_MAGIC)) != _MAGIC:
         raise ExtractError("is not a Debian package")
     while header := stream.read(_HEADER):

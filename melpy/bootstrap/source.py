@@ -15,11 +15,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from melpy import events
 from melpy.arch import host_arch
 from melpy.bootstrap.apt import download_source, prepare_apt, update_lists
 from melpy.digest import file_digest
 from melpy.errors import SeedError, UnreachableError
-from melpy.events import Progress, StageFinished, StageStarted, Warning
+from melpy.events import Progress, StageFinished, StageStarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -130,7 +131,7 @@ def _fetch(
         sha256 = archive.sha256 if source.algorithm == "sha256" else file_digest(path)
         store(path, sha256)
     except (SeedError, UnreachableError) as error:
-        monitor.emit(Warning("seed", f"{archive.file_name}: {error.message}", error.hint or ""))
+        monitor.emit(events.Warning("seed", f"{archive.file_name}: {error.message}", error.hint or ""))
         return False
     finally:
         shutil.rmtree(directory, ignore_errors=True)

