@@ -71,7 +71,7 @@ def run_plan(plan: Plan, session: Session, monitor: events.Monitor) -> tuple[Out
         for package in plan.packages:
             (workspace / _relative(package.outdir)).mkdir(parents=True, exist_ok=True)
             for step in package.steps:
-                runner.run(step)
+                runner.run(step, package.name)
     return tuple(
         load_tree(package.name, workspace / _relative(package.outdir), xattrs=capability_xattrs(package))
         for package in plan.packages
@@ -108,23 +108,26 @@ class _Runner:
     monitor: events.Monitor
     total: int
     number: int = 0
+    label: str = ""
 
-    def run(self, step: PlanStep) -> None:
+    def run(self, step: PlanStep, package: str) -> None:
         self.number += 1
         job = self.plan.job
-        self.monitor.emit(events.StepStarted(job, step.label, self.number, self.total))
-        self.log.write(f"==> step {self.number}/{self.total}: {step.label}\n")
+        # Steps of subpackages say whose they are.
+        self.label = step.label if package == self.plan.name else f"{package}: {step.label}"
+        self.monitor.emit(events.StepStarted(job, self.label, self.number, self.total))
+        self.log.write(f"==> step {self.number}/{self.total}: {self.label}\n")
         self.log.flush()
         start = time.monotonic()
         try:
             status, tail = self._run(step)
         except MelpyError as error:
-            self._finish(step, start, 1)
+            self._finish(start, 1)
             error.details = (*error.details, f"log: {self.log_path}")
             raise
-        self._finish(step, start, status)
+        self._finish(start, status)
         if status:
-            raise self._failure(step, status, tail)
+            raise self._failure(status, tail)
 
     def _run(self, step: PlanStep) -> tuple[int, tuple[str, ...]]:
         on_line = partial(self._line, self.plan.job)
@@ -137,17 +140,17 @@ class _Runner:
         self.log.write(f"{line}\n")
         self.monitor.emit(events.Output(job, _ANSI.sub("", line)))
 
-    def _finish(self, step: PlanStep, start: float, status: int) -> None:
+    def _finish(self, start: float, status: int) -> None:
         seconds = time.monotonic() - start
         self.log.write(f"==> step {self.number}/{self.total}: status {status} after {seconds:.1f} s\n")
-        event = events.StepFinished(self.plan.job, step.label, self.number, self.total, seconds, status)
+        event = events.StepFinished(self.plan.job, self.label, self.number, self.total, seconds, status)
         self.monitor.emit(event)
 
-    def _failure(self, step: PlanStep, status: int, tail: Sequence[str]) -> StepFailedError:
+    def _failure(self, status: int, tail: Sequence[str]) -> StepFailedError:
         lines = [f"  {_ANSI.sub('', line)}" for line in tail]
         ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         return StepFailedError(
-            f"step {self.number} of {self.total}, {step.label!r}, {ended}",
+            f"step {self.number} of {self.total}, {self.label!r}, {ended}",
             where=self.plan.job,
             details=[*lines, f"log: {self.log_path}", f"workspace: {self.place.workspace}"],
             hint="read the log; the workspace is kept as the step left it",

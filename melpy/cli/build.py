@@ -79,6 +79,9 @@ def command(
             context = make_context(
                 settings, monitor, check_signatures=not ignore_signatures, keep_workspace=keep_workspace
             )
+            if context.signer is None:
+                hint = "make a key with melpy keygen, and name it with --signing-key or in melpy.toml"
+                monitor.emit(events.Warning("", "packages and index are not signed", hint))
             run_jobs(jobs, context, monitor, results.append)
     finally:
         # When one fails, what was built before it is there all the same.
@@ -103,13 +106,14 @@ def _report(results: Sequence[BuildResult], seconds: float, *, as_json: bool, qu
                 size_text(package.entry.size),
                 short_list(package.entry.info.depends),
                 short_list(package.entry.info.provides),
-                _near(package.path),
+                _near(package.path.parent),
             )
             for result in results
             for package in result.packages
         ]
-        print_table(("Package", "Arch", "Size", "Depends on", "Provides", "File"), rows, right=("Size",))
-        click.echo(f"{len(rows)} packages of {len(results)} builds in {seconds:.1f} s", err=True)
+        print_table(("Package", "Arch", "Size", "Depends on", "Provides", "Lies in"), rows, right=("Size",))
+        count = f"{len(rows)} package{'s' if len(rows) > 1 else ''}"
+        click.echo(f"{count} in {seconds:.1f} s", err=True)
 
 
 def _near(path: Path) -> str:

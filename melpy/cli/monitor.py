@@ -114,6 +114,8 @@ class Live:
                 self._now(f"{job}{_escape(what)} {done}/{total}")
             case events.StageFinished(stage=stage, seconds=seconds) if stage != "steps":
                 self._console.print(f"[green]✓[/] {job}{stage} [dim]{seconds:.1f} s[/]")
+            case events.StageFinished():
+                pass  # its steps have told their times
             case _:
                 self._line(event, job)
 

@@ -62,7 +62,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
         table.add_row(*(text.replace("[", "\\[") for text in row))
     width = None if terminal else 10_000
     console = Console(width=width, no_color=not has_color(terminal), highlight=False)
-    console.print(table)
+    if terminal:
+        console.print(table)
+        return
+    with console.capture() as capture:
+        console.print(table)
+    click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
 def size_text(size: int) -> str:

@@ -139,7 +139,7 @@ class _Planner:
             arch=self.arch.apk,
             packages=tuple(packages),
             environment=environment,
-            sources=tuple(_sources(steps[0])),
+            sources=tuple(dict.fromkeys(_sources(step for group in steps for step in group))),
             licences=tuple(self._licences(variables)),
             cpe=_cpe(package, variables),
             annotations=pairs({key: render_loosely(text, variables) for key, text in package.annotations.items()}),

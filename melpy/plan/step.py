@@ -104,19 +104,19 @@ class Compiler:
         for index, step in enumerate(steps):
             here = spot.below(index)
             try:
-                done = self._compile(step, scope, here, index)
+                done = self._compile(step, scope, here)
             except RecipeError as error:
                 self.faults.append(error)
             else:
                 compiled += [done] if done else []
         return tuple(compiled)
 
-    def _compile(self, step: Step, scope: Scope, spot: Spot, index: int) -> CompiledStep | None:
+    def _compile(self, step: Step, scope: Scope, spot: Spot) -> CompiledStep | None:
         if not evaluate_condition(step.if_, scope.variables, spot.below("if")):
             return None
         if step.uses and not step.pipeline:
             return self._use(step, scope, spot)
-        label = render_loosely(step.name, scope.variables) or scope.label or f"step {index + 1}"
+        label = render_loosely(step.name, scope.variables) or scope.label or "runs"
         inner = self._enter(step, scope, spot, label)
         children = self.compile_all(step.pipeline, inner, spot.below("pipeline"))
         self._check_assertions(step, len(children), spot)
@@ -134,6 +134,8 @@ class Compiler:
         definition = self._find(step.uses, scope, spot)
         model, inside = definition.model, Spot(definition.document, ())
         inputs = self._inputs(step, definition, scope, spot)
+        if model.native == "fetch":
+            _check_digest(inputs, spot)
         variables = {**scope.variables, **{f"inputs.{key}": value for key, value in inputs.items()}}
         if not evaluate_condition(model.if_, variables, inside.below("if")):
             return None
@@ -256,6 +258,13 @@ def _check_input(key: str, value: str, declared: Input, uses: str, spot: Spot) -
     length = _FORMATS.get(key)
     if length and value and not re.fullmatch(rf"[0-9a-fA-F]{{{length}}}", value):
         raise spot.at(value, 0, PipelineError, f"{key} must be {length} hex digits, found {value!r}", None)
+
+
+def _check_digest(inputs: Mapping[str, str], spot: Spot) -> None:
+    if not any(inputs[key] for key in ("expected-sha256", "expected-sha512", "expected-none")):
+        place = spot.document.place((*spot.path, "with"), key=True)
+        hint = "give expected-sha256 (or expected-sha512); expected-none accepts whatever the server sends"
+        raise PipelineError("this source has no digest", where=place, hint=hint, details=spot.document.excerpt(place))
 
 
 def _given(inputs: Mapping[str, str], declared: Mapping[str, Input]) -> Pairs:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from melpy.errors import RecipeError, TemplateError
 from melpy.plan.substitution import replace_all
-from melpy.plan.template import REFERENCE, Spot, render
+from melpy.plan.template import REFERENCE, Spot, render, render_loosely
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -89,7 +89,7 @@ class _Resolver:
             raise spot.at(text, 0, TemplateError, f"variables refer to each other in a circle: {chain}", None)
         self._active.append(name)
         try:
-            value = self._render(text, spot)
+            value = self._render(text, spot, loosely=name == "package.description")
         except RecipeError as error:
             self._faults.append(error)
             value = text
@@ -98,11 +98,11 @@ class _Resolver:
         del self._pending[name]
         self._values[name] = value
 
-    def _render(self, text: str, spot: Spot) -> str:
+    def _render(self, text: str, spot: Spot, *, loosely: bool = False) -> str:
         for match in REFERENCE.finditer(text):
             for name in re.findall(r"(?:vars|package)\.[A-Za-z0-9._-]+", match[1]):
                 self._resolve(name)
-        return render(text, self._values, spot)
+        return render_loosely(text, self._values) if loosely else render(text, self._values, spot)
 
 
 def _definitions(recipe: Recipe, overrides: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, Spot]]]:

@@ -10,7 +10,7 @@ import shutil
 from typing import IO, TYPE_CHECKING
 
 from melpy import events
-from melpy.digest import file_digest
+from melpy.digest import file_digest, sha256_hex
 from melpy.errors import DigestMismatchError, UnreachableError
 from melpy.files import replace_file
 from melpy.net import download
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 
 def cache_name(source: Source) -> str:
-    """Return the name under which the cache keeps a source; its SHA-256 if it has one."""
-    return f"sha256:{source.sha256}" if source.sha256 else f"sha512:{source.sha512}"
+    """Return the name under which the cache keeps a source: by its SHA-256 if it has one, without a digest by URI."""
+    if source.sha256:
+        return f"sha256:{source.sha256}"
+    return f"sha512:{source.sha512}" if source.sha512 else f"unverified:{sha256_hex(source.uri.encode())}"
 
 
 def file_name(uri: str) -> str:
@@ -41,7 +43,9 @@ def fetch_source(source: Source, cache: Path, mirrors: Sequence[str], monitor: e
         OutputError: the cache cannot be written.
     """
     path = cache / cache_name(source)
-    if path.is_file():
+    if not (source.sha256 or source.sha512):
+        monitor.emit(events.Warning(job, f"{source.uri} is not verified, so the result is what its server sends today"))
+    elif path.is_file():
         if not _mismatch(path, source):
             return path
         path.unlink()

@@ -16,7 +16,6 @@ from melpy.apk.index import read_index
 from melpy.apk.signature import load_keyring
 from tests.factories.project import ROOT, Project, shell_recipe
 
-
 SEEN = """\
 out=${{targets.destdir}}
 mkdir -p $out

@@ -75,7 +75,7 @@ def test_transforms_go_in_order_and_see_each_other() -> None:
         var-transforms:
           - from: ${{package.version}}
             match: ^(\\d+)\\.(\\d+).*
-            replace: $1_$2
+            replace: ${1}_$2
             to: short
           - from: v${{vars.short}}
             match: _

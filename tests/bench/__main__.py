@@ -1,0 +1,98 @@
+"""Measure start-up, a build that writes one file, and GNU hello: what melpy costs beside the steps themselves.
+
+Machines are noisy, so each figure is the best of several runs, and shares are taken within one run.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from melpy.apk.signature import write_key_pair
+from tests.factories.project import Project, shell_recipe
+from tests.factories.repository import add_busybox, make_repository
+
+ROOT = Path(__file__).parent.parent.parent
+RUNS = 5
+
+
+def main() -> None:
+    """Print one line for each figure."""
+    with tempfile.TemporaryDirectory(prefix="melpy-bench-") as name:
+        directory = Path(name)
+        measure_start(directory)
+        measure_one_file(directory)
+        measure_hello(directory)
+
+
+def best(*command: str, cwd: Path = ROOT) -> float:
+    times = []
+    for _ in range(RUNS):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "melpy", *command], cwd=cwd, check=True, capture_output=True)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def measure_start(directory: Path) -> None:
+    report("melpy --help", best("--help"), "promised: under 0.15 s")
+    recipe = directory / "one.yaml"
+    recipe.write_text(shell_recipe())
+    report("melpy plan, one recipe", best("plan", "--arch", "x86_64", str(recipe)), "promised: under 0.3 s")
+
+
+def measure_one_file(directory: Path) -> None:
+    repository = make_repository(directory)
+    add_busybox(repository, directory)
+    project = Project(directory / "project", repository)
+    project.write("one.yaml", shell_recipe())
+    first = project.melpy("build", "one.yaml")
+    assert first.returncode == 0, first.stderr
+    report(
+        "melpy build, a recipe that writes one file",
+        best("build", "one.yaml", cwd=project.directory),
+        "promised: under 1 s",
+    )
+
+
+def measure_hello(directory: Path) -> None:
+    key = directory / "bench.rsa"
+    write_key_pair(key, 2048)
+    command = [
+        sys.executable,
+        "-m",
+        "melpy",
+        "build",
+        "--json",
+        "--arch",
+        "x86_64",
+        "--out-dir",
+        str(directory / "out"),
+    ]
+    command += ["--signing-key", str(key), "packages/hello.yaml"]
+    start = time.perf_counter()
+    first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if first.returncode:
+        print(f"melpy build, GNU hello: not measured\n{first.stderr}", file=sys.stderr)  # noqa: T201  # its only output
+        return
+    report("melpy build, GNU hello, first run here", time.perf_counter() - start, "with what the cache lacks")
+    start = time.perf_counter()
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    whole = time.perf_counter() - start
+    steps = json.loads(again.stdout)[0]["seconds"]["steps"]
+    note = (
+        f"its steps: {steps:.2f} s, all else: {whole - steps:.2f} s, {100 * (whole - steps) / whole:.0f} % of the whole"
+    )
+    report("melpy build, GNU hello, warm", whole, note)
+
+
+def report(what: str, seconds: float, note: str) -> None:
+    print(f"{what:45} {seconds:7.2f} s   {note}")  # noqa: T201  # its only output
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""A seed is made from the real Debian archive, through the real apt."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from melpy.apk.signature import load_keyring
+from melpy.arch import parse_arch
+from melpy.bootstrap.model import WantedSource
+from melpy.bootstrap.seed import SeedSpec, extend_seed, seed_repository
+from melpy.bootstrap.source import find_sources
+from melpy.digest import file_digest
+from melpy.errors import UnreachableError
+from melpy.events import Null, Tape
+from melpy.repo.repository import load_index
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+HELLO = "31e066137a962676e89f69d1b65382de95a7ef7d914b8cb956f41ea72e0f516b"
+
+
+@pytest.fixture
+def spec(tmp_path: Path, require: Callable[..., None]) -> SeedSpec:
+    require("apt-get", "/usr/share/keyrings/debian-archive-keyring.gpg")
+    return SeedSpec("trixie", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["x86_64", "aarch64"])
+def test_a_seed_grows_by_what_is_asked_for_and_makes_nothing_twice(spec: SeedSpec, name: str) -> None:
+    arch = parse_arch(name)
+    repository = seed_repository(spec)
+    first = extend_seed(spec, ["zlib-dev>=1.2", "zlob-dev"], arch)
+    assert {"zlib-dev", "zlib1g-dev", "zlib1g", "libc6", "wolfi-baselayout"} <= set(first.added)
+    assert list(first.unknown) == ["zlob-dev"]
+    assert 5_000_000 < first.downloaded < 60_000_000
+
+    index = load_index(repository.root, arch.apk, keyring=load_keyring([repository.public_key]))
+    entries = {entry.info.name: entry for entry in index.entries}
+    assert set(entries) == set(first.added)
+    assert all(entry.info.arch == arch.apk for entry in index.entries)
+    provided = {item.partition("=")[0] for entry in index.entries for item in entry.info.provides}
+    assert {"so:libc.so.6", "so:libz.so.1", "pc:zlib"} <= provided
+    depends = {item for entry in index.entries for item in entry.info.depends}
+    assert depends <= set(entries)
+
+    files = {path: path.stat().st_mtime_ns for path in (repository.root / arch.apk).iterdir()}
+    again = extend_seed(spec, ["zlib-dev", "zlob-dev"], arch)
+    assert (again.added, again.reused, again.downloaded) == ((), len(entries), 0)
+    assert again.seconds < 0.5
+    more = extend_seed(spec, ["bzip2-dev", "so:libz.so.1"], arch)
+    assert "libbz2-dev" in more.added
+    assert "libc6" not in more.added
+    assert not more.unknown
+    assert all(path.stat().st_mtime_ns == time for path, time in files.items() if path.suffix == ".apk")
+
+
+def test_the_manifest_names_the_debian_packages(spec: SeedSpec) -> None:
+    arch = parse_arch("x86_64")
+    extend_seed(spec, ["zlib"], arch)
+    manifest = json.loads((seed_repository(spec).root / arch.apk / "seed.json").read_bytes())
+    package = manifest["packages"]["zlib1g"]
+    assert (package["debian"], package["architecture"], len(package["sha256"])) == ("zlib1g", "amd64", 64)
+    assert manifest["released"]
+
+
+def test_what_was_interrupted_is_finished(spec: SeedSpec) -> None:
+    arch = parse_arch("x86_64")
+    added = extend_seed(spec, ["zlib"], arch).added
+    directory = seed_repository(spec).root / arch.apk
+    before = (directory / "APKINDEX.tar.gz").read_bytes()
+    (directory / "APKINDEX.tar.gz").unlink()
+    assert extend_seed(spec, ["zlib"], arch).added == added
+    assert (directory / "APKINDEX.tar.gz").read_bytes() == before
+
+
+def test_a_mirror_that_does_not_answer_is_an_error(spec: SeedSpec) -> None:
+    nowhere = SeedSpec(spec.suite, spec.directory, "http://127.0.0.1:1/debian")
+    with pytest.raises(UnreachableError, match="lists of the suite"):
+        extend_seed(nowhere, ["zlib"], parse_arch("x86_64"))
+
+
+def test_an_upstream_archive_is_found_by_its_digest(spec: SeedSpec, tmp_path: Path) -> None:
+    hello = WantedSource("sha256", HELLO, "https://ftp.gnu.org/gnu/hello/hello-2.10.tar.gz")
+    nothing = WantedSource("sha256", "0" * 64, "https://example.org/nothing-1.tar.gz")
+    stored: dict[str, Path] = {}
+
+    def store(path: Path, sha256: str) -> None:
+        stored[sha256] = path.rename(tmp_path / "stored")
+
+    monitor = Tape()
+    assert find_sources(spec, [nothing, hello], store, monitor) == (hello,)
+    assert file_digest(stored[HELLO]) == HELLO
+    assert monitor.events
+    assert find_sources(spec, [], store, Null()) == ()

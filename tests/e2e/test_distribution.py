@@ -1,0 +1,105 @@
+"""This repository's own recipes, built from the seed as a user builds them: real apt, real compilers, real QEMU."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from melpy.apk.archive import read_entry
+from melpy.apk.signature import load_keyring, write_key_pair
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+class Distribution:
+    """An output directory and a key; the cache is shared, so that the seed is made once."""
+
+    def __init__(self, directory: Path, cache: Path) -> None:
+        self.out = directory / "out"
+        self.cache = cache
+        self.key = directory / "local.rsa"
+        self.public_key = write_key_pair(self.key, 2048)
+
+    def melpy(self, *arguments: str) -> str:
+        command = [sys.executable, "-m", "melpy", *arguments, "--cache-dir", str(self.cache)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def build(self, *arguments: str) -> list[dict[str, object]]:
+        options = ["--out-dir", str(self.out), "--signing-key", str(self.key), "--json"]
+        result: list[dict[str, object]] = json.loads(self.melpy("build", *options, *arguments))
+        return result
+
+    def path(self, name: str, arch: str) -> Path:
+        return self.out / arch / f"{name}.apk"
+
+
+@pytest.fixture(scope="module")
+def distribution(
+    tmp_path_factory: pytest.TempPathFactory, shared_cache: Path, require: Callable[..., None]
+) -> Distribution:
+    require("bwrap", "apt-get", "qemu-aarch64-static")
+    return Distribution(tmp_path_factory.mktemp("distribution"), shared_cache)
+
+
+def needed_by_readelf(package: Path, member: str, directory: Path) -> set[str]:
+    """Return what binutils says that a program of a package needs."""
+    with tarfile.open(package, ignore_zeros=True) as tar:
+        tar.extract(member, directory, filter="data")
+    text = subprocess.run(
+        ["readelf", "--dynamic", "--program-headers", directory / member], capture_output=True, text=True, check=True
+    ).stdout
+    interpreter = re.search(r"program interpreter: (\S+)]", text)
+    names = set(re.findall(r"\(NEEDED\).*\[(\S+)]", text))
+    return names | ({Path(interpreter[1]).name} if interpreter else set())
+
+
+def test_hello_is_built_from_its_upstream_tarball(distribution: Distribution, tmp_path: Path) -> None:
+    distribution.melpy("bootstrap", "--arch", "x86_64", "packages/hello.yaml")
+    distribution.build("--arch", "x86_64", "packages/hello.yaml")
+    package = distribution.path("hello-2.10-r0", "x86_64")
+    info = read_entry(package, keyring=load_keyring([distribution.public_key])).info
+    assert info.provides == ("cmd:hello=2.10-r0",)
+    needed = needed_by_readelf(package, "usr/bin/hello", tmp_path)
+    assert {name.removeprefix("so:") for name in info.depends} == needed
+    hello = tmp_path / "usr/bin/hello"
+    assert subprocess.run([hello], capture_output=True, text=True, check=True).stdout == "Hello, world!\n"
+    with tarfile.open(distribution.path("hello-doc-2.10-r0", "x86_64"), ignore_zeros=True) as tar:
+        assert "usr/share/man/man1/hello.1" in tar.getnames()
+    first = package.read_bytes()
+    distribution.build("--arch", "x86_64", "packages/hello.yaml")
+    assert package.read_bytes() == first
+
+
+@pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
+def test_a_program_is_built_after_its_library_and_runs(distribution: Distribution, arch: str, tmp_path: Path) -> None:
+    jobs = [item["job"] for item in distribution.build("--arch", arch, "packages/greet.yaml", "packages/libgreet.yaml")]
+    assert jobs == [f"libgreet-1.2.0-r0/{arch}", f"greet-1.2.0-r0/{arch}"]
+    library = read_entry(distribution.path("libgreet-1.2.0-r0", arch)).info
+    assert "so:libgreet.so.1=1" in library.provides
+    development = read_entry(distribution.path("libgreet-dev-1.2.0-r0", arch)).info
+    assert development.depends == ("libgreet=1.2.0-r0", "so:libgreet.so.1")
+    assert development.provides == ("pc:libgreet=1.2.0-r0",)
+    program = read_entry(distribution.path("greet-1.2.0-r0", arch)).info
+    assert "so:libgreet.so.1" in program.depends
+    needed = needed_by_readelf(distribution.path("greet-1.2.0-r0", arch), "usr/bin/greet", tmp_path)
+    assert {name.removeprefix("so:") for name in program.depends} == needed
+    # An environment that asks for the program gets library and libc with it, and it runs there.
+    recipe = tmp_path / "try.yaml"
+    recipe.write_text(
+        "package:\n  name: try\n  version: 1\n  epoch: 0\n"
+        "environment:\n  contents:\n    packages: [busybox, greet, greet-scripts]\n"
+        "pipeline:\n  - runs: |\n"
+        f'      [ "$(greet melpy)" = "Hello, melpy! From {arch}." ]\n'
+        "      greet-all one two | grep two\n"
+        "      mkdir ${{targets.destdir}}/x\n"
+    )
+    distribution.build("--config", str(ROOT / "melpy.toml"), "--arch", arch, str(recipe))

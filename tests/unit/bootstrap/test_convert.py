@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+
+from melpy.apk.archive import extract_data, read_entry, read_segments
+from melpy.apk.signature import load_keyring, write_key_pair
+from melpy.bootstrap.convert import Content, Job, Place, convert_package, render_job
+from melpy.errors import SeedError
+from tests.factories.elf import elf
+from tests.unit.bootstrap.packages import Item, symlink, write_deb
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from melpy.apk.model import PackageInfo
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    write_key_pair(tmp_path / "seed.rsa", 1024)
+    return tmp_path / "seed.rsa"
+
+
+def job(**changes: object) -> Job:
+    plain = Job("tool", "1.0_p1-r0", "x86_64", ("libc6",), "0" * 64, Content(), "a tool", "https://tool.example", "src")
+    return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]  # any field
+
+
+def convert(tmp_path: Path, key: Path, todo: Job, *items: Item) -> Path:
+    deb = str(write_deb(tmp_path / "x.deb", *items)) if items else ""
+    out = tmp_path / "out"
+    out.mkdir(exist_ok=True)
+    convert_package(render_job(todo, Place(deb, str(key), str(out), str(tmp_path))))
+    return out / todo.file_name
+
+
+def info(path: Path) -> PackageInfo:
+    return read_entry(path).info
+
+
+def members(path: Path) -> dict[str, str]:
+    with path.open("rb") as stream:
+        offset = read_segments(stream, where="test").data_offset
+    with extract_data(path, offset) as tar:
+        return {item.name: item.linkname for item in tar}
+
+
+def test_a_package_says_what_it_is_and_is_signed(tmp_path: Path, key: Path) -> None:
+    path = convert(tmp_path, key, job(), Item("./usr/bin/tool", b"#!/bin/sh\n", mode=0o755))
+    entry = read_entry(path, keyring=load_keyring([key.with_name("seed.rsa.pub")]))
+    assert (entry.info.name, entry.info.version, entry.info.arch) == ("tool", "1.0_p1-r0", "x86_64")
+    assert (entry.info.depends, entry.info.origin) == (("libc6",), "src")
+    assert entry.info.provides == ("cmd:tool=1.0_p1-r0",)
+
+
+def test_debians_directories_count_as_library_directories(tmp_path: Path, key: Path) -> None:
+    where = "./usr/lib/x86_64-linux-gnu"
+    path = convert(
+        tmp_path,
+        key,
+        job(),
+        Item(f"{where}/libtool.so.3.1", elf(soname="libtool.so.3"), mode=0o644),
+        symlink(f"{where}/libtool.so.3", "libtool.so.3.1"),
+        Item(f"{where}/pkgconfig/tool.pc", b"Name: tool\nVersion: 9\nDescription: x\n"),
+        Item(f"{where}/tool/libprivate.so.1", elf(soname="libprivate.so.1")),
+    )
+    names = {provide.partition("=")[0] for provide in info(path).provides}
+    assert {"so:libtool.so.3", "pc:tool"} <= names
+    assert "so:libprivate.so.1" not in names
+
+
+def test_links_are_added_and_are_commands(tmp_path: Path, key: Path) -> None:
+    todo = job(content=Content(links={"usr/bin/t": "tool", "usr/lib/{multiarch}/x": "{debian}"}))
+    path = convert(tmp_path, key, todo, Item("./usr/bin/tool", mode=0o755))
+    assert "cmd:t=1.0_p1-r0" in info(path).provides
+    assert members(path)["usr/bin/t"] == "tool"
+    assert members(path)["usr/lib/x86_64-linux-gnu/x"] == "amd64"
+
+
+def test_certificates_become_one_file(tmp_path: Path, key: Path) -> None:
+    todo = job(
+        content=Content(concatenate={"etc/ssl/all.crt": "usr/share/certs/*.crt"}, omit=("usr/share/certs/c.crt",))
+    )
+    path = convert(
+        tmp_path,
+        key,
+        todo,
+        Item("./usr/share/certs/b.crt", b"B"),
+        Item("./usr/share/certs/a.crt", b"A\n\n"),
+        Item("./usr/share/certs/c.crt", b"C"),
+    )
+    with path.open("rb") as stream:
+        offset = read_segments(stream, where="test").data_offset
+    with extract_data(path, offset) as tar:
+        for item in tar:
+            content = tar.extractfile(item)
+            if item.name == "etc/ssl/all.crt":
+                assert content is not None
+                assert content.read() == b"A\nB\n"
+                return
+    pytest.fail("there is no such file")
+
+
+def test_a_package_of_the_table_needs_no_deb(tmp_path: Path, key: Path) -> None:
+    content = Content(directories={"tmp": 0o1777}, files={"etc/{multiarch}": "{multiarch}\n"}, links={"bin": "usr/bin"})
+    path = convert(tmp_path, key, job(deb="", content=content))
+    assert {"tmp", "etc/x86_64-linux-gnu", "bin"} <= set(members(path))
+
+
+def test_a_package_without_files_still_has_a_size(tmp_path: Path, key: Path) -> None:
+    # apk-tools 3 does not unpack a package of size 0.
+    assert info(convert(tmp_path, key, job(deb=""))).installed_size == 1
+
+
+def test_the_same_job_gives_the_same_bytes(tmp_path: Path, key: Path) -> None:
+    item = Item("./usr/bin/tool", b"x", mode=0o755)
+    first = convert(tmp_path, key, job(), item).read_bytes()
+    assert convert(tmp_path, key, job(), item).read_bytes() == first
+
+
+def test_a_link_where_a_directory_is_is_an_error(tmp_path: Path, key: Path) -> None:
+    with pytest.raises(SeedError, match="does not fit"):
+        convert(tmp_path, key, job(content=Content(links={"usr/bin": "x"})), Item("./usr/bin/tool"))
+
+
+def test_the_identity_of_a_job_is_in_everything_that_matters() -> None:
+    plain = job().identity
+    assert job().identity == plain
+    assert job(depends=()).identity != plain
+    assert job(deb="1" * 64).identity != plain
+    assert job(content=Content(drop=("usr/share/doc",))).identity != plain
