@@ -66,7 +66,7 @@ def parse_index(text: str, *, where: str) -> tuple[IndexEntry, ...]:
 
 def _parse_stanza(stanza: str, where: str) -> IndexEntry:
     fields: dict[str, str] = {}
-    for line in stanza.splitlines():
+    for line in stanza.split("\n"):
         if line[1:2] != ":":
             raise PackageFormatError(f"malformed line {line!r} in the index", where=where)
         fields[line[0]] = line[2:]

@@ -81,7 +81,7 @@ def parse_pkginfo(text: str) -> PackageInfo:
     values: dict[str, str] = {}
     lists: dict[str, list[str]] = {attribute: [] for attribute in _REPEATED.values()}
     vendored: list[str] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.startswith("# vendored = "):
             vendored.append(line.removeprefix("# vendored = "))
         if not line.strip() or line.startswith("#"):

@@ -54,7 +54,7 @@ Dir::Etc::preferences "/dev/null";
 Dir::Etc::preferencesparts "/dev/null";
 Acquire::GzipIndexes "false";
 Acquire::Languages "none";
-Acquire::Retries "3";
+Acquire::Retries "2";
 """
 
 _SOURCES = """\

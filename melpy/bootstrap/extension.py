@@ -104,13 +104,27 @@ def _stage(monitor: Monitor, detail: str, stage: str) -> Iterator[None]:
 
 
 def _load_entries(root: Path, arch: Arch, old: Manifest) -> dict[str, IndexEntry]:
-    """Return what the index says of each package that the seed's state vouches for."""
-    checksums = {made.checksum for made in old.packages.values()}
+    """Return what is known of each package that the seed's state vouches for and that is there."""
     try:
-        entries = load_index(root, arch.apk, keyring=None).entries
+        indexed = {entry.checksum: entry for entry in load_index(root, arch.apk, keyring=None).entries}
     except MelpyError:
-        return {}  # a broken index is written anew from the packages
-    return {entry.info.name: entry for entry in entries if entry.checksum in checksums}
+        indexed = {}
+    entries = {}
+    for name, made in old.packages.items():
+        path = root / arch.apk / made.file
+        entry = indexed.get(made.checksum) or _find_entry(path, made.checksum)
+        if entry and path.is_file():
+            entries[name] = entry
+    return entries
+
+
+def _find_entry(path: Path, checksum: str) -> IndexEntry | None:
+    """Return what a package that an interrupted run left says of itself, if it is the one that is meant."""
+    try:
+        entry = read_entry(path)
+    except MelpyError:
+        return None
+    return entry if entry.checksum == checksum else None
 
 
 def _find_answers(wanted: Iterable[str], resolver: Resolver, entries: Mapping[str, IndexEntry]) -> dict[str, str]:

@@ -11,20 +11,18 @@ the suite stay on disk, out of the index.
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from melpy.bootstrap.lock import lock_seed
 from melpy.bootstrap.manifest import Manifest, is_current, load_manifest
 from melpy.bootstrap.model import SeedReport, SeedRepository, SeedSpec, WantedSource
 from melpy.bootstrap.request import reduce_requests
 from melpy.bootstrap.table import recipe_digest
 from melpy.events import Null
-from melpy.files import output_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from melpy.arch import Arch
     from melpy.events import Monitor
@@ -63,7 +61,7 @@ def extend_seed(
     requests = reduce_requests(names)
     manifest = _load_settled(spec, arch)
     if update or manifest is None or not all(map(manifest.knows, requests)):
-        with _lock(spec):
+        with lock_seed(spec):
             # Another process may have done the work while this one waited; what it did is reused.
             # A delayed import: what follows needs Debian's lists, scanners and processes, and is rare.
             from melpy.bootstrap.extension import extend_index  # noqa: PLC0415
@@ -82,17 +80,3 @@ def _load_settled(spec: SeedSpec, arch: Arch) -> Manifest | None:
     if manifest.recipe != recipe_digest(spec.suite) or not is_current(directory, manifest):
         return None
     return manifest
-
-
-@contextmanager
-def _lock(spec: SeedSpec) -> Iterator[None]:
-    """Keep other processes from changing the seed."""
-    path = spec.home / "lock"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stream = path.open("w")
-    except OSError as error:
-        raise output_error(path, error) from None
-    with stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield

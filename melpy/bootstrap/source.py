@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from melpy import events
 from melpy.arch import host_arch
 from melpy.bootstrap.apt import download_source, prepare_apt, update_lists
+from melpy.bootstrap.lock import lock_seed
 from melpy.digest import file_digest
 from melpy.errors import SeedError, UnreachableError
 from melpy.events import Progress, StageFinished, StageStarted
@@ -71,15 +72,16 @@ def find_sources(
     """
     started = time.monotonic()
     monitor.emit(StageStarted("seed", "sources", f"{len(wanted)} archives"))
-    apt = prepare_apt(spec, host_arch().debian, sources=True)
-    if update or not apt.lists:
-        update_lists(apt)
-    archives = tuple(archive for path in apt.lists for archive in parse_sources(path.read_bytes()))
     found = []
-    for number, (source, candidates) in enumerate(match_archives(wanted, archives), 1):
-        if any(_fetch(apt, source, archive, store, monitor) for archive in candidates):
-            found.append(source)
-        monitor.emit(Progress("seed", "sources", number, len(wanted)))
+    with lock_seed(spec):
+        apt = prepare_apt(spec, host_arch().debian, sources=True)
+        if update or not apt.lists:
+            update_lists(apt)
+        archives = tuple(archive for path in apt.lists for archive in parse_sources(path.read_bytes()))
+        for number, (source, candidates) in enumerate(match_archives(wanted, archives), 1):
+            if any(_fetch(apt, source, archive, store, monitor) for archive in candidates):
+                found.append(source)
+            monitor.emit(Progress("seed", "sources", number, len(wanted)))
     monitor.emit(StageFinished("seed", "sources", time.monotonic() - started, f"{len(found)} found"))
     return tuple(found)
 

@@ -69,7 +69,7 @@ def _extend(spec: SeedSpec, names: Sequence[str], arch: str, monitor: events.Mon
 
 def _find_sources(spec: SeedSpec, jobs: Sequence[Job], cache: Path, monitor: events.Monitor) -> None:
     from melpy.bootstrap.model import WantedSource  # noqa: PLC0415  # --help does not need it
-    from melpy.bootstrap.seed import find_sources  # noqa: PLC0415  # likewise
+    from melpy.bootstrap.source import find_sources  # noqa: PLC0415  # likewise
     from melpy.source.cache import cache_name, store_source  # noqa: PLC0415  # likewise
 
     sources = {source for job in jobs for source in job.plan.sources if not (cache / cache_name(source)).is_file()}

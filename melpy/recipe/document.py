@@ -27,11 +27,11 @@ _BOMB = "aliases that hold aliases multiply; write the values out"
 
 @dataclass(frozen=True)
 class Mark:
-    """Where a value stands in the text: counting from 1, and whether it is a `|` or `>` block."""
+    """Where a value stands in the text: counting from 1, and whether it is a `|` block."""
 
     line: int
     column: int
-    block: bool = False
+    block: bool = False  # a `|` text, whose lines are those of the file; those of `>` are not
 
 
 @dataclass(frozen=True)
@@ -170,15 +170,16 @@ class _Builder:
             self.keys[(*path, key.value)] = _mark(key)
             yield key.value, self.build(value, (*path, key.value))
 
-    def _merged(self, node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
+    def _merged(self, node: yaml.MappingNode, depth: int = 0) -> list[tuple[yaml.Node, yaml.Node]]:
         found: list[tuple[yaml.Node, yaml.Node]] = []
         for key, value in node.value:
             if not _is_merge(key):
                 continue
             sources: Iterable[yaml.Node] = value.value if isinstance(value, yaml.SequenceNode) else [value]
             for source in sources:
-                if isinstance(source, yaml.MappingNode) and source is not node:
+                if isinstance(source, yaml.MappingNode) and depth < _MAX_DEPTH:
                     found += [pair for pair in source.value if not _is_merge(pair[0])]
+                    found += self._merged(source, depth + 1)
                 else:
                     self._fault("`<<` takes a mapping or a list of mappings", value)
         return found
@@ -195,7 +196,7 @@ def _is_merge(key: yaml.Node) -> bool:
 
 def _mark(node: yaml.Node) -> Mark:
     mark = node.start_mark
-    return Mark(mark.line + 1, mark.column + 1, block=getattr(node, "style", None) in {"|", ">"})
+    return Mark(mark.line + 1, mark.column + 1, block=getattr(node, "style", None) == "|")
 
 
 def _place(file: str, node: yaml.Node) -> Place:

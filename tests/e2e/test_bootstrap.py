@@ -70,11 +70,11 @@ def test_the_manifest_names_the_debian_packages(spec: SeedSpec) -> None:
 
 def test_what_was_interrupted_is_finished(spec: SeedSpec) -> None:
     arch = parse_arch("x86_64")
-    added = extend_seed(spec, ["zlib"], arch).added
+    extend_seed(spec, ["zlib"], arch)
     directory = seed_repository(spec).root / arch.apk
     before = (directory / "APKINDEX.tar.gz").read_bytes()
     (directory / "APKINDEX.tar.gz").unlink()
-    assert extend_seed(spec, ["zlib"], arch).added == added
+    assert extend_seed(spec, ["zlib"], arch).added == ()
     assert (directory / "APKINDEX.tar.gz").read_bytes() == before
 
 

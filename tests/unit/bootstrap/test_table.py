@@ -21,10 +21,11 @@ def test_the_tables_that_melpy_ships_are_valid(suite: str) -> None:
 @pytest.mark.parametrize("suite", known_suites())
 def test_added_files_stay_in_the_package(suite: str) -> None:
     table = load_table(suite)
-    for part in (*table.packages.values(), *table.names.values()):
-        for path in (*part.links, *part.files):
-            assert not path.startswith("/")
-            assert ".." not in path.split("/")
+    changes = [path for change in table.packages.values() for path in (*change.links, *change.files)]
+    made = [path for name in table.names.values() for path in (*name.links, *name.files, *name.directories)]
+    for path in (*changes, *made):
+        assert not path.startswith("/")
+        assert ".." not in path.split("/")
 
 
 def test_an_unknown_key_is_an_error_that_says_where() -> None:
