@@ -21,12 +21,15 @@ define ensure
 	else sudo=none; fi; \
 	if [ "$$sudo" = none ]; then \
 	  echo "error: these packages are missing, and only root can install them: $${missing[*]}" >&2; \
-	  echo "hint: as root, run: apt-get install --no-install-recommends $${missing[*]}" >&2; \
+	  echo "hint: as root, run: apt-get update && apt-get install --no-install-recommends $${missing[*]}" >&2; \
 	  exit 1; \
 	fi; \
 	echo "installing $${missing[*]}"; \
 	export DEBIAN_FRONTEND=noninteractive; \
-	$$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends $${missing[*]}
+	log=$$(mktemp); \
+	{ $$sudo apt-get update && $$sudo apt-get install -y --no-install-recommends $${missing[*]}; } > "$$log" 2>&1 \
+	  || { cat "$$log" >&2; exit 1; }; \
+	rm -f "$$log"
 endef
 
 # What is needed of the machine, one line each: Debian packages|test whether they are there.

@@ -38,6 +38,17 @@ class Distribution:
         result: list[dict[str, object]] = json.loads(self.melpy("build", *options, *arguments))
         return result
 
+    def try_out(self, script: str, packages: str, arch: str, directory: Path) -> None:
+        """Install packages into an environment and run a script there: a recipe that fails when the script does."""
+        recipe = directory / "try.yaml"
+        lines = "".join(f"      {line}\n" for line in script.splitlines())
+        recipe.write_text(
+            "package:\n  name: try\n  version: 1\n  epoch: 0\n"
+            f"environment:\n  contents:\n    packages: [busybox, {', '.join(packages.split())}]\n"
+            f"pipeline:\n  - runs: |\n{lines}      mkdir ${{{{targets.destdir}}}}/tried\n"
+        )
+        self.build("--config", str(ROOT / "melpy.toml"), "--arch", arch, str(recipe))
+
     def path(self, name: str, arch: str) -> Path:
         return self.out / arch / f"{name}.apk"
 
@@ -70,8 +81,7 @@ def test_hello_is_built_from_its_upstream_tarball(distribution: Distribution, tm
     assert info.provides == ("cmd:hello=2.10-r0",)
     needed = needed_by_readelf(package, "usr/bin/hello", tmp_path)
     assert {name.removeprefix("so:") for name in info.depends} == needed
-    hello = tmp_path / "usr/bin/hello"
-    assert subprocess.run([hello], capture_output=True, text=True, check=True).stdout == "Hello, world!\n"
+    distribution.try_out('[ "$(hello)" = "Hello, world!" ]', "hello", "x86_64", tmp_path)
     with tarfile.open(distribution.path("hello-doc-2.10-r0", "x86_64"), ignore_zeros=True) as tar:
         assert "usr/share/man/man1/hello.1" in tar.getnames()
     first = package.read_bytes()
@@ -92,14 +102,6 @@ def test_a_program_is_built_after_its_library_and_runs(distribution: Distributio
     assert "so:libgreet.so.1" in program.depends
     needed = needed_by_readelf(distribution.path("greet-1.2.0-r0", arch), "usr/bin/greet", tmp_path)
     assert {name.removeprefix("so:") for name in program.depends} == needed
-    # An environment that asks for the program gets library and libc with it, and it runs there.
-    recipe = tmp_path / "try.yaml"
-    recipe.write_text(
-        "package:\n  name: try\n  version: 1\n  epoch: 0\n"
-        "environment:\n  contents:\n    packages: [busybox, greet, greet-scripts]\n"
-        "pipeline:\n  - runs: |\n"
-        f'      [ "$(greet melpy)" = "Hello, melpy! From {arch}." ]\n'
-        "      greet-all one two | grep two\n"
-        "      mkdir ${{targets.destdir}}/x\n"
-    )
-    distribution.build("--config", str(ROOT / "melpy.toml"), "--arch", arch, str(recipe))
+    # An environment that asks for the program gets library and libc with it.
+    script = f'[ "$(greet melpy)" = "Hello, melpy! From {arch}." ]\ngreet-all one two | grep two'
+    distribution.try_out(script, "greet greet-scripts", arch, tmp_path)
