@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Make a first package repository from a Debian suite.")
-@click.argument("asked", nargs=-1, required=True, metavar="NAME|RECIPE|DIRECTORY...")
+@click.argument("asked", nargs=-1, metavar="[NAME|RECIPE|DIRECTORY]...")
 @setting_options("arch", "cache-dir", "seed", "seed-mirror", "pipeline-dirs")
 @click.option("--sources/--no-sources", default=True, help="Also look for the recipes' sources in the suite.")
-@click.option("--update", is_flag=True, help="Read the suite's package lists anew.")
+@click.option("--update", is_flag=True, help="Follow the suite: read its lists anew.")
 @click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only.")
 def command(asked: tuple[str, ...], sources: bool, update: bool, quiet: bool, **flags: Any) -> None:  # settings
     """Make a first package repository from a Debian suite, where no other can be reached.
@@ -33,6 +33,8 @@ def command(asked: tuple[str, ...], sources: bool, update: bool, quiet: bool, **
     the suite's packages, which apt downloads and verifies. Upstream files that recipes name by digest are looked for
     among the suite's sources and put into the source cache. What is there already is not made again.
     """
+    if not asked and not update:
+        raise UsageError("nothing is asked for", hint="name packages, recipes or directories, or give --update")
     recipes = tuple(Path(text) for text in asked if text.endswith((".yaml", ".yml")) or Path(text).is_dir())
     names = [text for text in asked if Path(text) not in recipes]
     settings = read_settings(flags, recipes)

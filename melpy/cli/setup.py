@@ -13,6 +13,7 @@ from melpy.errors import FaultsError, RecipeError
 from melpy.plan.library import Library
 from melpy.plan.planner import PlanOptions, is_for, plan_recipe
 from melpy.recipe.load import find_recipes, load_recipe
+from melpy.repo.repository import index_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -146,4 +147,15 @@ class _SeedSupply:
     def extend(self, names: Sequence[str], arch: Arch) -> bool:
         from melpy.bootstrap.seed import extend_seed  # noqa: PLC0415  # likewise
 
-        return bool(extend_seed(self.spec, names, arch, self.monitor).added)
+        before = _stamp(index_path(self.root, arch.apk))
+        extend_seed(self.spec, names, arch, self.monitor)
+        return _stamp(index_path(self.root, arch.apk)) != before
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file is replaced; None when there is none."""
+    try:
+        info = path.stat()
+    except FileNotFoundError:
+        return None
+    return info.st_ino, info.st_mtime_ns

@@ -31,14 +31,19 @@ class Repositories:
     context: BuildContext
     _indexes: dict[tuple[str, str], Index] = field(default_factory=dict)
 
-    def universe(self, plan: Plan) -> Universe:
-        """Return what the plan's environment may consist of: what was built before, and all repositories."""
+    def universe(self, plan: Plan, *, supplied: bool = True) -> Universe:
+        """Return what the plan's environment may consist of: what was built before, and all repositories.
+
+        Args:
+            plan: the plan.
+            supplied: whether the supply is one of them.
+        """
         context, arch = self.context, plan.arch
         sources = [(str(context.out_dir), "", load_index(context.out_dir, arch, keyring=None).entries)]
         for line in dict.fromkeys([*context.repositories, *plan.environment.repositories]):
             tag, place = split_tag(line)
             sources.append((place, tag, self._index(place, arch, plan).entries))
-        if context.supply:
+        if context.supply and supplied:
             sources.append((str(context.supply.root), "", self._supplied(context.supply, arch).entries))
         return make_universe(sources)
 
@@ -74,14 +79,15 @@ def resolve_environment(plan: Plan, arch: Arch, repositories: Repositories) -> S
     """
     world = plan.environment.packages
     supply = repositories.context.supply
-    universe = repositories.universe(plan)
+    # The supply is asked every time, since it also sees to it that what it has is still as it would make it.
+    missing = find_missing(world, repositories.universe(plan, supplied=False)) if supply else set()
     asked: set[str] = set()
-    while supply and (missing := find_missing(world, universe) - asked):
+    while supply and missing:
         asked |= missing
-        if not supply.extend(sorted(missing), arch):
-            break
-        repositories.forget_supplied()
-        universe = repositories.universe(plan)
+        if supply.extend(sorted(missing), arch):
+            repositories.forget_supplied()
+        missing = find_missing(world, repositories.universe(plan)) - asked
+    universe = repositories.universe(plan)
     try:
         return solve(world, universe, where=plan.job)
     except MelpyError as error:

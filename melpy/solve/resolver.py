@@ -232,7 +232,7 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]  # its parameters a
             assert candidate.offer is not None
             return _meets(requirement.atom, candidate)
         if requirement.key.kind == "absent":
-            return candidate.offer is None and requirement.offer is None
+            return (candidate.offer is None) == (requirement.offer is None)
         return requirement.offer == candidate.offer
 
     def get_dependencies(self, candidate: _Choice) -> list[_Need]:

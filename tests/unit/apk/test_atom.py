@@ -38,7 +38,8 @@ def test_parsing(text: str, atom: Atom) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "!", "=1", "a b", "a=", "a>", "a=>1", "a<<1", "a~~1", "a=1 b", "a@", "a@b c", "!!a", "a@b@c", "@b"]
+    "text",
+    ["", " ", "!", "=1", "a b", "a=", "a>", "a=>1", "a<<1", "a~~1", "a=1 b", "a@", "a@b c", "!!a", "a@b@c", "@b"],
 )
 def test_what_is_no_requirement(text: str) -> None:
     with pytest.raises(PackageFormatError, match="invalid dependency") as caught:

@@ -37,7 +37,10 @@ def packed(files: OutputTree, directory: Path, control: Sequence[ControlFile] = 
 
 def test_directories_have_entries_and_come_before_their_files(tmp_path: Path) -> None:
     found = packed(
-        tree(tmp_path / "tree", {"usr/bin/b": program(), "usr/bin/B": program(), "usr/bin-x": "", "etc": Directory(0o700)}),
+        tree(
+            tmp_path / "tree",
+            {"usr/bin/b": program(), "usr/bin/B": program(), "usr/bin-x": "", "etc": Directory(0o700)},
+        ),
         tmp_path,
     )
     assert list(found) == [".PKGINFO", "etc", "usr", "usr/bin", "usr/bin/B", "usr/bin/b", "usr/bin-x"]

@@ -147,7 +147,9 @@ def test_an_empty_table_yields_no_subpackages() -> None:
 
 
 def test_the_same_name_twice_from_a_range() -> None:
-    text = "data:\n  - name: two\n    items: {a: x, b: x}\nsubpackages:\n  - range: two\n    name: sub-${{range.value}}\n"
+    text = (
+        "data:\n  - name: two\n    items: {a: x, b: x}\nsubpackages:\n  - range: two\n    name: sub-${{range.value}}\n"
+    )
     assert "two packages of this recipe are called 'sub-x'" in complaint(text)
 
 
@@ -180,8 +182,7 @@ def test_targets_in_main_and_subpackages() -> None:
     out = "/home/build/melange-out"
     assert found[0].steps[0].script == f"hello {out}/hello {out}/hello {out}/hello-doc {out} /home/build"
     assert (
-        found[1].steps[0].script
-        == f"hello-doc {out}/hello {out}/hello-doc {out}/hello-doc {out}/hello-doc hello-doc"
+        found[1].steps[0].script == f"hello-doc {out}/hello {out}/hello-doc {out}/hello-doc {out}/hello-doc hello-doc"
     )
 
 

@@ -1,0 +1,284 @@
+"""World and universe become exact packages."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from melpy.apk.model import IndexEntry, PackageInfo
+from melpy.cli.report import render_error
+from melpy.errors import UnresolvableError
+from melpy.solve.model import Universe, make_universe
+from melpy.solve.resolver import solve
+
+
+def entry(name: str, depends: str = "", provides: str = "", install_if: str = "", priority: str = "") -> IndexEntry:
+    """Return the package `name-version`, its lists separated by blanks."""
+    base, _, version = name.partition("=")
+    info = PackageInfo(
+        base,
+        version or "1-r0",
+        "x86_64",
+        depends=tuple(depends.split()),
+        provides=tuple(provides.split()),
+        install_if=tuple(install_if.split()),
+        provider_priority=priority,
+    )
+    return IndexEntry(info, f"Q1{name}", 1)
+
+
+def universe(*entries: IndexEntry) -> Universe:
+    return make_universe([("https://example.org", "", entries)])
+
+
+def order(world: str, *entries: IndexEntry) -> list[str]:
+    """Return the packages as `name=version` in the order in which they are installed."""
+    return [f"{offer.name}={offer.version}" for offer in solve(world.split(), universe(*entries)).offers]
+
+
+def chosen(world: str, *entries: IndexEntry) -> set[str]:
+    return set(order(world, *entries))
+
+
+def complaint(world: str, *entries: IndexEntry, where: str = "hello.yaml") -> list[str]:
+    with pytest.raises(UnresolvableError) as caught:
+        solve(world.split(), universe(*entries), where=where)
+    return render_error(caught.value)
+
+
+A = [entry(f"a={version}") for version in ("1-r0", "1.9-r0", "1.10-r0", "2_rc1-r0")]
+
+
+@pytest.mark.parametrize(
+    ("world", "version"),
+    [
+        ("a", "2_rc1-r0"),
+        ("a<2_alpha", "1.10-r0"),
+        ("a~1", "1.10-r0"),
+        ("a~1.9", "1.9-r0"),
+        ("a=1-r0", "1-r0"),
+        ("a<=1.9-r0", "1.9-r0"),
+        ("a>=1.9 a<1.10", "1.9-r0"),
+        ("a a<1.9", "1-r0"),
+        ("a !a>1.9-r0", "1.9-r0"),
+        ("a><Q1a=1.9-r0", "1.9-r0"),
+    ],
+)
+def test_the_highest_version_that_fits(world: str, version: str) -> None:
+    assert chosen(world, *A) == {f"a={version}"}
+
+
+def test_an_empty_world_needs_nothing() -> None:
+    assert chosen("", *A) == set()
+
+
+def test_dependencies_constrain_each_other() -> None:
+    assert chosen("b a", *A, entry("b", "a<1.10")) == {"a=1.9-r0", "b=1-r0"}
+
+
+def test_an_older_version_is_taken_where_the_newest_cannot_be() -> None:
+    packages = [entry("b=2", "missing"), entry("b=1", "a"), *A]
+    assert chosen("b", *packages) == {"b=1", "a=2_rc1-r0"}
+
+
+def test_dependencies_come_first() -> None:
+    packages = [entry("app", "libb liba"), entry("liba", "base"), entry("libb", "liba"), entry("base")]
+    assert order("app", *packages) == ["base=1-r0", "liba=1-r0", "libb=1-r0", "app=1-r0"]
+
+
+def test_a_circle_is_cut_where_it_is_entered() -> None:
+    packages = [entry("a", "b"), entry("b", "c"), entry("c", "a")]
+    assert order("b", *packages) == ["c=1-r0", "b=1-r0", "a=1-r0"]
+
+
+def test_a_package_may_need_what_it_provides() -> None:
+    assert chosen("a", entry("a", "so:a.so.1 a cmd:a>=1", "so:a.so.1=1 cmd:a=2")) == {"a=1-r0"}
+
+
+def test_virtual_names_find_their_provider() -> None:
+    assert chosen("so:libz.so.1", entry("zlib", provides="so:libz.so.1=1.3")) == {"zlib=1-r0"}
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [("v>=2", "two=1-r0"), ("v<2", "one=1-r0"), ("v=1", "one=1-r0")])
+def test_the_version_of_a_provide_counts(wanted: str, expected: str) -> None:
+    assert chosen(wanted, entry("one", provides="v=1"), entry("two", provides="v=2")) == {expected}
+
+
+def test_an_unversioned_provide_meets_no_version() -> None:
+    assert complaint("v>=1", entry("one", provides="v"))[0] == (
+        "error: hello.yaml: these packages cannot be installed together"
+    )
+
+
+def test_the_highest_provided_version_wins() -> None:
+    assert chosen("v", entry("a", provides="v=1"), entry("b", provides="v=2")) == {"b=1-r0"}
+
+
+def test_a_package_of_the_name_comes_before_its_providers() -> None:
+    assert chosen("v", entry("a", provides="v=9"), entry("v=1")) == {"v=1"}
+
+
+def test_provider_priority_decides() -> None:
+    packages = [
+        entry("a", provides="v"),
+        entry("b", provides="v", priority="10"),
+        entry("c", provides="v", priority="5"),
+    ]
+    assert chosen("v", *packages) == {"b=1-r0"}
+
+
+def test_without_priorities_the_name_decides() -> None:
+    assert chosen("v", entry("b", provides="v"), entry("a", provides="v")) == {"a=1-r0"}
+
+
+@pytest.mark.xfail(strict=True, reason="candidates are ranked when a name is first asked for, not when it is decided")
+def test_a_provider_that_is_taken_anyway_is_preferred() -> None:
+    packages = [entry("a", provides="v"), entry("b", provides="v"), entry("app", "b v")]
+    assert chosen("app", *packages) == {"app=1-r0", "b=1-r0"}
+
+
+def test_versioned_provides_exclude_each_other() -> None:
+    packages = [entry("a", provides="v=1"), entry("b", provides="v=1")]
+    assert chosen("a", *packages) == {"a=1-r0"}
+    lines = complaint("a b", *packages)
+    assert lines[0] == "error: hello.yaml: these packages cannot be installed together"
+    assert any("is the only one that may be v" in line for line in lines)
+
+
+def test_unversioned_provides_go_together() -> None:
+    assert chosen("a b", entry("a", provides="v"), entry("b", provides="v")) == {"a=1-r0", "b=1-r0"}
+
+
+def test_a_package_excludes_providers_of_its_name_with_a_version() -> None:
+    assert chosen("v b", entry("v"), entry("b", provides="v=1")) == {"b=1-r0"}
+    assert complaint("v=1-r0 b", entry("v"), entry("b", provides="v=1"))
+
+
+def test_two_versions_of_a_package_do_not_go_together() -> None:
+    assert complaint("b c", *A, entry("b", "a=1-r0"), entry("c", "a=1.9-r0")) == [
+        "error: hello.yaml: these packages cannot be installed together",
+        "b-1-r0 needs a=1-r0",
+        "c-1-r0 needs a=1.9-r0",
+        "hint: loosen one of these constraints, or add a repository with --repository-append",
+    ]
+
+
+def test_conflicts_keep_packages_apart() -> None:
+    packages = [entry("a", "!b"), entry("b"), entry("c", "v"), entry("d", provides="v")]
+    assert chosen("a c", *packages, entry("b2", provides="v b")) == {"a=1-r0", "c=1-r0", "d=1-r0"}
+    assert complaint("a b", *packages)[0].endswith("these packages cannot be installed together")
+
+
+def test_a_conflict_of_a_package_that_is_not_taken_keeps_nothing_away() -> None:
+    packages = [entry("a", "v"), entry("b", "!a"), entry("c", "!v"), entry("d", provides="v"), entry("e", provides="v")]
+    assert chosen("a", *packages) == {"a=1-r0", "d=1-r0"}
+    assert chosen("d e", *packages) == {"d=1-r0", "e=1-r0"}
+    assert complaint("d e c", *packages)
+
+
+def test_a_conflict_in_the_world_is_no_request() -> None:
+    assert chosen("a !b", entry("a", "v"), entry("b", provides="v"), entry("c", provides="v")) == {"a=1-r0", "c=1-r0"}
+    assert chosen("a !nothing", entry("a")) == {"a=1-r0"}
+
+
+def test_a_package_does_not_conflict_with_its_own_provide() -> None:
+    assert chosen("a", entry("a", "!v", "v=1"), entry("b", provides="v=1")) == {"a=1-r0"}
+
+
+def test_a_versioned_conflict_keeps_other_versions() -> None:
+    assert chosen("b a", *A, entry("b", "!a>=2_rc1-r0")) == {"b=1-r0", "a=1.10-r0"}
+
+
+def test_install_if_follows_what_is_there() -> None:
+    packages = [
+        entry("app"),
+        entry("docs"),
+        entry("app-doc", install_if="app docs"),
+        entry("app-doc-x", install_if="app-doc"),
+    ]
+    assert chosen("app", *packages) == {"app=1-r0"}
+    assert chosen("app docs", *packages) == {"app=1-r0", "docs=1-r0", "app-doc=1-r0", "app-doc-x=1-r0"}
+
+
+def test_install_if_looks_at_versions() -> None:
+    packages = [entry("app=2"), entry("app-doc", install_if="app=1")]
+    assert chosen("app", *packages) == {"app=2"}
+
+
+@pytest.mark.parametrize("first", ["docs=1", "docs=2"])
+def test_install_if_brings_its_dependencies(first: str) -> None:
+    packages = [entry(first), entry("app-doc", "viewer", install_if="docs"), entry("viewer")]
+    assert chosen("docs", *packages) == {first, "app-doc=1-r0", "viewer=1-r0"}
+
+
+def test_tagged_packages_are_taken_only_where_the_tag_is_asked_for() -> None:
+    both = make_universe([("plain", "", [entry("a=1"), entry("b", "a")]), ("edge", "edge", [entry("a=2")])])
+    assert solve(["a"], both).locked == ("a=1",)
+    assert solve(["a@edge"], both).locked == ("a=2",)
+    assert solve(["b", "a@edge"], both).locked == ("a=2", "b=1-r0")
+
+
+def test_the_first_repository_has_a_package_that_several_have() -> None:
+    both = make_universe([("one", "", [entry("a")]), ("two", "", [entry("a")])])
+    (offer,) = solve(["a"], both).offers
+    assert offer.location == "one/x86_64/a-1-r0.apk"
+
+
+def test_names_that_nothing_has_are_all_reported() -> None:
+    assert complaint("buzybox gcc zzzz so:libq.so.1>=2", entry("busybox"), entry("gcc")) == [
+        "error: hello.yaml: no repository has 'buzybox', 'zzzz', 'so:libq.so.1>=2'",
+        "hint: buzybox: did you mean 'busybox'?; zzzz: nothing has a similar name; "
+        "so:libq.so.1>=2: nothing has a similar name".replace("so:libq.so.1>=2:", "so:libq.so.1:"),
+    ]
+
+
+def test_without_repositories() -> None:
+    assert complaint("a") == ["error: hello.yaml: no repository has 'a'", "hint: no repository has any package"]
+
+
+def test_the_chain_to_what_is_missing() -> None:
+    assert complaint("app", entry("app", "lib"), entry("lib", "libbaes"), entry("libbase")) == [
+        "error: hello.yaml: these packages cannot be installed together",
+        "lib-1-r0 needs libbaes, which no repository has (near: libbase)",
+        "hint: loosen one of these constraints, or add a repository with --repository-append",
+    ]
+
+
+def test_a_version_that_is_not_there() -> None:
+    assert complaint("a>=3", *A) == [
+        "error: hello.yaml: these packages cannot be installed together",
+        "the request needs a>=3, there is a-1-r0, a-1.10-r0, a-1.9-r0, a-2_rc1-r0",
+        "hint: loosen one of these constraints, or add a repository with --repository-append",
+    ]
+
+
+def test_a_world_that_does_not_parse() -> None:
+    assert complaint("a=>1", *A)[0] == "error: hello.yaml: invalid dependency 'a=>1'"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_order_of_the_index_does_not_matter(seed: int) -> None:
+    packages = [
+        *A,
+        entry("app", "v w a<2_rc1 so:x"),
+        entry("p1", "q", provides="v so:x=1"),
+        entry("p2", provides="v so:x=2"),
+        entry("q=1"),
+        entry("q=2", "!p2"),
+        entry("w1", provides="w=1"),
+        entry("w2", "app", provides="w=1"),
+        entry("extra", install_if="app p2"),
+    ]
+    expected = order("app q", *packages)
+    random.Random(seed).shuffle(packages)  # noqa: S311  # not for secrets
+    assert order("app q", *packages) == expected
+
+
+def test_a_solution_names_packages_exactly() -> None:
+    found = solve(["b"], universe(entry("b", "a"), *A))
+    assert found.locked == ("a=2_rc1-r0", "b=1-r0")
+    assert found.to_json() == [
+        {"name": "a", "version": "2_rc1-r0", "checksum": "Q1a=2_rc1-r0"},
+        {"name": "b", "version": "1-r0", "checksum": "Q1b"},
+    ]

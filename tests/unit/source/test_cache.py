@@ -1,0 +1,168 @@
+"""Sources by digest: cache, mirrors, upstream, all of them directories here."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from melpy.errors import DigestMismatchError, OutputError, UnreachableError
+from melpy.events import Note, Tape, Warning  # noqa: A004  # the field's word
+from melpy.plan.model import Source
+from melpy.source.cache import cache_name, fetch_source, file_name, store_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONTENT = b"the archive"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+SHA512 = hashlib.sha512(CONTENT).hexdigest()
+
+
+class Place:
+    """An upstream, a mirror and a cache below one directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.cache = root / "cache"
+        self.mirror = root / "mirror"
+        self.upstream = root / "upstream"
+        for directory in (self.mirror, self.upstream):
+            directory.mkdir()
+        self.tape = Tape()
+
+    def source(self, **digests: str) -> Source:
+        return Source(f"file://{self.upstream}/hello%201.tar.gz", **(digests or {"sha256": SHA256}))
+
+    def offer(self, content: bytes = CONTENT) -> None:
+        (self.upstream / "hello 1.tar.gz").write_bytes(content)
+
+    def fetch(self, source: Source | None = None) -> Path:
+        return fetch_source(source or self.source(), self.cache, [str(self.mirror)], self.tape, "job")
+
+    def fetched(self) -> list[str]:
+        """Return where it was looked for, by the last component."""
+        return [event.text.rpartition("/")[2] for event in self.tape.events if isinstance(event, Note)]
+
+    def cached(self) -> list[str]:
+        return sorted(path.name for path in self.cache.iterdir()) if self.cache.exists() else []
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def test_from_upstream_into_the_cache(place: Place) -> None:
+    place.offer()
+    path = place.fetch()
+    assert path == place.cache / f"sha256:{SHA256}"
+    assert path.read_bytes() == CONTENT
+    assert place.cached() == [f"sha256:{SHA256}"]
+
+
+def test_the_cache_is_enough(place: Place) -> None:
+    place.offer()
+    place.fetch()
+    (place.upstream / "hello 1.tar.gz").unlink()
+    place.tape.events.clear()
+    assert place.fetch().read_bytes() == CONTENT
+    assert place.tape.events == []
+
+
+def test_by_sha_512(place: Place) -> None:
+    place.offer()
+    assert place.fetch(place.source(sha512=SHA512)).name == f"sha512:{SHA512}"
+
+
+def test_both_digests_must_fit(place: Place) -> None:
+    place.offer()
+    assert place.fetch(place.source(sha256=SHA256, sha512=SHA512)).name == f"sha256:{SHA256}"
+    with pytest.raises(DigestMismatchError):
+        place.fetch(place.source(sha256=SHA256, sha512="0" * 128))
+
+
+def test_a_damaged_cache_entry_is_fetched_anew(place: Place) -> None:
+    place.offer()
+    place.cache.mkdir()
+    (place.cache / f"sha256:{SHA256}").write_bytes(b"damaged")
+    assert place.fetch().read_bytes() == CONTENT
+    warnings = [event.text for event in place.tape.events if isinstance(event, Warning)]
+    assert warnings == [f"the cached sha256:{SHA256} was damaged, and is fetched anew"]
+
+
+@pytest.mark.parametrize("name", [f"sha256:{SHA256}", "hello%201.tar.gz"])
+def test_a_mirror_comes_before_upstream(place: Place, name: str) -> None:
+    place.offer(b"not looked at")
+    (place.mirror / name.replace("%20", " ")).write_bytes(CONTENT)
+    assert place.fetch().read_bytes() == CONTENT
+    assert place.fetched()[-1] == name
+
+
+def test_a_mirror_with_other_content_is_passed_over(place: Place) -> None:
+    place.offer()
+    (place.mirror / "hello 1.tar.gz").write_bytes(b"other")
+    assert place.fetch().read_bytes() == CONTENT
+    assert len(place.fetched()) == 3
+
+
+def test_a_wrong_digest_leaves_nothing_behind(place: Place) -> None:
+    place.offer(b"evil")
+    with pytest.raises(DigestMismatchError) as caught:
+        place.fetch()
+    found = hashlib.sha256(b"evil").hexdigest()
+    assert caught.value.message == f"has sha256 {found}, the recipe expects {SHA256}"
+    assert str(caught.value.where).endswith("hello%201.tar.gz")
+    assert caught.value.hint is not None
+    assert "upstream changed the file" in caught.value.hint
+    assert place.cached() == []
+
+
+def test_what_nobody_has_names_every_place_tried(place: Place) -> None:
+    with pytest.raises(UnreachableError) as caught:
+        place.fetch()
+    assert caught.value.message == "no such file or directory"
+    assert caught.value.where == f"file://{place.upstream}/hello%201.tar.gz"
+    assert caught.value.details == (
+        f"file://{place.mirror}/sha256:{SHA256}: no such file or directory",
+        f"file://{place.mirror}/hello%201.tar.gz: no such file or directory",
+    )
+    assert place.cached() == []
+
+
+@pytest.mark.parametrize("uri", ["ftp://example.org/x", "x.tar.gz", "git+ssh://example.org/x"])
+def test_other_schemes_are_refused(place: Place, uri: str) -> None:
+    with pytest.raises(UnreachableError) as caught:
+        fetch_source(Source(uri, sha256=SHA256), place.cache, [], place.tape)
+    assert caught.value.hint == "use an http, https or file URI"
+
+
+def test_a_cache_that_cannot_be_written(place: Place) -> None:
+    place.offer()
+    place.cache.write_text("a file")
+    with pytest.raises(OutputError):
+        place.fetch()
+
+
+@pytest.mark.xfail(strict=True, reason="all sources without a digest share the cache entry `sha512:`")
+def test_sources_without_a_digest_are_not_mixed_up(place: Place) -> None:
+    for name in ("one", "two"):
+        (place.upstream / name).write_text(name)
+        found = fetch_source(Source(f"file://{place.upstream}/{name}"), place.cache, [], place.tape)
+        assert found.read_text() == name
+
+
+def test_storing_a_file(place: Place) -> None:
+    place.offer()
+    path = store_source(place.upstream / "hello 1.tar.gz", SHA256, place.cache)
+    assert path.read_bytes() == CONTENT
+    with pytest.raises(DigestMismatchError):
+        store_source(place.upstream / "hello 1.tar.gz", "0" * 64, place.cache)
+    assert place.cached() == [f"sha256:{SHA256}"]
+
+
+def test_names() -> None:
+    assert cache_name(Source("x", sha256="a", sha512="b")) == "sha256:a"
+    assert cache_name(Source("x", sha512="b")) == "sha512:b"
+    assert file_name("https://example.org/a/b-1.tar.gz") == "b-1.tar.gz"
+    assert file_name("https://example.org/a/") == "a"

@@ -1,0 +1,287 @@
+"""Unpacking archives, and never outside of their directory."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tarfile
+import zipfile
+from typing import TYPE_CHECKING
+
+import libarchive
+import pytest
+
+from melpy.errors import ExtractError
+from melpy.unpack import unpack_archive
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def member(
+    name: str,
+    content: bytes = b"",
+    *,
+    mode: int = 0o644,
+    kind: bytes = tarfile.REGTYPE,
+    link: str = "",
+    mtime: int = 42,
+) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.type, info.mode, info.linkname, info.mtime, info.size = kind, mode, link, mtime, len(content)
+    info.uid = info.gid = 4321
+    return info, content
+
+
+def folder(name: str, mode: int = 0o755, mtime: int = 42) -> tuple[tarfile.TarInfo, bytes]:
+    return member(name, mode=mode, kind=tarfile.DIRTYPE, mtime=mtime)
+
+
+def symlink(name: str, target: str) -> tuple[tarfile.TarInfo, bytes]:
+    return member(name, kind=tarfile.SYMTYPE, link=target, mode=0o777)
+
+
+def hard_link(name: str, target: str) -> tuple[tarfile.TarInfo, bytes]:
+    return member(name, kind=tarfile.LNKTYPE, link=target)
+
+
+class Box:
+    """An archive and the directory that it is unpacked into; the directory above must stay as it is."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.out = root / "out"
+        self.out.mkdir()
+        self.secret = root / "secret"
+        self.secret.write_text("secret")
+        self.secret.chmod(0o600)
+
+    def tar(self, *members: tuple[tarfile.TarInfo, bytes], mode: str = "w", name: str = "a.tar") -> Path:
+        path = self.root / name
+        with tarfile.open(path, mode) as tar:  # type: ignore[call-overload]  # any mode
+            for info, content in members:
+                tar.addfile(info, io.BytesIO(content))
+        return path
+
+    def unpack(
+        self, *members: tuple[tarfile.TarInfo, bytes], strip: int = 0, keep_special: bool = False
+    ) -> dict[str, str]:
+        unpack_archive(self.tar(*members), self.out, strip=strip, keep_special=keep_special)
+        return self.files()
+
+    def files(self) -> dict[str, str]:
+        return {
+            str(path.relative_to(self.out)): path.read_text()
+            for path in sorted(self.out.rglob("*"))
+            if path.is_file() and not path.is_symlink()
+        }
+
+    def refuses(self, *members: tuple[tarfile.TarInfo, bytes], strip: int = 0) -> str:
+        with pytest.raises(ExtractError) as caught:
+            unpack_archive(self.tar(*members), self.out, strip=strip)
+        assert caught.value.where == "a.tar"
+        assert self.secret.read_text() == "secret"
+        assert stat.S_IMODE(self.secret.stat().st_mode) == 0o600
+        assert sorted(path.name for path in self.root.iterdir()) == ["a.tar", "out", "secret"]
+        return caught.value.message
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    return Box(tmp_path)
+
+
+def test_files_and_missing_directories(box: Box) -> None:
+    assert box.unpack(member("a/b/c", b"one"), member("./d", b"two"), member("a//e", b"three")) == {
+        "a/b/c": "one",
+        "a/e": "three",
+        "d": "two",
+    }
+
+
+@pytest.mark.parametrize(
+    ("strip", "expected"),
+    [
+        (0, {"top/a": "a", "top/sub/b": "b", "other": "o"}),
+        (1, {"a": "a", "sub/b": "b"}),
+        (2, {"b": "b"}),
+        (3, {}),
+    ],
+)
+def test_leading_components_are_stripped(box: Box, strip: int, expected: dict[str, str]) -> None:
+    assert (
+        box.unpack(folder("top"), member("top/a", b"a"), member("top/sub/b", b"b"), member("other", b"o"), strip=strip)
+        == expected
+    )
+
+
+def test_links_to_files_inside(box: Box) -> None:
+    box.unpack(member("top/a", b"a"), hard_link("top/hard", "top/a"), symlink("top/soft", "../elsewhere"), strip=1)
+    assert os.path.samefile(box.out / "a", box.out / "hard")
+    assert str((box.out / "soft").readlink()) == "../elsewhere"
+
+
+def test_modes_and_times_are_kept(box: Box) -> None:
+    box.unpack(folder("d", 0o750, 1000), member("d/a", b"x", mode=0o751, mtime=2000), symlink("l", "d"))
+    assert stat.S_IMODE((box.out / "d").stat().st_mode) == 0o750
+    assert stat.S_IMODE((box.out / "d/a").stat().st_mode) == 0o751
+    assert ((box.out / "d").stat().st_mtime, (box.out / "d/a").stat().st_mtime) == (1000, 2000)
+    assert (box.out / "l").lstat().st_mtime == 42
+
+
+def test_modes_do_not_depend_on_the_umask(box: Box) -> None:
+    mask = os.umask(0o077)
+    try:
+        box.unpack(member("a", b"x", mode=0o666))
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE((box.out / "a").stat().st_mode) == 0o666
+
+
+def test_owners_are_not_taken_over(box: Box) -> None:
+    box.unpack(member("a", b"x"))
+    assert (box.out / "a").stat().st_uid == os.getuid()
+
+
+def test_setuid_is_dropped_unless_it_is_to_be_kept(box: Box) -> None:
+    box.unpack(member("a", b"x", mode=0o4755), folder("t", 0o1777))
+    assert stat.S_IMODE((box.out / "a").stat().st_mode) == 0o755
+    assert stat.S_IMODE((box.out / "t").stat().st_mode) == 0o777
+    box.unpack(member("a", b"x", mode=0o4755), folder("t", 0o1777), keep_special=True)
+    assert stat.S_IMODE((box.out / "a").stat().st_mode) == 0o4755
+    assert stat.S_IMODE((box.out / "t").stat().st_mode) == 0o1777
+
+
+def test_a_closed_directory_stays_open_to_its_owner(box: Box) -> None:
+    assert box.unpack(folder("d", 0o555), member("d/a", b"x")) == {"d/a": "x"}
+    assert stat.S_IMODE((box.out / "d").stat().st_mode) == 0o755
+
+
+def test_a_later_member_takes_the_place_of_an_earlier_one(box: Box) -> None:
+    assert box.unpack(member("a", b"one"), member("a", b"two")) == {"a": "two"}
+    assert box.unpack(symlink("l", "../secret"), member("l", b"mine"))["l"] == "mine"
+    assert box.secret.read_text() == "secret"
+
+
+def test_a_file_in_place_of_a_hard_link_does_not_change_the_other_name(box: Box) -> None:
+    assert box.unpack(member("a", b"one"), hard_link("b", "a"), member("b", b"two")) == {"a": "one", "b": "two"}
+
+
+def test_devices_and_pipes_are_left_out(box: Box) -> None:
+    assert box.unpack(member("pipe", kind=tarfile.FIFOTYPE), member("null", kind=tarfile.CHRTYPE), member("a")) == {
+        "a": ""
+    }
+    assert sorted(path.name for path in box.out.iterdir()) == ["a"]
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/../../evil", "..", "a/..", "../out/evil"])
+def test_names_that_go_up(box: Box, name: str) -> None:
+    assert box.refuses(member(name, b"evil")) == f"wants to write outside of its directory: {name!r}"
+
+
+def test_stripping_does_not_hide_a_name_that_goes_up(box: Box) -> None:
+    assert "wants to write outside" in box.refuses(member("../evil", b"evil"), strip=1)
+
+
+def test_absolute_names_stay_inside(box: Box) -> None:
+    assert box.unpack(member("/etc/evil", b"x")) == {"etc/evil": "x"}
+
+
+@pytest.mark.parametrize("target", ["..", "/", "/etc", "sub"])
+def test_nothing_is_written_through_a_symlink(box: Box, target: str) -> None:
+    assert "wants to write outside" in box.refuses(folder("sub"), symlink("l", target), member("l/evil", b"evil"))
+
+
+def test_a_directory_does_not_take_the_mode_of_what_a_symlink_points_to(box: Box) -> None:
+    assert "wants to write outside" in box.refuses(symlink("l", ".."), folder("l", 0o777))
+
+
+def test_a_symlink_in_place_of_a_directory_is_not_followed_at_the_end(box: Box) -> None:
+    above = stat.S_IMODE(box.root.stat().st_mode)
+    with pytest.raises(ExtractError):
+        unpack_archive(box.tar(folder("d", 0o777), symlink("d", "..")), box.out)
+    assert stat.S_IMODE(box.root.stat().st_mode) == above
+
+
+@pytest.mark.parametrize("target", ["../secret", "/../secret", "a/../../secret"])
+def test_hard_links_to_outside(box: Box, target: str) -> None:
+    assert "wants to write outside" in box.refuses(hard_link("l", target))
+
+
+def test_hard_links_through_a_symlink(box: Box) -> None:
+    assert "wants to write outside" in box.refuses(symlink("up", ".."), hard_link("l", "up/secret"))
+
+
+def test_a_hard_link_to_a_symlink_links_the_symlink(box: Box) -> None:
+    box.unpack(symlink("s", "../secret"), hard_link("l", "s"))
+    assert (box.out / "l").is_symlink()
+    assert box.secret.stat().st_nlink == 1
+
+
+def test_a_hard_link_to_what_is_not_there(box: Box) -> None:
+    assert "no such file or directory" in box.refuses(hard_link("l", "none"))
+
+
+@pytest.mark.xfail(
+    strict=True, raises=IndexError, reason="a hard link whose target is stripped away whole has no parts"
+)
+def test_a_hard_link_to_what_is_stripped_away(box: Box) -> None:
+    assert box.refuses(member("a", b"x"), hard_link("top/l", "a"), strip=1)
+
+
+@pytest.mark.parametrize("compression", ["gz", "bz2", "xz"])
+def test_compressed_tars(box: Box, compression: str) -> None:
+    path = box.tar(member("a", b"x"), mode=f"w:{compression}", name=f"a.tar.{compression}")
+    unpack_archive(path, box.out)
+    assert box.files() == {"a": "x"}
+
+
+@pytest.mark.parametrize(
+    ("form", "compression"), [("pax", "zstd"), ("pax", "lz4"), ("7zip", None), ("cpio_newc", "gzip")]
+)
+def test_whatever_libarchive_reads(box: Box, form: str, compression: str | None) -> None:
+    path = box.root / "archive"
+    with libarchive.file_writer(str(path), form, compression) as writer:
+        writer.add_file_from_memory("top/a", 1, b"x")
+    unpack_archive(path, box.out, strip=1)
+    assert box.files() == {"a": "x"}
+
+
+def test_zip(box: Box) -> None:
+    with zipfile.ZipFile(box.root / "a.zip", "w") as archive:
+        archive.writestr("top/a", "x")
+        archive.writestr("top/", "")
+    unpack_archive(box.root / "a.zip", box.out, strip=1)
+    assert box.files() == {"a": "x"}
+
+
+def test_only_what_is_wanted(box: Box) -> None:
+    path = box.tar(member("a", b"x"), member("b", b"y"))
+    unpack_archive(path, box.out, wanted=lambda name: name != "a")
+    assert box.files() == {"b": "y"}
+
+
+@pytest.mark.parametrize("content", [b"", b"plain text", b"\x1f\x8b\x08\x00broken", b"\xfd7zXZ\x00broken"])
+def test_what_is_no_archive(box: Box, content: bytes) -> None:
+    path = box.root / "a.tar"
+    path.write_bytes(content)
+    if not content:
+        unpack_archive(path, box.out)  # an empty tar, to libarchive
+        assert box.files() == {}
+        return
+    with pytest.raises(ExtractError, match="cannot be unpacked"):
+        unpack_archive(path, box.out)
+
+
+def test_a_truncated_archive(box: Box) -> None:
+    path = box.tar(member("a", os.urandom(100_000)), mode="w:gz", name="a.tar.gz")
+    path.write_bytes(path.read_bytes()[:50_000])
+    with pytest.raises(ExtractError, match="cannot be unpacked") as caught:
+        unpack_archive(path, box.out)
+    assert caught.value.where == "a.tar.gz"
+
+
+def test_a_missing_archive(box: Box) -> None:
+    with pytest.raises(ExtractError, match="cannot be unpacked"):
+        unpack_archive(box.root / "none.tar", box.out)
