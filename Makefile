@@ -108,6 +108,10 @@ format: $(VENV)/.installed-dev ## Format the code
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
 
+.PHONY: docs
+docs: $(VENV)/.installed ## Write the generated pages of docs/reference
+	@$(VENV)/bin/python docs/generate.py
+
 .PHONY: bench
 bench: setup test-tools $(VENV)/.installed-dev ## Measure what was promised
 	@$(VENV)/bin/python -m tests.bench

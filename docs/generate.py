@@ -1,0 +1,116 @@
+"""Writes the generated pages of docs/reference: `make docs`. A unit test holds the pages against this."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from melpy.cli.main import COMMANDS, cli
+from melpy.cli.option import OPTIONS
+from melpy.config.model import SETTINGS, default_cache
+from melpy.errors import FaultsError, MelpyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REFERENCE = Path(__file__).parent / "reference"
+
+ERRORS = """\
+# Errors
+
+Every failure is one message on stderr: `error: <place>: <what is wrong>`, often with an excerpt or the last lines of a
+log, and `hint: <what to do>`. The exit status tells the class. Several faults of recipes are reported together; the
+status is theirs when they are of one class, else that of `recipe-invalid`.
+
+| exit status | code | meaning |
+|---|---|---|
+| 0 | | It worked. |
+{rows}| 130 | | It was interrupted. |
+
+A traceback instead of a message is a bug of melpy.
+"""
+
+SETTINGS_PAGE = """\
+# Settings
+
+Each setting can stand in a `melpy.toml`, in the environment, and on the command line. Flags win over the environment,
+the environment over the file, the file over the defaults. The file is looked for in the directory of the first recipe
+and above it; `--config FILE` names another. `melpy config` shows every value and where it comes from. An unknown key in
+the file is an error.
+
+Relative paths in the file count from the file; elsewhere from the current directory. Lists in the environment are
+separated by spaces.
+
+| key | environment | flag | default | meaning |
+|---|---|---|---|---|
+{rows}
+`--repository-append`, `--keyring-append` and `--package-append` add to what the settings say; the other flags take its
+place. One default differs from melange's: `arch` is this machine's instead of all nine (see
+[decision 3](../decisions/0003-host-by-default.md)).
+
+`SOURCE_DATE_EPOCH` in the environment takes the place of the recipe's last commit.
+"""
+
+
+def main() -> None:
+    """Write all generated pages."""
+    for name, text in pages():
+        (REFERENCE / name).write_text(text, encoding="utf-8")
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """Yield the name and text of every generated page."""
+    yield (
+        "errors.md",
+        ERRORS.format(rows="".join(f"| {c.exit_status} | `{c.code}` | {_first(c)} |\n" for c in errors())),
+    )
+    yield "settings.md", SETTINGS_PAGE.format(rows="".join(_setting_rows()))
+    yield "commands.md", "".join(_commands())
+
+
+def errors() -> list[type[MelpyError]]:
+    """Return every class of error, by exit status."""
+    found: list[type[MelpyError]] = []
+    pending = [MelpyError]
+    while pending:
+        current = pending.pop()
+        pending += current.__subclasses__()
+        found += [current] if current not in {MelpyError, FaultsError} else []
+    return sorted(found, key=lambda error: error.exit_status)
+
+
+def _first(error: type[MelpyError]) -> str:
+    return (error.__doc__ or "").strip().splitlines()[0]
+
+
+def _setting_rows() -> Iterator[str]:
+    for setting in SETTINGS:
+        flags = ", ".join(f"`{flag}`" for flag in _flags(setting.key))
+        default = " ".join(setting.default) if isinstance(setting.default, tuple) else setting.default
+        default = "$XDG_CACHE_HOME/melpy" if default == default_cache() else default
+        shown = f"`{default}`" if default else "none"
+        yield f"| `{setting.key}` | `{setting.variable}` | {flags} | {shown} | {setting.help} |\n"
+
+
+def _flags(key: str) -> list[str]:
+    @OPTIONS[key]
+    def probe() -> None:
+        """Carry the option."""
+
+    (option,) = probe.__click_params__  # type: ignore[attr-defined]  # where click keeps them before a command is made
+    return [flag for flag in option.opts if flag.startswith("-")]
+
+
+def _commands() -> Iterator[str]:
+    yield "# Commands\n\nData goes to stdout, the story to stderr. NO_COLOR is respected.\n"
+    for name in sorted(COMMANDS):
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        context = click.Context(command, info_name=f"melpy {name}", max_content_width=100, terminal_width=100)
+        yield f"\n## melpy {name}\n\n```\n{command.get_help(context)}\n```\n"
+
+
+if __name__ == "__main__":
+    main()
