@@ -99,7 +99,7 @@ def _flags(key: str) -> list[str]:
     def probe() -> None:
         """Carry the option."""
 
-    (option,) = probe.__click_params__  # type: ignore[attr-defined]  # where click keeps them before a command is made
+    (option,) = probe.__click_params__  # where click keeps them before a command is made
     return [flag for flag in option.opts if flag.startswith("-")]
 
 

@@ -134,7 +134,7 @@ class Compiler:
         definition = self._find(step.uses, scope, spot)
         model, inside = definition.model, Spot(definition.document, ())
         inputs = self._inputs(step, definition, scope, spot)
-        if model.native == "fetch":
+        if model.native == "fetch" and definition.built_in:
             _check_digest(inputs, spot)
         variables = {**scope.variables, **{f"inputs.{key}": value for key, value in inputs.items()}}
         if not evaluate_condition(model.if_, variables, inside.below("if")):

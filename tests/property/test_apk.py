@@ -74,7 +74,7 @@ def test_a_version_that_goes_on_is_fuzzily_the_same(version: str, revision: int)
 
 NAME = st.text(string.ascii_letters + string.digits + "+_.-:[]", min_size=1)
 ATOM = st.builds(
-    lambda name, wanted, conflict, tag: Atom(name, *wanted, conflict, tag),
+    lambda name, wanted, conflict, tag: Atom(name, wanted[0], wanted[1], conflict, tag),
     NAME,
     st.one_of(
         st.just(("", "")),

@@ -26,9 +26,14 @@ def test_parents_are_made_and_the_mode_is_given(tmp_path: Path) -> None:
 def test_a_failure_keeps_the_old_content_and_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises((error, OutputError)), replace_file(path) as stream:
-        stream.write(b"half of the new")
-        raise error
+
+    def fail_midway() -> None:
+        with replace_file(path) as stream:
+            stream.write(b"half of the new")
+            raise error
+
+    with pytest.raises((error, OutputError)):
+        fail_midway()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

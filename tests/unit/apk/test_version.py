@@ -50,7 +50,9 @@ OLDEST_FIRST = [
 
 
 def test_order() -> None:
-    assert sorted(reversed(OLDEST_FIRST), key=version_key) == OLDEST_FIRST
+    by_text = sorted(OLDEST_FIRST)
+    assert by_text != OLDEST_FIRST
+    assert sorted(by_text, key=version_key) == OLDEST_FIRST
     for (i, left), (j, right) in itertools.product(enumerate(OLDEST_FIRST), repeat=2):
         assert compare_versions(left, right) == (i > j) - (i < j), (left, right)
 
@@ -104,8 +106,30 @@ def test_versions(version: str) -> None:
 
 @pytest.mark.parametrize(
     "version",
-    ["", "v1", "1.", ".1", "1..2", "1.a", "1ab", "1A", "1_", "1_foo", "1_rc-1", "1-1", "1-r", "1-r1-r2", "1~", "1~G", "1 ", " 1", "1\n", "1.2.3-r1~a", "\u0661"],
-)  # fmt: skip
+    [
+        "",
+        "v1",
+        "1.",
+        ".1",
+        "1..2",
+        "1.a",
+        "1ab",
+        "1A",
+        "1_",
+        "1_foo",
+        "1_rc-1",
+        "1-1",
+        "1-r",
+        "1-r1-r2",
+        "1~",
+        "1~G",
+        "1 ",
+        " 1",
+        "1\n",
+        "1.2.3-r1~a",
+        "\u0661",
+    ],
+)
 def test_not_versions(version: str) -> None:
     assert not is_version(version)
     with pytest.raises(PackageFormatError, match="invalid version"):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from melpy.build.model import OutputTree
+    from tests.factories.tree import Content
 
 INFO = PackageInfo("hello", "1.0-r0", "x86_64")
 
@@ -134,7 +135,12 @@ def test_the_entry_is_what_is_read_back(tmp_path: Path) -> None:
 
 
 def test_bytes_depend_on_content_alone(tmp_path: Path) -> None:
-    files = {"usr/bin/a": program("a"), "usr/bin/b": program("b"), "usr/lib/l": Link("../bin/a"), "z": "z"}
+    files: dict[str, Content] = {
+        "usr/bin/a": program("a"),
+        "usr/bin/b": program("b"),
+        "usr/lib/l": Link("../bin/a"),
+        "z": "z",
+    }
     one = tree(tmp_path / "one", files)
     mask = os.umask(0o077)
     try:

@@ -203,19 +203,26 @@ def test_a_subpackage_that_is_left_out_has_no_target() -> None:
     [
         (
             "x86_64",
-            "x86_64 amd64 x86_64-pc-linux-gnu x86_64-unknown-linux-gnu "
-            "x86_64-pc-linux-gnu x86_64-pc-linux-musl x86_64-unknown-linux-gnu x86_64-unknown-linux-musl",
+            (
+                "x86_64 amd64 x86_64-pc-linux-gnu x86_64-unknown-linux-gnu "
+                "x86_64-pc-linux-gnu x86_64-pc-linux-musl x86_64-unknown-linux-gnu x86_64-unknown-linux-musl"
+            ),
         ),
         (
             "aarch64",
-            "aarch64 arm64 aarch64-unknown-linux-gnu aarch64-unknown-linux-gnu "
-            "aarch64-unknown-linux-gnu aarch64-unknown-linux-musl aarch64-unknown-linux-gnu aarch64-unknown-linux-musl",
+            (
+                "aarch64 arm64 aarch64-unknown-linux-gnu aarch64-unknown-linux-gnu "
+                "aarch64-unknown-linux-gnu aarch64-unknown-linux-musl "
+                "aarch64-unknown-linux-gnu aarch64-unknown-linux-musl"
+            ),
         ),
         (
             "armv7",
-            "armv7 arm/v7 armv7l-unknown-linux-gnueabihf armv7-unknown-linux-gnueabihf "
-            "armv7l-unknown-linux-gnueabihf armv7l-unknown-linux-musleabihf "
-            "armv7-unknown-linux-gnueabihf armv7-unknown-linux-musleabihf",
+            (
+                "armv7 arm/v7 armv7l-unknown-linux-gnueabihf armv7-unknown-linux-gnueabihf "
+                "armv7l-unknown-linux-gnueabihf armv7l-unknown-linux-musleabihf "
+                "armv7-unknown-linux-gnueabihf armv7-unknown-linux-musleabihf"
+            ),
         ),
     ],
 )

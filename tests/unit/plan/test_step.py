@@ -144,7 +144,12 @@ def test_checksums_have_their_length(tmp_path: Path, name: str, length: int) -> 
 def test_working_directory_and_environment_are_inherited(tmp_path: Path) -> None:
     first, second = steps(
         tmp_path,
-        "pipeline:\n  - uses: placed\n    working-directory: above\n    environment: {A: outer, Z: '${{package.name}}'}\n",
+        """\
+        pipeline:
+          - uses: placed
+            working-directory: above
+            environment: {A: outer, Z: "${{package.name}}"}
+        """,
     )
     assert first.workdir == "/home/build/below"
     assert dict(first.environment) == {"A": "inner", "B": "two", "Z": "hello"}
@@ -219,7 +224,7 @@ def test_labels_name_the_step_or_its_pipeline(tmp_path: Path) -> None:
               - runs: inside
         """,
     )
-    assert [step.label for step in found] == ["step 1", "build hello", "greet", "say it", "outside"]
+    assert [step.label for step in found] == ["runs", "build hello", "greet", "say it", "outside"]
 
 
 def test_steps_without_a_script_are_not_run(tmp_path: Path) -> None:
@@ -270,13 +275,18 @@ def test_a_definition_is_read_once(tmp_path: Path) -> None:
 
 
 BUILT_IN_NAMES = sorted(file.relative_to(BUILT_IN).with_suffix("").as_posix() for file in BUILT_IN.rglob("*.yaml"))
-GIVEN = {"uri": "https://example.org/hello-1.2.3.tar.gz", "repository": "https://example.org/hello.git"}
+OFTEN_NEEDED = {"expected-sha256"}
+GIVEN = {
+    "expected-sha256": "0" * 64,
+    "uri": "https://example.org/hello-1.2.3.tar.gz",
+    "repository": "https://example.org/hello.git",
+}
 
 
 @pytest.mark.parametrize("name", BUILT_IN_NAMES)
 def test_every_built_in_pipeline_compiles_in_a_subpackage(name: str) -> None:
     model, _ = parse_pipeline((BUILT_IN / f"{name}.yaml").read_text(), name)
-    required = [key for key, value in model.inputs.items() if value.required]
+    required = [key for key, value in model.inputs.items() if value.required or key in OFTEN_NEEDED]
     given = "".join(f"\n          {key}: {GIVEN.get(key, '0' * 40)}" for key in required)
     text = f"""\
 subpackages:

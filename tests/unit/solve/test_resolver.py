@@ -271,7 +271,7 @@ def test_the_order_of_the_index_does_not_matter(seed: int) -> None:
         entry("extra", install_if="app p2"),
     ]
     expected = order("app q", *packages)
-    random.Random(seed).shuffle(packages)  # noqa: S311  # not for secrets
+    random.Random(seed).shuffle(packages)
     assert order("app q", *packages) == expected
 
 

@@ -144,7 +144,6 @@ def test_a_cache_that_cannot_be_written(place: Place) -> None:
         place.fetch()
 
 
-@pytest.mark.xfail(strict=True, reason="all sources without a digest share the cache entry `sha512:`")
 def test_sources_without_a_digest_are_not_mixed_up(place: Place) -> None:
     for name in ("one", "two"):
         (place.upstream / name).write_text(name)
