@@ -276,6 +276,12 @@ class FaultsError(RecipeError):
         return "\n".join(str(fault) for fault in self.faults)
 
 
+def fault_position(fault: MelpyError) -> tuple[str, int, int]:
+    """Sort key for faults: file, line, column; what has no place comes first."""
+    place = fault.where if isinstance(fault.where, Place) else Place("")
+    return place.file, place.line, place.column
+
+
 def find_near(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that was probably meant, or None."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)

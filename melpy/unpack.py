@@ -146,7 +146,10 @@ def _unpack_member(tree: _Tree, member: Any, strip: int, mode_mask: int) -> None
         _remove(parent, name)
         # The hard link test comes first: libarchive gives links the type of what they point to.
         if member.islnk:
-            with tree.parent(target := _parts(member.linkpath, strip)) as source:
+            target = _parts(member.linkpath, strip)
+            if not target:
+                raise _EscapeError(f"{member.linkpath!r}, which {member.pathname!r} links to, is not unpacked")
+            with tree.parent(target) as source:
                 os.link(target[-1], name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
         elif member.issym:
             os.symlink(member.linkpath, name, dir_fd=parent)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from melpy.apk.version import is_version
-from melpy.errors import FaultsError, RecipeError, WrongTypeError, hint_near
+from melpy.errors import FaultsError, RecipeError, WrongTypeError, fault_position, hint_near
 from melpy.plan.compiled import compile_recipe
 from melpy.plan.condition import evaluate_condition
 from melpy.plan.model import (
@@ -82,7 +82,7 @@ def plan_recipe(recipe: Recipe, arch: Arch, library: Library, options: PlanOptio
     if planner.faults:
         # One place is complained of once, however many subpackages share it.
         unique = {(str(fault), fault.hint): fault for fault in planner.faults}
-        raise FaultsError(unique.values())
+        raise FaultsError(sorted(unique.values(), key=fault_position))
     return plan
 
 

@@ -22,6 +22,7 @@ Path = tuple[str | int, ...]
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _MAX_NODES = 200_000  # ten times the largest real recipe; a bomb of aliases reaches it at once
 _MAX_DEPTH = 100
+_TRUSTED_SIZE = 16_384  # less text cannot nest deep enough to hurt; few recipes are larger
 _BOMB = "aliases that hold aliases multiply; write the values out"
 
 
@@ -105,6 +106,8 @@ def parse_document(text: str, file: str) -> Document:
         RecipeSyntaxError: it is not YAML, or nests too deep or expands too far.
         FaultsError: mappings have duplicate keys.
     """
+    if len(text) > _TRUSTED_SIZE:
+        _check_depth(text, file)
     try:
         loader = yaml.CBaseLoader(text)
         node = loader.get_node() if loader.check_node() else None
@@ -115,6 +118,23 @@ def parse_document(text: str, file: str) -> Document:
     if builder.faults:
         raise FaultsError(builder.faults)
     return Document(file, text, data, builder.values, builder.keys)
+
+
+def _check_depth(text: str, file: str) -> None:
+    """Refuse absurd nesting, which libyaml's composer, being recursive, would not survive."""
+    depth = 0
+    try:
+        for event in yaml.parse(text, yaml.CBaseLoader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > _MAX_DEPTH:
+                    mark = event.start_mark
+                    place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
+                    raise RecipeSyntaxError("nests too deep", where=place, hint=f"{_MAX_DEPTH} levels are allowed")
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+    except yaml.YAMLError as error:
+        raise _syntax_error(error, text, file) from None
 
 
 def _syntax_error(error: yaml.YAMLError, text: str, file: str) -> RecipeSyntaxError:

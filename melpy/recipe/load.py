@@ -10,11 +10,11 @@ from pydantic import BaseModel, ValidationError
 
 from melpy.errors import (
     FaultsError,
-    Place,
     RecipeError,
     RecipeNotFoundError,
     UnknownKeyError,
     WrongTypeError,
+    fault_position,
     find_near,
     hint_near,
 )
@@ -119,11 +119,7 @@ def _validate(model: type[Model], document: Document) -> Model:
     except ValidationError as error:
         details = error.errors(include_url=False)
         faults = [_fault(item, model, document) for item in details]
-        raise FaultsError(sorted(faults, key=_position)) from None
-
-
-def _position(fault: RecipeError) -> tuple[int, int]:
-    return (fault.where.line, fault.where.column) if isinstance(fault.where, Place) else (0, 0)
+        raise FaultsError(sorted(faults, key=fault_position)) from None
 
 
 def _fault(item: ErrorDetails, model: type[BaseModel], document: Document) -> RecipeError:

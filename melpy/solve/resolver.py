@@ -8,6 +8,7 @@ and those it provides with a version). Source of the rules: apk-tools 3, apk-pac
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +20,21 @@ from melpy.errors import PackageFormatError, UnresolvableError, find_near
 from melpy.solve.model import Offer, Solution, Universe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
 _MAX_ROUNDS = 200_000
 
 
 @dataclass(frozen=True)
 class _Key:
-    """What resolvelib decides about: `name`, `package`, `holder` or `absent`, and of what."""
+    """What resolvelib decides about: `name`, `package`, `holder` or `absent`, and of what.
+
+    An `absent` key with an owner is a conflict that its owner does not fall under.
+    """
 
     kind: str
     name: str
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ def _check_known(atoms: Iterable[Atom], universe: Universe, where: str) -> None:
 
 def _solve_once(atoms: Sequence[Atom], universe: Universe, where: str) -> Solution:
     provider = _Provider(universe, atoms)
-    resolver: Resolver[_Need, _Choice, _Key] = Resolver(provider, BaseReporter())
+    resolver: Resolver[_Need, _Choice, _Key] = Resolver(provider, _Reporter(provider))
     try:
         result = resolver.resolve([_need(atom) for atom in atoms], max_rounds=_MAX_ROUNDS)
     except ResolutionImpossible as error:
@@ -155,6 +160,16 @@ def _holds(condition: Atom, installed: Mapping[str, str]) -> bool:
     return there != condition.conflict
 
 
+class _Reporter(BaseReporter[_Need, _Choice, _Key]):
+    """Tells the provider after each round what is chosen; resolvelib gives providers no other sure way to know."""
+
+    def __init__(self, provider: _Provider) -> None:
+        self._provider = provider
+
+    def ending_round(self, index: int, state: Any) -> None:  # noqa: ARG002  # resolvelib's signature
+        self._provider.remember(state.mapping)
+
+
 class _Provider(AbstractProvider):  # type: ignore[type-arg]  # its parameters are the three classes above
     """Answers resolvelib's questions."""
 
@@ -163,21 +178,14 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]  # its parameters a
         self._tags = {atom.name: atom.tag for atom in world if atom.tag}
         self._chosen: Mapping[_Key, _Choice] = {}
         self._contested = _contested_names(universe)
-        self._conflicts = _conflict_atoms(universe, world)
+        self._conflicts = _conflict_keys(universe, world)
 
     def identify(self, requirement_or_candidate: _Need | _Choice) -> _Key:
         return requirement_or_candidate.key
 
-    def narrow_requirement_selection(
-        self,
-        identifiers: Iterable[_Key],
-        resolutions: Mapping[_Key, _Choice],
-        *_: Any,
-        **__: Any,  # the protocol's
-    ) -> Iterable[_Key]:
-        # resolvelib's own state: what is chosen so far, which find_matches prefers.
-        self._chosen = resolutions
-        return identifiers
+    def remember(self, chosen: Mapping[_Key, _Choice]) -> None:
+        """Take note of what the search has chosen so far."""
+        self._chosen = chosen
 
     def get_preference(self, identifier: _Key, *_: Any, **__: Any) -> tuple[int, str]:  # the protocol's
         order = {"package": 0, "holder": 1, "absent": 2}.get(identifier.kind)
@@ -193,8 +201,15 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]  # its parameters a
     ) -> Sequence[_Choice]:
         needs = list(requirements[identifier])
         excluded = set(incompatibilities[identifier])
-        matches = [choice for choice in self._choices(identifier, needs) if choice not in excluded]
-        return [choice for choice in matches if all(self.is_satisfied_by(need, choice) for need in needs)]
+        found = [choice for choice in self._choices(identifier, needs) if choice not in excluded]
+        matches = [choice for choice in found if all(self.is_satisfied_by(need, choice) for need in needs)]
+        return matches if identifier.kind != "name" or len(matches) < 2 else _Matches(matches, self)
+
+    def is_taken(self, choice: _Choice) -> bool:
+        """Tell whether the package of a choice is chosen already."""
+        assert choice.offer is not None
+        taken = self._chosen.get(_Key("package", choice.offer.name))
+        return taken is not None and taken.offer == choice.offer
 
     def _choices(self, key: _Key, needs: Sequence[_Need]) -> list[_Choice]:
         if key.kind == "name":
@@ -214,13 +229,11 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]  # its parameters a
         choices.sort(key=_version_rank, reverse=True)
         return sorted(choices, key=self._rank, reverse=True)
 
-    def _rank(self, choice: _Choice) -> tuple[bool, bool, int, bool]:
+    def _rank(self, choice: _Choice) -> tuple[bool, int, bool]:
         assert choice.offer is not None
         info = choice.offer.entry.info
-        taken = self._chosen.get(_Key("package", info.name))
         priority = info.provider_priority
         return (
-            bool(taken and taken.offer == choice.offer),
             bool(choice.offer.tag),
             int(priority) if priority.lstrip("-").isdecimal() else 0,
             info.name == choice.key.name,
@@ -244,10 +257,39 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]  # its parameters a
         own = {offer.name, *(name for name, _ in offer.provides)}
         atoms = [parse_atom(text) for text in offer.entry.info.depends]
         needs = [_need(atom) for atom in atoms if atom.conflict or atom.name not in own or not _self_met(atom, offer)]
+        # What conflicts with a name of its own conflicts with others that have it, not with itself.
+        needs = [_excluding(need, offer) for need in needs]
         held = [offer.name, *(name for name, version in offer.provides if version)]
         needs += [_Need(_Key("holder", name), offer=offer) for name in held if name in self._contested]
-        needs += [_Need(_Key("absent", str(atom)), offer=offer) for atom in self._conflicts if _matches(atom, offer)]
+        needs += [_Need(key, offer=offer) for key in self._conflicts if _falls_under(key, offer)]
         return needs
+
+
+def _excluding(need: _Need, offer: Offer) -> _Need:
+    if need.atom and need.atom.conflict and _self_met(replace(need.atom, conflict=False), offer):
+        return replace(need, key=replace(need.key, owner=offer.name))
+    return need
+
+
+def _falls_under(conflict: _Key, offer: Offer) -> bool:
+    return offer.name != conflict.owner and _self_met(replace(parse_atom(conflict.name), conflict=False), offer)
+
+
+class _Matches(Sequence[_Choice]):
+    """The answers to a name, best first. What is taken already is preferred, which is known when it is their turn."""
+
+    def __init__(self, ranked: list[_Choice], provider: _Provider) -> None:
+        self._ranked = ranked
+        self._provider = provider
+
+    def __iter__(self) -> Iterator[_Choice]:
+        return iter(sorted(self._ranked, key=self._provider.is_taken, reverse=True))
+
+    def __len__(self) -> int:
+        return len(self._ranked)
+
+    def __getitem__(self, index: Any) -> Any:  # an index or a slice
+        return list(self)[index]
 
 
 def _version_rank(choice: _Choice) -> Any:  # cmp_to_key's key
@@ -266,11 +308,6 @@ def _self_met(atom: Atom, offer: Offer) -> bool:
     return any(name == atom.name and atom.is_met_by(version) for name, version in own)
 
 
-def _matches(conflict: Atom, offer: Offer) -> bool:
-    positive = replace(conflict, conflict=False)
-    return _self_met(positive, offer) and str(conflict) not in offer.entry.info.depends
-
-
 def _contested_names(universe: Universe) -> frozenset[str]:
     """Return names that different packages hold: their own name, or one provided with a version."""
     counts = Counter(
@@ -281,9 +318,14 @@ def _contested_names(universe: Universe) -> frozenset[str]:
     return frozenset(name for name, count in counts.items() if count > 1)
 
 
-def _conflict_atoms(universe: Universe, world: Iterable[Atom]) -> tuple[Atom, ...]:
-    stated = {text for offer in universe.offers for text in offer.entry.info.depends if text.startswith("!")}
-    return tuple(sorted({*map(parse_atom, stated), *(atom for atom in world if atom.conflict)}, key=str))
+def _conflict_keys(universe: Universe, world: Iterable[Atom]) -> tuple[_Key, ...]:
+    stated = [
+        _excluding(_need(atom), offer).key
+        for offer in universe.offers
+        for atom in map(parse_atom, offer.entry.info.depends)
+        if atom.conflict
+    ]
+    return tuple(dict.fromkeys([*stated, *(_need(atom).key for atom in world if atom.conflict)]))
 
 
 def _explain(causes: Iterable[Any], universe: Universe, where: str) -> UnresolvableError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from melpy import events
@@ -17,7 +18,6 @@ from melpy.net import download
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from melpy.plan.model import Source
 
@@ -92,7 +92,7 @@ def _fetch_into(path: Path, source: Source, mirrors: Sequence[str], monitor: eve
 def _places(source: Source, mirrors: Sequence[str]) -> Iterator[str]:
     for mirror in mirrors:
         base = mirror.rstrip("/")
-        base = f"file://{base}" if base.startswith("/") else base
+        base = Path(base).as_uri() if base.startswith("/") else base
         yield f"{base}/{cache_name(source)}"
         yield f"{base}/{file_name(source.uri)}"
     yield source.uri

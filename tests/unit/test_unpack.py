@@ -223,9 +223,6 @@ def test_a_hard_link_to_what_is_not_there(box: Box) -> None:
     assert "no such file or directory" in box.refuses(hard_link("l", "none"))
 
 
-@pytest.mark.xfail(
-    strict=True, raises=IndexError, reason="a hard link whose target is stripped away whole has no parts"
-)
 def test_a_hard_link_to_what_is_stripped_away(box: Box) -> None:
     assert box.refuses(member("a", b"x"), hard_link("top/l", "a"), strip=1)
 

