@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +18,7 @@ from melpy.apk.archive import read_entry
 from melpy.apk.index import read_index
 from melpy.apk.signature import load_keyring
 from tests.factories.project import ROOT, Project, shell_recipe
+from tests.factories.repository import Repository
 
 SEEN = """\
 out=${{targets.destdir}}
@@ -235,50 +239,66 @@ def test_a_source_comes_from_cache_or_mirror_and_is_extracted(project: Project, 
 def test_an_ordinary_user_builds_the_same_bytes(project: Project, tmp_path: Path) -> None:
     project.write("one.yaml", shell_recipe())
     build(project, "one.yaml")
-    nobody = 54321
-    other = Project(tmp_path / "theirs", project.repository)
-    recipe = other.write("one.yaml", shell_recipe())
-    python = _python_for(nobody)
+    python = _python_for()
     if python is None:
-        pytest.skip("no Python that another user may run")
-    for path in (tmp_path, *project.repository.root.parents, project.repository.public_key.parent):
-        if path.stat().st_uid == 0 and path != Path("/") and str(path).startswith(str(tmp_path.parents[2])):
-            path.chmod(0o755)
-    key = other.write("key/test.rsa", project.repository.public_key.with_suffix("").read_text())
-    for path in (other.directory, *other.directory.rglob("*")):
-        os.chown(path, nobody, nobody)
-    site = next(path for path in sys.path if path.endswith("site-packages"))
-    result = subprocess.run(
-        [python, "-m", "melpy", "build", str(recipe), "--signing-key", str(key)],
-        cwd=other.directory,
-        env={"PATH": os.environ["PATH"], "HOME": str(other.directory), "PYTHONPATH": f"{ROOT}:{site}"},
-        capture_output=True,
-        text=True,
-        check=False,
-        user=nobody,
-        group=nobody,
-        extra_groups=[],
-    )
-    assert result.returncode == 0, result.stderr
-    assert other.packages() == project.packages()
+        pytest.skip("no Python of this version that another user may run")
+    # pytest's directories are root's alone, and so may this checkout be.
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        theirs = Path(name)
+        code = _code_for(python, theirs / "code")
+        shutil.copytree(project.repository.root.parent, theirs / "toy")
+        repository = Repository(
+            theirs / "toy/repository",
+            project.repository.signer,
+            theirs / "toy/keys" / project.repository.public_key.name,
+        )
+        other = Project(theirs / "project", repository)
+        recipe = other.write("one.yaml", shell_recipe())
+        for path in (theirs, *theirs.rglob("*")):
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+        result = subprocess.run(
+            [python, "-m", "melpy", "build", str(recipe)],
+            cwd=other.directory,
+            env={"PATH": os.environ["PATH"], "HOME": str(other.directory), "PYTHONPATH": code},
+            check=False,
+            **AS_NOBODY,
+        )
+        assert result.returncode == 0, result.stderr
+        assert other.packages() == project.packages()
 
 
-def _python_for(user: int) -> str | None:
-    """Return a Python of this version that a user may run."""
-    wanted = f"{sys.version_info.major}.{sys.version_info.minor}"
+NOBODY = 54321
+AS_NOBODY: dict[str, Any] = {
+    "user": NOBODY,
+    "group": NOBODY,
+    "extra_groups": [],
+    "capture_output": True,
+    "text": True,
+}
+
+
+def _python_for() -> str | None:
+    """Return a Python of this version that another user may run."""
     for python in (os.path.realpath(sys.executable), "/usr/bin/python3"):
         try:
             done = subprocess.run(
-                [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
-                capture_output=True,
-                text=True,
-                check=False,
-                user=user,
-                group=user,
-                extra_groups=[],
+                [python, "-c", "import sys; print(sys.version_info[:2])"], cwd="/", check=False, **AS_NOBODY
             )
         except OSError:
             continue
-        if done.stdout.strip() == wanted:
+        if done.stdout.strip() == str(sys.version_info[:2]):
             return python
     return None
+
+
+def _code_for(python: str, place: Path) -> str:
+    """Return a PYTHONPATH with melpy that another user may read: this checkout, or a copy in `place`."""
+    site = next(path for path in sys.path if path.endswith("site-packages"))
+    here = f"{ROOT}:{site}"
+    command = [python, "-c", "import melpy, click"]
+    if subprocess.run(command, cwd="/", env={"PYTHONPATH": here}, check=False, **AS_NOBODY).returncode == 0:
+        return here
+    shutil.copytree(ROOT / "melpy", place / "melpy", ignore=shutil.ignore_patterns("__pycache__"))
+    heavy = shutil.ignore_patterns("__pycache__", "mypy*", "ruff*", "pip", "hypothesis", "networkx", "pygments", "uv*")
+    shutil.copytree(site, place, ignore=heavy, dirs_exist_ok=True)
+    return str(place)
