@@ -102,7 +102,7 @@ def run_native(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> 
 
 def _fetch(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> None:
     inputs = dict(step.inputs)
-    source = source_of(step)
+    source = Source.from_inputs(inputs)
     directory = _inside(place.workspace, step.workdir, make=True)
     name = file_name(source.uri)
     on_line(f"{name}: verified, from {source.uri}")
@@ -121,18 +121,6 @@ def _fetch(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> None
 
 NATIVE_STEPS: dict[str, Callable[[PlanStep, Place, Callable[[str], None]], None]] = {"fetch": _fetch}
 """What melpy does itself, outside the sandbox."""
-
-
-def source_of(step: PlanStep) -> Source:
-    """Return the source that a fetch step names."""
-    inputs = dict(step.inputs)
-    return Source(
-        uri=inputs["uri"],
-        sha256=inputs["expected-sha256"].lower(),
-        sha512=inputs["expected-sha512"].lower(),
-        name=inputs["purl-name"],
-        version=inputs["purl-version"],
-    )
 
 
 def _inside(workspace: Path, path: str, *, make: bool = False) -> Path:

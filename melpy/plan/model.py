@@ -68,6 +68,17 @@ class Source:
     name: str = ""
     version: str = ""
 
+    @classmethod
+    def from_inputs(cls, inputs: Mapping[str, str]) -> Source:
+        """Return the source that the inputs of a fetch step name."""
+        return cls(
+            uri=inputs["uri"],
+            sha256=inputs["expected-sha256"].lower(),
+            sha512=inputs["expected-sha512"].lower(),
+            name=inputs["purl-name"],
+            version=inputs["purl-version"],
+        )
+
 
 @dataclass(frozen=True)
 class SetCapability:

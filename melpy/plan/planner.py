@@ -365,14 +365,7 @@ def _sources(steps: Iterable[CompiledStep]) -> Iterator[Source]:
     for top in steps:
         for step in top.walk():
             if step.native == "fetch":
-                inputs = dict(step.inputs)
-                yield Source(
-                    uri=inputs["uri"],
-                    sha256=inputs["expected-sha256"].lower(),
-                    sha512=inputs["expected-sha512"].lower(),
-                    name=inputs["purl-name"],
-                    version=inputs["purl-version"],
-                )
+                yield Source.from_inputs(dict(step.inputs))
 
 
 def _scriptlets(model: Scriptlets, variables: Mapping[str, str]) -> Pairs:
