@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from melpy.errors import UsageError, hint_near
+from melpy.errors import SettingsError, hint_near
 
 
 @dataclass(frozen=True)
@@ -78,15 +78,16 @@ def parse_arch(name: str) -> Arch:
     """Return the architecture with this APK, Go or OCI name; `host` is the machine melpy runs on.
 
     Raises:
-        UsageError: no architecture has this name.
+        SettingsError: no architecture has this name.
     """
     if name == "host":
         return host_arch()
     arch = ARCHES.get(_ALIASES.get(name, name))
     if arch is None:
-        raise UsageError(
+        raise SettingsError(
             f"unknown architecture {name!r}",
-            hint=hint_near(name, [*ARCHES, *_ALIASES], f"known are {', '.join(ARCHES)}"),
+            where="arch",
+            hint=hint_near(name, [*ARCHES, *_ALIASES, "host", "all"], f"known are host, all, {', '.join(ARCHES)}"),
         )
     return arch
 
@@ -97,4 +98,4 @@ def host_arch() -> Arch:
     for arch in ARCHES.values():
         if arch.uname == machine:
             return arch
-    raise UsageError(f"melpy does not know this machine's architecture {machine!r}")
+    raise SettingsError(f"melpy does not know this machine's architecture {machine!r}")

@@ -55,6 +55,7 @@ class MelpyError(Exception):
         self.where = where
         self.hint = hint
         self.details = tuple(details)
+        self.job = ""  # the build that it ended, such as hello-2.10-r0/x86_64
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message
@@ -233,13 +234,6 @@ class StepFailedError(MelpyError):
 
     code = "step-failed"
     exit_status = 60
-
-
-class BuildFailedError(MelpyError):
-    """Several builds were asked for and some failed, for different reasons."""
-
-    code = "build-failed"
-    exit_status = 61
 
 
 class SeedError(MelpyError):

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 18
 
 
-def download(uri: str, stream: IO[bytes], *, timeout: float = 20.0, retries: int = 3) -> None:
+def download(
+    uri: str, stream: IO[bytes], *, timeout: float = 20.0, retries: int = 3, hint: str = "check the URI and the network"
+) -> None:
     """Write the content of a URI to a stream that can be rewound.
 
     Args:
@@ -26,30 +28,36 @@ def download(uri: str, stream: IO[bytes], *, timeout: float = 20.0, retries: int
         stream: receives the content.
         timeout: seconds to wait for a connection, and for each piece.
         retries: further attempts after a failure that may pass.
+        hint: what to do when it cannot be had.
 
     Raises:
         UnreachableError: it cannot be had.
     """
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        parts = urlsplit("")
+    if "\0" in unquote(uri):
+        raise UnreachableError("is not a URI", where=repr(uri))
     if parts.scheme == "file":
-        _copy(Path(unquote(parts.path)), stream, uri)
+        _copy(Path(unquote(parts.path)), stream, uri, hint)
     elif parts.scheme in {"http", "https"}:
-        _download_http(uri, stream, timeout, retries)
+        _download_http(uri, stream, timeout, retries, hint)
     else:
         raise UnreachableError(
             f"cannot fetch {parts.scheme or 'a relative'} URI", where=uri, hint="use an http, https or file URI"
         )
 
 
-def _copy(path: Path, stream: IO[bytes], uri: str) -> None:
+def _copy(path: Path, stream: IO[bytes], uri: str, hint: str) -> None:
     try:
         with path.open("rb") as source:
             shutil.copyfileobj(source, stream)
     except OSError as error:
-        raise UnreachableError((error.strerror or str(error)).lower(), where=uri) from None
+        raise UnreachableError((error.strerror or str(error)).lower(), where=uri, hint=hint) from None
 
 
-def _download_http(uri: str, stream: IO[bytes], timeout: float, retries: int) -> None:
+def _download_http(uri: str, stream: IO[bytes], timeout: float, retries: int, hint: str) -> None:
     import urllib3.exceptions  # noqa: PLC0415, TID251  # 80 ms that only a download needs; this is the door
 
     pool = _pool(uri)
@@ -64,7 +72,7 @@ def _download_http(uri: str, stream: IO[bytes], timeout: float, retries: int) ->
                 if reply.status in {301, 302, 303, 307, 308}:
                     raise UnreachableError("redirects too often", where=uri)
                 if reply.status < 500 and reply.status != 200:
-                    raise UnreachableError(f"the server answers {reply.status}", where=uri)
+                    raise UnreachableError(f"the server answers {reply.status}", where=uri, hint=hint)
                 if reply.status == 200:
                     for piece in reply.stream(_CHUNK, decode_content=False):
                         stream.write(piece)
@@ -74,7 +82,7 @@ def _download_http(uri: str, stream: IO[bytes], timeout: float, retries: int) ->
             failure = _reason(error)
         if attempt < retries:
             time.sleep(min(0.5 * 2**attempt, 8.0))
-    raise UnreachableError(failure, where=uri, hint="check the URI and the network, or give a mirror with --mirror")
+    raise UnreachableError(failure, where=uri, hint=hint)
 
 
 def _reason(error: Exception) -> str:

@@ -10,6 +10,7 @@ import shutil
 import subprocess  # noqa: TID251  # this is the door
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from melpy.errors import ProcessError, ToolMissingError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TAIL_LINES = 20
+_LINE_LIMIT = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ def stream(
                 process.stdin.close()
             except BrokenPipeError:
                 pass
-            for line in process.stdout:
+            # Whatever a program prints, only so much of it is held at a time.
+            for line in iter(partial(process.stdout.readline, _LINE_LIMIT), ""):
                 text = line.rstrip("\n")
                 tail.append(text)
                 on_line(text)

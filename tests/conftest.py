@@ -38,6 +38,7 @@ def toy_repository(tmp_path_factory: pytest.TempPathFactory, require: Callable[.
     directory = tmp_path_factory.mktemp("toy")
     repository = make_repository(directory)
     add_busybox(repository, directory)
+    repository.add("wget")  # fetch asks for it, and melpy does its work
     return repository
 
 

@@ -186,7 +186,7 @@ def read_segments(stream: IO[bytes], *, where: str) -> Segments:
         offset += len(raw)
         if ".PKGINFO" in files:
             return Segments(tuple(signatures), raw, files, offset)
-        if not files or not all(name.startswith(".SIGN.") for name in files):
+        if not files or not all(name.startswith(".SIGN.") and "/" not in name for name in files):
             raise PackageFormatError("has no control member with a .PKGINFO", where=where)
         signatures += files.items()
 
@@ -216,10 +216,10 @@ def _read_tar(plain: bytes, where: str) -> dict[str, bytes]:
         # Members without end-of-archive blocks are no error to tarfile.
         with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as tar:
             for item in tar:
-                content = tar.extractfile(item)
-                if content is not None:
-                    files[item.name] = content.read()
-    except tarfile.TarError as error:
+                # Links could point anywhere, or at each other.
+                content = tar.extractfile(item) if item.isreg() and not item.issparse() else None
+                files[item.name] = content.read() if content else b""
+    except (tarfile.TarError, ValueError) as error:
         raise PackageFormatError(f"holds a broken tar: {error}", where=where) from None
     return files
 
@@ -269,62 +269,17 @@ def check_signatures(signatures: Iterable[tuple[str, bytes]], data: bytes, keyri
     raise failure
 
 
-def check_datahash(path: Path, segments: Segments) -> None:
+def check_datahash(stream: IO[bytes], segments: Segments, *, where: str) -> None:
     """Check that the data member is the one that the control member names.
 
     Raises:
         PackageFormatError: it is not, or the control member names none.
     """
-    expected = parse_pkginfo(segments.files[".PKGINFO"].decode()).datahash
-    with path.open("rb") as stream:
-        stream.seek(segments.data_offset)
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != expected:
-        raise PackageFormatError(
-            f"its data has SHA-256 {found}, its .PKGINFO says {expected or 'nothing'}", where=str(path)
-        )
-
-
-def extract_data(path: Path, offset: int) -> tarfile.TarFile:
-    """Open the data member of a package as a stream of tar members, to be read once, in order.
-
-    Raises:
-        PackageFormatError: there is none.
-    """
-    stream = path.open("rb")
-    stream.seek(offset)
-    try:
-        return tarfile.open(fileobj=_Inflate(stream, str(path)), mode="r|")
-    except tarfile.TarError as error:
-        raise PackageFormatError(f"holds a broken tar: {error}", where=str(path)) from None
-
-
-class _Inflate(io.RawIOBase):
-    """A gzip stream of any number of members, read forward only, whose compressed bytes are hashed on the way."""
-
-    def __init__(self, stream: IO[bytes], where: str) -> None:
-        self._stream = stream
-        self._where = where
-        self._inflate = zlib_ng.decompressobj(_GZIP)
-        self._buffer = bytearray()
-
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()
-
-    def read(self, size: int = -1) -> bytes:
-        while not self._inflate.eof and (size < 0 or len(self._buffer) < size):
-            piece = self._stream.read(1 << 18)
-            if not piece:
-                raise PackageFormatError("ends in the middle of its data", where=self._where)
-            try:
-                self._buffer += self._inflate.decompress(piece)
-            except GzipError:
-                raise PackageFormatError("has broken gzip data", where=self._where) from None
-        size = len(self._buffer) if size < 0 else size
-        out = bytes(self._buffer[:size])
-        del self._buffer[:size]
-        return out
+    expected = parse_pkginfo(segments.files[".PKGINFO"].decode(errors="replace")).datahash
+    stream.seek(segments.data_offset)
+    digest = hashlib.sha256()
+    while piece := stream.read(_CHUNK):
+        digest.update(piece)
+    if digest.hexdigest() != expected:
+        message = f"its data has SHA-256 {digest.hexdigest()}, its .PKGINFO says {expected or 'nothing'}"
+        raise PackageFormatError(message, where=where)

@@ -13,6 +13,7 @@ from zlib_ng import zlib_ng
 
 from melpy.apk.archive import GzipError, check_signatures, write_flat
 from melpy.apk.model import Index, IndexEntry, PackageInfo
+from melpy.apk.pkginfo import one_line
 from melpy.errors import PackageFormatError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _fields(entry: IndexEntry) -> Iterator[tuple[str, str]]:
         ("p", " ".join(info.provides)),
         ("i", " ".join(info.install_if)),
     )
-    yield from ((key, value) for key, value in optional if value)
+    yield from ((key, one_line(value)) for key, value in optional if value)
 
 
 def parse_index(text: str, *, where: str) -> tuple[IndexEntry, ...]:
@@ -156,8 +157,8 @@ def _files(data: bytes, where: str) -> Iterator[tuple[str, bytes]]:
             raise PackageFormatError("is a broken index: it ends too early or is larger than 300 MB", where=where)
         with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as tar:
             for item in tar:
-                content = tar.extractfile(item)
+                content = tar.extractfile(item) if item.isreg() and not item.issparse() else None
                 if content is not None:
                     yield item.name, content.read()
-    except (tarfile.TarError, GzipError) as error:
+    except (tarfile.TarError, ValueError, GzipError) as error:
         raise PackageFormatError(f"is a broken index: {error}", where=where) from None

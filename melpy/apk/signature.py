@@ -142,7 +142,7 @@ def write_key_pair(path: Path, bits: int = 4096) -> Path:
     """
     public = path.with_name(f"{path.name}.pub")
     for existing in (path, public):
-        if existing.exists():
+        if os.path.lexists(existing):
             raise OutputError(
                 "is there already and is not overwritten",
                 where=str(existing),

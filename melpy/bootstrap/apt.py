@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _HINT = "melpy bootstrap needs a Debian-family machine with apt; elsewhere, use a repository that can be reached"
 _KEYS_HINT = "bring the package debian-archive-keyring up to date"
-_MIRROR_HINT = "check the network and apt's proxy, or name another archive with --mirror"
+_MIRROR_HINT = "check the network and apt's proxy, or name another archive with --seed-mirror"
 _UPDATE_HINT = "the suite has moved on; run: melpy bootstrap --update"
 
 # A file given with -c is read after apt.conf.d, so what it clears stays cleared.

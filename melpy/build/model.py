@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
+import io
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,6 +39,7 @@ class Entry:
         device: major and minor number of a device.
         inode: identity of the file on disk; regular files with the same one are hard links of each other.
         xattrs: extended attributes that belong into the package, sorted by name.
+        content: content of a regular file that is not on disk, such as the SBOM.
     """
 
     path: str
@@ -50,6 +52,7 @@ class Entry:
     device: tuple[int, int] = (0, 0)
     inode: tuple[int, int] = (0, 0)
     xattrs: tuple[tuple[str, bytes], ...] = ()
+    content: bytes | None = None
 
     @property
     def name(self) -> str:
@@ -84,7 +87,11 @@ class OutputTree:
         """Every entry under its path."""
         return {entry.path: entry for entry in self.entries}
 
+    def open(self, entry: Entry) -> IO[bytes]:
+        """Open a regular file."""
+        return io.BytesIO(entry.content) if entry.content is not None else (self.root / entry.path).open("rb")
+
     def read(self, entry: Entry, limit: int = -1) -> bytes:
         """Return the content of a regular file, or its first `limit` bytes."""
-        with (self.root / entry.path).open("rb") as stream:
+        with self.open(entry) as stream:
             return stream.read(limit)

@@ -13,7 +13,8 @@ from melpy.build.capability import capability_xattrs
 from melpy.build.step import Place, run_native, run_script
 from melpy.build.tree import load_tree
 from melpy.build.workspace import fill_workspace
-from melpy.errors import MelpyError, StepFailedError
+from melpy.errors import ExtractError, MelpyError, StepFailedError
+from melpy.inside import is_real_directory, make_directory
 from melpy.plan.model import OUTPUT, WORKSPACE
 from melpy.rootfs.environment import make_root
 from melpy.sandbox.model import BASE_CAPABILITIES
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from melpy.build.model import OutputTree
-    from melpy.plan.model import Plan, PlanStep, Source
+    from melpy.plan.model import PackagePlan, Plan, PlanStep, Source
     from melpy.sandbox.model import Emulator
 
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+# Escape sequences of terminals, and control characters but the tab: what a step prints must not drive ours.
+_CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.|[\x00-\x08\x0a-\x1f\x7f-\x9f]"
+)
+_SHOWN = 300  # characters of a line in an error; the log has all
 
 
 @dataclass(frozen=True)
@@ -69,13 +74,19 @@ def run_plan(plan: Plan, session: Session, monitor: events.Monitor) -> tuple[Out
     with session.log.open("w", encoding="utf-8", errors="surrogateescape") as log:
         runner = _Runner(plan, place, session.log, log, monitor, total)
         for package in plan.packages:
-            (workspace / _relative(package.outdir)).mkdir(parents=True, exist_ok=True)
+            make_directory(workspace, _relative(package.outdir))
             for step in package.steps:
                 runner.run(step, package.name)
-    return tuple(
-        load_tree(package.name, workspace / _relative(package.outdir), xattrs=capability_xattrs(package))
-        for package in plan.packages
-    )
+    return tuple(_load_output(workspace, package) for package in plan.packages)
+
+
+def _load_output(workspace: Path, package: PackagePlan) -> OutputTree:
+    """Read what the steps left for a package; a symlink that they put in its place is not followed."""
+    place = _relative(package.outdir)
+    if not is_real_directory(workspace, place):
+        hint = "steps fill it, they must not replace it"
+        raise ExtractError("is no directory any more, or cannot be opened", where=package.outdir, hint=hint)
+    return load_tree(package.name, workspace / place, xattrs=capability_xattrs(package))
 
 
 def _relative(path: str) -> str:
@@ -138,7 +149,7 @@ class _Runner:
 
     def _line(self, job: str, line: str) -> None:
         self.log.write(f"{line}\n")
-        self.monitor.emit(events.Output(job, _ANSI.sub("", line)))
+        self.monitor.emit(events.Output(job, _CONTROL.sub("", line)))
 
     def _finish(self, start: float, status: int) -> None:
         seconds = time.monotonic() - start
@@ -147,7 +158,7 @@ class _Runner:
         self.monitor.emit(event)
 
     def _failure(self, status: int, tail: Sequence[str]) -> StepFailedError:
-        lines = [f"  {_ANSI.sub('', line)}" for line in tail]
+        lines = [f"  {_shown(line)}" for line in tail]
         ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         return StepFailedError(
             f"step {self.number} of {self.total}, {self.label!r}, {ended}",
@@ -155,3 +166,8 @@ class _Runner:
             details=[*lines, f"log: {self.log_path}", f"workspace: {self.place.workspace}"],
             hint="read the log; the workspace is kept as the step left it",
         )
+
+
+def _shown(line: str) -> str:
+    text = _CONTROL.sub("", line)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

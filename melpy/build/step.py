@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import posixpath
 import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from melpy.build.workspace import remove_tree
 from melpy.errors import ExtractError, StepFailedError
+from melpy.inside import create_file, open_below, open_root
 from melpy.plan.model import WORKSPACE, PlanStep, Source
 from melpy.sandbox.model import Mount, SandboxSpec
 from melpy.sandbox.runner import run_sandbox
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
 _SCRIPT = PurePosixPath("/run/melpy/step")
+_MOUNT_POINTS = ("dev", "proc", "run/melpy", WORKSPACE.lstrip("/"))
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ def run_script(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> 
     """
     script = place.state / "step.sh"
     script.write_text(step_script(step), encoding="utf-8", errors="surrogateescape")
+    _settle_mount_points(place.root.upper)
     outcome = run_sandbox(sandbox_spec(step, place, script), on_line)
     return outcome.status, outcome.tail
 
@@ -103,38 +109,55 @@ def run_native(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> 
 def _fetch(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> None:
     inputs = dict(step.inputs)
     source = Source.from_inputs(inputs)
-    directory = _inside(place.workspace, step.workdir, make=True)
     name = file_name(source.uri)
-    on_line(f"{name}: verified, from {source.uri}")
-    file = directory / name
-    if not file.exists():
-        shutil.copyfile(place.sources[source], file)
+    strip = inputs["strip-components"]
+    if not strip.isdecimal():
+        raise StepFailedError(f"strip-components must be a number, found {strip!r}", where=step.label)
+    on_line(f"{name}: {'verified' if source.sha256 or source.sha512 else 'not verified'}, from {source.uri}")
+    verified = place.sources[source]
+    # Always from the verified file: what an earlier step left under its name is not looked at.
     if inputs["extract"] == "true":
-        target = _inside(place.workspace, f"{step.workdir}/{inputs['directory']}")
-        strip = inputs["strip-components"]
-        if not strip.isdecimal():
-            raise StepFailedError(f"strip-components must be a number, found {strip!r}", where=step.label)
-        unpack_archive(file, target, strip=int(strip))
-    if inputs["delete"] == "true":
-        file.unlink()
+        parts = _parts(f"{step.workdir}/{inputs['directory']}")
+        unpack_archive(verified, place.workspace, below=parts, strip=int(strip))
+    if inputs["delete"] != "true":
+        with (
+            open_root(place.workspace) as root,
+            open_below(root, _parts(step.workdir), make=True) as directory,
+            verified.open("rb") as content,
+            create_file(directory, name) as stream,
+        ):
+            shutil.copyfileobj(content, stream)
+            os.fchmod(stream.fileno(), 0o644)
 
 
 NATIVE_STEPS: dict[str, Callable[[PlanStep, Place, Callable[[str], None]], None]] = {"fetch": _fetch}
 """What melpy does itself, outside the sandbox."""
 
 
-def _inside(workspace: Path, path: str, *, make: bool = False) -> Path:
-    """Return where a path of the sandbox lies on this machine.
+def _parts(path: str) -> tuple[str, ...]:
+    """Return the components of a path inside the sandbox, below the workspace.
 
-    Steps fill the workspace as they like, with symlinks too, so what is resolved must still be inside of it. No
-    step is running now that could change it in between.
+    Raises:
+        ExtractError: it is outside of the workspace.
     """
-    below = PurePosixPath(path).relative_to(WORKSPACE) if path.startswith(WORKSPACE) else None
-    found = (workspace / below).resolve() if below is not None else None
-    if found is None or not found.is_relative_to(workspace.resolve()):
+    normal = posixpath.normpath(path)
+    if normal != WORKSPACE and not normal.startswith(f"{WORKSPACE}/"):
         raise ExtractError("is outside of the workspace", where=path, hint="fetch into a directory of the workspace")
-    if make:
-        found.mkdir(parents=True, exist_ok=True)
-    if not found.is_dir():
-        raise ExtractError("no such directory", where=path, hint="make it in an earlier step")
-    return found
+    return PurePosixPath(normal).relative_to(WORKSPACE).parts
+
+
+def _settle_mount_points(upper: Path) -> None:
+    """See to it that what is mounted in the root is mounted there, whatever earlier steps left in its place.
+
+    bubblewrap follows symlinks when it makes mount points, and it does so where the host's files can be seen.
+    """
+    for target in _MOUNT_POINTS:
+        path = upper
+        for part in target.split("/"):
+            path = path / part
+            if path.is_symlink() or (path.exists() and not path.is_dir()):
+                path.unlink()
+            path.mkdir(exist_ok=True)
+    script = upper / str(_SCRIPT).lstrip("/")
+    if script.is_symlink() or script.exists():
+        remove_tree(script) if script.is_dir() and not script.is_symlink() else script.unlink()

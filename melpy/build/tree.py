@@ -35,14 +35,19 @@ def load_tree(package: str, root: Path, *, xattrs: Mapping[str, Mapping[str, byt
 
     Args:
         package: name of the package.
-        root: directory that holds its files.
+        root: directory that holds its files; whoever filled it must have ended, and it must be no symlink.
         xattrs: further extended attributes by path, such as capabilities that an ordinary user cannot set on disk.
 
     Raises:
         PackageFormatError: a file cannot be part of a package, or a path in `xattrs` is not there.
     """
     extra = {path.strip("/"): dict(values) for path, values in (xattrs or {}).items()}
-    entries = tuple(_walk(root, "", extra)) if root.is_dir() else ()
+    if root.is_symlink() or (root.exists() and not root.is_dir()):
+        raise PackageFormatError("the place for its files is no directory", where=package)
+    try:
+        entries = tuple(_walk(root, extra)) if root.is_dir() else ()
+    except OSError as error:
+        raise PackageFormatError(f"its files cannot be read: {error}", where=package) from None
     if extra:
         raise PackageFormatError(
             f"{next(iter(extra))} is not in the package, so it cannot be given attributes", where=package
@@ -50,15 +55,46 @@ def load_tree(package: str, root: Path, *, xattrs: Mapping[str, Mapping[str, byt
     return OutputTree(package=package, root=root, entries=entries)
 
 
-def _walk(root: Path, below: str, extra: dict[str, dict[str, bytes]]) -> Iterator[Entry]:
-    with os.scandir(root / below) as scan:
-        names = sorted((item.name for item in scan), key=os.fsencode)
-    for name in names:
-        path = f"{below}/{name}" if below else name
+def add_file(tree: OutputTree, path: str, content: bytes) -> OutputTree:
+    """Return a tree with one more file, in place of one that it has, and with the directories above it.
+
+    Nothing is written to disk.
+
+    Raises:
+        PackageFormatError: something that is no directory is in the way.
+    """
+    known = dict(tree.by_path)
+    parts = path.split("/")
+    for length in range(1, len(parts)):
+        directory = known.setdefault("/".join(parts[:length]), Entry("/".join(parts[:length]), Kind.DIRECTORY, 0o755))
+        if directory.kind is not Kind.DIRECTORY:
+            raise PackageFormatError(f"{directory.path} is in the way of {path}", where=tree.package)
+    if path in known and known[path].kind is Kind.DIRECTORY:
+        raise PackageFormatError(f"the directory {path} is in the way of a file", where=tree.package)
+    known[path] = Entry(path, Kind.FILE, 0o644, size=len(content), inode=(-1, len(known)), content=content)
+    ordered = sorted(known.values(), key=lambda entry: [os.fsencode(part) for part in entry.path.split("/")])
+    return OutputTree(tree.package, tree.root, tuple(ordered))
+
+
+def _walk(root: Path, extra: dict[str, dict[str, bytes]]) -> Iterator[Entry]:
+    _make_readable(root, root.lstat().st_mode)
+    # A stack instead of recursion: directories may nest deeper than calls.
+    pending = [iter(_names(root, ""))]
+    while pending:
+        path = next(pending[-1], None)
+        if path is None:
+            pending.pop()
+            continue
         entry = _entry(root, path, extra.pop(path, {}))
         yield entry
         if entry.kind is Kind.DIRECTORY:
-            yield from _walk(root, path, extra)
+            pending.append(iter(_names(root, path)))
+
+
+def _names(root: Path, below: str) -> list[str]:
+    with os.scandir(root / below) as scan:
+        names = sorted((item.name for item in scan), key=os.fsencode)
+    return [f"{below}/{name}" if below else name for name in names]
 
 
 def _entry(root: Path, path: str, extra: Mapping[str, bytes]) -> Entry:
@@ -67,7 +103,7 @@ def _entry(root: Path, path: str, extra: Mapping[str, bytes]) -> Entry:
     kind = _KINDS.get(stat.S_IFMT(info.st_mode))
     if kind is None:
         raise PackageFormatError("a socket cannot be part of a package", where=path)
-    target = str(on_disk.readlink()) if kind is Kind.SYMLINK else ""
+    target = os.readlink(on_disk) if kind is Kind.SYMLINK else ""  # noqa: PTH115  # pathlib would tidy it up
     attributes = dict(extra)
     if kind in {Kind.FILE, Kind.DIRECTORY}:
         _make_readable(on_disk, info.st_mode)

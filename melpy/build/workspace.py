@@ -8,6 +8,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from melpy.files import output_error
+from melpy.run import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,9 +41,10 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory whose content may deny it: directories without write permission are opened first."""
-    for directory, _, _ in os.walk(path, onerror=None):
-        mode = os.lstat(directory).st_mode
-        if mode & stat.S_IRWXU != stat.S_IRWXU:
-            os.chmod(directory, stat.S_IMODE(mode) | stat.S_IRWXU)  # noqa: PTH101  # os.walk gives text
-    shutil.rmtree(path, ignore_errors=True)
+    """Remove a directory, whatever steps left in it: directories without permissions, or nested beyond measure."""
+    try:
+        shutil.rmtree(path)
+    except (OSError, RecursionError):
+        # chmod and rm go down by descriptors, so no path is too long; neither follows a symlink.
+        run(["chmod", "-R", "u+rwx", "--", str(path)], check=False)
+        run(["rm", "-rf", "--", str(path)], check=False)

@@ -11,10 +11,10 @@ from melpy import events
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import read_arches, read_settings, setting_options
 from melpy.cli.report import size_text
-from melpy.errors import UsageError
+from melpy.errors import SeedError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from melpy.bootstrap.model import SeedSpec
     from melpy.engine.model import Job
@@ -35,7 +35,7 @@ def command(asked: tuple[str, ...], sources: bool, update: bool, quiet: bool, **
     """
     if not asked and not update:
         raise UsageError("nothing is asked for", hint="name packages, recipes or directories, or give --update")
-    recipes = tuple(Path(text) for text in asked if text.endswith((".yaml", ".yml")) or Path(text).is_dir())
+    recipes = tuple(Path(text) for text in asked if _is_path(text))
     names = [text for text in asked if Path(text) not in recipes]
     settings = read_settings(flags, recipes)
     from melpy.cli.setup import load_recipes, make_jobs, make_seed_spec  # noqa: PLC0415  # --help does not need it
@@ -45,18 +45,30 @@ def command(asked: tuple[str, ...], sources: bool, update: bool, quiet: bool, **
         raise UsageError("no Debian suite is set", hint='give --seed trixie, or write seed = "trixie" into melpy.toml')
     arches = read_arches(settings.items("arch"))
     jobs = make_jobs(load_recipes(recipes), arches, settings) if recipes else ()
+    missing: set[str] = set()
     with open_monitor(quiet=quiet) as monitor:
         for arch in arches:
             own = {job.recipe.name for job in jobs} | {p.name for job in jobs for p in job.plan.packages}
             wanted = [*names, *(name for job in jobs if job.arch == arch for name in job.plan.environment.packages)]
-            _extend(spec, [name for name in wanted if name not in own], str(arch), monitor, update=update)
+            unknown = _extend(spec, [name for name in wanted if name not in own], str(arch), monitor, update=update)
+            missing |= {name for name in names if name in unknown}
         cache_dir = settings.path("cache-dir")
         assert cache_dir is not None
         if sources and jobs:
             _find_sources(spec, jobs, cache_dir / "sources", monitor)
+    if missing:
+        raise SeedError(
+            f"{spec.suite} has nothing for {', '.join(sorted(missing))}", hint="a line in the suite's table settles it"
+        )
 
 
-def _extend(spec: SeedSpec, names: Sequence[str], arch: str, monitor: events.Monitor, *, update: bool) -> None:
+def _is_path(text: str) -> bool:
+    return text.endswith((".yaml", ".yml")) or "/" in text or Path(text).is_dir()
+
+
+def _extend(
+    spec: SeedSpec, names: Sequence[str], arch: str, monitor: events.Monitor, *, update: bool
+) -> Mapping[str, tuple[str, ...]]:
     from melpy.arch import parse_arch  # noqa: PLC0415  # next to its only use
     from melpy.bootstrap.seed import extend_seed  # noqa: PLC0415  # --help does not need it
 
@@ -67,6 +79,7 @@ def _extend(spec: SeedSpec, names: Sequence[str], arch: str, monitor: events.Mon
     text = f"{len(report.added)} packages made, {report.reused} there already"
     size = f", {size_text(report.downloaded)} downloaded" if report.downloaded else ""
     monitor.emit(events.Note(f"seed {spec.suite}/{arch}", f"{text}{size} in {report.seconds:.1f} s"))
+    return report.unknown
 
 
 def _find_sources(spec: SeedSpec, jobs: Sequence[Job], cache: Path, monitor: events.Monitor) -> None:

@@ -11,9 +11,9 @@ import click
 
 from melpy import events
 from melpy.cli.monitor import open_monitor
-from melpy.cli.option import read_arches, read_settings, setting_options
-from melpy.cli.report import print_table, short_list, size_text
-from melpy.errors import RecipeNotFoundError
+from melpy.cli.option import PATH, read_arches, read_settings, setting_options
+from melpy.cli.report import count_text, print_table, short_list, size_text
+from melpy.errors import FaultsError, MelpyError, RecipeNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ _DEFAULT_RECIPES = (".melange.yaml", ".melange.yml", "melange.yaml", "melange.ym
 
 
 @click.command(short_help="Build recipes into signed packages and a signed index.")
-@click.argument("recipes", nargs=-1, type=click.Path(path_type=Path), metavar="[RECIPE|DIRECTORY]...")
+@click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
 @setting_options(
     "arch",
     "out-dir",
@@ -61,20 +61,20 @@ def command(
     another, each against the repositories and what was built before. Without arguments, ./melange.yaml is built.
     """
     places = recipes or _default_recipe()
-    settings = read_settings(flags, places)
     from melpy.cli.setup import load_recipes, make_context, make_jobs  # noqa: PLC0415  # --help does not need it
     from melpy.engine.run import run_jobs  # noqa: PLC0415  # likewise
 
-    arches = read_arches(settings.items("arch"))
-    loaded = load_recipes(places)
-    jobs = make_jobs(loaded, arches, settings, options)
     start = time.monotonic()
     results: list[BuildResult] = []
     try:
+        settings = read_settings(flags, places)
+        arches = read_arches(settings.items("arch"))
+        loaded = load_recipes(places)
+        jobs = make_jobs(loaded, arches, settings, options)
         with open_monitor(verbose=verbose, quiet=quiet) as monitor:
             for recipe in loaded:
                 if recipe not in [job.recipe for job in jobs]:
-                    text = f"{recipe.path}: not meant for {', '.join(map(str, arches))}"
+                    text = f"{recipe.path}: not meant for {', '.join(map(str, arches))}, so nothing is built of it"
                     monitor.emit(events.Warning("", text))
             context = make_context(
                 settings, monitor, check_signatures=not ignore_signatures, keep_workspace=keep_workspace
@@ -83,9 +83,11 @@ def command(
                 hint = "make a key with melpy keygen, and name it with --signing-key or in melpy.toml"
                 monitor.emit(events.Warning("", "packages and index are not signed", hint))
             run_jobs(jobs, context, monitor, results.append)
-    finally:
-        # When one fails, what was built before it is there all the same.
-        _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet)
+    except MelpyError as error:
+        # What was built before is there all the same.
+        _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet, failure=error)
+        raise
+    _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet)
 
 
 def _default_recipe() -> tuple[Path, ...]:
@@ -95,9 +97,12 @@ def _default_recipe() -> tuple[Path, ...]:
     raise RecipeNotFoundError("no recipe is named, and there is no melange.yaml here", hint="melpy build RECIPE.yaml")
 
 
-def _report(results: Sequence[BuildResult], seconds: float, *, as_json: bool, quiet: bool) -> None:
+def _report(
+    results: Sequence[BuildResult], seconds: float, *, as_json: bool, quiet: bool, failure: MelpyError | None = None
+) -> None:
     if as_json:
-        click.echo(json.dumps([_result_json(result) for result in results], indent=1))
+        said = [_result_json(result) for result in results] + ([_failure_json(failure)] if failure else [])
+        click.echo(json.dumps(said, indent=1))
     elif results and not quiet:
         rows = [
             (
@@ -112,8 +117,7 @@ def _report(results: Sequence[BuildResult], seconds: float, *, as_json: bool, qu
             for package in result.packages
         ]
         print_table(("Package", "Arch", "Size", "Depends on", "Provides", "Lies in"), rows, right=("Size",))
-        count = f"{len(rows)} package{'s' if len(rows) > 1 else ''}"
-        click.echo(f"{count} in {seconds:.1f} s", err=True)
+        click.echo(f"{count_text(len(rows), 'package')} in {seconds:.1f} s", err=True)
 
 
 def _near(path: Path) -> str:
@@ -138,5 +142,22 @@ def _result_json(result: BuildResult) -> dict[str, object]:
                 "file": str(package.path),
             }
             for package in result.packages
+        ],
+    }
+
+
+def _failure_json(error: MelpyError) -> dict[str, object]:
+    faults = error.faults if isinstance(error, FaultsError) else (error,)
+    return {
+        "job": error.job or None,
+        "errors": [
+            {
+                "code": fault.code,
+                "where": str(fault.where) if fault.where else None,
+                "message": fault.message,
+                "details": list(fault.details),
+                "hint": fault.hint,
+            }
+            for fault in faults
         ],
     }

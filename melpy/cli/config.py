@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import click
 
 from melpy.cli.option import OPTIONS, read_settings, setting_options
 from melpy.cli.report import print_table
+
+WIDE = 140
 
 
 @click.command(short_help="Show each setting, and where its value comes from.")
@@ -26,7 +30,7 @@ def command(place: Path, as_json: bool, **flags: Any) -> None:  # settings
         data = {key: {"value": value.value, "origin": value.origin} for key, value in settings.values.items()}
         click.echo(json.dumps(data, indent=1))
         return
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             key,
             " ".join(value.value) if isinstance(value.value, tuple) else value.value,
@@ -35,4 +39,7 @@ def command(place: Path, as_json: bool, **flags: Any) -> None:  # settings
         )
         for key, value in settings.values.items()
     ]
-    print_table(("Setting", "Value", "From", "What it is for"), rows)
+    columns: tuple[str, ...] = ("Setting", "Value", "From", "What it is for")
+    if sys.stdout.isatty() and shutil.get_terminal_size().columns < WIDE:
+        columns, rows = columns[:3], [row[:3] for row in rows]  # docs/reference/settings.md says the rest
+    print_table(columns, rows)

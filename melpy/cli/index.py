@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from melpy.cli.option import read_settings, setting_options
+from melpy.cli.option import PATH, read_settings, setting_options
+from melpy.cli.report import count_text
 from melpy.errors import RepositoryError, UsageError
 
 if TYPE_CHECKING:
@@ -17,9 +18,14 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Write the signed index of a repository.")
-@click.argument("packages", nargs=-1, type=click.Path(path_type=Path), metavar="[PACKAGE.apk]...")
+@click.argument("packages", nargs=-1, type=PATH, metavar="[PACKAGE.apk]...")
 @setting_options("arch", "out-dir", "signing-key")
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Index to write, for named packages.")
+@click.option(
+    "--output",
+    type=PATH,
+    metavar="FILE",
+    help="Index to write, for named packages.",
+)
 @click.option("-m", "--merge", is_flag=True, help="Keep what the index has besides, for named packages.")
 def command(packages: tuple[Path, ...], output: Path | None, merge: bool, **flags: Any) -> None:  # settings
     """Write the signed index of a repository.
@@ -46,7 +52,7 @@ def _index_repository(root: Path, arches: Sequence[str], signer: Signer | None) 
     from melpy.cli.option import read_arches  # noqa: PLC0415  # next to its only use
     from melpy.repo.repository import scan_packages, write_repository_index  # noqa: PLC0415  # --help does not need it
 
-    names = [arch.apk for arch in read_arches(arches)]
+    names = [arch.apk for arch in read_arches(arches)] if arches else []
     found = sorted({path.parent.name for path in root.glob("*/*.apk")})
     missing = [name for name in names if name not in found]
     if missing or not found:
@@ -55,7 +61,7 @@ def _index_repository(root: Path, arches: Sequence[str], signer: Signer | None) 
     for name in names or found:
         entries = scan_packages(root / name)
         path = write_repository_index(root, name, entries, signer=signer)
-        click.echo(f"{path}: {len(entries)} packages{'' if signer else ', not signed'}", err=True)
+        click.echo(f"{path}: {count_text(len(entries), 'package')}{'' if signer else ', not signed'}", err=True)
 
 
 def _index_files(packages: Sequence[Path], output: Path | None, signer: Signer | None, *, merge: bool) -> None:
@@ -68,4 +74,4 @@ def _index_files(packages: Sequence[Path], output: Path | None, signer: Signer |
     old = read_index(path.read_bytes(), keyring=None, where=str(path)).entries if merge and path.exists() else ()
     entries = merge_entries(old, [read_entry(package) for package in packages])
     write_file(path, write_index(entries, signer=signer))
-    click.echo(f"{path}: {len(entries)} packages{'' if signer else ', not signed'}", err=True)
+    click.echo(f"{path}: {count_text(len(entries), 'package')}{'' if signer else ', not signed'}", err=True)

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from melpy.cli.option import read_settings, setting_options
+from melpy.cli.option import PATH, read_settings, setting_options
 
 
 @click.command(short_help="Make a key pair that signs packages and indexes.")
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=PATH)
 @setting_options()
 @click.option("--bits", default=4096, show_default=True, type=click.IntRange(2048, 16384), help="Size of the key.")
 @click.option("--if-missing", is_flag=True, help="Do nothing when the key is there.")

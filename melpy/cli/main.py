@@ -11,7 +11,7 @@ import click
 
 from melpy import __version__
 from melpy.cli.report import print_error
-from melpy.errors import MelpyError
+from melpy.errors import MelpyError, OutputError
 
 COMMANDS = {
     "bootstrap": "Make a first package repository from a Debian suite.",
@@ -67,7 +67,9 @@ def main() -> None:
     # What is written must not depend on who runs melpy.
     os.umask(0o022)
     # A polite end cleans up as an interrupt does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
+            signal.signal(number, signal.default_int_handler)
     try:
         status = cli.main(standalone_mode=False)
     except click.ClickException as error:
@@ -79,8 +81,12 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            # Whoever read our output has seen enough.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(141)
+        where = str(error.filename) if error.filename else None
+        print_error(OutputError((error.strerror or str(error)).lower(), where=where))
+        sys.exit(OutputError.exit_status)
     sys.exit(status if isinstance(status, int) else 0)

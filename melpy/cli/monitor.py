@@ -147,4 +147,6 @@ class Live:
 
 
 def _escape(text: str) -> str:
-    return text.replace("[", "\\[")
+    from rich.markup import escape  # noqa: PLC0415  # rich is loaded by whoever calls this
+
+    return escape(text)

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from melpy.config.model import Settings, Value
+from melpy.errors import SettingsError
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
-_PATH = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path, readable=False)
+"""A path of the user's; whether it can be read is told by whoever reads it."""
 
 OPTIONS: dict[str, Callable[[Any], Any]] = {
     "arch": click.option("--arch", multiple=True, metavar="ARCH", help="Architecture; several, or a comma list."),
@@ -72,7 +74,7 @@ def setting_options(*keys: str) -> Callable[[Function], Function]:
         for key in reversed(keys):
             function = OPTIONS[key](function)
         return click.option(
-            "--config", "config_file", type=_PATH, metavar="FILE", help="Settings file instead of the melpy.toml found."
+            "--config", "config_file", type=PATH, metavar="FILE", help="Settings file instead of the melpy.toml found."
         )(function)
 
     return decorate
@@ -114,9 +116,11 @@ def read_arches(texts: Sequence[str]) -> tuple[Arch, ...]:
     """Return architectures from names and comma lists, each once, in order; `all` is every one.
 
     Raises:
-        UsageError: one is not known.
+        SettingsError: one is not known, or none is named.
     """
     names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
-    if names == ["all"]:
+    if not names:
+        raise SettingsError("no architecture is named", where="arch", hint="name one, such as x86_64, aarch64 or host")
+    if "all" in names:
         names = list(ARCHES)
     return tuple(dict.fromkeys(parse_arch(name) for name in names))

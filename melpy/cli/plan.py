@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from melpy.cli.option import read_arches, read_settings, setting_options
+from melpy.cli.option import PATH, read_arches, read_settings, setting_options
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command(short_help="Show what a build would do, as JSON.")
-@click.argument("recipes", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RECIPE|DIRECTORY...")
+@click.argument("recipes", nargs=-1, required=True, type=PATH, metavar="RECIPE|DIRECTORY...")
 @setting_options("arch", "packages", "pipeline-dirs")
 @click.option("--build-option", "options", multiple=True, metavar="NAME", help="Turn on an option of the recipe.")
 def command(recipes: tuple[Path, ...], options: tuple[str, ...], **flags: Any) -> None:  # settings

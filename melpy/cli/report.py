@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -53,13 +53,15 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
     from rich import box  # noqa: PLC0415  # 40 ms that only tables need
     from rich.console import Console  # noqa: PLC0415  # likewise
     from rich.table import Table  # noqa: PLC0415  # likewise
+    from rich.text import Text  # noqa: PLC0415  # likewise
 
     terminal = sys.stdout.isatty()
     table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, show_edge=False, highlight=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=not terminal)
+    for number, column in enumerate(columns):
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=not terminal or number == 0)
     for row in rows:
-        table.add_row(*(text.replace("[", "\\[") for text in row))
+        table.add_row(*(Text(text) for text in row))
     width = None if terminal else 10_000
     console = Console(width=width, no_color=not has_color(terminal), highlight=False)
     if terminal:
@@ -84,3 +86,8 @@ def short_list(items: Sequence[str], limit: int = 6) -> str:
     """Return a list in one line, its end counted."""
     shown = " ".join(items[:limit])
     return f"{shown} … {len(items) - limit} more" if len(items) > limit else shown
+
+
+def count_text(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where it belongs."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -10,6 +10,7 @@ from melpy.apk.signature import load_signer
 from melpy.engine.history import read_epoch
 from melpy.engine.model import BuildContext, Job, Supply
 from melpy.errors import FaultsError, RecipeError
+from melpy.files import check_writable
 from melpy.plan.library import Library
 from melpy.plan.planner import PlanOptions, is_for, plan_recipe
 from melpy.recipe.load import find_recipes, load_recipe
@@ -95,6 +96,7 @@ def make_context(settings: Settings, monitor: events.Monitor, **extra: Any) -> B
     out_dir, cache_dir = settings.path("out-dir"), settings.path("cache-dir")
     assert out_dir is not None
     assert cache_dir is not None
+    check_writable(cache_dir)
     return BuildContext(
         out_dir=out_dir,
         cache_dir=cache_dir,

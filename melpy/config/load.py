@@ -20,8 +20,18 @@ def find_file(start: Path) -> Path | None:
     for directory in (start, *start.parents):
         path = directory / FILE_NAME
         if path.is_file():
+            _check_owner(path, start)
             return path
     return None
+
+
+def _check_owner(path: Path, start: Path) -> None:
+    """Refuse settings that somebody else put into a directory above: they name keys, and what is written where."""
+    owner = path.stat().st_uid
+    if owner not in {0, os.geteuid(), start.stat().st_uid}:
+        raise SettingsError(
+            "belongs to somebody else", where=str(path), hint="name it with --config if it is to be used"
+        )
 
 
 def load_settings(
@@ -56,7 +66,7 @@ def _value(
     file: Path | None,
 ) -> Value:
     flag = flags.get(setting.key)
-    if flag is not None and flag != "" and len(flag):
+    if flag is not None and (len(flag) or not setting.is_list):
         return Value(
             setting, _typed(setting, flag if isinstance(flag, str) else list(flag), Path.cwd(), "flag"), "flag"
         )
@@ -79,6 +89,8 @@ def _typed(setting: Setting, value: object, base: Path, where: str) -> str | tup
         return tuple(_located(setting, item, base) for item in items)
     if not isinstance(value, str):
         raise SettingsError(f"expected a text, found {value!r}", where=where, hint=setting.help)
+    if setting.default and not value:
+        raise SettingsError(f"{setting.key} is empty", where=where, hint=setting.help)
     return _located(setting, value, base) if value else ""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import glob
 import tempfile
 import time
 from contextlib import contextmanager
@@ -19,15 +19,12 @@ from melpy.engine.model import BuildContext, BuildResult, Job
 from melpy.engine.packages import write_packages
 from melpy.errors import StepFailedError
 from melpy.files import check_writable, output_error
-from melpy.repo.repository import load_index, merge_entries, write_repository_index
 from melpy.sandbox.emulator import find_emulator
 from melpy.sandbox.runner import check_tools
 from melpy.source.cache import fetch_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from melpy.apk.model import IndexEntry
+    from collections.abc import Iterator
 
 
 def build_job(job: Job, context: BuildContext, repositories: Repositories, monitor: events.Monitor) -> BuildResult:
@@ -62,19 +59,10 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
                 trees = run_plan(job.plan, session, monitor)
             with clock.stage("packages"):
                 built = write_packages(job.plan, trees, solution, revision, context, monitor)
-                update_index(context, job.arch.apk, [package.entry for package in built])
         ok = True
     finally:
         monitor.emit(events.JobFinished(job.plan.job, time.monotonic() - start, ok))
     return BuildResult(job.plan.job, built, tuple(clock.seconds.items()), log)
-
-
-def update_index(context: BuildContext, arch: str, entries: Sequence[IndexEntry]) -> Path:
-    """Add packages to the repository's index and return its path."""
-    old = load_index(context.out_dir, arch, keyring=None)
-    # What somebody removed from the directory is not offered any longer.
-    kept = [entry for entry in old.entries if (context.out_dir / arch / entry.info.file_name).is_file()]
-    return write_repository_index(context.out_dir, arch, merge_entries(kept, entries), signer=context.signer)
 
 
 @dataclass
@@ -113,26 +101,21 @@ def _revision(job: Job, context: BuildContext, monitor: events.Monitor) -> Revis
 @contextmanager
 def _work_directory(job: Job, context: BuildContext) -> Iterator[Path]:
     base = context.cache_dir / "work"
+    prefix = f"{job.plan.name}-{job.arch.apk}-"
+    for failed in base.glob(f"{glob.escape(prefix)}*/failed"):
+        remove_tree(failed.parent)  # one failure of a recipe is kept, the last
     try:
         base.mkdir(parents=True, exist_ok=True)
-        directory = Path(tempfile.mkdtemp(dir=base, prefix=f"{job.plan.name}-{job.arch.apk}-"))
+        directory = Path(tempfile.mkdtemp(dir=base, prefix=prefix))
     except OSError as error:
         raise output_error(base, error) from None
     try:
         yield directory
     except StepFailedError:
-        raise  # its workspace is for the user to look into
+        (directory / "failed").touch()  # its workspace is for the user to look into
+        raise
     except BaseException:
         remove_tree(directory)
         raise
     if not context.keep_workspace:
         remove_tree(directory)
-
-
-def remove_kept_workspaces(cache_dir: Path) -> int:
-    """Remove the work directories that failed builds left, and return how many there were."""
-    directories = [path for path in (cache_dir / "work").glob("*") if path.is_dir()]
-    for directory in directories:
-        remove_tree(directory)
-    shutil.rmtree(cache_dir / "work", ignore_errors=True)
-    return len(directories)

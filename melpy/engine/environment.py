@@ -24,12 +24,16 @@ if TYPE_CHECKING:
     from melpy.plan.model import Plan
 
 
+STORE = "store-1"
+"""Directory of extracted packages in the cache; another number when another way of extracting makes them anew."""
+
+
 @dataclass
 class Repositories:
     """The repositories of a run, their indexes read once for each architecture."""
 
     context: BuildContext
-    _indexes: dict[tuple[str, str], Index] = field(default_factory=dict)
+    _indexes: dict[tuple[str, ...], Index] = field(default_factory=dict)
 
     def universe(self, plan: Plan, *, supplied: bool = True) -> Universe:
         """Return what the plan's environment may consist of: what was built before, and all repositories.
@@ -40,9 +44,13 @@ class Repositories:
         """
         context, arch = self.context, plan.arch
         sources = [(str(context.out_dir), "", load_index(context.out_dir, arch, keyring=None).entries)]
-        for line in dict.fromkeys([*context.repositories, *plan.environment.repositories]):
+        # The recipe's own keys vouch for the recipe's own repositories only.
+        trusted = dict.fromkeys(context.repositories, context.keyring)
+        for line in plan.environment.repositories:
+            trusted.setdefault(line, (*context.keyring, *plan.environment.keyring))
+        for line, keys in trusted.items():
             tag, place = split_tag(line)
-            sources.append((place, tag, self._index(place, arch, plan).entries))
+            sources.append((place, tag, self._index(place, arch, keys).entries))
         if context.supply and supplied:
             sources.append((str(context.supply.root), "", self._supplied(context.supply, arch).entries))
         return make_universe(sources)
@@ -53,12 +61,12 @@ class Repositories:
             root = str(self.context.supply.root)
             self._indexes = {key: index for key, index in self._indexes.items() if key[0] != root}
 
-    def _index(self, place: str, arch: str, plan: Plan) -> Index:
-        if (place, arch) not in self._indexes:
-            keys = [*self.context.keyring, *plan.environment.keyring]
+    def _index(self, place: str, arch: str, keys: tuple[str, ...]) -> Index:
+        key = (place, arch, *keys)
+        if key not in self._indexes:
             trusted = load_keys(keys, self.context.cache_dir / "keys") if self.context.check_signatures else None
-            self._indexes[place, arch] = load_repository(place, arch, keyring=trusted)
-        return self._indexes[place, arch]
+            self._indexes[key] = load_repository(place, arch, keyring=trusted)
+        return self._indexes[key]
 
     def _supplied(self, supply: Supply, arch: str) -> Index:
         key = (str(supply.root), arch)
@@ -125,4 +133,4 @@ def ensure_environment(
         )
         for offer in solution.offers
     ]
-    return ensure_layers(context.cache_dir / "store", packages, monitor, job, context.jobs)
+    return ensure_layers(context.cache_dir / STORE, packages, monitor, job, context.jobs)

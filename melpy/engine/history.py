@@ -41,7 +41,7 @@ def find_revision(paths: Sequence[Path]) -> Revision:
         return Revision("", 0, "git is not installed")
     inside = _git(directory, "rev-parse", "--is-shallow-repository")
     if inside is None:
-        return Revision("", 0, "the recipe is not in a git repository")
+        return Revision("", 0, "the recipe is in no git repository that git lets this user read")
     names = [str(path.resolve()) for path in paths]
     line = _git(directory, "log", "-1", "--format=%H %ct", "--", *names)
     if not line:
@@ -70,8 +70,12 @@ def read_epoch(environment: Mapping[str, str]) -> int | None:
 
 
 def _git(directory: Path, *arguments: str) -> str | None:
-    # The repository may belong to somebody else: reading its log runs nothing of it.
-    options = ["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "log.showSignature=false"]
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "GIT_CONFIG_NOSYSTEM": "1", "HOME": "/nonexistent"}
-    outcome = run(["git", "-C", str(directory), *options, *arguments], env=environment, check=False)
+    # Whose repository may be read is git's own rule (safe.directory), so the user's configuration counts. Nothing
+    # that the repository's configuration names is run: no hook, no monitor, no transport for missing objects.
+    options = ["core.fsmonitor=false", "core.hooksPath=/dev/null", "log.showSignature=false", "protocol.allow=never"]
+    options += ["core.sshCommand=false", "remote.origin.uploadpack=false"]
+    environment = {name: os.environ[name] for name in ("HOME", "PATH", "XDG_CONFIG_HOME") if name in os.environ}
+    environment |= {"GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+    switches = [argument for option in options for argument in ("-c", option)]
+    outcome = run(["git", "-C", str(directory), *switches, *arguments], env=environment, check=False)
     return outcome.stdout.strip() if outcome.status == 0 else None

@@ -11,11 +11,12 @@ from melpy import events
 from melpy.apk.archive import COMPRESSOR
 from melpy.apk.model import PackageInfo
 from melpy.attest.sbom import Origin, render_sbom, sbom_path
-from melpy.build.tree import load_tree
+from melpy.build.tree import add_file
 from melpy.engine.model import BuildContext, BuiltPackage
 from melpy.files import output_error
 from melpy.pack.package import ControlFile, write_package
 from melpy.plan.compiled import render_compiled
+from melpy.repo.repository import publish_packages
 from melpy.scan.model import Subject, Switches
 from melpy.scan.scanner import scan_package
 
@@ -39,7 +40,7 @@ def write_packages(
 ) -> tuple[BuiltPackage, ...]:
     """Write all packages of a build into the repository's directory of the architecture.
 
-    They are written beside it first; only when all are there, each is renamed into its place.
+    They are written beside it first; only when all are there, they are published, and then the index.
 
     Raises:
         OutputError: the repository cannot be written.
@@ -48,7 +49,8 @@ def write_packages(
     directory = context.out_dir / plan.arch
     origin = Origin(context.namespace, revision.commit, revision.epoch)
     complete = tuple(
-        _with_sbom(tree, package, plan, origin) for tree, package in zip(trees, plan.packages, strict=True)
+        add_file(tree, sbom_path(package, plan), render_sbom(package, plan, origin).encode())
+        for tree, package in zip(trees, plan.packages, strict=True)
     )
     control = _control(plan, solution, revision)
     try:
@@ -64,27 +66,10 @@ def write_packages(
                 entries.append(
                     write_package(tree, info, Path(name), mtime=revision.epoch, signer=context.signer, control=files)
                 )
-            for entry in entries:
-                (Path(name) / entry.info.file_name).replace(directory / entry.info.file_name)
+            publish_packages(context.out_dir, plan.arch, Path(name), entries, signer=context.signer)
     except OSError as error:
         raise output_error(directory, error) from None
     return tuple(BuiltPackage(entry, directory / entry.info.file_name) for entry in entries)
-
-
-def _with_sbom(tree: OutputTree, package: PackagePlan, plan: Plan, origin: Origin) -> OutputTree:
-    """Put the SBOM into the package's files, and return the tree with it."""
-    place = tree.root / sbom_path(package, plan)
-    # A step may have left a symlink there; what is written stays inside of the tree.
-    if not place.parent.resolve().is_relative_to(tree.root.resolve()):
-        raise output_error(place, OSError(0, "a symlink of the package leads out of it"))
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.unlink(missing_ok=True)
-    place.write_text(render_sbom(package, plan, origin), encoding="utf-8")
-    place.chmod(0o644)
-    written = load_tree(tree.package, tree.root)
-    known = tree.by_path
-    # Modes and attributes that were read before the files were made readable hold.
-    return type(tree)(tree.package, tree.root, tuple(known.get(entry.path, entry) for entry in written))
 
 
 def _scan(tree: OutputTree, package: PackagePlan, plan: Plan, relatives: tuple[OutputTree, ...]) -> Findings:

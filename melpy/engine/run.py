@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from melpy import events
 from melpy.engine.build import build_job
 from melpy.engine.environment import Repositories
+from melpy.errors import MelpyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from melpy import events
     from melpy.engine.model import BuildContext, BuildResult, Job
 
 
@@ -27,8 +28,9 @@ def order_jobs(jobs: Sequence[Job]) -> tuple[Job, ...]:
 
     ordered: list[Job] = []
     for arch in dict.fromkeys(job.arch for job in jobs):
-        own = {job.plan.name: job for job in jobs if job.arch == arch}
-        ordered += [own[plan.name] for plan in order_plans([job.plan for job in jobs if job.arch == arch])]
+        own = [job for job in jobs if job.arch == arch]
+        by_name = {job.plan.name: job for job in own}
+        ordered += [by_name[plan.name] for plan in order_plans([job.plan for job in own])]
     return tuple(ordered)
 
 
@@ -41,5 +43,13 @@ def run_jobs(
         MelpyError: what went wrong with it.
     """
     repositories = Repositories(context)
-    for job in order_jobs(jobs):
-        on_result(build_job(job, context, repositories, monitor))
+    ordered = order_jobs(jobs)
+    for number, job in enumerate(ordered, 1):
+        try:
+            on_result(build_job(job, context, repositories, monitor))
+        except MelpyError as error:
+            error.job = job.plan.job
+            if number < len(ordered):
+                names = ", ".join(other.plan.job for other in ordered[number:])
+                monitor.emit(events.Warning("", f"not built, since {job.plan.job} failed: {names}"))
+            raise

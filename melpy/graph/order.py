@@ -64,14 +64,16 @@ def _cycle_error(graph: nx.DiGraph[str]) -> CycleError:
 
 def _providers(plans: Iterable[Plan]) -> dict[str, list[str]]:
     """Return the recipes that have or provide each name."""
-    owners: dict[str, str] = {}
+    owners: dict[str, Plan] = {}
     providers: dict[str, list[str]] = {}
     for plan in plans:
         for package in plan.packages:
-            other = owners.setdefault(package.name, plan.name)
-            if other != plan.name:
+            other = owners.setdefault(package.name, plan)
+            if other is not plan:
                 raise RecipeError(
-                    f"package {package.name!r} is made by two recipes: {other} and {plan.name}", where=plan.recipe
+                    f"package {package.name!r} is made by two recipes",
+                    where=plan.recipe,
+                    hint=f"the other is {other.recipe}; a package can have one recipe only",
                 )
             for name in (package.name, *(parse_provide(text)[0] for text in package.provides)):
                 providers.setdefault(name, [])

@@ -103,10 +103,9 @@ def _members(tree: OutputTree) -> Iterable[Member]:
 
 
 def _file(tree: OutputTree, entry: Entry) -> Member:
-    path = tree.root / entry.path
     try:
-        with path.open("rb") as stream:
-            checksum = hashlib.file_digest(stream, "sha1").hexdigest()
+        with tree.open(entry) as stream:
+            checksum = hashlib.file_digest(stream, "sha1").hexdigest()  # type: ignore[arg-type]  # any binary stream
     except OSError as error:
         raise PackageFormatError(
             f"{entry.path} cannot be read: {(error.strerror or str(error)).lower()}", where=tree.package
@@ -119,7 +118,7 @@ def _file(tree: OutputTree, entry: Entry) -> Member:
         uid=entry.uid,
         gid=entry.gid,
         records={_CHECKSUM: checksum} | _xattr_records(entry),
-        open=lambda: path.open("rb"),
+        open=lambda: tree.open(entry),
     )
 
 

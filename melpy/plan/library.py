@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from melpy.errors import PipelineError, find_near
-from melpy.recipe.load import parse_pipeline
+from melpy.recipe.load import parse_pipeline, read_text
 
 if TYPE_CHECKING:
     from melpy.recipe.document import Document
@@ -66,7 +66,7 @@ class Library:
         for directory in self._directories:
             file = directory / f"{name}.yaml"
             if file.is_file():
-                model, document = parse_pipeline(file.read_text(encoding="utf-8"), str(file))
+                model, document = parse_pipeline(read_text(file), str(file))
                 return Definition(name, file, model, document, built_in=directory is BUILT_IN)
         near = find_near(name, self.names)
         hint = f"did you mean {near!r}?" if near else "give a directory of pipelines with --pipeline-dir"

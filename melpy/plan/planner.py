@@ -46,6 +46,7 @@ DEFAULT_VARIABLES = {
 """Variables that every build has unless the recipe says otherwise."""
 
 _BUILD_USER = (1000, 1000)
+_LONGEST = 100  # names and versions become file names, which have 255 bytes
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ class _Planner:
 
     def _version(self, variables: Mapping[str, str]) -> str:
         version = variables["package.version"]
-        if not is_version(version) or "-r" in version:
+        if not is_version(version) or "-r" in version or len(version) > _LONGEST:
             hint = "a version looks like 1.2.3, 1.2_rc1 or 20240101; the release goes into epoch"
             self.faults.append(
                 self.root.below("package", "version").at(
@@ -209,17 +210,21 @@ class _Planner:
             yield {"range.key": key, "range.value": value}
 
     def _check_names(self, main: str, subpackages: Iterable[_Found]) -> None:
+        self._check_name(main, self.root.below("package", "name"))
         seen = {main}
         for found in subpackages:
             spot = found.spot.below("name")
             if found.name in seen:
                 message = f"two packages of this recipe are called {found.name!r}"
                 self.faults.append(spot.at(found.name, 0, RecipeError, message, None))
-            if not NAME.fullmatch(found.name):
-                message = f"{found.name!r} is not a package name"
-                hint = "names begin with a letter or digit and go on with letters, digits, + _ . -"
-                self.faults.append(spot.at(found.name, 0, WrongTypeError, message, hint))
+            self._check_name(found.name, spot)
             seen.add(found.name)
+
+    def _check_name(self, name: str, spot: Spot) -> None:
+        if NAME.fullmatch(name) and len(name) <= _LONGEST:
+            return
+        hint = "names begin with a letter or digit and go on with letters, digits, + _ . -"
+        self.faults.append(spot.at(name, 0, WrongTypeError, f"{name!r} is not a package name", hint))
 
     def _main(self, name: str, variables: Mapping[str, str], steps: tuple[CompiledStep, ...]) -> PackagePlan:
         package = self.model.package

@@ -22,6 +22,7 @@ Path = tuple[str | int, ...]
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _MAX_NODES = 200_000  # ten times the largest real recipe; a bomb of aliases reaches it at once
 _MAX_DEPTH = 100
+_MAX_MERGES = 10  # mappings that merge mappings that merge
 _TRUSTED_SIZE = 16_384  # less text cannot nest deep enough to hurt; few recipes are larger
 _BOMB = "aliases that hold aliases multiply; write the values out"
 
@@ -197,7 +198,10 @@ class _Builder:
                 continue
             sources: Iterable[yaml.Node] = value.value if isinstance(value, yaml.SequenceNode) else [value]
             for source in sources:
-                if isinstance(source, yaml.MappingNode) and depth < _MAX_DEPTH:
+                self._count += 1
+                if self._count > _MAX_NODES:
+                    raise RecipeSyntaxError("expands to too many values", where=_place(self.file, source))
+                if isinstance(source, yaml.MappingNode) and depth < _MAX_MERGES:
                     found += [pair for pair in source.value if not _is_merge(pair[0])]
                     found += self._merged(source, depth + 1)
                 else:

@@ -44,7 +44,7 @@ def find_recipes(paths: Iterable[Path]) -> tuple[Path, ...]:
     Raises:
         RecipeNotFoundError: a path is not there, or a directory holds no recipe.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}  # by what they really are: the same file may be named twice
     for path in paths:
         if path.is_dir():
             inside = sorted(item for item in path.glob("*.yaml") if not item.name.startswith(".") and item.is_file())
@@ -52,15 +52,17 @@ def find_recipes(paths: Iterable[Path]) -> tuple[Path, ...]:
                 raise RecipeNotFoundError(
                     "this directory holds no recipe", where=str(path), hint="recipes end in .yaml"
                 )
-            found |= dict.fromkeys(inside)
+            found |= {item.resolve(): item for item in inside}
         elif path.exists():
-            found[path] = None
+            found.setdefault(path.resolve(), path)
         else:
             raise _not_found(path)
-    return tuple(found)
+    return tuple(found.values())
 
 
 def _not_found(path: Path) -> RecipeNotFoundError:
+    if path.is_symlink():
+        return RecipeNotFoundError(f"is a link to {path.readlink()}, which is not there", where=str(path))
     with_suffix = path.with_name(f"{path.name}.yaml")
     parent = path.parent
     names = [item.name for item in parent.glob("*.yaml")] if parent.is_dir() else []
@@ -76,7 +78,7 @@ def load_recipe(path: Path) -> Recipe:
         RecipeNotFoundError: the file is not there.
         RecipeError: it cannot be read, or is not a valid recipe; a FaultsError holds all faults that were found.
     """
-    return parse_recipe(_read(path), path)
+    return parse_recipe(read_text(path), path)
 
 
 def parse_recipe(text: str, path: Path) -> Recipe:
@@ -99,8 +101,16 @@ def parse_pipeline(text: str, file: str) -> tuple[PipelineModel, Document]:
     return _validate(PipelineModel, document), document
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Read a file that holds YAML.
+
+    Raises:
+        RecipeNotFoundError: it is not there.
+        RecipeError: it is no regular file, not UTF-8, or cannot be read.
+    """
     try:
+        if path.exists() and not path.is_file():
+            raise RecipeError("is not a regular file", where=str(path))
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise _not_found(path) from None

@@ -10,9 +10,10 @@ import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from melpy.apk.archive import control_checksum, read_segments
 from melpy.apk.index import FILE_NAME, read_index
 from melpy.apk.signature import Keyring, load_keyring
-from melpy.errors import RepositoryError, UnreachableError
+from melpy.errors import PackageFormatError, RepositoryError, UnreachableError
 from melpy.files import replace_file
 from melpy.net import download
 
@@ -44,6 +45,8 @@ def load_repository(place: str, arch: str, *, keyring: Keyring | None) -> Index:
         PackageFormatError: the index is broken.
     """
     where = f"{place}/{arch}/{FILE_NAME}"
+    if "://" in place and not is_remote(place):
+        raise RepositoryError("is neither a directory nor an http or https URL", where=place)
     if not is_remote(place):
         return read_index(_read(Path(where), place, arch), keyring=keyring, where=where)
     with tempfile.TemporaryFile() as stream:
@@ -73,6 +76,7 @@ def fetch_package(location: str, checksum: str, cache: Path) -> Path:
 
     Raises:
         UnreachableError: the server does not have it.
+        PackageFormatError: what it has is something else.
         OutputError: the cache cannot be written.
     """
     if not is_remote(location):
@@ -81,6 +85,10 @@ def fetch_package(location: str, checksum: str, cache: Path) -> Path:
     if not path.is_file():
         with replace_file(path) as stream:
             download(location, stream)
+            stream.seek(0)
+            control = read_segments(stream, where=location).control
+            if control_checksum(control) != checksum:
+                raise PackageFormatError("is not the package that the index names", where=location)
     return path
 
 

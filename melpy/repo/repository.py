@@ -6,6 +6,9 @@ are there.
 
 from __future__ import annotations
 
+import fcntl
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from melpy.apk.archive import read_entry
@@ -16,7 +19,7 @@ from melpy.errors import RepositoryError
 from melpy.files import write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from melpy.apk.signature import Keyring, Signer
@@ -65,6 +68,52 @@ def write_repository_index(
     path = index_path(root, arch)
     write_file(path, write_index(sort_entries(entries), signer=signer, description=description))
     return path
+
+
+def publish_packages(
+    root: Path, arch: str, staged: Path, entries: Sequence[IndexEntry], *, signer: Signer | None
+) -> Path:
+    """Move packages from a directory beside it into a repository, then replace its index; return the index's path.
+
+    One process at a time does this. Packages that the index does not know as they are, since a process ended between
+    the two, are read anew; those that are gone are left out.
+
+    Raises:
+        OutputError: the repository cannot be written.
+        PackageFormatError: a package that is there is broken.
+    """
+    directory = root / arch
+    with _locked(directory):
+        known = _current_entries(root, arch)
+        for entry in entries:
+            (staged / entry.info.file_name).replace(directory / entry.info.file_name)
+        return write_repository_index(root, arch, merge_entries(known, entries), signer=signer)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _current_entries(root: Path, arch: str) -> list[IndexEntry]:
+    """Return the index's entries as their packages are now."""
+    index = load_index(root, arch, keyring=None)
+    path = index_path(root, arch)
+    written = path.stat().st_mtime_ns if path.exists() else 0
+    known = {entry.info.file_name: entry for entry in index.entries}
+    current = []
+    for package in sorted((root / arch).glob("*.apk")):
+        entry, info = known.get(package.name), package.stat()
+        if entry and entry.size == info.st_size and info.st_mtime_ns < written:
+            current.append(entry)
+        elif entry or info.st_mtime_ns >= written:
+            current.append(read_entry(package))
+    return current
 
 
 def merge_entries(old: Iterable[IndexEntry], new: Iterable[IndexEntry]) -> tuple[IndexEntry, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from melpy.files import write_file
+from melpy.inside import read_regular
 from melpy.sandbox.model import Root
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _DIRECTORIES = ("dev", "proc", "run", "tmp", "var/tmp", "home/build", "var/cache/melange")
+_ACCOUNTS_LIMIT = 1 << 20
 _BUILD_USER = "build:x:1000:1000:build:/home/build:/bin/sh"
 _BUILD_GROUP = "build:x:1000:build"
 _ROOT_USER = "root:x:0:0:root:/root:/bin/sh"
@@ -35,8 +37,9 @@ def make_root(layers: Sequence[Path], directory: Path) -> Root:
 
 def _add_accounts(layers: Sequence[Path], target: Path, wanted: Sequence[str]) -> None:
     name = f"{target.parent.name}/{target.name}"
-    existing = next((layer / name for layer in reversed(layers) if (layer / name).is_file()), None)
-    lines = existing.read_text(encoding="utf-8").splitlines() if existing else []
+    found = (read_regular(layer, name, _ACCOUNTS_LIMIT) for layer in reversed(layers))
+    existing = next((data for data in found if data is not None), b"")
+    lines = existing.decode(errors="surrogateescape").splitlines()
     known = {line.partition(":")[0] for line in lines}
     lines += [line for line in wanted if line.partition(":")[0] not in known]
-    write_file(target, "\n".join(lines) + "\n")
+    write_file(target, ("\n".join(lines) + "\n").encode(errors="surrogateescape"))

@@ -7,6 +7,7 @@ the data. A directory with that name is whole: it was renamed into place after e
 from __future__ import annotations
 
 import base64
+import binascii
 import os
 import shutil
 import tempfile
@@ -14,17 +15,18 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from melpy import events
 from melpy.apk.archive import check_datahash, control_checksum, read_segments
 from melpy.errors import PackageFormatError
 from melpy.files import output_error
-from melpy.unpack import unpack_archive
+from melpy.unpack import unpack_stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_SHA1_SIZE = 20
 _PARALLEL_FROM = 4  # fewer packages are unpacked before a pool of processes has started
 
 
@@ -37,8 +39,18 @@ class StoredPackage:
 
 
 def layer_path(store: Path, checksum: str) -> Path:
-    """Return where the files of a package lie."""
-    return store / base64.b64decode(checksum.removeprefix("Q1")).hex()
+    """Return where the files of a package lie.
+
+    Raises:
+        PackageFormatError: the checksum is not one.
+    """
+    try:
+        digest = base64.b64decode(checksum.removeprefix("Q1"), validate=True)
+    except binascii.Error:
+        digest = b""
+    if not checksum.startswith("Q1") or len(digest) != _SHA1_SIZE:
+        raise PackageFormatError(f"not the checksum of a package: {checksum!r}")
+    return store / digest.hex()
 
 
 def ensure_layers(
@@ -83,20 +95,29 @@ def _size(path: Path) -> int:
 def _extract(store: Path, package: StoredPackage) -> None:
     where = str(package.path)
     try:
+        # One open file for all that is checked and read: nobody can exchange it in between.
         with package.path.open("rb") as stream:
             segments = read_segments(stream, where=where)
+            if control_checksum(segments.control) != package.checksum:
+                raise PackageFormatError(
+                    "is not the package that the index names", where=where, hint="write the index anew"
+                )
+            check_datahash(stream, segments, where=where)
+            _extract_data(store, package, stream, segments.data_offset)
     except OSError as error:
         raise PackageFormatError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=where) from None
-    if control_checksum(segments.control) != package.checksum:
-        raise PackageFormatError("is not the package that the index names", where=where, hint="write the index anew")
-    check_datahash(package.path, segments)
+
+
+def _extract_data(store: Path, package: StoredPackage, stream: IO[bytes], offset: int) -> None:
+    """Extract the data member, and nothing of what stands before it, which the data's digest does not cover."""
     try:
         temporary = Path(tempfile.mkdtemp(dir=store, prefix=".new-"))
     except OSError as error:
         raise output_error(store, error) from None
     try:
         temporary.chmod(0o755)
-        unpack_archive(package.path, temporary, wanted=_is_data)
+        stream.seek(offset)
+        unpack_stream(stream, temporary, where=package.path.name)
         _settle(temporary, layer_path(store, package.checksum))
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -110,7 +131,3 @@ def _settle(temporary: Path, final: Path) -> None:
         if not final.is_dir():
             raise
         shutil.rmtree(temporary, ignore_errors=True)  # another process was quicker, with the same files
-
-
-def _is_data(name: str) -> bool:
-    return not name.startswith(".") or "/" in name

@@ -27,6 +27,8 @@ def bubblewrap_argv(spec: SandboxSpec, program: str = "bwrap", *, status_fd: int
     argv += ["--die-with-parent", "--new-session"]
     argv += ["--json-status-fd", str(status_fd)] if status_fd is not None else []
     argv += ["--bind", str(spec.root.mountpoint), "/", "--dev", "/dev", "--proc", "/proc"]
+    # Where melpy runs as root, the machine's settings would be writable.
+    argv += ["--ro-bind", "/proc/sys", "/proc/sys"]
     for mount in spec.mounts:
         argv += ["--bind" if mount.writable else "--ro-bind", str(mount.source), str(mount.target)]
     argv += ["--cap-drop", "ALL"]

@@ -12,10 +12,17 @@ It imports little, since it starts with every step.
 import ctypes
 import json
 import os
+import signal
 import sys
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
+KEYCTL_JOIN_SESSION_KEYRING = 1
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
+MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 1 << 18
 
@@ -32,9 +39,23 @@ def call(what: str, result: int) -> None:
         raise SetupError(f"{what}: {os.strerror(ctypes.get_errno())}")
 
 
+def leave_session() -> None:
+    """Leave what the caller's session would hand on: its keys in the kernel, and signals that it ignores."""
+    number = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "ppc64le": 271, "s390x": 280}.get(os.uname().machine)
+    if number is not None:
+        libc.syscall(number, KEYCTL_JOIN_SESSION_KEYRING, None)
+    for number in range(1, signal.NSIG):
+        if number not in {signal.SIGKILL, signal.SIGSTOP} and signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def enter_namespaces() -> None:
     """Become root of a user namespace that holds this user only, with mounts of its own."""
     uid, gid = os.geteuid(), os.getegid()
+    try:  # noqa: SIM105  # contextlib would be loaded with every step
+        os.setgroups([gid])  # root's groups need not be seen
+    except OSError:
+        pass  # an ordinary user cannot drop groups
     call("user-namespace", libc.unshare(CLONE_NEWUSER | CLONE_NEWNS))
     try:
         write("/proc/self/setgroups", b"deny")
@@ -43,6 +64,14 @@ def enter_namespaces() -> None:
     except OSError as error:
         raise SetupError(f"user-namespace: {error.strerror}") from None
     call("mount-namespace", libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
+
+
+def protect_devices() -> None:
+    """Make the machine's device files unchangeable, which would be root's to chmod; they can still be used."""
+    for name in (b"null", b"zero", b"full", b"random", b"urandom", b"tty"):
+        path = b"/dev/" + name
+        if libc.mount(path, path, None, MS_BIND, None) == 0:
+            libc.mount(None, path, None, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOEXEC, None)
 
 
 def write(path: str, data: bytes) -> None:
@@ -82,7 +111,10 @@ def main() -> None:
     try:
         with open(sys.argv[1], encoding="utf-8") as stream:  # noqa: PTH123  # pathlib is not loaded
             spec = json.load(stream)
+        leave_session()
         enter_namespaces()
+        if os.geteuid() == 0:
+            protect_devices()
         mount_overlay(spec["names"], spec["layers"], spec["mountpoint"])
         if spec["binfmt"]:
             register_emulator(spec["binfmt"], bytes.fromhex(spec["registration"]))

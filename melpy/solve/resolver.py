@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _MAX_ROUNDS = 200_000
+_NO_REPOSITORY = 'no repository has any package: name one with -r, or write seed = "trixie" into melpy.toml'
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def _check_known(atoms: Iterable[Atom], universe: Universe, where: str) -> None:
     raise UnresolvableError(
         f"no repository has {names}",
         where=where,
-        hint="; ".join(hints) if universe.offers else "no repository has any package",
+        hint="; ".join(hints) if universe.offers else _NO_REPOSITORY,
     )
 
 

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from melpy.plan.model import Source
 
 
+_HINT = (
+    "check the URI and the network, give a mirror with --mirror, "
+    "or look for it in a Debian suite with melpy bootstrap RECIPE"
+)
+
+
 def cache_name(source: Source) -> str:
     """Return the name under which the cache keeps a source: by its SHA-256 if it has one, without a digest by URI."""
     if source.sha256:
@@ -44,6 +50,8 @@ def fetch_source(source: Source, cache: Path, mirrors: Sequence[str], monitor: e
     """
     path = cache / cache_name(source)
     if not (source.sha256 or source.sha512):
+        if source.uri.startswith("file:"):
+            raise UnreachableError("a file of this machine is fetched by digest only", where=source.uri)
         monitor.emit(events.Warning(job, f"{source.uri} is not verified, so the result is what its server sends today"))
     elif path.is_file():
         if not _mismatch(path, source):
@@ -77,16 +85,16 @@ def _fetch_into(path: Path, source: Source, mirrors: Sequence[str], monitor: eve
         try:
             with replace_file(path) as stream:
                 # A mirror that lacks a file is normal; only upstream is worth waiting for.
-                download(uri, stream, retries=3 if uri == source.uri else 0)
+                download(uri, stream, retries=3 if uri == source.uri else 0, hint=_HINT)
                 _check(stream, source, uri)
         except (UnreachableError, DigestMismatchError) as error:
             failures.append(error)
         else:
             return
-    tried = [str(failure) for failure in failures[:-1]]
-    raise type(failures[-1])(
-        failures[-1].message, where=failures[-1].where, hint=failures[-1].hint, details=tried
-    ) from None
+    # What somebody has, with other bytes, is the worse news.
+    failures.sort(key=lambda failure: isinstance(failure, DigestMismatchError))
+    worst = failures.pop()
+    raise type(worst)(worst.message, where=worst.where, hint=worst.hint, details=[str(other) for other in failures])
 
 
 def _places(source: Source, mirrors: Sequence[str]) -> Iterator[str]:

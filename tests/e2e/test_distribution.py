@@ -63,10 +63,13 @@ def distribution(
 
 def needed_by_readelf(package: Path, member: str, directory: Path) -> set[str]:
     """Return what binutils says that a program of a package needs."""
+    program = directory / "program"
     with tarfile.open(package, ignore_zeros=True) as tar:
-        tar.extract(member, directory, filter="data")
+        content = tar.extractfile(member)
+        assert content is not None
+        program.write_bytes(content.read())
     text = subprocess.run(
-        ["readelf", "--dynamic", "--program-headers", directory / member], capture_output=True, text=True, check=True
+        ["readelf", "--dynamic", "--program-headers", program], capture_output=True, text=True, check=True
     ).stdout
     interpreter = re.search(r"program interpreter: (\S+)]", text)
     names = set(re.findall(r"\(NEEDED\).*\[(\S+)]", text))

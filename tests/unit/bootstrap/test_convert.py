@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from melpy.apk.archive import extract_data, read_entry, read_segments
+from melpy.apk.archive import read_entry
 from melpy.apk.signature import load_keyring, write_key_pair
 from melpy.bootstrap.convert import Content, Job, Place, convert_package, render_job
 from melpy.errors import SeedError
 from tests.factories.elf import elf
+from tests.factories.package import open_data
 from tests.unit.bootstrap.packages import Item, symlink, write_deb
 
 if TYPE_CHECKING:
@@ -42,9 +43,7 @@ def info(path: Path) -> PackageInfo:
 
 
 def members(path: Path) -> dict[str, str]:
-    with path.open("rb") as stream:
-        offset = read_segments(stream, where="test").data_offset
-    with extract_data(path, offset) as tar:
+    with open_data(path) as tar:
         return {item.name: item.linkname for item in tar}
 
 
@@ -92,9 +91,7 @@ def test_certificates_become_one_file(tmp_path: Path, key: Path) -> None:
         Item("./usr/share/certs/a.crt", b"A\n\n"),
         Item("./usr/share/certs/c.crt", b"C"),
     )
-    with path.open("rb") as stream:
-        offset = read_segments(stream, where="test").data_offset
-    with extract_data(path, offset) as tar:
+    with open_data(path) as tar:
         for item in tar:
             content = tar.extractfile(item)
             if item.name == "etc/ssl/all.crt":

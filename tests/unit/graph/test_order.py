@@ -100,7 +100,13 @@ def test_a_package_of_two_recipes() -> None:
     plans = (needs("a", packages=(PackagePlan("shared"),)), needs("b", packages=(PackagePlan("shared"),)))
     with pytest.raises(RecipeError) as caught:
         order_plans(plans)
-    assert str(caught.value) == "b.yaml: package 'shared' is made by two recipes: a and b"
+    assert str(caught.value) == "b.yaml: package 'shared' is made by two recipes"
+    assert caught.value.hint == "the other is a.yaml; a package can have one recipe only"
+
+
+def test_two_recipes_of_one_name() -> None:
+    with pytest.raises(RecipeError, match="package 'a' is made by two recipes"):
+        order_plans((needs("a"), needs("a")))
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -131,7 +131,7 @@ def test_the_entry_is_what_is_read_back(tmp_path: Path) -> None:
     assert read_entry(path) == entry
     assert entry.info.installed_size == 5000
     with path.open("rb") as stream:
-        check_datahash(path, read_segments(stream, where="x"))
+        check_datahash(stream, read_segments(stream, where="x"), where=str(path))
 
 
 def test_bytes_depend_on_content_alone(tmp_path: Path) -> None:

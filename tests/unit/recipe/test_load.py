@@ -72,7 +72,7 @@ def test_a_recipe_that_is_not_utf_8(directory: Path) -> None:
 def test_a_recipe_that_is_a_directory(directory: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe(directory / "folder.yaml")
-    assert render_error(caught.value) == ["error: packages/folder.yaml: cannot be read: is a directory"]
+    assert render_error(caught.value) == ["error: packages/folder.yaml: is not a regular file"]
 
 
 def test_a_key_without_a_value_is_as_good_as_absent() -> None:

@@ -25,7 +25,7 @@ SPEC = SandboxSpec(
 def test_the_whole_command_line() -> None:
     assert " ".join(bubblewrap_argv(SPEC, "/usr/bin/bwrap")) == (
         "/usr/bin/bwrap --unshare-all --uid 1000 --gid 1000 --hostname melpy --die-with-parent --new-session"
-        " --bind /work/root / --dev /dev --proc /proc"
+        " --bind /work/root / --dev /dev --proc /proc --ro-bind /proc/sys /proc/sys"
         " --bind /work/home /home/build --ro-bind /etc/resolv.conf /etc/resolv.conf"
         " --cap-drop ALL --cap-add CAP_CHOWN --cap-add CAP_NET_ADMIN"
         " --clearenv --setenv HOME /home/build --setenv EMPTY "
@@ -47,7 +47,7 @@ def test_the_network_is_seen_only_when_asked_for() -> None:
 def test_nothing_is_bound_but_what_is_named() -> None:
     argv = bubblewrap_argv(SPEC)
     bound = [argv[index + 1] for index, word in enumerate(argv) if word in {"--bind", "--ro-bind"}]
-    assert bound == ["/work/root", "/work/home", "/etc/resolv.conf"]
+    assert bound == ["/work/root", "/proc/sys", "/work/home", "/etc/resolv.conf"]
 
 
 def test_the_user() -> None:

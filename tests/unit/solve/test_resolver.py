@@ -233,7 +233,9 @@ def test_names_that_nothing_has_are_all_reported() -> None:
 
 
 def test_without_repositories() -> None:
-    assert complaint("a") == ["error: hello.yaml: no repository has 'a'", "hint: no repository has any package"]
+    lines = complaint("a")
+    assert lines[0] == "error: hello.yaml: no repository has 'a'"
+    assert lines[1].startswith("hint: no repository has any package: name one with -r")
 
 
 def test_the_chain_to_what_is_missing() -> None:

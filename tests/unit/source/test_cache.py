@@ -144,11 +144,17 @@ def test_a_cache_that_cannot_be_written(place: Place) -> None:
         place.fetch()
 
 
-def test_sources_without_a_digest_are_not_mixed_up(place: Place) -> None:
-    for name in ("one", "two"):
-        (place.upstream / name).write_text(name)
-        found = fetch_source(Source(f"file://{place.upstream}/{name}"), place.cache, [], place.tape)
-        assert found.read_text() == name
+def test_sources_without_a_digest_are_not_mixed_up() -> None:
+    one, two = (cache_name(Source(f"https://upstream.invalid/{name}")) for name in ("one", "two"))
+    assert one != two
+    assert one.startswith("unverified:")
+
+
+def test_files_of_this_machine_need_a_digest(place: Place) -> None:
+    (place.upstream / "secret").write_text("mine")
+    with pytest.raises(UnreachableError, match="by digest only"):
+        fetch_source(Source(f"file://{place.upstream}/secret"), place.cache, [], place.tape)
+    assert place.cached() == []
 
 
 def test_storing_a_file(place: Place) -> None:

@@ -1,0 +1,124 @@
+"""Reaching into directories that others have filled, and never out of them.
+
+Build steps and archives leave what they like: a symlink where a directory is expected must not lead melpy, which is
+outside of the sandbox, anywhere else. Every component is opened by itself, and no symlink is followed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING
+
+from melpy.errors import ExtractError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextmanager
+def open_root(directory: Path) -> Iterator[int]:
+    """Open a directory of melpy's own, for the functions below."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def open_below(root: int, parts: Sequence[str], *, make: bool = False) -> Iterator[int]:
+    """Open a directory below an open one, one component after the other.
+
+    Args:
+        root: descriptor of the directory to start from.
+        parts: names of the components, none of them `..`.
+        make: make directories that are missing, with mode 0755.
+
+    Raises:
+        ExtractError: a component is no directory: a file, or a symlink, which is not followed.
+        OSError: it is missing, or cannot be opened.
+    """
+    current = os.dup(root)
+    try:
+        for part in parts:
+            following = _open_directory(current, part, make=make)
+            os.close(current)
+            current = following
+        yield current
+    finally:
+        os.close(current)
+
+
+def _open_directory(parent: int, name: str, *, make: bool) -> int:
+    assert name not in {"", ".", ".."}, name
+    try:
+        return os.open(name, _DIRECTORY, dir_fd=parent)
+    except FileNotFoundError:
+        if not make:
+            raise
+        os.mkdir(name, 0o755, dir_fd=parent)
+        return os.open(name, _DIRECTORY, dir_fd=parent)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+            raise ExtractError(f"{name!r} is not a directory", hint="symlinks are not followed here") from None
+        raise
+
+
+def make_directory(root: Path, path: str) -> None:
+    """Make a directory below another, and those between them.
+
+    Raises:
+        ExtractError: something that is no directory is in the way.
+    """
+    with open_root(root) as descriptor, open_below(descriptor, path.split("/"), make=True):
+        pass
+
+
+def is_real_directory(root: Path, path: str) -> bool:
+    """Tell whether a path below a directory is a directory, reached through directories only."""
+    try:
+        with open_root(root) as descriptor, open_below(descriptor, path.split("/")):
+            return True
+    except (OSError, ExtractError):
+        return False
+
+
+def read_regular(root: Path, path: str, limit: int) -> bytes | None:
+    """Return the content of a regular file below a directory; None when it is not there or anything else.
+
+    Raises:
+        ExtractError: it is larger than `limit`.
+    """
+    *directories, name = path.split("/")
+    try:
+        with open_root(root) as descriptor, open_below(descriptor, directories) as parent:
+            # Not blocking, since it may be a pipe.
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            with os.fdopen(os.open(name, flags, dir_fd=parent), "rb") as stream:
+                if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                    return None
+                data = stream.read(limit + 1)
+    except (OSError, ExtractError):
+        return None
+    if len(data) > limit:
+        raise ExtractError(f"is larger than {limit} bytes", where=path)
+    return data
+
+
+def create_file(parent: int, name: str) -> IO[bytes]:
+    """Open a new file in an open directory, in place of whatever has its name; it is private until chmodded."""
+    remove_entry(parent, name)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(name, flags, 0o600, dir_fd=parent), "wb")
+
+
+def remove_entry(parent: int, name: str) -> None:
+    """Remove a file of an open directory, if it is there."""
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=parent)
