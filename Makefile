@@ -92,16 +92,19 @@ demo: setup ## Build GNU hello for x86_64, and a library and its program for x86
 
 .PHONY: test
 test: setup test-tools $(VENV)/.installed-dev ## Run all checks and all tests
-	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory lint
 	@$(VENV)/bin/python -m pytest tests
 
 .PHONY: check
-check: setup $(VENV)/.installed-dev ## Check format, lint, types and the import contract, and run the unit tests
+check: lint ## Check format, lint, types and the import contract, and run the unit tests
+	@$(VENV)/bin/python -m pytest -q tests/unit tests/property
+
+.PHONY: lint
+lint: setup $(VENV)/.installed-dev
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "hint: make format" >&2; exit 1; }
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy --no-error-summary
 	@$(VENV)/bin/lint-imports --no-logo >/dev/null || $(VENV)/bin/lint-imports
-	@$(VENV)/bin/python -m pytest -q tests/unit tests/property 2>&1 | tail -n 3
 
 .PHONY: format
 format: $(VENV)/.installed-dev ## Format the code
