@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ from melpy.build.step import Place, run_native, run_script
 from melpy.build.tree import load_tree
 from melpy.build.workspace import fill_workspace
 from melpy.errors import ExtractError, MelpyError, StepFailedError
+from melpy.events import printable
 from melpy.inside import is_real_directory, make_directory
 from melpy.plan.model import OUTPUT, WORKSPACE
 from melpy.rootfs.environment import make_root
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from melpy.plan.model import PackagePlan, Plan, PlanStep, Source
     from melpy.sandbox.model import Emulator
 
-# Escape sequences of terminals, and control characters but the tab: what a step prints must not drive ours.
-_CONTROL = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.|[\x00-\x08\x0a-\x1f\x7f-\x9f]"
-)
 _SHOWN = 300  # characters of a line in an error; the log has all
 
 
@@ -125,7 +121,7 @@ class _Runner:
         self.number += 1
         job = self.plan.job
         # Steps of subpackages say whose they are.
-        self.label = step.label if package == self.plan.name else f"{package}: {step.label}"
+        self.label = printable(step.label if package == self.plan.name else f"{package}: {step.label}")
         self.monitor.emit(events.StepStarted(job, self.label, self.number, self.total))
         self.log.write(f"==> step {self.number}/{self.total}: {self.label}\n")
         self.log.flush()
@@ -149,7 +145,7 @@ class _Runner:
 
     def _line(self, job: str, line: str) -> None:
         self.log.write(f"{line}\n")
-        self.monitor.emit(events.Output(job, _CONTROL.sub("", line)))
+        self.monitor.emit(events.Output(job, printable(line)))
 
     def _finish(self, start: float, status: int) -> None:
         seconds = time.monotonic() - start
@@ -169,5 +165,5 @@ class _Runner:
 
 
 def _shown(line: str) -> str:
-    text = _CONTROL.sub("", line)
+    text = printable(line)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -75,7 +75,8 @@ class Plain:
         else:
             line = describe(event)
         if line:
-            click.echo(f"[{event.job}] {line}" if event.job else line, err=True)
+            text = f"[{event.job}] {line}" if event.job else line
+            click.echo(events.printable(text), err=True)
 
 
 class Live:
@@ -149,4 +150,4 @@ class Live:
 def _escape(text: str) -> str:
     from rich.markup import escape  # noqa: PLC0415  # rich is loaded by whoever calls this
 
-    return escape(text)
+    return escape(events.printable(text))

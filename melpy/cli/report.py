@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from melpy.errors import FaultsError, MelpyError
+from melpy.events import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,7 +28,8 @@ def render_error(error: MelpyError) -> list[str]:
         count = len(error.faults)
         return [*lines, f"{count} errors"] if count > 1 else lines
     lines = [f"error: {error}", *error.details]
-    return [*lines, f"hint: {error.hint}"] if error.hint else lines
+    lines += [f"hint: {error.hint}"] if error.hint else []
+    return [printable(line) for text in lines for line in text.split("\n")]
 
 
 def has_color(terminal: bool) -> bool:

@@ -108,10 +108,11 @@ def _current_entries(root: Path, arch: str) -> list[IndexEntry]:
     known = {entry.info.file_name: entry for entry in index.entries}
     current = []
     for package in sorted((root / arch).glob("*.apk")):
+        # A rename changes ctime, whenever the file was written.
         entry, info = known.get(package.name), package.stat()
-        if entry and entry.size == info.st_size and info.st_mtime_ns < written:
+        if entry and entry.size == info.st_size and info.st_ctime_ns < written:
             current.append(entry)
-        elif entry or info.st_mtime_ns >= written:
+        elif entry or info.st_ctime_ns >= written:
             current.append(read_entry(package))
     return current
 

@@ -87,7 +87,7 @@ def mount_overlay(names: str, layers: int, mountpoint: str) -> None:
     """Mount the root. Its directories are named by short links, since a page must hold all options."""
     os.chdir(names)
     lower = ":".join(format(number, "x") for number in range(layers))
-    options = f"lowerdir={lower},upperdir=upper,workdir=work,userxattr".encode()
+    options = f"lowerdir={lower},upperdir=upper,workdir=work,userxattr,volatile".encode()
     if len(options) > 4095:
         raise SetupError("overlay: too many layers")
     call("overlay", libc.mount(b"overlay", os.fsencode(mountpoint), b"overlay", 0, options))

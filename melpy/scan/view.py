@@ -83,7 +83,8 @@ class View:
 
     def read_facts(self, tree: OutputTree, entry: Entry) -> ElfFacts | Doubt | None:
         """Return the ELF facts of a regular file of a tree, or None when it is not ELF; each file is read once."""
-        if entry.size < _SMALLEST_ELF:
+        # What is not on disk is melpy's own; under its name a step may have left anything.
+        if entry.content is not None or entry.size < _SMALLEST_ELF:
             return None
         # A string, not a Path: making one for each of many thousand files takes as long as reading them.
         key = f"{tree.root}/{entry.path}"
