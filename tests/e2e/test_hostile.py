@@ -584,3 +584,40 @@ def test_reaching_inside_follows_no_symlink(tmp_path: Path, host: Path) -> None:
                 stream.write(b"new")
             assert (root / name).read_bytes() == b"new"
             assert stat.S_ISREG((root / name).lstat().st_mode)
+
+
+@pytest.mark.parametrize("planted", ["ln -s /bin/busybox", "busybox mkfifo", "mkdir -p {out}; ln -s {host}/secret"])
+def test_nothing_under_the_name_of_the_sbom_is_looked_at(project: Project, host: Path, planted: str) -> None:
+    place = f"{OUT}/var/lib/db/sbom"
+    script = f"mkdir -p {place}\n{planted.format(out=OUT, host=host)} {place}/one-1.0-r0.spdx.json"
+    result = build(project, shell_recipe(runs=script))
+    assert result.returncode == 0, result.stderr
+    assert "cannot be read" not in result.stderr
+    assert content(project)["var/lib/db/sbom/one-1.0-r0.spdx.json"].startswith("{")
+    info = read_entry(project.out / "x86_64/one-1.0-r0.apk").info
+    assert (info.depends, info.provides) == ((), ())
+
+
+def test_the_name_of_a_step_does_not_drive_the_terminal(project: Project) -> None:
+    recipe = shell_recipe(runs="true").replace("  - runs: |", '  - name: "a\\e]52;c;aaaa\\a b"\n    runs: |')
+    result = build(project, recipe)
+    assert result.returncode == 0, result.stderr
+    assert "\x1b" not in result.stderr
+    assert "\x07" not in result.stderr
+    assert "a b" in result.stderr
+
+
+def test_a_package_whose_index_was_never_written_is_found(project: Project) -> None:
+    for name in ("one", "two"):
+        assert build(project, shell_recipe(name), name=name).returncode == 0
+    index = project.out / "x86_64/APKINDEX.tar.gz"
+    before = index.read_bytes()
+    assert build(project, shell_recipe("three"), name="three").returncode == 0
+    # As if that process had ended between its packages and the index: staged long ago, renamed just now.
+    package = project.out / "x86_64/three-1.0-r0.apk"
+    os.utime(package, (1, 1))
+    index.write_bytes(before)
+    package.rename(package.with_suffix(".moved"))
+    package.with_suffix(".moved").rename(package)
+    assert build(project, shell_recipe("four"), name="four").returncode == 0
+    assert indexed(project) == ["four-1.0-r0", "one-1.0-r0", "three-1.0-r0", "two-1.0-r0"]
