@@ -1,0 +1,92 @@
+"""What the parts of the schema are made of: scalars that keep their text, and the base of all mappings."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+
+_BOOLEANS = {"true": True, "false": False}
+
+
+def _boolean(value: object) -> object:
+    if isinstance(value, str) and value.lower() in _BOOLEANS:
+        return _BOOLEANS[value.lower()]
+    if isinstance(value, bool):
+        return value
+    raise ValueError(f"expected true or false, found {_describe(value)}")
+
+
+def _integer(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]+", value):
+        return int(value)
+    raise ValueError(f"expected a whole number, found {_describe(value)}")
+
+
+def _natural(value: object) -> object:
+    number = _integer(value)
+    assert isinstance(number, int)
+    if number < 0:
+        raise ValueError(f"expected a number that is not negative, found {number}")
+    return number
+
+
+def _text(value: object) -> object:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    raise ValueError(f"expected text, found {_describe(value)}")
+
+
+def _duration(value: object) -> object:
+    text = _text(value)
+    assert isinstance(text, str)
+    if text and not re.fullmatch(r"([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+|0", text):
+        raise ValueError(f"expected a duration such as 30m or 1h30m, found {text!r}")
+    return text
+
+
+def _priority(value: object) -> object:
+    text = _text(value)
+    assert isinstance(text, str)
+    # Templates are looked at once they are rendered.
+    if text and "${{" not in text and not re.fullmatch(r"[+-]?[0-9]+", text):
+        raise ValueError(f"expected a whole number, found {text!r}")
+    return text
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    return "nothing" if value is None else repr(value)
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
+Integer = Annotated[int, BeforeValidator(_integer)]
+Natural = Annotated[int, BeforeValidator(_natural)]
+Duration = Annotated[str, BeforeValidator(_duration)]
+Priority = Annotated[str, BeforeValidator(_priority)]
+TextMap = dict[str, Text]
+TextList = list[Text]
+
+
+class Part(BaseModel):
+    """Base of all parts: immutable, strict about keys, hyphens in YAML and underscores in Python."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=lambda name: name.removesuffix("_").replace("_", "-")
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, data: Any) -> Any:  # whatever YAML holds
+        if isinstance(data, dict):
+            return {key: value for key, value in data.items() if value is not None}
+        return data
