@@ -381,7 +381,8 @@ def test_steps_ignore_no_signals(project: Project) -> None:
     project.write("one.yaml", shell_recipe(runs=f"mkdir -p {OUT}\ngrep SigIgn /proc/self/status"))
     check(project.melpy("build", "one.yaml", prefix=("sh", "-c", 'trap "" HUP PIPE USR1; exec "$0" "$@"')))
     line = next(line for line in log(project).splitlines() if line.startswith("SigIgn:"))
-    assert int(line.split()[1], 16) == 0
+    # Signals 32 and 33 are the C library's own, which no program can set.
+    assert int(line.split()[1], 16) & ~(0b11 << 31) == 0
     result = build(project, shell_recipe(runs="sh -c 'kill -PIPE $$'\necho survived"))
     check(result, 60)
     assert "survived" not in log(project)
