@@ -11,8 +11,6 @@ from melpy.errors import SeedError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-DEFAULT_MIRROR = "https://deb.debian.org/debian"
-
 _KEYRINGS = tuple(
     Path(directory, f"debian-archive-keyring.{suffix}")
     for directory in ("/usr/share/keyrings", "/etc/apt/keyrings")
@@ -40,11 +38,19 @@ def find_keyring(candidates: Iterable[Path] = _KEYRINGS) -> Path:
 
 
 def find_mirror(etc: Path = Path("/etc/apt")) -> str:
-    """Return the URI of the Debian archive that this machine's apt uses, else Debian's own."""
+    """Return the URI of the Debian archive that this machine's apt uses.
+
+    Raises:
+        SeedError: it uses none, as on relatives of Debian.
+    """
     for uri in _configured(etc):
         if _ARCHIVE.fullmatch(uri):
             return uri
-    return DEFAULT_MIRROR
+    raise SeedError(
+        "apt on this machine uses no archive of Debian",
+        where=str(etc),
+        hint='name a mirror with --seed-mirror, or write seed-mirror = "https://…/debian" into melpy.toml',
+    )
 
 
 def _configured(etc: Path) -> Iterator[str]:

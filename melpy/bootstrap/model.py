@@ -38,7 +38,7 @@ class SeedSpec:
     Attributes:
         suite: name of the Debian suite, `trixie`.
         directory: where seeds live, each below its suite's name.
-        mirror: URI of a Debian archive; empty: that of the machine's own apt sources, else deb.debian.org.
+        mirror: URI of a Debian archive; empty: that of the machine's own apt sources.
         jobs: how many packages are converted at the same time.
     """
 

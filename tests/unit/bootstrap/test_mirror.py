@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from melpy.bootstrap.mirror import DEFAULT_MIRROR, find_keyring, find_mirror
+from melpy.bootstrap.mirror import find_keyring, find_mirror
 from melpy.errors import SeedError
 
 if TYPE_CHECKING:
@@ -42,8 +42,10 @@ def test_a_list_of_mirrors_and_a_snapshot_will_do(tmp_path: Path) -> None:
 
 def test_other_distributions_do_not_count(tmp_path: Path) -> None:
     (tmp_path / "sources.list").write_text("deb http://archive.ubuntu.example/ubuntu noble main\n")
-    assert find_mirror(tmp_path) == DEFAULT_MIRROR
-    assert find_mirror(tmp_path / "nowhere") == DEFAULT_MIRROR
+    for place in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(SeedError) as caught:
+            find_mirror(place)
+        assert "--seed-mirror" in str(caught.value.hint)
 
 
 def test_without_debians_keys_there_is_a_hint(tmp_path: Path) -> None:
