@@ -22,13 +22,9 @@ _INTERPRETER_LIMIT = 4096
 
 
 def read_elf_fast(source: os.PathLike[str] | str | IO[bytes]) -> ElfFacts | None:
-    """Return the facts of an ELF file, or None when it is not ELF.
+    """Return the facts of an ELF file as `melpy.elf.reader.read_elf` does, from the program headers alone.
 
-    Of a file that is not ELF only the first four bytes are read. Separated debug files have no interpreter and need
-    nothing. Broken section headers count as none, since a program runs without them.
-
-    Args:
-        source: a path, or a binary stream that can seek.
+    Broken section headers count as none, since a program runs without them.
 
     Raises:
         ElfError: the file is cut off or points outside itself.
