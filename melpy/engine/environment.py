@@ -87,15 +87,17 @@ def resolve_environment(plan: Plan, arch: Arch, repositories: Repositories) -> S
     """
     world = plan.environment.packages
     supply = repositories.context.supply
-    # The supply is asked every time, since it also sees to it that what it has is still as it would make it.
-    missing = find_missing(world, repositories.universe(plan, supplied=False)) if supply else set()
+    universe = repositories.universe(plan, supplied=False)
     asked: set[str] = set()
-    while supply and missing:
-        asked |= missing
-        if supply.extend(sorted(missing), arch):
+    # The supply is asked every time, since it also sees to it that what it has is still as it would make it.
+    while supply:
+        missing = find_missing(world, universe) - asked
+        if missing and supply.extend(sorted(missing), arch):
             repositories.forget_supplied()
-        missing = find_missing(world, repositories.universe(plan)) - asked
-    universe = repositories.universe(plan)
+        asked |= missing
+        universe = repositories.universe(plan)
+        if find_missing(world, universe) <= asked:
+            break
     try:
         return solve(world, universe, where=plan.job)
     except MelpyError as error:
