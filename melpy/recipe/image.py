@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
-from melpy.recipe.part import Boolean, Integer, Natural, Part, Text, TextList, TextMap
+from melpy.recipe.part import Boolean, Integer, Natural, Part, Text, TextList, TextMap, constant
 
 
 class User(Part):
@@ -22,15 +20,15 @@ class Group(Part):
 
     groupname: Text
     gid: Natural = 0
-    members: TextList = []
+    members: TextList = constant([])
 
 
 class Accounts(Part):
     """Users and groups of the build environment, and who runs the steps."""
 
     run_as: Text = ""
-    users: list[User] = []
-    groups: list[Group] = []
+    users: list[User] = constant([])
+    groups: list[Group] = constant([])
 
 
 class RuntimeKey(Part):
@@ -50,13 +48,13 @@ class BaseImage(Part):
 class Contents(Part):
     """Packages of an environment and where they come from."""
 
-    build_repositories: TextList = Field(default=[], alias="build_repositories")
-    runtime_repositories: TextList = Field(default=[], alias="runtime_repositories")
-    repositories: TextList = []
-    keyring: TextList = []
-    runtime_keyring: list[RuntimeKey] = Field(default=[], alias="runtime_keyring")
-    packages: TextList = []
-    baseimage: BaseImage = BaseImage()
+    build_repositories: TextList = constant([], alias="build_repositories")
+    runtime_repositories: TextList = constant([], alias="runtime_repositories")
+    repositories: TextList = constant([])
+    keyring: TextList = constant([])
+    runtime_keyring: list[RuntimeKey] = constant([], alias="runtime_keyring")
+    packages: TextList = constant([])
+    baseimage: BaseImage = constant(BaseImage())
 
 
 class Entrypoint(Part):
@@ -65,7 +63,7 @@ class Entrypoint(Part):
     type: Text = ""
     command: Text = ""
     shell_fragment: Text = ""
-    services: TextMap = {}
+    services: TextMap = constant({})
 
 
 class PathMutation(Part):
@@ -97,26 +95,26 @@ class Certificate(Part):
 class Certificates(Part):
     """Further certificate authorities."""
 
-    additional: list[Certificate] = []
-    providers: TextList = []
+    additional: list[Certificate] = constant([])
+    providers: TextList = constant([])
 
 
 class Environment(Part):
     """The build environment, in apko's image configuration."""
 
-    contents: Contents = Contents()
-    entrypoint: Entrypoint = Entrypoint()
+    contents: Contents = constant(Contents())
+    entrypoint: Entrypoint = constant(Entrypoint())
     cmd: Text = ""
     stop_signal: Text = ""
     work_dir: Text = ""
     vcs_url: Text = ""
     include: Text = ""
-    accounts: Accounts = Accounts()
-    archs: TextList = []
-    environment: TextMap = {}
-    paths: list[PathMutation] = []
-    annotations: TextMap = {}
-    volumes: TextList = []
-    layering: Layering = Layering()
+    accounts: Accounts = constant(Accounts())
+    archs: TextList = constant([])
+    environment: TextMap = constant({})
+    paths: list[PathMutation] = constant([])
+    annotations: TextMap = constant({})
+    volumes: TextList = constant([])
+    layering: Layering = constant(Layering())
     format: Text = ""
-    certificates: Certificates = Certificates()
+    certificates: Certificates = constant(Certificates())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic import ConfigDict, Field
 
 from melpy.recipe.image import Environment
-from melpy.recipe.part import Boolean, Duration, Integer, Natural, Part, Priority, Text, TextList, TextMap
+from melpy.recipe.part import Boolean, Duration, Integer, Natural, Part, Priority, Text, TextList, TextMap, constant
 from melpy.recipe.update import Update
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ NAME = re.compile(r"[a-zA-Z\d][a-zA-Z\d+_.-]*")
 class Dependencies(Part):
     """What a package needs, offers and replaces, in apk's constraint syntax."""
 
-    runtime: TextList = []
-    provides: TextList = []
-    replaces: TextList = []
+    runtime: TextList = constant([])
+    provides: TextList = constant([])
+    replaces: TextList = constant([])
     provider_priority: Priority = ""
     replaces_priority: Priority = ""
 
@@ -48,13 +48,13 @@ class Trigger(Part):
     """A script that runs when files appear in watched directories."""
 
     script: Text = ""
-    paths: TextList = []
+    paths: TextList = constant([])
 
 
 class Scriptlets(Part):
     """Scripts that apk runs around installation, each with its interpreter line."""
 
-    trigger: Trigger = Trigger()
+    trigger: Trigger = constant(Trigger())
     pre_install: Text = ""
     post_install: Text = ""
     pre_deinstall: Text = ""
@@ -66,7 +66,7 @@ class Scriptlets(Part):
 class Copyright(Part):
     """A licence and what it covers."""
 
-    paths: TextList = []
+    paths: TextList = constant([])
     attestation: Text = ""
     license: Text = ""
     license_path: Text = ""
@@ -76,7 +76,7 @@ class Copyright(Part):
 class Checks(Part):
     """Linters that only warn for this package."""
 
-    disabled: TextList = []
+    disabled: TextList = constant([])
 
 
 class Cpe(Part):
@@ -97,7 +97,7 @@ class SetCap(Part):
     """File capabilities of one path: capability names to flags such as `+ep`, and why."""
 
     path: Text
-    add: TextMap = {}
+    add: TextMap = constant({})
     reason: Text = ""
 
 
@@ -117,26 +117,26 @@ class Package(Part):
     version: Text
     epoch: Natural = 0
     description: Text = ""
-    annotations: TextMap = {}
+    annotations: TextMap = constant({})
     url: Text = ""
     commit: Text = ""
-    target_architecture: TextList = []
-    copyright: list[Copyright] = []
-    dependencies: Dependencies = Dependencies()
-    options: PackageOptions = PackageOptions()
-    scriptlets: Scriptlets = Scriptlets()
-    checks: Checks = Checks()
-    cpe: Cpe = Cpe()
-    setcap: list[SetCap] = []
+    target_architecture: TextList = constant([])
+    copyright: list[Copyright] = constant([])
+    dependencies: Dependencies = constant(Dependencies())
+    options: PackageOptions = constant(PackageOptions())
+    scriptlets: Scriptlets = constant(Scriptlets())
+    checks: Checks = constant(Checks())
+    cpe: Cpe = constant(Cpe())
+    setcap: list[SetCap] = constant([])
     timeout: Duration = ""
-    resources: Resources = Resources()
-    test_resources: Resources = Resources()
+    resources: Resources = constant(Resources())
+    test_resources: Resources = constant(Resources())
 
 
 class Needs(Part):
     """Packages that a step adds to the build environment."""
 
-    packages: TextList = []
+    packages: TextList = constant([])
 
 
 class Input(Part):
@@ -158,23 +158,23 @@ class Step(Part):
 
     name: Text = ""
     uses: Text = ""
-    with_: TextMap = {}
+    with_: TextMap = constant({})
     runs: Text = ""
-    pipeline: list[Step] = []
-    inputs: dict[str, Input] = {}
-    needs: Needs = Needs()
+    pipeline: list[Step] = constant([])
+    inputs: dict[str, Input] = constant({})
+    needs: Needs = constant(Needs())
     label: Text = ""
     if_: Text = ""
-    assertions: Assertions = Assertions()
+    assertions: Assertions = constant(Assertions())
     working_directory: Text = ""
-    environment: TextMap = {}
+    environment: TextMap = constant({})
 
 
 class Test(Part):
     """Tests of a package, run in an environment of their own."""
 
-    environment: Environment = Environment()
-    pipeline: list[Step] = []
+    environment: Environment = constant(Environment())
+    pipeline: list[Step] = constant([])
 
 
 class Subpackage(Part):
@@ -183,24 +183,24 @@ class Subpackage(Part):
     if_: Text = ""
     range: Text = ""
     name: Text
-    pipeline: list[Step] = []
-    dependencies: Dependencies = Dependencies()
-    options: PackageOptions = PackageOptions()
-    scriptlets: Scriptlets = Scriptlets()
+    pipeline: list[Step] = constant([])
+    dependencies: Dependencies = constant(Dependencies())
+    options: PackageOptions = constant(PackageOptions())
+    scriptlets: Scriptlets = constant(Scriptlets())
     description: Text = ""
-    annotations: TextMap = {}
+    annotations: TextMap = constant({})
     url: Text = ""
     commit: Text = ""
-    checks: Checks = Checks()
-    test: Test = Test()
-    setcap: list[SetCap] = []
+    checks: Checks = constant(Checks())
+    test: Test = constant(Test())
+    setcap: list[SetCap] = constant([])
 
 
 class Data(Part):
     """A table that subpackages range over."""
 
     name: Text
-    items: TextMap = {}
+    items: TextMap = constant({})
 
 
 class VarTransform(Part):
@@ -215,50 +215,50 @@ class VarTransform(Part):
 class PackageListChange(Part):
     """Packages that an option adds to or removes from the environment."""
 
-    add: TextList = []
-    remove: TextList = []
+    add: TextList = constant([])
+    remove: TextList = constant([])
 
 
 class OptionContents(Part):
     """What an option changes of the environment's contents."""
 
-    packages: PackageListChange = PackageListChange()
+    packages: PackageListChange = constant(PackageListChange())
 
 
 class OptionEnvironment(Part):
     """What an option changes of the environment."""
 
-    contents: OptionContents = OptionContents()
+    contents: OptionContents = constant(OptionContents())
 
 
 class BuildOption(Part):
     """A switch of the build: variables and packages that it sets."""
 
-    vars: TextMap = {}
-    environment: OptionEnvironment = OptionEnvironment()
+    vars: TextMap = constant({})
+    environment: OptionEnvironment = constant(OptionEnvironment())
 
 
 class Capabilities(Part):
     """Linux capabilities that the sandbox adds or drops."""
 
-    add: TextList = []
-    drop: TextList = []
+    add: TextList = constant([])
+    drop: TextList = constant([])
 
 
 class RecipeModel(Part):
     """A whole recipe file."""
 
     package: Package
-    environment: Environment = Environment()
-    capabilities: Capabilities = Capabilities()
-    pipeline: list[Step] = []
-    subpackages: list[Subpackage] = []
-    data: list[Data] = []
-    update: Update = Update()
-    vars: TextMap = {}
-    var_transforms: list[VarTransform] = []
-    options: dict[str, BuildOption] = {}
-    test: Test = Test()
+    environment: Environment = constant(Environment())
+    capabilities: Capabilities = constant(Capabilities())
+    pipeline: list[Step] = constant([])
+    subpackages: list[Subpackage] = constant([])
+    data: list[Data] = constant([])
+    update: Update = constant(Update())
+    vars: TextMap = constant({})
+    var_transforms: list[VarTransform] = constant([])
+    options: dict[str, BuildOption] = constant({})
+    test: Test = constant(Test())
 
 
 class PipelineModel(Part):
@@ -272,13 +272,13 @@ class PipelineModel(Part):
     name: Text = ""
     description: Text = ""
     runs: Text = ""
-    pipeline: list[Step] = []
-    inputs: dict[str, Input] = {}
-    needs: Needs = Needs()
+    pipeline: list[Step] = constant([])
+    inputs: dict[str, Input] = constant({})
+    needs: Needs = constant(Needs())
     if_: Text = ""
-    assertions: Assertions = Assertions()
+    assertions: Assertions = constant(Assertions())
     working_directory: Text = ""
-    environment: TextMap = {}
+    environment: TextMap = constant({})
     native: Text = ""
 
 

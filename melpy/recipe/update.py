@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from melpy.recipe.part import Boolean, Integer, Part, Text, TextList
+from melpy.recipe.part import Boolean, Integer, Part, Text, TextList, constant
 
 
 class ReleaseMonitor(Part):
@@ -49,7 +49,7 @@ class VersionSource(Part):
 
     name: Text = ""
     stream: Text = ""
-    ignore: TextList = []
+    ignore: TextList = constant([])
     commit_source: Text = Field(default="", alias="commit_source")
     use_release: Boolean = Field(default=False, alias="use_release")
 
@@ -58,7 +58,7 @@ class VersionData(Part):
     """How version streams are found."""
 
     version_format: Text = Field(default="", alias="version_format")
-    sources: list[VersionSource] = []
+    sources: list[VersionSource] = constant([])
 
 
 class VersionTransform(Part):
@@ -85,11 +85,11 @@ class Update(Part):
     enable_prerelease_tags: Boolean = False
     version_separator: Text = ""
     exclude_reason: Text = ""
-    ignore_regex_patterns: TextList = []
-    release_monitor: ReleaseMonitor = ReleaseMonitor()
-    github: GitHubMonitor = GitHubMonitor()
-    git: GitMonitor = GitMonitor()
-    oci: OciMonitor = OciMonitor()
-    version_data: VersionData = Field(default=VersionData(), alias="version_data")
-    version_transform: list[VersionTransform] = []
-    schedule: Schedule = Schedule()
+    ignore_regex_patterns: TextList = constant([])
+    release_monitor: ReleaseMonitor = constant(ReleaseMonitor())
+    github: GitHubMonitor = constant(GitHubMonitor())
+    git: GitMonitor = constant(GitMonitor())
+    oci: OciMonitor = constant(OciMonitor())
+    version_data: VersionData = constant(VersionData(), alias="version_data")
+    version_transform: list[VersionTransform] = constant([])
+    schedule: Schedule = constant(Schedule())
