@@ -264,7 +264,8 @@ class RecipeModel(Part):
 class PipelineModel(Part):
     """A pipeline definition: a step that others use. Unknown keys are passed over, as melange does.
 
-    `native` names a step that melpy does itself, outside the sandbox; only built-in pipelines have it.
+    `native` names a step that melpy does itself, outside the sandbox; only built-in pipelines have it. `network` lets
+    its steps use the network, which they otherwise cannot see.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -280,6 +281,7 @@ class PipelineModel(Part):
     working_directory: Text = ""
     environment: TextMap = constant({})
     native: Text = ""
+    network: Boolean = False
 
 
 @dataclass(frozen=True)
