@@ -154,10 +154,13 @@ def _provide_resolver(upper: Path) -> None:
     resolver = Path("/etc/resolv.conf")
     if not resolver.is_file():
         return
-    with open_root(upper) as root, open_below(root, ("etc",), make=True) as etc:
-        with create_file(etc, resolver.name) as stream:
-            stream.write(resolver.read_bytes())
-            os.fchmod(stream.fileno(), 0o644)
+    with (
+        open_root(upper) as root,
+        open_below(root, ("etc",), make=True) as etc,
+        create_file(etc, resolver.name) as stream,
+    ):
+        stream.write(resolver.read_bytes())
+        os.fchmod(stream.fileno(), 0o644)
 
 
 def _settle_mount_points(upper: Path) -> None:

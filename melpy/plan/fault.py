@@ -6,19 +6,29 @@ from typing import TYPE_CHECKING
 
 from melpy.errors import FaultsError, RecipeError, fault_position
 from melpy.plan.condition import evaluate_condition
-from melpy.plan.template import render
+from melpy.plan.template import render, render_loosely
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from melpy.plan.template import Spot
 
 
 class Faults:
-    """What is wrong with a recipe, as it is found; what is faulty keeps its text."""
+    """What is wrong with a recipe, as it is found; what is faulty keeps its text.
+
+    Attributes:
+        warnings: what is probably not meant, but does no harm.
+    """
 
     def __init__(self) -> None:
         self._found: list[RecipeError] = []
+        self.warnings: list[RecipeError] = []
+
+    @property
+    def found(self) -> tuple[RecipeError, ...]:
+        """The faults in the order of the files; one place is complained of once."""
+        return _in_order(self._found)
 
     def __len__(self) -> int:
         """Return how many were found."""
@@ -49,6 +59,18 @@ class Faults:
             ]
         )
 
+    def render_prose(self, text: str, variables: Mapping[str, str], spot: Spot, *path: str | int) -> str:
+        """Render a text for people: what it cannot mean stays as it is, with a warning, as in melange."""
+        if "${{" not in text:
+            return text
+        rendered = render_loosely(text, variables)
+        if "${{" in rendered:
+            try:
+                render(text, variables, spot, *path)
+            except RecipeError as error:
+                self.warnings += error.faults if isinstance(error, FaultsError) else [error]
+        return rendered
+
     def holds(self, condition: str, variables: Mapping[str, str], spot: Spot, *path: str | int) -> bool:
         """Tell whether a condition holds; a faulty one does, so that what it guards is looked at too."""
         try:
@@ -64,5 +86,9 @@ class Faults:
             FaultsError: all of it, in the order of the files, one place complained of once.
         """
         if self._found:
-            unique = {(str(fault), fault.hint): fault for fault in self._found}
-            raise FaultsError(sorted(unique.values(), key=fault_position))
+            raise FaultsError(self.found)
+
+
+def _in_order(faults: Iterable[RecipeError]) -> tuple[RecipeError, ...]:
+    unique = {(str(fault), fault.hint): fault for fault in faults}
+    return tuple(sorted(unique.values(), key=fault_position))

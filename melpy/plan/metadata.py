@@ -37,8 +37,8 @@ def plan_package(
     """
     return PackagePlan(
         name=name,
-        description=render_loosely(model.description, variables),
-        url=render_loosely(model.url, variables),
+        description=faults.render_prose(model.description, variables, spot, "description"),
+        url=faults.render_prose(model.url, variables, spot, "url"),
         commit=model.commit,
         **_dependencies(model.dependencies, variables, spot.below("dependencies"), faults),
         no_provides=model.options.no_provides,

@@ -83,10 +83,17 @@ def evaluate_recipe(recipe: Recipe, arch: Arch, library: Library, options: PlanO
     Raises:
         RecipeError: something in it does not evaluate; a FaultsError holds all faults that were found.
     """
-    evaluator = _Evaluator(recipe, arch, library, options or PlanOptions())
-    found = evaluator.evaluate()
-    evaluator.faults.raise_found()
+    found, faults = examine_recipe(recipe, arch, library, options)
+    faults.raise_found()
     return found
+
+
+def examine_recipe(
+    recipe: Recipe, arch: Arch, library: Library, options: PlanOptions | None = None
+) -> tuple[Evaluation, Faults]:
+    """Evaluate a recipe as far as it can be evaluated, and return what is wrong with it beside the result."""
+    evaluator = _Evaluator(recipe, arch, library, options or PlanOptions())
+    return evaluator.evaluate(), evaluator.faults
 
 
 class _Evaluator:

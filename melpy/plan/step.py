@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from melpy.errors import PipelineError, RecipeError
 from melpy.plan.input import given_inputs, resolve_inputs
 from melpy.plan.model import WORKSPACE, Pairs, PlanStep, pairs
-from melpy.plan.template import Spot, render_loosely
+from melpy.plan.template import Spot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -99,7 +99,10 @@ class Compiler:
             return None
         if step.uses and not step.pipeline:
             return self._use(step, scope, spot)
-        name = render_loosely(step.name, variables)
+        if step.uses:
+            message = "this step has both `uses` and `pipeline`; its `pipeline` is what runs"
+            self._faults.warnings.append(spot.below("uses").at_key(RecipeError, message, "leave one of them out"))
+        name = self._faults.render_prose(step.name, variables, spot, "name")
         inner, own = self._enter(step, scope, spot, name or scope.label or "runs")
         children = self.compile_all(step.pipeline, inner, spot.below("pipeline")) if step.pipeline else ()
         self._check_assertions(step, len(children), spot)
@@ -132,7 +135,7 @@ class Compiler:
         variables = {**scope.variables, **{f"inputs.{key}": value for key, value in inputs.items()}}
         if model.if_ and not self._faults.holds(model.if_, variables, inside, "if"):
             return None
-        name = render_loosely(step.name, scope.variables)
+        name = self._faults.render_prose(step.name, scope.variables, spot, "name")
         outer, stated = self._enter(step, scope, spot, name or step.uses)
         visible = outer._replace(variables=variables, chain=(*scope.chain, step.uses))
         inner, own = self._enter(model, visible, inside, visible.label)
