@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from melpy.plan.fault import Faults
     from melpy.plan.library import Definition
-    from melpy.recipe.model import Input, Step
+    from melpy.recipe.step import Input, Step
 
 _FORMATS = {"expected-sha256": 64, "expected-sha512": 128, "expected-commit": 40}
 """Inputs that are digests, and their length in hex digits."""

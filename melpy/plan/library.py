@@ -12,7 +12,7 @@ from melpy.recipe.load import parse_pipeline, read_text
 
 if TYPE_CHECKING:
     from melpy.recipe.document import Document
-    from melpy.recipe.model import PipelineModel
+    from melpy.recipe.step import PipelineModel
 
 BESIDE = "pipelines"
 """Directory beside recipes whose pipelines they may use."""

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from melpy.plan.fault import Faults
     from melpy.plan.step import CompiledStep
     from melpy.plan.template import Spot
-    from melpy.recipe.model import Dependencies, Package, Scriptlets, Subpackage
+    from melpy.recipe.model import Subpackage
+    from melpy.recipe.package import Dependencies, Package, Scriptlets
 
 
 def plan_package(

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from melpy.arch import Arch
     from melpy.plan.library import Library
-    from melpy.recipe.model import Recipe, Step, Test
+    from melpy.recipe.model import Recipe, Test
+    from melpy.recipe.step import Step
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from melpy.plan.fault import Faults
     from melpy.plan.library import Definition, Library
-    from melpy.recipe.model import PipelineModel, Step
+    from melpy.recipe.step import PipelineModel, Step
 
 
 class CompiledStep(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from melpy.errors import RecipeError, WrongTypeError, hint_near
-from melpy.recipe.model import NAME
+from melpy.recipe.package import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

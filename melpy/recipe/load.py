@@ -21,7 +21,9 @@ from melpy.errors import (
 )
 from melpy.recipe.document import Document, parse_document
 from melpy.recipe.document import Path as DocumentPath
-from melpy.recipe.model import NAME, PipelineModel, Recipe, RecipeModel, Step
+from melpy.recipe.model import Recipe, RecipeModel
+from melpy.recipe.package import NAME
+from melpy.recipe.step import PipelineModel, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
