@@ -14,6 +14,8 @@ from melpy.digest import identity
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from melpy.plan.git import GitSource
+
 Pairs = tuple[tuple[str, str], ...]
 """An immutable mapping of strings, sorted by key."""
 
@@ -156,7 +158,7 @@ class Plan:
         arch: APK architecture.
         packages: main package first, then subpackages in the recipe's order.
         environment: what the build runs in.
-        sources: upstream files that native steps fetch, in order.
+        sources: upstream files and repositories that native steps fetch, in order.
         licences: copyright entries.
         cpe: CPE 2.3 name, or empty.
         annotations: the package's annotations.
@@ -173,7 +175,7 @@ class Plan:
     arch: str
     packages: tuple[PackagePlan, ...]
     environment: PlanEnvironment
-    sources: tuple[Source, ...] = ()
+    sources: tuple[Source | GitSource, ...] = ()
     licences: tuple[Licence, ...] = ()
     cpe: str = ""
     annotations: Pairs = ()

@@ -10,6 +10,7 @@ from melpy.apk.version import is_version
 from melpy.errors import FaultsError, RecipeError, WrongTypeError, fault_position, hint_near
 from melpy.plan.compiled import compile_recipe
 from melpy.plan.condition import evaluate_condition
+from melpy.plan.git import NATIVE, GitSource
 from melpy.plan.model import (
     OUTPUT,
     WORKSPACE,
@@ -366,11 +367,13 @@ class _Found:
     spot: Spot
 
 
-def _sources(steps: Iterable[CompiledStep]) -> Iterator[Source]:
+def _sources(steps: Iterable[CompiledStep]) -> Iterator[Source | GitSource]:
     for top in steps:
         for step in top.walk():
             if step.native == "fetch":
                 yield Source.from_inputs(dict(step.inputs))
+            elif step.native == NATIVE:
+                yield GitSource.from_inputs(dict(step.inputs))
 
 
 def _scriptlets(model: Scriptlets, variables: Mapping[str, str]) -> Pairs:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from melpy.errors import PipelineError, RecipeError, hint_near
+from melpy.plan import git
 from melpy.plan.condition import evaluate_condition
 from melpy.plan.model import WORKSPACE, Pairs, PlanStep, pairs
 from melpy.plan.template import REFERENCE, Spot, render, render_loosely
@@ -136,6 +137,8 @@ class Compiler:
         inputs = self._inputs(step, definition, scope, spot)
         if model.native == "fetch" and definition.built_in:
             _check_digest(inputs, spot)
+        if model.native == git.NATIVE and definition.built_in:
+            _check_git(inputs, spot)
         variables = {**scope.variables, **{f"inputs.{key}": value for key, value in inputs.items()}}
         if not evaluate_condition(model.if_, variables, inside.below("if")):
             return None
@@ -265,6 +268,14 @@ def _check_digest(inputs: Mapping[str, str], spot: Spot) -> None:
         place = spot.document.place((*spot.path, "with"), key=True)
         hint = "give expected-sha256 (or expected-sha512); expected-none accepts whatever the server sends"
         raise PipelineError("this source has no digest", where=place, hint=hint, details=spot.document.excerpt(place))
+
+
+def _check_git(inputs: Mapping[str, str], spot: Spot) -> None:
+    try:
+        git.GitSource.from_inputs(inputs)
+    except git.InputError as error:
+        value = inputs[error.key]
+        raise spot.below("with", error.key).at(value, 0, PipelineError, error.message, error.hint) from None
 
 
 def _given(inputs: Mapping[str, str], declared: Mapping[str, Input]) -> Pairs:
