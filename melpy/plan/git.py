@@ -132,6 +132,11 @@ class GitSource:
         """The repository and what is checked out, as SPDX and purls write it: `git+https://…@commit`."""
         return f"git+{repository_url(self.repository)}@{self.commit or self.version}"
 
+    @property
+    def material(self) -> dict[str, str]:
+        """What it is, for the record of a build; digests are named as in-toto names them."""
+        return {"uri": self.location, "gitCommit": self.commit}
+
 
 def repository_url(repository: str) -> str:
     """Return a repository as a URL, whether it is one, a path or of the form `user@host:path`."""
@@ -150,22 +155,28 @@ def is_local(repository: str) -> bool:
 
 def check_repository(repository: str) -> str | None:
     """Return why this is no repository that melpy fetches from; None when it is one."""
-    if repository.startswith("-") or _UNPRINTABLE.search(unquote(repository)):
+    if "://" in repository and not _UNPRINTABLE.search(unquote(repository)):
+        return _check_url(repository)
+    fits = repository.startswith("/") or _SCP.fullmatch(repository)
+    if not fits or repository.startswith("-") or _UNPRINTABLE.search(repository):
         return f"not a repository: {repository!r}"
-    if repository.startswith("/"):
-        return None
-    if "://" not in repository:
-        return None if _SCP.fullmatch(repository) else f"not a repository: {repository!r}"
+    return None
+
+
+def _check_url(repository: str) -> str | None:
     try:
         parts = urlsplit(repository)
         _ = parts.port
     except ValueError:
         return f"not a URL: {repository!r}"
-    if parts.scheme not in _SCHEMES or "::" in repository.partition("://")[0]:
-        return f"git cannot fetch {parts.scheme or 'such'} URLs here: {repository!r}"
+    if parts.scheme not in _SCHEMES or not repository.startswith(f"{parts.scheme}://"):
+        return f"git cannot fetch such URLs here: {repository!r}"
     if parts.scheme == "file":
-        return None if not parts.netloc and parts.path.startswith("/") else f"not a file of this machine: {repository!r}"
-    return None if parts.hostname and not parts.netloc.startswith("-") else f"names no host: {repository!r}"
+        fits = not parts.netloc and parts.path.startswith("/")
+        return None if fits else f"not a file of this machine: {repository!r}"
+    # What begins with a hyphen would be an option of ssh.
+    fits = bool(parts.hostname) and not parts.netloc.startswith("-") and not (parts.hostname or "-").startswith("-")
+    return None if fits else f"names no host: {repository!r}"
 
 
 def _repository(text: str) -> str:

@@ -70,6 +70,11 @@ class Source:
     name: str = ""
     version: str = ""
 
+    @property
+    def material(self) -> dict[str, str]:
+        """What it is, for the record of a build."""
+        return {"uri": self.uri, "sha256": self.sha256, "sha512": self.sha512}
+
     @classmethod
     def from_inputs(cls, inputs: Mapping[str, str]) -> Source:
         """Return the source that the inputs of a fetch step name."""
