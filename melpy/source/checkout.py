@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _FIRST_DATE = 315532800  # 1980, before which some archives have no dates
 _LAST_DATE = 2**32 - 2
+_FETCHED = "refs/melpy/fetched"
 _CONFIG_NAME = re.compile(r"[A-Za-z0-9._/+@ -]+")
 
 
@@ -56,7 +57,11 @@ def _check_out(pinned: Pinned, directory: Path) -> None:
     for key, value in _config(pinned):
         git(directory, "config", key, value)
     kept = f"refs/tags/{source.tag}" if source.tag else f"refs/remotes/origin/{source.branch or 'HEAD'}"
-    _fetch(directory, pinned.mirror, f"+{pinned.tag_object or pinned.commit}:{kept}", depth=source.depth)
+    # Not straight into its place: the tags that come with it may hold the same one.
+    oid = pinned.tag_object or pinned.commit
+    _fetch(directory, pinned.mirror, oid, depth=source.depth)
+    git(directory, "update-ref", kept, oid)
+    git(directory, "update-ref", "-d", _FETCHED)
     if source.sparse_paths:
         git(directory, "sparse-checkout", "set", "--cone", "--stdin", stdin="\n".join(source.sparse_paths) + "\n")
     where = ["-B", source.branch] if source.branch else ["--detach"]
@@ -84,12 +89,21 @@ def _config(pinned: Pinned) -> list[tuple[str, str]]:
     return pairs
 
 
-def _fetch(directory: Path, mirror: Path, refspec: str, *, depth: int) -> None:
-    cut = [f"--depth={depth}"] if depth != ALL else []
+def _fetch(directory: Path, mirror: Path, oid: str, *, depth: int, tags: bool = True) -> None:
+    cut = [*([f"--depth={depth}"] if depth != ALL else []), *([] if tags else ["--no-tags"])]
     with shared(mirror):
         git(
             directory,
-            *("fetch", "--quiet", "--no-write-fetch-head", "--update-shallow", *cut, "--", mirror.as_uri(), refspec),
+            *(
+                "fetch",
+                "--quiet",
+                "--no-write-fetch-head",
+                "--update-shallow",
+                *cut,
+                "--",
+                mirror.as_uri(),
+                f"+{oid}:{_FETCHED}",
+            ),
             local=True,
         )
 
@@ -102,10 +116,10 @@ def _time(directory: Path, commit: str) -> int:
 def _pick(pinned: Pinned, directory: Path, mirror: Path, commit: str, epoch: int) -> None:
     # Its own parent is all that it takes; a whole history stays whole.
     whole = pinned.source.depth == ALL
-    _fetch(directory, mirror, f"+{commit}:refs/melpy/pick", depth=ALL if whole else 2)
+    _fetch(directory, mirror, commit, depth=ALL if whole else 2, tags=False)
     date = f"@{max(epoch, _FIRST_DATE)} +0000"
     outcome = git(directory, "cherry-pick", "-x", commit, check=False, environment={"GIT_COMMITTER_DATE": date})
-    git(directory, "update-ref", "-d", "refs/melpy/pick")
+    git(directory, "update-ref", "-d", _FETCHED)
     if outcome.status:
         lines = [line for line in (outcome.stdout + outcome.stderr).splitlines() if not line.startswith("hint:")]
         hint = "cherry-pick what it builds on first, or leave it out"
