@@ -124,8 +124,15 @@ def move_tree(source: Path, root: Path, parts: Sequence[str]) -> None:
     Raises:
         ExtractError: a directory would have to take the place of a file or symlink, or a file that of a directory.
     """
-    with open_root(source) as origin, open_root(root) as base, open_below(base, parts, make=True) as target:
-        _move_entries(origin, target)
+    try:
+        with open_root(source) as origin, open_root(root) as base, open_below(base, parts, make=True) as target:
+            _move_entries(origin, target)
+    except OSError as error:
+        raise ExtractError(
+            f"cannot be moved: {(error.strerror or str(error)).lower()}", where="/".join(parts)
+        ) from None
+    except RecursionError:
+        raise ExtractError("nests too deep to be moved", where="/".join(parts)) from None
 
 
 def _move_entries(source: int, target: int) -> None:

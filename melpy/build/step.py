@@ -8,7 +8,7 @@ import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from melpy.build.workspace import remove_tree
@@ -146,10 +146,12 @@ def _git_checkout(step: PlanStep, place: Place, on_line: Callable[[str], None]) 
     verified = "verified" if source.commit else "not verified"
     on_line(f"{source.repository}: {what} at commit {pinned.commit}, {verified}")
     # It is made where no step can reach, and moved to where steps may have left anything.
-    with TemporaryDirectory(dir=place.workspace.parent, prefix="checkout-") as name:
-        tree = Path(name) / "tree"
-        check_out(pinned, tree, int(place.environment["SOURCE_DATE_EPOCH"]), on_line)
-        move_tree(tree, place.workspace, parts)
+    directory = Path(mkdtemp(dir=place.workspace.parent, prefix="checkout-"))
+    try:
+        check_out(pinned, directory / "tree", int(place.environment["SOURCE_DATE_EPOCH"]), on_line)
+        move_tree(directory / "tree", place.workspace, parts)
+    finally:
+        remove_tree(directory)
 
 
 NATIVE_STEPS: dict[str, Callable[[PlanStep, Place, Callable[[str], None]], None]] = {

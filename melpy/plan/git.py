@@ -73,7 +73,6 @@ class GitSource:
         jobs: submodules that are fetched at the same time.
         cherry_picks: commits to apply on top, in order.
         sparse_paths: directories to check out; everything when empty.
-        kind: what kind of server it is, such as `gitlab`; empty when nobody says.
         patience: how failures to reach it are met.
     """
 
@@ -88,7 +87,6 @@ class GitSource:
     jobs: int = 1
     cherry_picks: tuple[CherryPick, ...] = ()
     sparse_paths: tuple[str, ...] = ()
-    kind: str = ""
     patience: Patience = field(default=Patience(), compare=False)
 
     @classmethod
@@ -111,7 +109,6 @@ class GitSource:
             jobs=_number(inputs, "submodule-jobs", smallest=1),
             cherry_picks=tuple(_picks(inputs["cherry-picks"])),
             sparse_paths=tuple(_sparse_path(path) for path in inputs["sparse-paths"].split()),
-            kind=inputs["type-hint"],
             patience=Patience(*(_number(inputs, key) for key in ("max-retries", "initial-backoff", "max-backoff"))),
         )
         _check_together(source)

@@ -54,6 +54,10 @@ def _check_out(pinned: Pinned, directory: Path) -> None:
     source = pinned.source
     directory.mkdir()
     git(directory, "init", "--quiet", "--template=", f"--initial-branch={source.branch or 'main'}", ".")
+    # The places where builds leave what git is to ignore and to run; here they are empty.
+    for name in ("info", "hooks"):
+        (directory / ".git" / name).mkdir()
+    (directory / ".git/info/exclude").touch()
     for key, value in _config(pinned):
         git(directory, "config", key, value)
     kept = f"refs/tags/{source.tag}" if source.tag else f"refs/remotes/origin/{source.branch or 'HEAD'}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from melpy import events
 from melpy.digest import identity, sha256_hex
 from melpy.errors import DigestMismatchError, UnreachableError
-from melpy.plan.git import ALL, GitSource
+from melpy.plan.git import ALL, GitSource, is_local
 from melpy.source.git_command import check_git
 from melpy.source.mirror import MISSING, WHOLE_ONLY, Mirror
 from melpy.source.submodule import Link, find_links
@@ -63,6 +63,14 @@ def fetch_git(source: GitSource, cache: Path, monitor: events.Monitor, job: str 
         OutputError: the cache cannot be written.
     """
     check_git()
+    if not source.commit:
+        if is_local(source.repository):
+            hint = "give expected-commit"
+            raise UnreachableError(
+                "a repository of this machine is used by commit only", where=source.repository, hint=hint
+            )
+        text = f"{source.repository} is not verified, so the result is what {source.version} is there today"
+        monitor.emit(events.Warning(job, text))
     fetcher = _Fetcher(cache.absolute(), monitor, job)
     pinned = fetcher.pin(source)
     picks = tuple(fetcher.pick(source, pick) for pick in source.cherry_picks)
@@ -80,25 +88,25 @@ class _Fetcher:
         """Find or fetch what a source names, and verify it."""
         request = identity([source.branch, source.tag, source.commit, source.tip, source.depth == ALL])[:32]
         verified = f"refs/melpy/verified/{request}"
-        for depth in dict.fromkeys((source.depth, ALL)):
-            mirror = self._mirror(source, depth, only=request)
+        mirrors = self._mirrors(source, only=request)
+        for mirror in mirrors if source.commit else ():
+            found = mirror.find(verified)
+            if found:
+                return _pinned(source, mirror, found)
+        for mirror in mirrors:
             with mirror.locked():
-                found = mirror.find(verified) if source.commit else ""
+                found = mirror.find(verified) if source.commit else ""  # others may have been here meanwhile
+                fetched = "" if found else self._fetch(source, mirror)
+                if fetched:
+                    found = verify(source, mirror, fetched)
+                    if source.commit:
+                        mirror.remember(verified, found)
                 if found:
                     return _pinned(source, mirror, found)
-                fetched = self._fetch(source, mirror)
-                if fetched:
-                    oid = verify(source, mirror, fetched)
-                    if source.commit:
-                        mirror.remember(verified, oid)
-                    return _pinned(source, mirror, oid)
         raise AssertionError("a whole history can always be had")
 
     def _fetch(self, source: GitSource, mirror: Mirror) -> str:
         """Fetch what a source names and return its id; nothing when the server has whole histories only."""
-        if not source.commit:
-            text = f"{source.repository} is not verified, so the result is what {source.version} is there today"
-            self.monitor.emit(events.Warning(self.job, text))
         ref = f"refs/tags/{source.tag}" if source.tag else f"refs/heads/{source.branch}" if source.branch else "HEAD"
         own = _fetched(ref)
         problem = mirror.fetch([f"+{ref}:{own}"])
@@ -110,7 +118,7 @@ class _Fetcher:
 
     def pick(self, source: GitSource, pick: CherryPick) -> tuple[Path, str]:
         """Find or fetch a commit that is applied on top."""
-        mirror = self._mirror(source, ALL)
+        mirror = self._mirrors(source)[-1]
         with mirror.locked():
             commit = mirror.commit(pick.commit)
             if not commit and pick.branch:
@@ -118,7 +126,8 @@ class _Fetcher:
                 mirror.fetch([f"+{ref}:{_fetched(ref)}"])
                 commit = mirror.commit(pick.commit)
             commit = commit or self._fetch_commit(mirror, pick.commit)
-        if not commit:
+        # A ref may have the name of an abbreviated commit.
+        if not commit or not commit.startswith(pick.commit):
             where = f"branch {pick.branch!r} of {source.repository}" if pick.branch else source.repository
             hint = "name its branch, as in `branch/commit: comment`" if not pick.branch else None
             raise UnreachableError(f"has no commit {pick.commit} to cherry-pick", where=where, hint=hint)
@@ -154,20 +163,25 @@ class _Fetcher:
             return tuple(pool.map(follow, links))
 
     def _pin_commit(self, source: GitSource) -> Pinned:
-        for depth in dict.fromkeys((source.depth, ALL)):
-            mirror = self._mirror(source, depth)
+        mirrors = self._mirrors(source)
+        for mirror in mirrors:
+            if mirror.commit(source.commit):
+                return Pinned(source, mirror.path, source.commit)
+        for mirror in mirrors:
             with mirror.locked():
-                commit = mirror.commit(source.commit) or self._fetch_commit(mirror, source.commit)
-            if commit:
-                return Pinned(source, mirror.path, commit)
+                if mirror.commit(source.commit) or self._fetch_commit(mirror, source.commit):
+                    return Pinned(source, mirror.path, source.commit)
         hint = "the repository around it names a commit that this one does not have"
         raise UnreachableError(f"has no commit {source.commit}", where=source.repository, hint=hint)
 
-    def _mirror(self, source: GitSource, depth: int, only: str = "") -> Mirror:
+    def _mirrors(self, source: GitSource, only: str = "") -> tuple[Mirror, ...]:
+        """Return the mirrors that may have what a source names: that of its depth, that of whole histories."""
+
         def note(text: str) -> None:
             self.monitor.emit(events.Note(self.job, text))
 
-        return Mirror(self.cache, source.repository, depth, source.patience, note, only)
+        depths = dict.fromkeys((source.depth, ALL))
+        return tuple(Mirror(self.cache, source.repository, depth, source.patience, note, only) for depth in depths)
 
 
 def verify(source: GitSource, mirror: Mirror, found: str) -> str:

@@ -129,7 +129,7 @@ def _environment(further: Mapping[str, str] | None) -> dict[str, str]:
         "GIT_ATTR_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "true",
-        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=30",
+        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=30",
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_EDITOR": "true",
         "GIT_COMMITTER_NAME": name,

@@ -66,6 +66,11 @@ class Mirror:
         self._patience = patience
         self._note = note
 
+    @property
+    def is_made(self) -> bool:
+        """Whether there is such a mirror."""
+        return (self.path / "melpy").is_file()
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Have the mirror to oneself, made if it was not there.
@@ -79,6 +84,8 @@ class Mirror:
 
     def find(self, name: str, kind: str = "") -> str:
         """Return the full id of a ref or an abbreviated id; empty when it is not there."""
+        if not self.is_made:
+            return ""
         suffix = f"^{{{kind}}}" if kind else ""
         outcome = git(self.path, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}{suffix}", check=False)
         return outcome.stdout.strip() if outcome.status == 0 else ""
@@ -131,7 +138,7 @@ class Mirror:
         time.sleep(pause)
 
     def _make(self) -> None:
-        if (self.path / "melpy").is_file():
+        if self.is_made:
             # Whoever held these locks is gone, or this one would not be ours.
             for stale in (*self.path.glob("*.lock"), *(self.path / "refs").rglob("*.lock")):
                 stale.unlink(missing_ok=True)

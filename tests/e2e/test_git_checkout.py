@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.factories.git import DATE, Upstream
+from tests.factories.git import DATE, Upstream, serve
 from tests.factories.project import Project, shell_recipe
 from tests.factories.repository import Repository, add_busybox, add_git, make_repository
 
@@ -135,16 +135,23 @@ def test_a_commit_that_is_not_the_expected_one_ends_the_build(project: Project, 
 
 
 def test_what_is_not_pinned_is_said_to_be(project: Project, upstream: Upstream) -> None:
-    result = build(project, recipe(f"mkdir -p {OUT}", repository=upstream.url, branch="main"))
+    with serve(upstream) as url:
+        result = build(project, recipe(f"mkdir -p {OUT}", repository=url, branch="main"))
     check(result)
     assert "is not verified, so the result is what main is there today" in result.stderr
     assert f"at commit {upstream.head()}, not verified" in log(project)
 
 
+def test_a_repository_of_this_machine_is_used_by_commit_only(project: Project, upstream: Upstream) -> None:
+    check(build(project, recipe("true", repository=upstream.url, branch="main")), 40)
+
+
 def test_the_destination_and_what_is_there_already(project: Project, upstream: Upstream) -> None:
     before = "mkdir -p src/deep/dir\necho mine > src/deep/dir/own\necho old > src/deep/readme"
     script = f"mkdir -p {OUT}\ncd src/deep\ncat dir/own dir/file readme > {OUT}/all"
-    text = recipe(script, before, repository=upstream.url, branch="main", destination="src/deep")
+    text = recipe(
+        script, before, repository=upstream.url, branch="main", expected_commit=upstream.head(), destination="src/deep"
+    )
     check(build(project, text))
     assert content(project)["all"] == "mine\ndeepone"
 
@@ -173,6 +180,7 @@ def test_no_planted_symlink_is_followed(
         working=working,
         repository=upstream.url,
         branch="main",
+        expected_commit=upstream.head(),
         destination=destination,
     )
     check(build(project, text), 42)
@@ -186,14 +194,19 @@ def test_a_planted_symlink_in_the_place_of_a_file_is_replaced(
     host = tmp_path / "host"
     host.write_text("host")
     before = f"ln -s {host} readme"
-    text = recipe(f"mkdir -p {OUT}\ntest ! -L readme", before, repository=upstream.url, branch="main")
+    text = recipe(f"mkdir -p {OUT}\ntest ! -L readme", before, repository=upstream.url, expected_commit=upstream.head())
     check(build(project, text))
     assert host.read_text() == "host"
 
 
 @pytest.mark.parametrize("destination", ["..", "/etc", "../../etc", "/home/builder"])
 def test_the_destination_is_in_the_workspace(project: Project, upstream: Upstream, destination: str) -> None:
-    result = build(project, recipe("true", repository=upstream.url, branch="main", destination=destination))
+    result = build(
+        project,
+        recipe(
+            "true", repository=upstream.url, branch="main", expected_commit=upstream.head(), destination=destination
+        ),
+    )
     check(result, 42)
     assert "outside of the workspace" in result.stderr
 

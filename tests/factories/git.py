@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 DATE = 1500000000
 
@@ -52,6 +60,7 @@ class Upstream:
         self.write(**files)
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "-m", message)
+        self.git("update-server-info")
         return self.head()
 
     def head(self) -> str:
@@ -61,3 +70,22 @@ class Upstream:
         """Tag HEAD; return the id of what the tag names."""
         self.git("tag", *(["-a", "-m", name] if annotated else []), "--", name)
         return self.git("rev-parse", f"refs/tags/{name}")
+
+
+@contextmanager
+def serve(upstream: Upstream) -> Iterator[str]:
+    """Offer a repository as plain files over HTTP, which cuts no history off; yield its URL."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(upstream.directory.parent)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/{upstream.directory.name}/.git"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -16,7 +16,7 @@ from melpy.errors import DigestMismatchError, StepFailedError, ToolMissingError,
 from melpy.plan.git import ALL, GitSource
 from melpy.source.checkout import check_out
 from melpy.source.git import Pinned, fetch_git
-from tests.factories.git import DATE, Upstream
+from tests.factories.git import DATE, Upstream, serve
 from tests.factories.recipe import git_inputs
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ EPOCH = 1600000000
 def _git(require: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     require("git")
     monkeypatch.setattr(time, "sleep", lambda _: None)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
 
 
 class Place:
@@ -199,22 +201,56 @@ def test_without_branch_and_tag_it_is_head(place: Place) -> None:
 
 def test_what_is_not_pinned_is_fetched_each_time_and_said_so(place: Place) -> None:
     place.upstream.commit(readme="one")
-    assert (place.checkout(branch="main") / "readme").read_text() == "one"
-    assert any("is not verified" in event.text for event in place.tape.events if isinstance(event, events.Warning))
-    second = place.upstream.commit(readme="two")
-    assert (place.checkout(branch="main") / "readme").read_text() == "two"
-    shutil.rmtree(place.upstream.directory)
-    with pytest.raises(UnreachableError):
-        place.fetch(branch="main")
-    with pytest.raises(UnreachableError):  # what came unverified verifies nothing
-        place.fetch(branch="main", expected_commit=second, depth="1")
+    with serve(place.upstream) as url:
+        wanted = {"repository": url, "branch": "main"}
+        assert (place.checkout(**wanted) / "readme").read_text() == "one"
+        assert any("is not verified" in event.text for event in place.tape.events if isinstance(event, events.Warning))
+        second = place.upstream.commit(readme="two")
+        assert (place.checkout(**wanted) / "readme").read_text() == "two"
+    for more in ({}, {"expected_commit": second, "depth": "1"}):  # what came unverified verifies nothing
+        with pytest.raises(UnreachableError, match="git cannot fetch"):
+            place.fetch(**wanted, **more, max_retries="0")
+
+
+def test_a_server_that_cuts_no_history_off_gives_all_of_it(place: Place) -> None:
+    commit = place.upstream.commit(readme="one")
+    commit = place.upstream.commit(readme="two")
+    place.upstream.tag("v1")
+    place.upstream.git("update-server-info")
+    with serve(place.upstream) as url:
+        tree = place.checkout(repository=url, tag="v1", expected_commit=commit)
+    assert ask(tree, "rev-list", "HEAD") == commit
+    tree = place.checkout(repository=url, tag="v1", expected_commit=commit)  # now without the server
+    assert ask(tree, "describe", "--tags", "--exact-match") == "v1"
+
+
+def test_a_repository_of_this_machine_is_used_by_commit_only(place: Place) -> None:
+    place.upstream.commit(readme="secret")
+    for repository in (place.upstream.url, str(place.upstream.directory)):
+        with pytest.raises(UnreachableError, match="by commit only"):
+            place.fetch(repository=repository, branch="main")
+    assert not place.cache.exists()
+
+
+def test_a_path_is_a_repository_too(place: Place) -> None:
+    commit = place.upstream.commit(readme="one")
+    tree = place.checkout(repository=str(place.upstream.directory), branch="main", expected_commit=commit)
+    assert (tree / "readme").read_text() == "one"
+
+
+def test_a_ref_does_not_pass_for_an_abbreviated_commit(place: Place) -> None:
+    commit = place.upstream.commit(readme="one")
+    place.upstream.tag("1234567")
+    wanted = {"branch": "main", "expected_commit": commit, "cherry_picks": "main/1234567: bad"}
+    with pytest.raises(UnreachableError, match="has no commit 1234567"):
+        place.fetch(**wanted)
 
 
 @pytest.mark.parametrize("inputs", [{"tag": "nope"}, {"branch": "nope"}])
 def test_what_the_repository_does_not_have(place: Place, inputs: dict[str, str]) -> None:
     place.upstream.commit(readme="one")
     with pytest.raises(UnreachableError, match=r"has no (tag|branch) 'nope'"):
-        place.fetch(**inputs)
+        place.fetch(**inputs, expected_commit="1" * 40)
 
 
 def test_a_repository_that_is_not_there_is_not_asked_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -429,7 +465,7 @@ def test_nothing_of_a_repository_is_run(place: Place) -> None:
     tree = place.checkout(branch=fix, expected_commit=commit, depth="1")
     assert (tree / "readme").read_text() == "one\n"
     assert not there.exists()
-    assert not (tree / ".git/hooks").exists()
+    assert list((tree / ".git/hooks").iterdir()) == []
 
 
 def test_settings_of_the_user_do_not_count(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
