@@ -111,6 +111,45 @@ def read_regular(root: Path, path: str, limit: int) -> bytes | None:
     return data
 
 
+def move_tree(source: Path, root: Path, parts: Sequence[str]) -> None:
+    """Move what is in a directory of melpy's own into one below another, over what is there.
+
+    Both are on one file system. Directories that are on both sides become one; files and symlinks are replaced.
+
+    Args:
+        source: what is moved; nobody else writes there.
+        root: a directory of melpy's own, filled by others.
+        parts: components of the directory below it, made when it is missing.
+
+    Raises:
+        ExtractError: a directory would have to take the place of a file or symlink, or a file that of a directory.
+    """
+    try:
+        with open_root(source) as origin, open_root(root) as base, open_below(base, parts, make=True) as target:
+            _move_entries(origin, target)
+    except OSError as error:
+        raise ExtractError(
+            f"cannot be moved: {(error.strerror or str(error)).lower()}", where="/".join(parts)
+        ) from None
+    except RecursionError:
+        raise ExtractError("nests too deep to be moved", where="/".join(parts)) from None
+
+
+def _move_entries(source: int, target: int) -> None:
+    for name in sorted(os.listdir(source)):
+        try:
+            os.rename(name, name, src_dir_fd=source, dst_dir_fd=target)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                if error.errno in {errno.ENOTDIR, errno.EISDIR}:
+                    raise ExtractError(f"{name!r} is in the way", hint="a file is where a directory goes") from None
+                raise
+            with open_below(source, [name]) as inner, open_below(target, [name]) as outer:
+                info = os.fstat(inner)
+                _move_entries(inner, outer)
+                os.utime(outer, ns=(info.st_atime_ns, info.st_mtime_ns))
+
+
 def create_file(parent: int, name: str) -> IO[bytes]:
     """Open a new file in an open directory, in place of whatever has its name; it is private until chmodded."""
     remove_entry(parent, name)

@@ -12,11 +12,12 @@ import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from melpy import __version__
 from melpy.attest.licence import licence_expression, licence_id
 from melpy.digest import identity
+from melpy.plan.git import GitSource, repository_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,7 +136,7 @@ def _recipe(plan: Plan, origin: Origin) -> dict[str, object]:
     )
 
 
-def _source(source: Source, index: int, origin: Origin) -> dict[str, object]:
+def _source(source: Source | GitSource, index: int, origin: Origin) -> dict[str, object]:
     element = _element(
         _spdx_id("Package", f"Source-{source.name}-{source.version}-{index}"),
         source.name,
@@ -143,6 +144,9 @@ def _source(source: Source, index: int, origin: Origin) -> dict[str, object]:
         "SOURCE",
         origin.namespace,
     )
+    if isinstance(source, GitSource):
+        reference = _reference("PACKAGE-MANAGER", "purl", _git_purl(source))
+        return element | {"downloadLocation": source.location, "externalRefs": [reference]}
     checksums = [
         {"algorithm": algorithm, "checksumValue": value}
         for algorithm, value in (("SHA256", source.sha256), ("SHA512", source.sha512))
@@ -156,6 +160,16 @@ def _source(source: Source, index: int, origin: Origin) -> dict[str, object]:
         "checksums": checksums,
         "externalRefs": [_reference("PACKAGE-MANAGER", "purl", purl)],
     }
+
+
+def _git_purl(source: GitSource) -> str:
+    """Return the purl of a repository: that of GitHub where it is there. Source: the purl types `github`, `generic`."""
+    parts = urlsplit(repository_url(source.repository))
+    place = parts.path.strip("/").removesuffix(".git").lower().split("/")
+    version = quote(source.version, safe="")
+    if parts.hostname in {"github.com", "www.github.com"} and len(place) == 2:
+        return f"pkg:github/{quote(place[0], safe='')}/{quote(place[1], safe='')}@{version}"
+    return f"pkg:generic/{quote(source.name, safe='')}@{version}?vcs_url={quote(source.location, safe=':')}"
 
 
 def _reference(category: str, kind: str, locator: str) -> dict[str, str]:

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from melpy.build.model import OutputTree
+    from melpy.plan.git import GitSource
     from melpy.plan.model import PackagePlan, Plan, PlanStep, Source
     from melpy.sandbox.model import Emulator
+    from melpy.source.git import Pinned
 
 _SHOWN = 300  # characters of a line in an error; the log has all
 
@@ -39,6 +41,7 @@ class Session:
         layers: the environment's packages, extracted; dependencies first.
         source_dir: the recipe's own files, copied into the workspace, if there are any.
         sources: the verified file of every source.
+        checkouts: the verified commit of every git source.
         epoch: SOURCE_DATE_EPOCH.
         log: receives everything that the steps print.
         emulator: how foreign programs are run.
@@ -48,6 +51,7 @@ class Session:
     layers: Sequence[Path]
     source_dir: Path | None
     sources: Mapping[Source, Path]
+    checkouts: Mapping[GitSource, Pinned]
     epoch: int
     log: Path
     emulator: Emulator | None
@@ -101,6 +105,7 @@ def _place(plan: Plan, session: Session, workspace: Path) -> Place:
         capabilities=(*kept, *plan.capabilities_add),
         emulator=session.emulator,
         sources=session.sources,
+        checkouts=session.checkouts,
     )
 
 

@@ -8,21 +8,26 @@ import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from melpy.build.workspace import remove_tree
 from melpy.errors import ExtractError, StepFailedError
-from melpy.inside import create_file, open_below, open_root
+from melpy.inside import create_file, move_tree, open_below, open_root
+from melpy.plan import git
+from melpy.plan.git import GitSource
 from melpy.plan.model import WORKSPACE, PlanStep, Source
 from melpy.sandbox.model import Mount, SandboxSpec
 from melpy.sandbox.runner import run_sandbox
 from melpy.source.cache import file_name
+from melpy.source.checkout import check_out
 from melpy.unpack import unpack_archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from melpy.sandbox.model import Emulator, Root
+    from melpy.source.git import Pinned
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
 _SCRIPT = PurePosixPath("/run/melpy/step")
@@ -42,6 +47,7 @@ class Place:
         capabilities: Linux capabilities of the steps.
         emulator: how foreign programs are run.
         sources: the verified file of every source.
+        checkouts: the verified commit of every git source.
     """
 
     root: Root
@@ -52,6 +58,7 @@ class Place:
     capabilities: tuple[str, ...]
     emulator: Emulator | None
     sources: Mapping[Source, Path]
+    checkouts: Mapping[GitSource, Pinned]
 
 
 def step_script(step: PlanStep) -> str:
@@ -133,7 +140,27 @@ def _fetch(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> None
             os.fchmod(stream.fileno(), 0o644)
 
 
-NATIVE_STEPS: dict[str, Callable[[PlanStep, Place, Callable[[str], None]], None]] = {"fetch": _fetch}
+def _git_checkout(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> None:
+    inputs = dict(step.inputs)
+    source = GitSource.from_inputs(inputs)
+    parts = _parts(posixpath.join(step.workdir, inputs["destination"]))
+    pinned = place.checkouts[source]
+    what = f"tag {source.tag}" if source.tag else f"branch {source.branch}" if source.branch else "HEAD"
+    verified = "verified" if source.commit else "not verified"
+    on_line(f"{source.repository}: {what} at commit {pinned.commit}, {verified}")
+    # It is made where no step can reach, and moved to where steps may have left anything.
+    directory = Path(mkdtemp(dir=place.workspace.parent, prefix="checkout-"))
+    try:
+        check_out(pinned, directory / "tree", int(place.environment["SOURCE_DATE_EPOCH"]), on_line)
+        move_tree(directory / "tree", place.workspace, parts)
+    finally:
+        remove_tree(directory)
+
+
+NATIVE_STEPS: dict[str, Callable[[PlanStep, Place, Callable[[str], None]], None]] = {
+    "fetch": _fetch,
+    git.NATIVE: _git_checkout,
+}
 """What melpy does itself, outside the sandbox."""
 
 
@@ -145,7 +172,7 @@ def _parts(path: str) -> tuple[str, ...]:
     """
     normal = posixpath.normpath(path)
     if normal != WORKSPACE and not normal.startswith(f"{WORKSPACE}/"):
-        raise ExtractError("is outside of the workspace", where=path, hint="fetch into a directory of the workspace")
+        raise ExtractError("is outside of the workspace", where=path, hint="choose a directory of the workspace")
     return PurePosixPath(normal).relative_to(WORKSPACE).parts
 
 

@@ -85,12 +85,14 @@ def _extend(
 def _find_sources(spec: SeedSpec, jobs: Sequence[Job], cache: Path, monitor: events.Monitor) -> None:
     from melpy.bootstrap.model import WantedSource  # noqa: PLC0415  # --help does not need it
     from melpy.bootstrap.source import find_sources  # noqa: PLC0415  # likewise
+    from melpy.plan.model import Source  # noqa: PLC0415  # likewise
     from melpy.source.cache import cache_name, store_source  # noqa: PLC0415  # likewise
 
-    sources = {source for job in jobs for source in job.plan.sources if not (cache / cache_name(source)).is_file()}
+    sources = {source for job in jobs for source in job.plan.sources if isinstance(source, Source)}
     wanted = [
         WantedSource("sha256" if source.sha256 else "sha512", source.sha256 or source.sha512, source.uri)
         for source in sorted(sources, key=lambda source: source.uri)
+        if not (cache / cache_name(source)).is_file()
     ]
     if not wanted:
         return

@@ -19,12 +19,17 @@ from melpy.engine.model import BuildContext, BuildResult, Job
 from melpy.engine.packages import write_packages
 from melpy.errors import StepFailedError
 from melpy.files import check_writable, output_error
+from melpy.plan.git import GitSource
 from melpy.sandbox.emulator import find_emulator
 from melpy.sandbox.runner import check_tools
 from melpy.source.cache import fetch_source
+from melpy.source.git import fetch_git
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from melpy.plan.model import Source
+    from melpy.source.git import Pinned
 
 
 def build_job(job: Job, context: BuildContext, repositories: Repositories, monitor: events.Monitor) -> BuildResult:
@@ -49,12 +54,9 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
             solution = resolve_environment(job.plan, job.arch, repositories)
             layers = ensure_environment(solution, context, monitor, job.plan.job)
         with clock.stage("sources"):
-            sources = {
-                source: fetch_source(source, context.cache_dir / "sources", context.mirrors, monitor, job.plan.job)
-                for source in job.plan.sources
-            }
+            sources, checkouts = _fetch_sources(job, context, monitor)
         with _work_directory(job, context) as directory:
-            session = Session(directory, layers, _source_dir(job), sources, revision.epoch, log, emulator)
+            session = Session(directory, layers, _source_dir(job), sources, checkouts, revision.epoch, log, emulator)
             with clock.stage("steps"):
                 trees = run_plan(job.plan, session, monitor)
             with clock.stage("packages"):
@@ -63,6 +65,19 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
     finally:
         monitor.emit(events.JobFinished(job.plan.job, time.monotonic() - start, ok))
     return BuildResult(job.plan.job, built, tuple(clock.seconds.items()), log)
+
+
+def _fetch_sources(
+    job: Job, context: BuildContext, monitor: events.Monitor
+) -> tuple[dict[Source, Path], dict[GitSource, Pinned]]:
+    files, checkouts = {}, {}
+    for source in job.plan.sources:
+        if isinstance(source, GitSource):
+            checkouts[source] = fetch_git(source, context.cache_dir / "git", monitor, job.plan.job)
+        else:
+            cache = context.cache_dir / "sources"
+            files[source] = fetch_source(source, cache, context.mirrors, monitor, job.plan.job)
+    return files, checkouts
 
 
 @dataclass

@@ -108,7 +108,7 @@ def _control(plan: Plan, solution: Solution, revision: Revision) -> list[Control
         "source-date-epoch": revision.epoch,
         "compressor": COMPRESSOR,
         "environment": solution.to_json(),
-        "sources": [{"uri": source.uri, "sha256": source.sha256, "sha512": source.sha512} for source in plan.sources],
+        "sources": [source.material for source in plan.sources],
     }
     return [
         ControlFile(".melange.yaml", render_compiled(plan, solution.locked).encode(errors="surrogateescape")),

@@ -14,6 +14,7 @@ from melpy.digest import identity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from melpy.plan.git import GitSource
     from melpy.plan.step import CompiledStep
     from melpy.plan.template import Spot
     from melpy.recipe.model import Recipe, Subpackage
@@ -73,6 +74,11 @@ class Source:
     sha512: str = ""
     name: str = ""
     version: str = ""
+
+    @property
+    def material(self) -> dict[str, str]:
+        """What it is, for the record of a build."""
+        return {"uri": self.uri, "sha256": self.sha256, "sha512": self.sha512}
 
     @classmethod
     def from_inputs(cls, inputs: Mapping[str, str]) -> Source:
@@ -182,7 +188,7 @@ class Plan:
         arch: APK architecture.
         packages: main package first, then subpackages in the recipe's order.
         environment: what the build runs in.
-        sources: upstream files that native steps fetch, in order.
+        sources: upstream files and repositories that native steps fetch, in order.
         licences: copyright entries.
         cpe: CPE 2.3 name, or empty.
         capabilities_add: Linux capabilities the sandbox adds.
@@ -199,7 +205,7 @@ class Plan:
     arch: str
     packages: tuple[PackagePlan, ...]
     environment: PlanEnvironment
-    sources: tuple[Source, ...] = ()
+    sources: tuple[Source | GitSource, ...] = ()
     licences: tuple[Licence, ...] = ()
     cpe: str = ""
     capabilities_add: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from melpy.apk.version import is_version
 from melpy.errors import RecipeError, WrongTypeError, hint_near
+from melpy.plan import git
 from melpy.plan.compiled import compile_recipe, compiled_text
 from melpy.plan.environment import DEFAULT_VARIABLES, needed_packages, plan_environment
 from melpy.plan.fault import Faults
@@ -207,8 +208,10 @@ def _context(variables: Mapping[str, str], name: str, found: Expanded | None = N
     return {**variables, **found.variables, **own, "subpkg.name": name, "targets.subpkgdir": directory}
 
 
-def _sources(steps: Iterable[CompiledStep]) -> Iterator[Source]:
+def _sources(steps: Iterable[CompiledStep]) -> Iterator[Source | git.GitSource]:
     for top in steps:
         for step in top.walk():
             if step.native == "fetch":
                 yield Source.from_inputs(step.inputs)
+            elif step.native == git.NATIVE:
+                yield git.GitSource.from_inputs(step.inputs)

@@ -6,6 +6,7 @@ import posixpath
 from typing import TYPE_CHECKING, NamedTuple
 
 from melpy.errors import PipelineError, RecipeError
+from melpy.plan import git
 from melpy.plan.input import given_inputs, resolve_inputs
 from melpy.plan.model import WORKSPACE, Pairs, PlanStep, pairs
 from melpy.plan.template import Spot
@@ -130,8 +131,8 @@ class Compiler:
         inputs = resolve_inputs(step, definition, scope.variables, spot, self._faults)
         if inputs is None:
             return None
-        if model.native == "fetch" and definition.built_in:
-            self._check_digest(inputs, spot)
+        if model.native and definition.built_in:
+            self._check_source(model.native, inputs, spot)
         variables = {**scope.variables, **{f"inputs.{key}": value for key, value in inputs.items()}}
         if model.if_ and not self._faults.holds(model.if_, variables, inside, "if"):
             return None
@@ -206,7 +207,13 @@ class Compiler:
             message = f"{required} of its steps must run, the conditions of {ran} hold"
             self._faults.add(spot.below("assertions", "required-steps").at("", 0, RecipeError, message, None))
 
-    def _check_digest(self, inputs: Mapping[str, str], spot: Spot) -> None:
-        if not any(inputs[key] for key in ("expected-sha256", "expected-sha512", "expected-none")):
+    def _check_source(self, native: str, inputs: Mapping[str, str], spot: Spot) -> None:
+        if native == git.NATIVE:
+            try:
+                git.GitSource.from_inputs(inputs)
+            except git.InputError as error:
+                where = spot.below("with", error.key)
+                self._faults.add(where.at(inputs[error.key], 0, PipelineError, error.message, error.hint))
+        elif not any(inputs[key] for key in ("expected-sha256", "expected-sha512", "expected-none")):
             hint = "give expected-sha256 (or expected-sha512); expected-none accepts whatever the server sends"
             self._faults.add(spot.below("with").at_key(PipelineError, "this source has no digest", hint))

@@ -41,3 +41,10 @@ def plan(
 ) -> Plan:
     """Return the plan of the recipe with this text."""
     return plan_recipe(recipe(text), parse_arch(arch), pipelines or Library(), options)
+
+
+def git_inputs(**given: str) -> dict[str, str]:
+    """Return the inputs of a git-checkout step: the built-in pipeline's defaults but for those that are given."""
+    declared = Library().find("git-checkout").model.inputs
+    assert set(given) <= set(declared)
+    return {key: given.get(key, model.default) for key, model in declared.items()}

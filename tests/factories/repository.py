@@ -54,3 +54,19 @@ def add_busybox(repository: Repository, directory: Path) -> IndexEntry:
         (root / "usr/bin" / applet).symlink_to("busybox")
     (root / "bin").symlink_to("usr/bin")
     return repository.add("busybox", root)
+
+
+def add_git(repository: Repository, directory: Path) -> IndexEntry:
+    """Add a package with this machine's git and the libraries that it needs."""
+    import subprocess
+
+    git = shutil.which("git")
+    assert git is not None
+    root = directory / "git"
+    listed = subprocess.run(["ldd", git], check=True, capture_output=True, text=True).stdout
+    libraries = [word for word in listed.split() if word.startswith("/")]
+    for path in (git, *libraries):
+        place = root / path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place)
+    return repository.add("git", root)

@@ -101,6 +101,32 @@ def test_sources_by_digest() -> None:
     assert purl(second).startswith(f"pkg:generic/data%2Fwords@1%3A2?checksum=sha512:{SHA512}&")
 
 
+GIT = """\
+pipeline:
+  - uses: git-checkout
+    with: {repository: "https://github.com/GNU/Hello.git", tag: v1, expected-commit: cccccccccccccccccccccccccccccccccccccccc}
+  - uses: git-checkout
+    with: {repository: "https://git.example.org/a/hello", expected-commit: cccccccccccccccccccccccccccccccccccccccc}
+  - uses: git-checkout
+    with: {repository: "https://github.com/gnu/hello/more", branch: a/b}
+"""
+
+
+def test_sources_from_git() -> None:
+    found = [element(sbom(text=GIT), "SOURCE", index) for index in range(3)]
+    assert [item["downloadLocation"] for item in found] == [
+        f"git+https://github.com/GNU/Hello.git@{'c' * 40}",
+        f"git+https://git.example.org/a/hello@{'c' * 40}",
+        "git+https://github.com/gnu/hello/more@a/b",
+    ]
+    assert [(item["name"], item["versionInfo"]) for item in found[:2]] == [("Hello", "v1"), ("hello", "c" * 40)]
+    assert [purl(item) for item in found] == [
+        "pkg:github/gnu/hello@v1",
+        f"pkg:generic/hello@{'c' * 40}?vcs_url=git%2Bhttps:%2F%2Fgit.example.org%2Fa%2Fhello%40{'c' * 40}",
+        "pkg:generic/more@a%2Fb?vcs_url=git%2Bhttps:%2F%2Fgithub.com%2Fgnu%2Fhello%2Fmore%40a%2Fb",
+    ]
+
+
 def test_licences_and_copyright() -> None:
     package = element(sbom(), "APPLICATION")
     assert package["licenseDeclared"] == "(GPL-3.0-or-later OR MIT) AND LicenseRef-Own-licence-v1"

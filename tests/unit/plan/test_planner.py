@@ -350,7 +350,7 @@ def test_a_subpackage_may_fetch_too() -> None:
           - uses: fetch
             with: {{uri: https://example.org/data.zip, expected-sha256: {"c" * 64}}}
     """
-    assert [source.uri for source in plan(text).sources] == ["https://example.org/data.zip"]
+    assert [source.material["uri"] for source in plan(text).sources] == ["https://example.org/data.zip"]
 
 
 @pytest.mark.parametrize("version", ["1", "1.10", "00303", "20240101", "1.2a", "1.2_rc1_git20200101", "3.0_p2"])

@@ -1,0 +1,138 @@
+"""git as melpy calls it: nobody's configuration but the one below, no hooks, no questions, no other transports.
+
+Repositories and what they hold come from strangers, and git runs outside of the sandbox. Nothing here depends on the
+user's or the machine's settings, so that a checkout is the same everywhere. Source: git-config(1), git(1).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from melpy.errors import ProcessError
+from melpy.run import Outcome, find_tool, run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+IDENTITY = ("melpy", "melpy@localhost")
+"""Name and address of whoever commits cherry-picks."""
+
+_INSTALL = "install git, for example with: apt-get install git"
+_CONFIG = {
+    # Nothing that a repository or its configuration could name is run.
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    "core.attributesFile": "/dev/null",
+    "core.excludesFile": "/dev/null",
+    "credential.helper": "",
+    "commit.gpgSign": "false",
+    "transfer.bundleURI": "false",
+    "protocol.allow": "never",
+    "protocol.https.allow": "always",
+    "protocol.http.allow": "always",
+    "protocol.git.allow": "always",
+    "protocol.ssh.allow": "always",
+    "protocol.ext.allow": "never",
+    # Submodules are melpy's own business.
+    "submodule.recurse": "false",
+    "fetch.recurseSubmodules": "false",
+    # Nothing runs on its own, and objects never vanish from a mirror.
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "fetch.writeCommitGraph": "false",
+    "fetch.unpackLimit": "1",  # packs come whole or not at all
+    "pack.threads": "1",
+    # The same files everywhere.
+    "core.autocrlf": "false",
+    "core.symlinks": "true",
+    "core.fileMode": "true",
+    "core.logAllRefUpdates": "false",
+    "advice.detachedHead": "false",
+    "http.lowSpeedLimit": "1000",
+    "http.lowSpeedTime": "60",
+    # Objects are checked as they come in; what old tools wrote, and nobody can change any more, is let pass.
+    "fetch.fsckObjects": "true",
+    **{
+        f"fetch.fsck.{name}": "ignore"
+        for name in (
+            "badEmail badDate badName badTimezone extraHeaderEntry missingAuthor missingEmail missingNameBeforeEmail "
+            "missingSpaceBeforeDate missingSpaceBeforeEmail missingTaggerEntry multipleAuthors zeroPaddedDate "
+            "zeroPaddedFilemode badFilemode"
+        ).split()
+    },
+}
+_PASSED = (
+    *("PATH", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"),
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+)
+
+
+def check_git() -> None:
+    """Check that git is installed.
+
+    Raises:
+        ToolMissingError: it is not.
+    """
+    find_tool("git", hint=_INSTALL)
+
+
+def git(
+    directory: Path,
+    *arguments: str,
+    check: bool = True,
+    local: bool = False,
+    stdin: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> Outcome:
+    """Run git in a repository.
+
+    Args:
+        directory: bare repository, or the top of a working tree.
+        arguments: command and its arguments.
+        check: whether another exit status than 0 is an error.
+        local: whether repositories of this machine may be fetched from.
+        stdin: what it reads.
+        environment: further variables.
+
+    Raises:
+        ToolMissingError: git is not installed.
+        ProcessError: it failed, and `check` is set.
+    """
+    config = {**_CONFIG, "protocol.file.allow": "always" if local else "never"}
+    switches = [word for key, value in config.items() for word in ("-c", f"{key}={value}")]
+    program = find_tool("git", hint=_INSTALL)
+    outcome = run(
+        [program, *switches, *arguments], env=_environment(environment), cwd=directory, stdin=stdin, check=False
+    )
+    if check and outcome.status:
+        raise ProcessError(f"git {arguments[0]} ended with status {outcome.status}", details=complaint(outcome))
+    return outcome
+
+
+def complaint(outcome: Outcome) -> tuple[str, ...]:
+    """Return what git complained of, without its hints."""
+    return tuple(line for line in outcome.tail if line.strip() and not line.startswith("hint:"))
+
+
+def _environment(further: Mapping[str, str] | None) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    name, address = IDENTITY
+    return {
+        **kept,
+        "HOME": "/nonexistent",
+        "LC_ALL": "C",
+        "TZ": "UTC",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "true",
+        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=30",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_EDITOR": "true",
+        "GIT_COMMITTER_NAME": name,
+        "GIT_COMMITTER_EMAIL": address,
+        **(further or {}),
+    }
