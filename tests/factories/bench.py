@@ -82,6 +82,11 @@ class Bench:
         return self.directory / "layer"
 
     @property
+    def _prelude(self) -> str:
+        # Debian's busybox takes its own patch even where PATH has another; Wolfi's does not.
+        return 'patch() { /usr/bin/patch "$@"; }\n' if self.shell == "busybox" else ""
+
+    @property
     def workspace(self) -> Path:
         """What is /home/build inside."""
         return self.directory / "workspace"
@@ -140,7 +145,7 @@ class Bench:
         state = self.directory / "state"
         state.mkdir(exist_ok=True)
         script = state / "step.sh"
-        script.write_text(step_script(step))
+        script.write_text(self._prelude + step_script(step))
         root = Root((self._layer,), self.changed, self.directory / "work", self.directory / "root")
         place = Place(root, self.workspace, state, environment, (1000, 1000), BASE_CAPABILITIES, None, {})
         spec = sandbox_spec(step, place, script)
