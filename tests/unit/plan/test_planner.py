@@ -413,4 +413,4 @@ def test_the_digest_changes_with_the_architecture() -> None:
 
 
 def test_pipelines_that_are_used_are_named() -> None:
-    assert plan(EVERYTHING).pipelines == ("autoconf/configure", "split/manpages", "strip")
+    assert plan(EVERYTHING).pipelines == ("autoconf/configure", "split/manpages", "split/move", "strip")
