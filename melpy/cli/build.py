@@ -33,6 +33,8 @@ _DEFAULT_RECIPES = (".melange.yaml", ".melange.yml", "melange.yaml", "melange.ym
     "keyring",
     "packages",
     "pipeline-dirs",
+    "env-files",
+    "vars-file",
     "mirrors",
     "cache-dir",
     "namespace",

@@ -21,7 +21,11 @@ COMMANDS = {
     "config": "Show each setting, and where its value comes from.",
     "index": "Write the signed index of a repository.",
     "keygen": "Make a key pair that signs packages and indexes.",
+    "package-version": "Print name, version and release of recipes.",
     "plan": "Show what a build would do, as JSON.",
+    "query": "Answer a question about a recipe, asked as a template.",
+    "schema": "Print the JSON schema of recipes or pipelines.",
+    "variables": "Show every variable of a recipe, and who says it.",
 }
 
 
@@ -34,7 +38,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # likewise
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"melpy.cli.{cmd_name}").command
+        command = importlib.import_module(f"melpy.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 

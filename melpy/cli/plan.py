@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Show what a build would do, as JSON.")
 @click.argument("recipes", nargs=-1, required=True, type=PATH, metavar="RECIPE|DIRECTORY...")
-@setting_options("arch", "packages", "pipeline-dirs")
+@setting_options("arch", "packages", "pipeline-dirs", "env-files", "vars-file")
 @click.option("--build-option", "options", multiple=True, metavar="NAME", help="Turn on an option of the recipe.")
 def command(recipes: tuple[Path, ...], options: tuple[str, ...], **flags: Any) -> None:  # settings
     """Show what a build would do, as JSON: one plan for each recipe and architecture, no template left."""

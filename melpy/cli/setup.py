@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from melpy.apk.signature import load_signer
 from melpy.engine.history import read_epoch
 from melpy.engine.model import BuildContext, Job, Supply
-from melpy.engine.tree import TreeSpec
 from melpy.errors import FaultsError, RecipeError, SettingsError
 from melpy.files import check_writable
 from melpy.plan.envfile import load_env_files, load_vars_file
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from melpy.arch import Arch
     from melpy.bootstrap.model import SeedSpec
     from melpy.config.model import Settings
+    from melpy.engine.tree import TreeSpec
     from melpy.recipe.model import Recipe
 
 
@@ -113,6 +113,8 @@ def make_tree_spec(
     settings: Settings, arches: tuple[Arch, ...], enabled: Sequence[str] = (), output_dir: Path | None = None
 ) -> TreeSpec:
     """Return how whole directories of recipes are evaluated."""
+    from melpy.engine.tree import TreeSpec  # noqa: PLC0415  # multiprocessing takes 20 ms
+
     options = {arch.apk: make_options(arch, settings, enabled) for arch in arches}
     return TreeSpec(arches, options, pipeline_directories(settings), output_dir)
 

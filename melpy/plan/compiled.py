@@ -27,8 +27,20 @@ def compile_recipe(found: Evaluation, *, tests: bool = True) -> dict[str, Any]:
         found: the evaluated recipe.
         tests: whether its tests are in it.
     """
+    kept = _without_empty(describe_recipe(found, tests=tests))
+    assert isinstance(kept, dict)
+    return kept
+
+
+def describe_recipe(found: Evaluation, *, tests: bool = True) -> dict[str, Any]:
+    """Return the compiled recipe with everything that a recipe may say, be it empty.
+
+    Args:
+        found: the evaluated recipe.
+        tests: whether its tests are in it.
+    """
     model = found.recipe.model
-    data = {
+    return {
         "package": _package(found),
         "environment": _environment(found.environment, dict(found.environment.variables), model.environment),
         "capabilities": {"add": model.capabilities.add, "drop": model.capabilities.drop},
@@ -46,9 +58,6 @@ def compile_recipe(found: Evaluation, *, tests: bool = True) -> dict[str, Any]:
         "update": model.update.model_dump(by_alias=True, exclude_defaults=True),
         "test": _test(found, found.packages[0].name, model.test) if tests else {},
     }
-    kept = _without_empty(data)
-    assert isinstance(kept, dict)
-    return kept
 
 
 def compiled_text(data: Mapping[str, Any]) -> str:

@@ -6,8 +6,6 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from dotenv.parser import parse_stream
-
 from melpy.errors import Place, SettingsError
 from melpy.plan.model import Pairs, pairs
 from melpy.recipe.document import parse_document
@@ -38,6 +36,8 @@ def load_env_files(paths: Iterable[Path]) -> Pairs:
 
 
 def _parse(text: str, file: str) -> dict[str, str]:
+    from dotenv.parser import parse_stream  # noqa: PLC0415  # 20 ms that only env-files need
+
     values: dict[str, str] = {}
     for binding in parse_stream(io.StringIO(text)):
         original = binding.original.string

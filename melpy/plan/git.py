@@ -154,7 +154,8 @@ def check_repository(repository: str) -> str | None:
     """Return why this is no repository that melpy fetches from; None when it is one."""
     if "://" in repository and not _UNPRINTABLE.search(unquote(repository)):
         return _check_url(repository)
-    fits = repository.startswith("/") or _SCP.fullmatch(repository)
+    named = repository.partition(":")[0] not in _SCHEMES and _SCP.fullmatch(repository)
+    fits = repository.startswith("/") or named
     if not fits or repository.startswith("-") or _UNPRINTABLE.search(repository):
         return f"not a repository: {repository!r}"
     return None

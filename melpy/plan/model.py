@@ -245,6 +245,7 @@ class Evaluation:
         variables: every variable of the recipe as a whole, by name.
         origins: who says a variable: where it stands, or in words; those of melpy itself are left out.
         packages: plans of the packages, the main one first.
+        scopes: every variable that the texts of each package see, by name.
         subpackages: what the recipe says of the packages after the main one.
         licences: copyright entries.
         steps: compiled steps of each package.
@@ -259,6 +260,7 @@ class Evaluation:
     variables: Mapping[str, str]
     origins: Mapping[str, Spot | str]
     packages: tuple[PackagePlan, ...]
+    scopes: tuple[Mapping[str, str], ...]
     subpackages: tuple[Subpackage, ...]
     licences: tuple[Licence, ...]
     steps: tuple[tuple[CompiledStep, ...], ...]

@@ -138,6 +138,7 @@ class _Evaluator:
             variables=variables,
             origins=origins,
             packages=tuple(packages),
+            scopes=tuple(scopes),
             subpackages=tuple([found.model for found in subpackages]),
             licences=tuple(plan_licences(package, variables)),
             steps=tuple(steps),

@@ -28,7 +28,7 @@ _MAX_DEPTH = 100
 _MAX_MERGES = 10  # mappings that merge mappings that merge
 _TRUSTED_SIZE = 16_384  # less text cannot nest deep enough to hurt; few recipes are larger
 _BOMB = "aliases that hold aliases multiply; write the values out"
-_ANCHOR = re.compile(r"(?:^|[\s\[{,])&[^\s&]")  # perhaps an anchor; without one there are no aliases
+_ANCHOR = re.compile(r"&(?<![^\s\[{,]&)[^\s&]")  # perhaps an anchor; without one there are no aliases
 
 
 @dataclass(frozen=True)
@@ -135,10 +135,21 @@ def parse_document(text: str, file: str) -> Document:
 
 def _compose(text: str, file: str) -> yaml.Node | None:
     try:
-        loader = yaml.CBaseLoader(text)
+        loader = _Loader(text)
         return loader.get_node() if loader.check_node() else None
     except yaml.YAMLError as error:
         raise _syntax_error(error, text, file) from None
+
+
+class _Loader(yaml.CBaseLoader):
+    """Composes without asking what a scalar might be: nobody here looks at tags, and asking takes a fifth of it."""
+
+    def descend_resolver(self, current_node: object, current_index: object) -> None: ...
+
+    def ascend_resolver(self) -> None: ...
+
+    def resolve(self, kind: object, value: object, implicit: object) -> str:  # noqa: ARG002  # PyYAML's signature
+        return "tag:yaml.org,2002:str"
 
 
 class _OddError(Exception):

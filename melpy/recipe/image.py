@@ -75,7 +75,7 @@ class Contents(Part):
     """Keys of the image."""
     packages: TextList = constant([])
     """Packages, with constraints on their versions."""
-    baseimage: BaseImage = constant(BaseImage())
+    baseimage: BaseImage = constant(BaseImage.model_construct())
     """Image to build upon."""
 
 
@@ -141,9 +141,9 @@ class Certificates(Part):
 class Environment(Part):
     """The build environment, in apko's image configuration."""
 
-    contents: Contents = constant(Contents())
+    contents: Contents = constant(Contents.model_construct())
     """Packages and where they come from."""
-    entrypoint: Entrypoint = constant(Entrypoint())
+    entrypoint: Entrypoint = constant(Entrypoint.model_construct())
     """What an image runs."""
     cmd: Text = ""
     """Arguments of what it runs."""
@@ -155,7 +155,7 @@ class Environment(Part):
     """Where its source is."""
     include: Text = ""
     """File to include."""
-    accounts: Accounts = constant(Accounts())
+    accounts: Accounts = constant(Accounts.model_construct())
     """Users and groups, and who runs the steps."""
     archs: TextList = constant([])
     """Architectures."""
@@ -167,9 +167,9 @@ class Environment(Part):
     """Facts for other programs."""
     volumes: TextList = constant([])
     """Volumes."""
-    layering: Layering = constant(Layering())
+    layering: Layering = constant(Layering.model_construct())
     """How it is cut into layers."""
     format: Text = ""
     """Tar or erofs."""
-    certificates: Certificates = constant(Certificates())
+    certificates: Certificates = constant(Certificates.model_construct())
     """Certificate authorities."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Test(Part):
     """Tests of a package, run in an environment of their own."""
 
-    environment: Environment = constant(Environment())
+    environment: Environment = constant(Environment.model_construct())
     """What the tests run in, beside the package itself."""
     pipeline: list[Step] = constant([])
     """Steps."""
@@ -42,11 +42,11 @@ class Subpackage(Part):
     """Its name."""
     pipeline: list[Step] = constant([])
     """Steps that fill it."""
-    dependencies: Dependencies = constant(Dependencies())
+    dependencies: Dependencies = constant(Dependencies.model_construct())
     """What it needs, offers and replaces."""
-    options: PackageOptions = constant(PackageOptions())
+    options: PackageOptions = constant(PackageOptions.model_construct())
     """Generated dependencies it does without."""
-    scriptlets: Scriptlets = constant(Scriptlets())
+    scriptlets: Scriptlets = constant(Scriptlets.model_construct())
     """Scripts around its installation."""
     description: Text = ""
     """One line about it."""
@@ -56,9 +56,9 @@ class Subpackage(Part):
     """Home page."""
     commit: Text = ""
     """Commit of the recipe."""
-    checks: Checks = constant(Checks())
+    checks: Checks = constant(Checks.model_construct())
     """Linters that only warn."""
-    test: Test = constant(Test())
+    test: Test = constant(Test.model_construct())
     """Its tests."""
     setcap: list[SetCap] = constant([])
     """File capabilities."""
@@ -98,14 +98,14 @@ class PackageListChange(Part):
 class OptionContents(Part):
     """What an option changes of the environment's contents."""
 
-    packages: PackageListChange = constant(PackageListChange())
+    packages: PackageListChange = constant(PackageListChange.model_construct())
     """Packages to add and to remove."""
 
 
 class OptionEnvironment(Part):
     """What an option changes of the environment."""
 
-    contents: OptionContents = constant(OptionContents())
+    contents: OptionContents = constant(OptionContents.model_construct())
     """What it changes of the contents."""
 
 
@@ -114,7 +114,7 @@ class BuildOption(Part):
 
     vars: TextMap = constant({})
     """Variables it sets."""
-    environment: OptionEnvironment = constant(OptionEnvironment())
+    environment: OptionEnvironment = constant(OptionEnvironment.model_construct())
     """What it changes of the build environment."""
 
 
@@ -132,9 +132,9 @@ class RecipeModel(Part):
 
     package: Package
     """The main package."""
-    environment: Environment = constant(Environment())
+    environment: Environment = constant(Environment.model_construct())
     """What the build runs in."""
-    capabilities: Capabilities = constant(Capabilities())
+    capabilities: Capabilities = constant(Capabilities.model_construct())
     """Linux capabilities of the build."""
     pipeline: list[Step] = constant([])
     """Steps of the build."""
@@ -142,7 +142,7 @@ class RecipeModel(Part):
     """Further packages of the same build."""
     data: list[Data] = constant([])
     """Tables for the ranges of subpackages."""
-    update: Update = constant(Update())
+    update: Update = constant(Update.model_construct())
     """For bots that update recipes."""
     vars: TextMap = constant({})
     """Variables: `${{vars.…}}`."""
@@ -150,7 +150,7 @@ class RecipeModel(Part):
     """Variables made from others."""
     options: dict[str, BuildOption] = constant({})
     """Switches that --build-option turns on."""
-    test: Test = constant(Test())
+    test: Test = constant(Test.model_construct())
     """Tests of the main package."""
 
 

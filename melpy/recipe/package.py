@@ -52,7 +52,7 @@ class Trigger(Part):
 class Scriptlets(Part):
     """Scripts that apk runs around installation, each with its interpreter line."""
 
-    trigger: Trigger = constant(Trigger())
+    trigger: Trigger = constant(Trigger.model_construct())
     """Runs when files appear in watched directories."""
     pre_install: Text = ""
     """Runs before the package is installed."""
@@ -158,21 +158,21 @@ class Package(Part):
     """Architectures it is built for; none or `all` is every one."""
     copyright: list[Copyright] = constant([])
     """Licences."""
-    dependencies: Dependencies = constant(Dependencies())
+    dependencies: Dependencies = constant(Dependencies.model_construct())
     """What it needs, offers and replaces."""
-    options: PackageOptions = constant(PackageOptions())
+    options: PackageOptions = constant(PackageOptions.model_construct())
     """Generated dependencies it does without."""
-    scriptlets: Scriptlets = constant(Scriptlets())
+    scriptlets: Scriptlets = constant(Scriptlets.model_construct())
     """Scripts around its installation."""
-    checks: Checks = constant(Checks())
+    checks: Checks = constant(Checks.model_construct())
     """Linters that only warn."""
-    cpe: Cpe = constant(Cpe())
+    cpe: Cpe = constant(Cpe.model_construct())
     """Its name in vulnerability databases."""
     setcap: list[SetCap] = constant([])
     """File capabilities."""
     timeout: Duration = ""
     """How long a build may take, such as 1h30m."""
-    resources: Resources = constant(Resources())
+    resources: Resources = constant(Resources.model_construct())
     """What a build may use of the machine."""
-    test_resources: Resources = constant(Resources())
+    test_resources: Resources = constant(Resources.model_construct())
     """What its tests may use of the machine."""

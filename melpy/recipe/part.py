@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 Value = TypeVar("Value")
 
@@ -69,12 +69,13 @@ def _describe(value: object) -> str:
     return "nothing" if value is None else repr(value)
 
 
-Text = Annotated[str, BeforeValidator(_text)]
+# An editor sees `version: 1.10` as a number, where its text is meant.
+Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "boolean", "null"]})]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Integer = Annotated[int, BeforeValidator(_integer)]
-Natural = Annotated[int, BeforeValidator(_natural)]
+Natural = Annotated[int, BeforeValidator(_natural), WithJsonSchema({"type": "integer", "minimum": 0})]
 Duration = Annotated[str, BeforeValidator(_duration)]
-Priority = Annotated[str, BeforeValidator(_priority)]
+Priority = Annotated[str, BeforeValidator(_priority), WithJsonSchema({"type": ["string", "number", "null"]})]
 TextMap = dict[str, Text]
 TextList = list[Text]
 
@@ -89,7 +90,10 @@ class Part(BaseModel):
     """Base of all parts: immutable, strict about keys, hyphens in YAML and underscores in Python."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, alias_generator=lambda name: name.removesuffix("_").replace("_", "-")
+        extra="forbid",
+        frozen=True,
+        defer_build=True,
+        alias_generator=lambda name: name.removesuffix("_").replace("_", "-"),
     )
 
     @model_validator(mode="before")

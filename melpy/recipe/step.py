@@ -47,13 +47,13 @@ class Step(Part):
     """Nested steps."""
     inputs: dict[str, Input] = constant({})
     """Inputs, of a pipeline definition."""
-    needs: Needs = constant(Needs())
+    needs: Needs = constant(Needs.model_construct())
     """Packages it adds to the build environment."""
     label: Text = ""
     """A mark for other programs."""
     if_: Text = ""
     """Condition: it runs when this holds."""
-    assertions: Assertions = constant(Assertions())
+    assertions: Assertions = constant(Assertions.model_construct())
     """What must hold once its children ran."""
     working_directory: Text = ""
     """Directory it runs in, made when missing, below /home/build; children inherit it."""
@@ -80,11 +80,11 @@ class PipelineModel(Part):
     """Nested steps."""
     inputs: dict[str, Input] = constant({})
     """Inputs: `${{inputs.…}}`."""
-    needs: Needs = constant(Needs())
+    needs: Needs = constant(Needs.model_construct())
     """Packages it adds to the build environment."""
     if_: Text = ""
     """Condition: it runs when this holds."""
-    assertions: Assertions = constant(Assertions())
+    assertions: Assertions = constant(Assertions.model_construct())
     """What must hold once its children ran."""
     working_directory: Text = ""
     """Directory it runs in."""

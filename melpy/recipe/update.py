@@ -122,17 +122,17 @@ class Update(Part):
     """Why it is not updated."""
     ignore_regex_patterns: TextList = constant([])
     """Versions to pass over."""
-    release_monitor: ReleaseMonitor = constant(ReleaseMonitor())
+    release_monitor: ReleaseMonitor = constant(ReleaseMonitor.model_construct())
     """Look at release-monitoring.org."""
-    github: GitHubMonitor = constant(GitHubMonitor())
+    github: GitHubMonitor = constant(GitHubMonitor.model_construct())
     """Look at GitHub."""
-    git: GitMonitor = constant(GitMonitor())
+    git: GitMonitor = constant(GitMonitor.model_construct())
     """Look at the git repository of the source."""
-    oci: OciMonitor = constant(OciMonitor())
+    oci: OciMonitor = constant(OciMonitor.model_construct())
     """Look at an image repository."""
-    version_data: VersionData = constant(VersionData(), alias="version_data")
+    version_data: VersionData = constant(VersionData.model_construct(), alias="version_data")
     """Version streams."""
     version_transform: list[VersionTransform] = constant([])
     """Changes to upstream versions."""
-    schedule: Schedule = constant(Schedule())
+    schedule: Schedule = constant(Schedule.model_construct())
     """When to look."""

@@ -1,0 +1,43 @@
+"""`melpy query`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from melpy.cli.option import PATH, read_arches, read_settings, setting_options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command(short_help="Answer a question about a recipe, asked as a template.")
+@click.argument("recipe", type=PATH)
+@click.argument("template")
+@setting_options("arch", "pipeline-dirs", "vars-file")
+def command(recipe: Path, template: str, **flags: Any) -> None:
+    """Answer a question about a recipe: TEMPLATE, filled in from what the recipe evaluates to.
+
+    \b
+    melpy query hello.yaml '{{ package.name }} {{ package.full_version }}'
+    melpy query hello.yaml '{% for sub in subpackages %}{{ sub.name }} {% endfor %}'
+    melpy query hello.yaml '{{range .Subpackages}}{{.Name}} {{end}}'
+
+    Templates are Jinja's; those that melange takes work too. `melpy compile` shows what there is to ask for.
+    """  # noqa: D301  # click wants the character itself
+    from melpy.cli.setup import make_options, pipeline_directories  # noqa: PLC0415  # --help does not need it
+    from melpy.plan.compiled import describe_recipe  # noqa: PLC0415  # likewise
+    from melpy.plan.library import library_for  # noqa: PLC0415  # likewise
+    from melpy.plan.planner import examine_recipe  # noqa: PLC0415  # likewise
+    from melpy.plan.query import answer_query  # noqa: PLC0415  # likewise
+    from melpy.recipe.load import load_recipe  # noqa: PLC0415  # likewise
+
+    settings = read_settings(flags, [recipe])
+    arch = read_arches(settings.items("arch"))[0]
+    library = library_for(recipe, pipeline_directories(settings))
+    # A question may be about one part while another is faulty.
+    found, _ = examine_recipe(load_recipe(recipe), arch, library, make_options(arch, settings))
+    data = describe_recipe(found)
+    data["package"]["full-version"] = found.variables["package.full-version"]
+    click.echo(answer_query(template, data))
