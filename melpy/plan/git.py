@@ -152,12 +152,12 @@ def is_local(repository: str) -> bool:
 
 def check_repository(repository: str) -> str | None:
     """Return why this is no repository that melpy fetches from; None when it is one."""
-    if "://" in repository and not _UNPRINTABLE.search(unquote(repository)):
-        return _check_url(repository)
-    fits = repository.startswith("/") or _SCP.fullmatch(repository)
-    if not fits or repository.startswith("-") or _UNPRINTABLE.search(repository):
+    if repository.startswith("-") or _UNPRINTABLE.search(repository):
         return f"not a repository: {repository!r}"
-    return None
+    if "://" in repository:
+        return _check_url(repository)
+    is_scp = _SCP.fullmatch(repository) and repository.partition(":")[0] not in _SCHEMES
+    return None if is_scp or repository.startswith("/") else f"not a repository: {repository!r}"
 
 
 def _check_url(repository: str) -> str | None:
@@ -165,6 +165,8 @@ def _check_url(repository: str) -> str | None:
         parts = urlsplit(repository)
         _ = parts.port
     except ValueError:
+        return f"not a URL: {repository!r}"
+    if re.search(r"[\x00-\x1f\x7f]", unquote(repository)):
         return f"not a URL: {repository!r}"
     if parts.scheme not in _SCHEMES or not repository.startswith(f"{parts.scheme}://"):
         return f"git cannot fetch such URLs here: {repository!r}"

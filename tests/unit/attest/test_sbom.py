@@ -104,7 +104,10 @@ def test_sources_by_digest() -> None:
 GIT = """\
 pipeline:
   - uses: git-checkout
-    with: {repository: "https://github.com/GNU/Hello.git", tag: v1, expected-commit: cccccccccccccccccccccccccccccccccccccccc}
+    with:
+      repository: https://github.com/GNU/Hello.git
+      tag: v1
+      expected-commit: cccccccccccccccccccccccccccccccccccccccc
   - uses: git-checkout
     with: {repository: "https://git.example.org/a/hello", expected-commit: cccccccccccccccccccccccccccccccccccccccc}
   - uses: git-checkout
