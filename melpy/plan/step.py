@@ -275,7 +275,8 @@ def _check_git(inputs: Mapping[str, str], spot: Spot) -> None:
         git.GitSource.from_inputs(inputs)
     except git.InputError as error:
         value = inputs[error.key]
-        raise spot.below("with", error.key).at(value, 0, PipelineError, error.message, error.hint) from None
+        here = spot.below("with", error.key)
+        raise here.at(value, error.offset, PipelineError, error.message, error.hint) from None
 
 
 def _given(inputs: Mapping[str, str], declared: Mapping[str, Input]) -> Pairs:
