@@ -46,6 +46,10 @@ define NEEDED_FOR_TESTS
 gcc libc6-dev|command -v cc
 busybox-static|test -e /bin/busybox
 binutils|command -v readelf
+pax-utils|command -v scanelf
+patch|command -v patch
+perl|command -v perl
+jq|command -v jq
 endef
 export NEEDED NEEDED_FOR_TESTS
 

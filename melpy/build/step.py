@@ -80,6 +80,8 @@ def run_script(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> 
     script = place.state / "step.sh"
     script.write_text(step_script(step), encoding="utf-8", errors="surrogateescape")
     _settle_mount_points(place.root.upper)
+    if step.network:
+        _provide_resolver(place.root.upper)
     outcome = run_sandbox(sandbox_spec(step, place, script), on_line)
     return outcome.status, outcome.tail
 
@@ -100,6 +102,7 @@ def sandbox_spec(step: PlanStep, place: Place, script: Path) -> SandboxSpec:
         user=place.user,
         capabilities=place.capabilities,
         emulator=place.emulator,
+        network=step.network,
     )
 
 
@@ -171,6 +174,20 @@ def _parts(path: str) -> tuple[str, ...]:
     if normal != WORKSPACE and not normal.startswith(f"{WORKSPACE}/"):
         raise ExtractError("is outside of the workspace", where=path, hint="choose a directory of the workspace")
     return PurePosixPath(normal).relative_to(WORKSPACE).parts
+
+
+def _provide_resolver(upper: Path) -> None:
+    """Give the root this machine's name servers, for a step that may use the network."""
+    resolver = Path("/etc/resolv.conf")
+    if not resolver.is_file():
+        return
+    with (
+        open_root(upper) as root,
+        open_below(root, ("etc",), make=True) as etc,
+        create_file(etc, resolver.name) as stream,
+    ):
+        stream.write(resolver.read_bytes())
+        os.fchmod(stream.fileno(), 0o644)
 
 
 def _settle_mount_points(upper: Path) -> None:

@@ -16,6 +16,8 @@ from melpy.errors import MelpyError, OutputError
 COMMANDS = {
     "bootstrap": "Make a first package repository from a Debian suite.",
     "build": "Build recipes into signed packages and a signed index.",
+    "check": "Check recipes for everything that is wrong with them.",
+    "compile": "Print compiled recipes: what they evaluate to, as JSON.",
     "config": "Show each setting, and where its value comes from.",
     "index": "Write the signed index of a repository.",
     "keygen": "Make a key pair that signs packages and indexes.",

@@ -54,6 +54,14 @@ OPTIONS: dict[str, Callable[[Any], Any]] = {
         metavar="DIR",
         help="Directory of pipelines.",
     ),
+    "env-files": click.option(
+        "--env-file",
+        "env_files",
+        multiple=True,
+        metavar="FILE",
+        help="Environment variables for steps; {arch} is the architecture.",
+    ),
+    "vars-file": click.option("--vars-file", metavar="FILE", help="YAML file of values for variables of recipes."),
     "mirrors": click.option(
         "--mirror", "mirrors", multiple=True, metavar="PLACE", help="Where sources are looked for before upstream."
     ),

@@ -37,8 +37,16 @@ def has_color(terminal: bool) -> bool:
     return terminal and not os.environ.get("NO_COLOR")
 
 
+def paint_lines(lines: Iterable[str]) -> None:
+    """Print findings on stdout, each with its details, coloured on a terminal."""
+    color = has_color(sys.stdout.isatty())
+    for text in lines:
+        line = printable(text)
+        click.echo(_painted(line) if color else line)
+
+
 def _painted(line: str) -> str:
-    for prefix, color in (("error:", "red"), ("hint:", "cyan")):
+    for prefix, color in (("error:", "red"), ("warning:", "yellow"), ("hint:", "cyan")):
         if line.startswith(prefix):
             return click.style(prefix, fg=color, bold=True) + line.removeprefix(prefix)
     return line

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from melpy.apk.signature import load_signer
 from melpy.engine.history import read_epoch
 from melpy.engine.model import BuildContext, Job, Supply
-from melpy.errors import FaultsError, RecipeError
+from melpy.engine.tree import TreeSpec
+from melpy.errors import FaultsError, RecipeError, SettingsError
 from melpy.files import check_writable
-from melpy.plan.library import Library
+from melpy.plan.envfile import load_env_files, load_vars_file
+from melpy.plan.library import library_for
 from melpy.plan.planner import PlanOptions, is_for, plan_recipe
 from melpy.recipe.load import find_recipes, load_recipe
 from melpy.repo.repository import index_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from melpy import events
     from melpy.arch import Arch
@@ -48,15 +50,6 @@ def load_recipes(paths: Sequence[Path]) -> tuple[Recipe, ...]:
     return tuple(recipes)
 
 
-def make_library(recipe: Recipe, settings: Settings) -> Library:
-    """Return the pipelines that a recipe may use: those of the settings, those beside it, the built-in ones."""
-    from pathlib import Path  # noqa: PLC0415  # annotations need it only for checking
-
-    own = [Path(item) for item in settings.items("pipeline-dirs")]
-    beside = recipe.path.parent / "pipelines"
-    return Library((*own, *([beside] if beside.is_dir() and beside not in own else [])))
-
-
 def make_jobs(
     recipes: Iterable[Recipe], arches: Iterable[Arch], settings: Settings, options: Sequence[str] = ()
 ) -> tuple[Job, ...]:
@@ -67,12 +60,13 @@ def make_jobs(
     """
     jobs: list[Job] = []
     faults: dict[tuple[str, str | None], RecipeError] = {}
-    plan_options = PlanOptions(enabled=tuple(options), packages=settings.items("packages"))
+    directories = pipeline_directories(settings)
     for arch in arches:
+        plan_options = make_options(arch, settings, options)
         for recipe in recipes:
             if not is_for(recipe, arch):
                 continue
-            library = make_library(recipe, settings)
+            library = library_for(recipe.path, directories)
             try:
                 plan = plan_recipe(recipe, arch, library, plan_options)
             except FaultsError as error:
@@ -83,6 +77,44 @@ def make_jobs(
     if faults:
         raise FaultsError(faults.values())
     return tuple(jobs)
+
+
+def pipeline_directories(settings: Settings) -> tuple[Path, ...]:
+    """Return the directories of pipelines that the settings name.
+
+    Raises:
+        SettingsError: one is not there.
+    """
+    found = tuple(Path(item) for item in settings.items("pipeline-dirs"))
+    for directory in found:
+        if not directory.is_dir():
+            raise SettingsError("no such directory", where=str(directory), hint="pipeline-dirs names directories")
+    return found
+
+
+def make_options(arch: Arch, settings: Settings, enabled: Sequence[str] = ()) -> PlanOptions:
+    """Return what plans for an architecture are told beside their recipes.
+
+    Raises:
+        SettingsError: an env-file or the vars-file says something that cannot be used.
+        RecipeNotFoundError: one of them is not there.
+    """
+    vars_file = settings.path("vars-file")
+    stated = load_vars_file(vars_file) if vars_file else {}
+    return PlanOptions(
+        enabled=tuple(enabled),
+        packages=settings.items("packages"),
+        environment=load_env_files(Path(item.replace("{arch}", arch.apk)) for item in settings.items("env-files")),
+        variables={name: (value, str(vars_file)) for name, value in stated.items()},
+    )
+
+
+def make_tree_spec(
+    settings: Settings, arches: tuple[Arch, ...], enabled: Sequence[str] = (), output_dir: Path | None = None
+) -> TreeSpec:
+    """Return how whole directories of recipes are evaluated."""
+    options = {arch.apk: make_options(arch, settings, enabled) for arch in arches}
+    return TreeSpec(arches, options, pipeline_directories(settings), output_dir)
 
 
 def make_context(settings: Settings, monitor: events.Monitor, **extra: Any) -> BuildContext:  # BuildContext's own

@@ -57,6 +57,8 @@ SETTINGS = (
     Setting("keyring", "list", "public keys that repositories are trusted by: files or URLs", ()),
     Setting("packages", "list", "packages that every build environment has besides", ()),
     Setting("pipeline-dirs", "paths", "directories with pipelines of one's own, before the built-in ones", ()),
+    Setting("env-files", "paths", "files of environment variables for every step; {arch} is the architecture", ()),
+    Setting("vars-file", "path", "YAML file of values for the variables of recipes, before their own"),
     Setting("mirrors", "list", "where upstream files are looked for before upstream: directories or URLs", ()),
     Setting("cache-dir", "path", "where sources, extracted packages and the seed are kept", default_cache()),
     Setting("namespace", "text", "distribution that the packages belong to, for SBOMs and purls", "unknown"),

@@ -1,42 +1,59 @@
-"""The compiled recipe: a plan in the form of melange's `.melange.yaml`, which every package carries."""
+"""The compiled recipe: what a recipe evaluates to, in the form of melange's compiled recipes.
+
+As YAML every package carries it (`.melange.yaml`), without tests, since these have no part in the package; as JSON
+`melpy compile` prints it, whole. Source of the form: melange's `compile` command, measured on public recipes.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from melpy.plan.model import PackagePlan, Plan
+    from melpy.plan.model import Evaluation, PackagePlan, Plan, PlanEnvironment
     from melpy.plan.step import CompiledStep
-    from melpy.recipe.model import Recipe
+    from melpy.recipe.image import Environment
+    from melpy.recipe.model import Test
 
 
-def compile_recipe(plan: Plan, recipe: Recipe, steps: Sequence[tuple[CompiledStep, ...]]) -> str:
-    """Return the compiled recipe as JSON; empty values are left out.
+def compile_recipe(found: Evaluation, *, tests: bool = True) -> dict[str, Any]:
+    """Return the compiled recipe; empty values are left out.
 
     Args:
-        plan: the recipe's plan.
-        recipe: what it was made from.
-        steps: compiled steps of each package, in the plan's order.
+        found: the evaluated recipe.
+        tests: whether its tests are in it.
     """
-    model = recipe.model
+    model = found.recipe.model
     data = {
-        "package": _package(plan, recipe),
-        "environment": _environment(plan),
-        "capabilities": {"add": list(plan.capabilities_add), "drop": list(plan.capabilities_drop)},
-        "pipeline": [step.to_json() for step in steps[0]],
+        "package": _package(found),
+        "environment": _environment(found.environment, dict(found.environment.variables), model.environment),
+        "capabilities": {"add": model.capabilities.add, "drop": model.capabilities.drop},
+        "pipeline": _steps(found.steps[0]),
         "subpackages": [
-            {**_metadata(package), "pipeline": [step.to_json() for step in own]}
-            for package, own in zip(plan.packages[1:], steps[1:], strict=True)
+            {
+                **_metadata(package),
+                "checks": {"disabled": entry.checks.disabled},
+                "pipeline": _steps(steps),
+                "test": _test(found, package.name, entry.test) if tests else {},
+            }
+            for package, steps, entry in zip(found.packages[1:], found.steps[1:], found.subpackages, strict=True)
         ],
-        "vars": dict(model.vars),
+        "vars": model.vars,
         "update": model.update.model_dump(by_alias=True, exclude_defaults=True),
+        "test": _test(found, found.packages[0].name, model.test) if tests else {},
     }
-    return json.dumps(_without_empty(data), ensure_ascii=False)
+    kept = _without_empty(data)
+    assert isinstance(kept, dict)
+    return kept
+
+
+def compiled_text(data: Mapping[str, Any]) -> str:
+    """Return a compiled recipe as JSON text."""
+    return json.dumps(data, ensure_ascii=False)
 
 
 def render_compiled(plan: Plan, locked: Sequence[str]) -> str:
@@ -65,37 +82,41 @@ def _represent_text(dumper: yaml.CSafeDumper, text: str) -> yaml.Node:
 _Dumper.add_representer(str, _represent_text)
 
 
-def _package(plan: Plan, recipe: Recipe) -> dict[str, object]:
-    model = recipe.model.package
-    main = plan.packages[0]
-    metadata = _metadata(main)
+def _package(found: Evaluation) -> dict[str, object]:
+    model = found.recipe.model.package
+    metadata = _metadata(found.packages[0])
     return {
         "name": metadata.pop("name"),
-        "version": plan.version,
-        "epoch": plan.epoch,
+        "version": found.variables["package.version"],
+        "epoch": model.epoch,
         **metadata,
-        "annotations": dict(plan.annotations),
-        "target-architecture": list(model.target_architecture),
-        "copyright": [entry.model_dump(by_alias=True, exclude_defaults=True) for entry in model.copyright],
+        "target-architecture": model.target_architecture,
+        "copyright": [
+            {**entry.model_dump(by_alias=True, exclude_defaults=True), "license": licence.license}
+            for entry, licence in zip(model.copyright, found.licences, strict=True)
+        ],
+        "checks": {"disabled": model.checks.disabled},
         "cpe": model.cpe.model_dump(by_alias=True, exclude_defaults=True),
         "timeout": model.timeout,
         "resources": model.resources.model_dump(by_alias=True, exclude_defaults=True),
+        "test-resources": model.test_resources.model_dump(by_alias=True, exclude_defaults=True),
     }
 
 
 def _metadata(package: PackagePlan) -> dict[str, object]:
     scripts = dict(package.scriptlets)
-    trigger = {"script": scripts.pop("trigger", ""), "paths": list(package.triggers)}
+    trigger = {"script": scripts.pop("trigger", ""), "paths": package.triggers}
     options = ("no_provides", "no_depends", "no_commands", "no_versioned_shlib_deps")
     return {
         "name": package.name,
         "description": package.description,
         "url": package.url,
         "commit": package.commit,
+        "annotations": dict(package.annotations),
         "dependencies": {
-            "runtime": list(package.runtime),
-            "provides": list(package.provides),
-            "replaces": list(package.replaces),
+            "runtime": package.runtime,
+            "provides": package.provides,
+            "replaces": package.replaces,
             "provider-priority": package.provider_priority,
             "replaces-priority": package.replaces_priority,
         },
@@ -105,22 +126,64 @@ def _metadata(package: PackagePlan) -> dict[str, object]:
     }
 
 
-def _environment(plan: Plan) -> dict[str, object]:
-    environment = plan.environment
+def _environment(plan: PlanEnvironment, variables: Mapping[str, str], model: Environment) -> dict[str, object]:
+    accounts = model.accounts.model_dump(by_alias=True, exclude_defaults=True)
     return {
         "contents": {
-            "repositories": list(environment.repositories),
-            "keyring": list(environment.keyring),
-            "packages": list(environment.packages),
+            "build_repositories": model.contents.build_repositories,
+            "repositories": model.contents.repositories,
+            "keyring": model.contents.keyring,
+            "packages": plan.packages,
         },
-        "environment": dict(environment.variables),
+        "accounts": accounts,
+        "environment": variables,
     }
+
+
+def _test(found: Evaluation, name: str, model: Test) -> dict[str, object]:
+    plan = next((test for test in found.tests if test.package == name), None)
+    if plan is None:
+        return {}
+    stated = dict(plan.environment.variables)
+    own = {key: stated[key] for key in model.environment.environment if key in stated}
+    return {
+        "environment": _environment(plan.environment, own, model.environment),
+        "pipeline": _steps(found.test_steps[name]),
+    }
+
+
+def _steps(steps: Iterable[CompiledStep]) -> list[dict[str, object]]:
+    return [_step(step) for step in steps]
+
+
+def _step(step: CompiledStep) -> dict[str, object]:
+    return {
+        "name": step.name,
+        "uses": step.uses,
+        "with": dict(step.given),
+        "runs": step.runs,
+        "working-directory": step.directory,
+        "environment": dict(step.own),
+        "pipeline": _steps(step.children),
+    }
+
+
+_WHOLE = {"environment", "vars", "annotations", "with"}
+"""Mappings of the user's own, in which an empty text means something."""
+
+
+def _is_flat(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
 
 
 def _without_empty(value: object) -> object:
     if isinstance(value, dict):
-        kept = {key: _without_empty(item) for key, item in value.items()}
-        return {key: item for key, item in kept.items() if item not in ("", {}, [], None)}
-    if isinstance(value, list):
-        return [_without_empty(item) for item in value]
+        kept = {
+            key: item if key in _WHOLE and _is_flat(item) else _without_empty(item)
+            for key, item in value.items()
+            if item or item == 0
+        }
+        return {key: item for key, item in kept.items() if item or item == 0}
+    if isinstance(value, (list, tuple)):
+        return [_without_empty(item) if isinstance(item, (dict, list, tuple)) else item for item in value]
     return value

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from melpy.errors import TemplateError
-from melpy.plan.template import REFERENCE, Spot, render
+from melpy.plan.template import Spot, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,9 +91,7 @@ class _Parser:
             raise self.fault("`${{` is not closed")
         self.position = match.end()
         self.skip_space()
-        one_line = " ".join(match[0].split())
-        assert REFERENCE.fullmatch(one_line)
-        return render(one_line, self.variables, self.spot)
+        return render(" ".join(match[0].split()), self.variables, self.spot)
 
     def _closing_quote(self, start: int, quote: str) -> int:
         position = start + 1

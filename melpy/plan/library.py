@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,10 @@ from melpy.recipe.load import parse_pipeline, read_text
 
 if TYPE_CHECKING:
     from melpy.recipe.document import Document
-    from melpy.recipe.model import PipelineModel
+    from melpy.recipe.step import PipelineModel
+
+BESIDE = "pipelines"
+"""Directory beside recipes whose pipelines they may use."""
 
 BUILT_IN = Path(__file__).parent.parent / "pipelines"
 
@@ -81,3 +84,21 @@ class Library:
             for file in directory.rglob("*.yaml")
         }
         return tuple(sorted(found))
+
+
+def library_for(recipe: Path, directories: tuple[Path, ...]) -> Library:
+    """Return the pipelines that a recipe may use: those of directories, those beside it, the built-in ones.
+
+    Recipes that may use the same pipelines share them, so that each definition is read once.
+
+    Args:
+        recipe: the recipe's file.
+        directories: directories that the caller names.
+    """
+    beside = recipe.parent / BESIDE
+    return _shared_library((*directories, *([beside] if beside not in directories and beside.is_dir() else [])))
+
+
+@lru_cache(maxsize=64)
+def _shared_library(directories: tuple[Path, ...]) -> Library:
+    return Library(directories)

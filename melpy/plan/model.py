@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 from melpy.digest import identity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from melpy.plan.git import GitSource
+    from melpy.plan.step import CompiledStep
+    from melpy.plan.template import Spot
+    from melpy.recipe.model import Recipe, Subpackage
 
 Pairs = tuple[tuple[str, str], ...]
 """An immutable mapping of strings, sorted by key."""
@@ -42,6 +45,7 @@ class PlanStep:
         inputs: inputs of a native step.
         workdir: absolute directory inside the sandbox, made when missing.
         environment: variables beside the environment's own.
+        network: whether it may use the network.
     """
 
     label: str
@@ -50,6 +54,7 @@ class PlanStep:
     inputs: Pairs = ()
     workdir: str = WORKSPACE
     environment: Pairs = ()
+    network: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,7 @@ class PackagePlan:
     scriptlets: Pairs = ()
     triggers: tuple[str, ...] = ()
     setcap: tuple[SetCapability, ...] = ()
+    annotations: Pairs = ()
     steps: tuple[PlanStep, ...] = ()
 
     @property
@@ -150,6 +156,25 @@ class PlanEnvironment:
     variables: Pairs = ()
     user: tuple[int, int] = (1000, 1000)
 
+    def with_packages(self, names: Iterable[str]) -> PlanEnvironment:
+        """Return the same with other packages, each once."""
+        return dataclasses.replace(self, packages=tuple(dict.fromkeys(names)))
+
+
+@dataclass(frozen=True)
+class PackageTest:
+    """The test of a package: what it runs, in an environment that has the package.
+
+    Attributes:
+        package: name of the package.
+        environment: what the test runs in.
+        steps: what is to be run, in order.
+    """
+
+    package: str
+    environment: PlanEnvironment
+    steps: tuple[PlanStep, ...] = ()
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -166,10 +191,10 @@ class Plan:
         sources: upstream files and repositories that native steps fetch, in order.
         licences: copyright entries.
         cpe: CPE 2.3 name, or empty.
-        annotations: the package's annotations.
         capabilities_add: Linux capabilities the sandbox adds.
         capabilities_drop: Linux capabilities the sandbox drops.
         pipelines: names of the pipelines that are used.
+        tests: tests of the packages that have one; no part of the plan's identity.
         compiled: the compiled recipe as JSON text, in the form of melange's `.melange.yaml`.
     """
 
@@ -183,10 +208,10 @@ class Plan:
     sources: tuple[Source | GitSource, ...] = ()
     licences: tuple[Licence, ...] = ()
     cpe: str = ""
-    annotations: Pairs = ()
     capabilities_add: tuple[str, ...] = ()
     capabilities_drop: tuple[str, ...] = ()
     pipelines: tuple[str, ...] = ()
+    tests: tuple[PackageTest, ...] = ()
     compiled: str = "{}"
 
     @property
@@ -206,8 +231,41 @@ class Plan:
         return data
 
     def digest(self) -> str:
-        """Return the plan's identity."""
-        return identity(self.to_json())
+        """Return the plan's identity: of all that decides the packages' bytes, which tests do not."""
+        return identity(dataclasses.replace(self, tests=()).to_json())
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A recipe evaluated for one architecture, its steps still nested as the recipe has them.
+
+    Attributes:
+        recipe: what was evaluated.
+        arch: APK architecture.
+        variables: every variable of the recipe as a whole, by name.
+        origins: who says a variable: where it stands, or in words; those of melpy itself are left out.
+        packages: plans of the packages, the main one first.
+        subpackages: what the recipe says of the packages after the main one.
+        licences: copyright entries.
+        steps: compiled steps of each package.
+        environment: what the build runs in.
+        tests: tests of the packages that have one.
+        test_steps: compiled steps of each test, by package.
+        pipelines: names of the pipelines that are used.
+    """
+
+    recipe: Recipe
+    arch: str
+    variables: Mapping[str, str]
+    origins: Mapping[str, Spot | str]
+    packages: tuple[PackagePlan, ...]
+    subpackages: tuple[Subpackage, ...]
+    licences: tuple[Licence, ...]
+    steps: tuple[tuple[CompiledStep, ...], ...]
+    environment: PlanEnvironment
+    tests: tuple[PackageTest, ...]
+    test_steps: Mapping[str, tuple[CompiledStep, ...]]
+    pipelines: tuple[str, ...]
 
 
 def _plain(value: object) -> object:

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import posixpath
-import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from melpy.errors import PipelineError, RecipeError, hint_near
+from melpy.errors import PipelineError, RecipeError
 from melpy.plan import git
-from melpy.plan.condition import evaluate_condition
+from melpy.plan.input import given_inputs, resolve_inputs
 from melpy.plan.model import WORKSPACE, Pairs, PlanStep, pairs
-from melpy.plan.template import REFERENCE, Spot, render, render_loosely
+from melpy.plan.template import Spot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from melpy.plan.fault import Faults
     from melpy.plan.library import Definition, Library
-    from melpy.recipe.model import Input, Step
-
-_FORMATS = {"expected-sha256": 64, "expected-sha512": 128, "expected-commit": 40}
+    from melpy.recipe.step import PipelineModel, Step
 
 
-@dataclass(frozen=True)
-class CompiledStep:
+class CompiledStep(NamedTuple):
     """A step with everything evaluated, its children inside it.
 
     Attributes:
@@ -33,8 +29,11 @@ class CompiledStep:
         inputs: resolved inputs of that pipeline.
         given: the inputs that differ from their defaults.
         native: what melpy does itself instead of a script.
+        network: whether it may use the network.
         runs: script.
-        workdir: absolute directory inside the sandbox.
+        directory: working directory as it is written, by the step or a parent, or empty.
+        workdir: the same as an absolute path inside the sandbox.
+        own: variables that the step itself sets.
         environment: variables, those of parents included.
         packages: what it needs in the environment, without its children's needs.
         children: nested steps.
@@ -43,11 +42,14 @@ class CompiledStep:
     label: str
     name: str = ""
     uses: str = ""
-    inputs: Pairs = ()
+    inputs: Mapping[str, str] = {}
     given: Pairs = ()
     native: str = ""
+    network: bool = False
     runs: str = ""
+    directory: str = ""
     workdir: str = WORKSPACE
+    own: Mapping[str, str] = {}
     environment: Pairs = ()
     packages: tuple[str, ...] = ()
     children: tuple[CompiledStep, ...] = ()
@@ -62,104 +64,100 @@ class CompiledStep:
         """Yield what is to be run, in order."""
         for step in self.walk():
             if step.runs.strip() or step.native:
-                inputs = step.inputs if step.native else ()
-                yield PlanStep(step.label, step.runs, step.native, inputs, step.workdir, step.environment)
-
-    def to_json(self) -> dict[str, object]:
-        """Return the step in the form of melange's compiled recipes."""
-        data: dict[str, object] = {
-            "name": self.name,
-            "uses": self.uses,
-            "with": dict(self.given),
-            "runs": self.runs,
-            "working-directory": "" if self.workdir == WORKSPACE else self.workdir,
-            "environment": dict(self.environment),
-            "pipeline": [child.to_json() for child in self.children],
-        }
-        return {key: value for key, value in data.items() if value}
+                inputs = pairs(step.inputs) if step.native else ()
+                yield PlanStep(step.label, step.runs, step.native, inputs, step.workdir, step.environment, step.network)
 
 
-@dataclass(frozen=True)
-class Scope:
+class Scope(NamedTuple):
     """What a step sees: variables, and what it inherits."""
 
     variables: Mapping[str, str]
     label: str = ""
+    directory: str = ""
     workdir: str = WORKSPACE
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Pairs = ()
     chain: tuple[str, ...] = ()
-    inputs: Pairs = ()
+    network: bool = False
+    nested: bool = False
 
 
 class Compiler:
     """Compiles the steps of one recipe; faults are collected, so that all are reported together."""
 
-    def __init__(self, library: Library, faults: list[RecipeError]) -> None:
+    def __init__(self, library: Library, faults: Faults) -> None:
         self._library = library
-        self.faults = faults
+        self._faults = faults
         self.used: dict[str, Definition] = {}
 
-    def compile_all(self, steps: list[Step], scope: Scope, spot: Spot) -> tuple[CompiledStep, ...]:
+    def compile_all(self, steps: Sequence[Step], scope: Scope, spot: Spot) -> tuple[CompiledStep, ...]:
         """Compile steps in order; those whose condition does not hold are left out."""
-        compiled = []
-        for index, step in enumerate(steps):
-            here = spot.below(index)
-            try:
-                done = self._compile(step, scope, here)
-            except RecipeError as error:
-                self.faults.append(error)
-            else:
-                compiled += [done] if done else []
-        return tuple(compiled)
+        compiled = [self._compile(step, scope, spot.below(index)) for index, step in enumerate(steps)]
+        return tuple([step for step in compiled if step])
 
     def _compile(self, step: Step, scope: Scope, spot: Spot) -> CompiledStep | None:
-        if not evaluate_condition(step.if_, scope.variables, spot.below("if")):
+        variables = scope.variables
+        if step.if_ and not self._faults.holds(step.if_, variables, spot, "if"):
             return None
         if step.uses and not step.pipeline:
             return self._use(step, scope, spot)
-        label = render_loosely(step.name, scope.variables) or scope.label or "runs"
-        inner = self._enter(step, scope, spot, label)
-        children = self.compile_all(step.pipeline, inner, spot.below("pipeline"))
+        if step.uses:
+            message = "this step has both `uses` and `pipeline`; its `pipeline` is what runs"
+            self._faults.warnings.append(spot.below("uses").at_key(RecipeError, message, "leave one of them out"))
+        name = self._faults.render_prose(step.name, variables, spot, "name")
+        inner, own = self._enter(step, scope, spot, name or scope.label or "runs")
+        children = self.compile_all(step.pipeline, inner, spot.below("pipeline")) if step.pipeline else ()
         self._check_assertions(step, len(children), spot)
         return CompiledStep(
-            label=label,
-            name=render_loosely(step.name, scope.variables),
-            runs=render(step.runs, scope.variables, spot.below("runs")),
+            label=inner.label,
+            name=name,
+            uses=step.uses,
+            network=inner.network,
+            runs=self._script(step.runs, variables, spot),
+            directory=inner.directory,
             workdir=inner.workdir,
-            environment=pairs(inner.environment),
-            packages=self._packages(step, scope, spot),
+            own=own,
+            environment=inner.environment,
+            packages=self._packages(step, variables, spot),
             children=children,
         )
 
     def _use(self, step: Step, scope: Scope, spot: Spot) -> CompiledStep | None:
-        definition = self._find(step.uses, scope, spot)
-        model, inside = definition.model, Spot(definition.document, ())
-        inputs = self._inputs(step, definition, scope, spot)
-        if model.native == "fetch" and definition.built_in:
-            _check_digest(inputs, spot)
-        if model.native == git.NATIVE and definition.built_in:
-            _check_git(inputs, spot)
-        variables = {**scope.variables, **{f"inputs.{key}": value for key, value in inputs.items()}}
-        if not evaluate_condition(model.if_, variables, inside.below("if")):
+        try:
+            definition = self._find(step.uses, scope, spot)
+        except RecipeError as error:
+            self._faults.add(error)
             return None
-        name = render_loosely(step.name, scope.variables)
-        chain = (*scope.chain, step.uses)
-        outer = self._enter(step, scope, spot, name or step.uses)
-        visible = Scope(variables, name or step.uses, outer.workdir, outer.environment, chain)
-        inner = self._enter(model, visible, inside, visible.label)
-        children = self.compile_all(model.pipeline, inner, inside.below("pipeline"))
+        model, inside = definition.model, Spot(definition.document, ())
+        inputs = resolve_inputs(step, definition, scope.variables, spot, self._faults)
+        if inputs is None:
+            return None
+        if model.native and definition.built_in:
+            self._check_source(model.native, inputs, spot)
+        variables = {**scope.variables, **{f"inputs.{key}": value for key, value in inputs.items()}}
+        if model.if_ and not self._faults.holds(model.if_, variables, inside, "if"):
+            return None
+        name = self._faults.render_prose(step.name, scope.variables, spot, "name")
+        outer, stated = self._enter(step, scope, spot, name or step.uses)
+        visible = outer._replace(variables=variables, chain=(*scope.chain, step.uses))
+        inner, own = self._enter(model, visible, inside, visible.label)
+        if model.network:
+            inner = inner._replace(network=True)
+        children = self.compile_all(model.pipeline, inner, inside.below("pipeline")) if model.pipeline else ()
         self._check_assertions(model, len(children), inside)
         return CompiledStep(
-            label=visible.label,
+            label=inner.label,
             name=name,
             uses=step.uses,
-            inputs=pairs(inputs),
-            given=_given(inputs, model.inputs) if step.with_ else (),
+            inputs=inputs,
+            given=given_inputs(inputs, definition) if step.with_ or scope.nested else (),
             native=model.native if definition.built_in else "",
-            runs=render(model.runs, variables, inside.below("runs")),
+            network=inner.network,
+            runs=self._script(model.runs, variables, inside),
+            directory=inner.directory,
             workdir=inner.workdir,
-            environment=pairs(inner.environment),
-            packages=(*self._packages(step, scope, spot), *self._packages(model, visible, inside)),
+            own={**stated, **own},
+            environment=inner.environment,
+            packages=(*self._packages(step, scope.variables, spot), *self._packages(model, variables, inside)),
             children=children,
         )
 
@@ -174,110 +172,49 @@ class Compiler:
         self.used[name] = definition
         return definition
 
-    def _enter(self, step: object, scope: Scope, spot: Spot, label: str) -> Scope:
-        """Return the scope of a step's children."""
-        directory, environment = step.working_directory, step.environment  # type: ignore[attr-defined]  # Step or PipelineModel
-        workdir = render(directory, scope.variables, spot.below("working-directory"))
-        own = {
-            key: render(value, scope.variables, spot.below("environment", key)) for key, value in environment.items()
-        }
-        return Scope(
-            scope.variables,
-            label,
-            posixpath.normpath(posixpath.join(WORKSPACE, workdir)) if workdir else scope.workdir,
-            {**scope.environment, **own},
-            scope.chain,
-        )
+    def _enter(
+        self, step: Step | PipelineModel, scope: Scope, spot: Spot, label: str
+    ) -> tuple[Scope, Mapping[str, str]]:
+        """Return the scope of a step's children, and the variables that the step itself sets."""
+        directory, workdir = scope.directory, scope.workdir
+        if step.working_directory:
+            directory = self._faults.render(step.working_directory, scope.variables, spot, "working-directory")
+            workdir = posixpath.normpath(posixpath.join(WORKSPACE, directory))
+        own: dict[str, str] = {}
+        environment = scope.environment
+        if step.environment:
+            for key, value in step.environment.items():
+                own[key] = self._faults.render(value, scope.variables, spot, "environment", key)
+            environment = pairs({**dict(environment), **own})
+        inner = Scope(scope.variables, label, directory, workdir, environment, scope.chain, scope.network, nested=True)
+        return inner, own
 
-    def _packages(self, step: object, scope: Scope, spot: Spot) -> tuple[str, ...]:
-        names = step.needs.packages  # type: ignore[attr-defined]  # Step or PipelineModel
-        below = spot.below("needs", "packages")
-        return tuple(render(name, scope.variables, below.below(index)) for index, name in enumerate(names))
+    def _script(self, text: str, variables: Mapping[str, str], spot: Spot) -> str:
+        """Render a script; one of comments alone is as good as none."""
+        script = self._faults.render(text, variables, spot, "runs")
+        if script.lstrip().startswith("#"):
+            lines = (line.strip() for line in script.split("\n"))
+            return "" if all(not line or line.startswith("#") for line in lines) else script
+        return script
 
-    def _inputs(self, step: Step, definition: Definition, scope: Scope, spot: Spot) -> dict[str, str]:
-        declared = definition.model.inputs
-        for key in step.with_:
-            if key not in declared:
-                near = hint_near(key, declared, f"its inputs are {', '.join(sorted(declared)) or 'none'}")
-                place = spot.document.place((*spot.path, "with", key), key=True)
-                raise PipelineError(
-                    f"pipeline {step.uses!r} has no input {key!r}",
-                    where=place,
-                    hint=near,
-                    details=spot.document.excerpt(place),
-                )
-        resolver = _Inputs(step, definition, scope.variables, spot)
-        values = {key: resolver.resolve(key) for key in declared}
-        for key, value in values.items():
-            _check_input(key, value, declared[key], step.uses, spot.below("with", key))
-        return values
+    def _packages(self, step: Step | PipelineModel, variables: Mapping[str, str], spot: Spot) -> tuple[str, ...]:
+        names = step.needs.packages
+        return self._faults.render_all(names, variables, spot, "needs", "packages") if names else ()
 
-    def _check_assertions(self, step: object, ran: int, spot: Spot) -> None:
-        required = step.assertions.required_steps  # type: ignore[attr-defined]  # Step or PipelineModel
-        if required and required != ran:
+    def _check_assertions(self, step: Step | PipelineModel, ran: int, spot: Spot) -> None:
+        required = step.assertions.required_steps
+        if required and required != ran and not len(self._faults):
             message = f"{required} of its steps must run, the conditions of {ran} hold"
-            raise spot.below("assertions", "required-steps").at("", 0, RecipeError, message, None)
+            self._faults.add(spot.below("assertions", "required-steps").at("", 0, RecipeError, message, None))
 
-
-class _Inputs:
-    """Resolves the inputs of one use; they may refer to one another."""
-
-    def __init__(self, step: Step, definition: Definition, variables: Mapping[str, str], spot: Spot) -> None:
-        self._step = step
-        self._definition = definition
-        self._outer = variables
-        self._spot = spot
-        self._values: dict[str, str] = {}
-        self._active: list[str] = []
-
-    def resolve(self, key: str) -> str:
-        if key in self._values:
-            return self._values[key]
-        given = self._step.with_.get(key, "")
-        text = given or self._definition.model.inputs[key].default
-        inside = Spot(self._definition.document, ("inputs", key, "default"))
-        spot = self._spot.below("with", key) if given else inside
-        if key in self._active:
-            message = f"inputs refer to each other in a circle: {' -> '.join([*self._active, key])}"
-            raise spot.at(text, 0, PipelineError, message, None)
-        self._active.append(key)
-        self._values[key] = render(text, self._visible(text, given=bool(given)), spot)
-        self._active.pop()
-        return self._values[key]
-
-    def _visible(self, text: str, *, given: bool) -> Mapping[str, str]:
-        """Return what the text may name: a caller's text means the caller's inputs first, a default its siblings."""
-        declared = self._definition.model.inputs
-        named = {
-            name for match in REFERENCE.finditer(text) for name in re.findall(r"inputs\.([A-Za-z0-9._-]+)", match[1])
-        }
-        wanted = {name for name in named if name in declared and not (given and f"inputs.{name}" in self._outer)}
-        return {**self._outer, **{f"inputs.{name}": self.resolve(name) for name in wanted}}
-
-
-def _check_input(key: str, value: str, declared: Input, uses: str, spot: Spot) -> None:
-    if declared.required and not value:
-        raise spot.at("", 0, PipelineError, f"pipeline {uses!r} needs the input {key!r}", "give it under `with`")
-    length = _FORMATS.get(key)
-    if length and value and not re.fullmatch(rf"[0-9a-fA-F]{{{length}}}", value):
-        raise spot.at(value, 0, PipelineError, f"{key} must be {length} hex digits, found {value!r}", None)
-
-
-def _check_digest(inputs: Mapping[str, str], spot: Spot) -> None:
-    if not any(inputs[key] for key in ("expected-sha256", "expected-sha512", "expected-none")):
-        place = spot.document.place((*spot.path, "with"), key=True)
-        hint = "give expected-sha256 (or expected-sha512); expected-none accepts whatever the server sends"
-        raise PipelineError("this source has no digest", where=place, hint=hint, details=spot.document.excerpt(place))
-
-
-def _check_git(inputs: Mapping[str, str], spot: Spot) -> None:
-    try:
-        git.GitSource.from_inputs(inputs)
-    except git.InputError as error:
-        value = inputs[error.key]
-        here = spot.below("with", error.key)
-        raise here.at(value, error.offset, PipelineError, error.message, error.hint) from None
-
-
-def _given(inputs: Mapping[str, str], declared: Mapping[str, Input]) -> Pairs:
-    return pairs({key: value for key, value in inputs.items() if value != declared[key].default})
+    def _check_source(self, native: str, inputs: Mapping[str, str], spot: Spot) -> None:
+        if native == git.NATIVE:
+            try:
+                git.GitSource.from_inputs(inputs)
+            except git.InputError as error:
+                where = spot.below("with", error.key)
+                fault = where.at(inputs[error.key], error.offset, PipelineError, error.message, error.hint)
+                self._faults.add(fault)
+        elif not any(inputs[key] for key in ("expected-sha256", "expected-sha512", "expected-none")):
+            hint = "give expected-sha256 (or expected-sha512); expected-none accepts whatever the server sends"
+            self._faults.add(spot.below("with").at_key(PipelineError, "this source has no digest", hint))

@@ -12,20 +12,20 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from melpy.errors import RecipeError, TemplateError, UndefinedVariableError, find_near
+from melpy.errors import FaultsError, RecipeError, TemplateError, UndefinedVariableError, find_near
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from melpy.recipe.document import Document
     from melpy.recipe.document import Path as DocumentPath
 
-REFERENCE = re.compile(r"\$\{\{(.*?)\}\}")
-"""One reference; it does not cross lines, so an unterminated one cannot swallow text."""
+REFERENCE = re.compile(r"\$\{\{(?:[ \t]*([A-Za-z0-9._-]+)[ \t]*|(.*?))\}\}")
+"""One reference: a plain name, or anything else; it does not cross lines, so one left open cannot swallow text."""
 
-_NAME = re.compile(r"\s*([A-Za-z0-9._-]+)\s*")
 _ROOTS = "package|vars|range|context|subpkg|targets|host|cross|build|options|inputs"
 _PATH = re.compile(rf"(?<![\w.\"'])(?P<root>{_ROOTS})(?P<rest>(?:\.[A-Za-z0-9_-]+)+)")
+_SUBSCRIPT = re.compile(rf"(?<![\w.\"'])({_ROOTS})\[[\"']([^\"']+)[\"']\]")
 _STRINGS = re.compile(r"(\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')")
 
 
@@ -41,28 +41,53 @@ class Spot:
         place = self.document.place(self.path, offset=offset, text=text)
         return error(message, where=place, hint=hint, details=self.document.excerpt(place))
 
+    def at_key(self, error: type[RecipeError], message: str, hint: str | None) -> RecipeError:
+        """Return an error about the key in front of the value."""
+        place = self.document.place(self.path, key=True)
+        return error(message, where=place, hint=hint, details=self.document.excerpt(place))
+
     def below(self, *parts: str | int) -> Spot:
         """Return the spot of a part of this value."""
         return Spot(self.document, (*self.path, *parts))
 
 
-def render(text: str, variables: Mapping[str, str], spot: Spot) -> str:
+def render(text: str, variables: Mapping[str, str], spot: Spot, *path: str | int) -> str:
     """Return `text` with every reference replaced by its value.
+
+    Args:
+        text: the text.
+        variables: values by full name.
+        spot: where the text stands, or something that it is a part of.
+        path: the way from there to the text.
 
     Raises:
         UndefinedVariableError: a reference names nothing.
         TemplateError: a reference is empty, unterminated or no expression.
+        FaultsError: several of these.
     """
     if "${{" not in text:
         return text
+    faults: list[RecipeError] = []
+    count = 0
 
     def replace(match: re.Match[str]) -> str:
-        return evaluate(
-            match[1], variables, lambda kind, message, hint: spot.at(text, match.start(), kind, message, hint)
-        )
+        nonlocal count
+        count += 1
+        value = variables.get(match[1]) if match[1] else None
+        if value is not None:
+            return value
+        try:
+            return _evaluate(match, variables)
+        except RecipeError as error:
+            here = spot.below(*path)
+            faults.append(here.at(text, match.start(), type(error), error.message, error.hint))
+            return match[0]
 
     rendered = REFERENCE.sub(replace, text)
-    _check_terminated(text, spot)
+    if count != text.count("${{"):
+        faults += _find_open(text, spot.below(*path))
+    if faults:
+        raise FaultsError(faults) if len(faults) > 1 else faults[0]
     return rendered
 
 
@@ -74,53 +99,57 @@ def render_loosely(text: str, variables: Mapping[str, str]) -> str:
 
     def replace(match: re.Match[str]) -> str:
         try:
-            return evaluate(match[1], variables, lambda kind, message, hint: kind(message, hint=hint))
+            return _evaluate(match, variables)
         except RecipeError:
             return match[0]
 
     return REFERENCE.sub(replace, text) if "${{" in text else text
 
 
-def _check_terminated(text: str, spot: Spot) -> None:
-    for match in re.finditer(r"\$\{\{", text):
-        if not REFERENCE.match(text, match.start()):
-            raise spot.at(text, match.start(), TemplateError, "`${{` is not closed on its line", "close it with `}}`")
+def find_names(text: str) -> Iterator[str]:
+    """Yield the names of variables that a text refers to."""
+    if "${{" not in text:
+        return
+    for match in REFERENCE.finditer(text):
+        if match[1]:
+            yield match[1]
+        else:
+            for piece in _STRINGS.split(match[2])[::2]:
+                yield from (path[0] for path in _PATH.finditer(piece))
+            yield from (f"{found[1]}.{found[2]}" for found in _SUBSCRIPT.finditer(match[2]))
 
 
-def evaluate(
-    body: str, variables: Mapping[str, str], fail: Callable[[type[RecipeError], str, str | None], RecipeError]
-) -> str:
-    """Return the value of what stands between the braces.
+def _find_open(text: str, spot: Spot) -> Iterator[RecipeError]:
+    """Yield a fault for each reference that is not closed."""
+    position = text.find("${{")
+    while position >= 0:
+        match = REFERENCE.match(text, position)
+        if match is None:
+            yield spot.at(text, position, TemplateError, "`${{` is not closed on its line", "close it with `}}`")
+        position = text.find("${{", match.end() if match else position + 3)
 
-    Args:
-        body: the text between `${{` and `}}`.
-        variables: values by full name.
-        fail: makes the error for a class, a message and a hint.
-    """
-    plain = _NAME.fullmatch(body)
-    if plain:
-        value = variables.get(plain[1])
+
+def _evaluate(match: re.Match[str], variables: Mapping[str, str]) -> str:
+    """Return the value of one reference; errors have no place yet."""
+    if match[1]:
+        value = variables.get(match[1])
         if value is None:
-            raise _undefined(plain[1], variables, fail)
+            raise _undefined(match[1], variables)
         return value
-    if not body.strip():
-        raise fail(TemplateError, "empty reference `${{}}`", "name a variable, such as ${{package.version}}")
-    return _evaluate_expression(body, variables, fail)
+    if not match[2].strip():
+        raise TemplateError("empty reference `${{}}`", hint="name a variable, such as ${{package.version}}")
+    return _evaluate_expression(match[2], variables)
 
 
-def _undefined(
-    name: str, variables: Mapping[str, str], fail: Callable[[type[RecipeError], str, str | None], RecipeError]
-) -> RecipeError:
+def _undefined(name: str, variables: Mapping[str, str]) -> RecipeError:
     near = find_near(name, variables)
     root = name.partition(".")[0]
     known = sorted(known for known in variables if known.partition(".")[0] == root)
     hint = f"did you mean {near!r}?" if near else f"known here are {', '.join(known)}" if known else None
-    return fail(UndefinedVariableError, f"undefined variable {name!r}", hint)
+    return UndefinedVariableError(f"undefined variable {name!r}", hint=hint)
 
 
-def _evaluate_expression(
-    body: str, variables: Mapping[str, str], fail: Callable[[type[RecipeError], str, str | None], RecipeError]
-) -> str:
+def _evaluate_expression(body: str, variables: Mapping[str, str]) -> str:
     import jinja2  # noqa: PLC0415  # plain names, which are nearly all, need no Jinja: 60 ms at start
 
     try:
@@ -129,12 +158,12 @@ def _evaluate_expression(
     except jinja2.UndefinedError as error:
         unknown = [match[0] for match in _PATH.finditer(body) if match[0] not in variables]
         if unknown:
-            raise _undefined(unknown[0], variables, fail) from None
-        raise fail(UndefinedVariableError, f"undefined variable in `{body.strip()}`: {error.message}", None) from None
+            raise _undefined(unknown[0], variables) from None
+        raise UndefinedVariableError(f"undefined variable in `{body.strip()}`: {error.message}") from None
     except jinja2.TemplateSyntaxError as error:
-        raise fail(TemplateError, f"not an expression: `{body.strip()}`: {error.message}", None) from None
+        raise TemplateError(f"not an expression: `{body.strip()}`: {error.message}") from None
     except Exception as error:  # a filter may raise anything
-        raise fail(TemplateError, f"`{body.strip()}` failed: {error}", None) from None
+        raise TemplateError(f"`{body.strip()}` failed: {error}") from None
     if isinstance(value, bool):
         return "true" if value else "false"
     return text

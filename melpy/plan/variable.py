@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from melpy.errors import RecipeError, TemplateError
 from melpy.plan.substitution import replace_all
-from melpy.plan.template import REFERENCE, Spot, render, render_loosely
+from melpy.plan.template import Spot, find_names, render, render_loosely
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from melpy.arch import Arch
+    from melpy.plan.fault import Faults
     from melpy.recipe.model import Recipe, VarTransform
 
 
@@ -34,14 +35,14 @@ def arch_variables(arch: Arch, libc: str = "gnu") -> dict[str, str]:
 
 
 def recipe_variables(
-    recipe: Recipe, constants: Mapping[str, str], overrides: Mapping[str, str], faults: list[RecipeError]
-) -> dict[str, str]:
-    """Return `package.*` and `vars.*`, var-transforms applied, beside the constants.
+    recipe: Recipe, constants: Mapping[str, str], overrides: Mapping[str, tuple[str, str]], faults: Faults
+) -> tuple[dict[str, str], dict[str, Spot | str]]:
+    """Return `package.*` and `vars.*`, var-transforms applied, beside the constants; and who says each of them.
 
     Args:
         recipe: the recipe.
         constants: variables that are known already.
-        overrides: `vars` that build options or the command line set, by name without `vars.`.
+        overrides: `vars` that the caller sets, by name without `vars.`: the value, and who says so.
         faults: receives what is wrong; the variables concerned keep their text.
     """
     resolver = _Resolver(recipe, constants, overrides, faults)
@@ -52,20 +53,26 @@ def recipe_variables(
 
 class _Resolver:
     def __init__(
-        self, recipe: Recipe, constants: Mapping[str, str], overrides: Mapping[str, str], faults: list[RecipeError]
+        self,
+        recipe: Recipe,
+        constants: Mapping[str, str],
+        overrides: Mapping[str, tuple[str, str]],
+        faults: Faults,
     ) -> None:
         self._faults = faults
         self._values = dict(constants)
         self._pending = dict(_definitions(recipe, overrides))
+        self._origins: dict[str, Spot | str] = {name: origin for name, (_, _, origin) in self._pending.items()}
         self._active: list[str] = []
 
-    def all(self) -> dict[str, str]:
+    def all(self) -> tuple[dict[str, str], dict[str, Spot | str]]:
         for name in list(self._pending):
             self._resolve(name)
-        return self._values
+        return self._values, self._origins
 
     def transform(self, transform: VarTransform, spot: Spot) -> None:
         name = f"vars.{transform.to}"
+        self._origins[name] = spot
         try:
             source = self._render(transform.from_, spot.below("from"))
             result = replace_all(transform.match, transform.replace, source)
@@ -73,17 +80,17 @@ class _Resolver:
             self._values[name] = self._render(result, spot.below("replace"))
         except re.error as error:
             message = f"not a regular expression: {error.msg}"
-            self._faults.append(spot.below("match").at(transform.match, error.pos or 0, TemplateError, message, None))
+            self._faults.add(spot.below("match").at(transform.match, error.pos or 0, TemplateError, message, None))
             self._values[name] = transform.from_
         except RecipeError as error:
-            self._faults.append(error)
+            self._faults.add(error)
             self._values[name] = transform.from_
         self._pending.pop(name, None)
 
     def _resolve(self, name: str) -> None:
         if name not in self._pending:
             return
-        text, spot = self._pending[name]
+        text, spot, _ = self._pending[name]
         if name in self._active:
             chain = " -> ".join([*self._active[self._active.index(name) :], name])
             raise spot.at(text, 0, TemplateError, f"variables refer to each other in a circle: {chain}", None)
@@ -91,7 +98,7 @@ class _Resolver:
         try:
             value = self._render(text, spot, loosely=name == "package.description")
         except RecipeError as error:
-            self._faults.append(error)
+            self._faults.add(error)
             value = text
         finally:
             self._active.pop()
@@ -99,21 +106,26 @@ class _Resolver:
         self._values[name] = value
 
     def _render(self, text: str, spot: Spot, *, loosely: bool = False) -> str:
-        for match in REFERENCE.finditer(text):
-            for name in re.findall(r"(?:vars|package)\.[A-Za-z0-9._-]+", match[1]):
-                self._resolve(name)
+        for name in find_names(text):
+            self._resolve(name)
         return render_loosely(text, self._values) if loosely else render(text, self._values, spot)
 
 
-def _definitions(recipe: Recipe, overrides: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, Spot]]]:
+def _definitions(
+    recipe: Recipe, overrides: Mapping[str, tuple[str, str]]
+) -> Iterator[tuple[str, tuple[str, Spot, Spot | str]]]:
     package = recipe.model.package
     root = Spot(recipe.document, ())
     for key in ("name", "version", "description"):
-        yield f"package.{key}", (getattr(package, key), root.below("package", key))
-    yield "package.epoch", (str(package.epoch), root.below("package", "epoch"))
-    yield "package.full-version", (f"${{{{package.version}}}}-r{package.epoch}", root.below("package", "version"))
+        spot = root.below("package", key)
+        yield f"package.{key}", (getattr(package, key), spot, spot)
+    spot = root.below("package", "epoch")
+    yield "package.epoch", (str(package.epoch), spot, spot)
+    spot = root.below("package", "version")
+    yield "package.full-version", (f"${{{{package.version}}}}-r{package.epoch}", spot, spot)
     for name, text in recipe.model.vars.items():
-        yield f"vars.{name}", (overrides.get(name, text), root.below("vars", name))
-    for name, text in overrides.items():
-        if name not in recipe.model.vars:
-            yield f"vars.{name}", (text, root.below("options"))
+        if name not in overrides:
+            spot = root.below("vars", name)
+            yield f"vars.{name}", (text, spot, spot)
+    for name, (text, origin) in overrides.items():
+        yield f"vars.{name}", (text, root, origin)

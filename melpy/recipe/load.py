@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import types
 import typing
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -20,7 +21,9 @@ from melpy.errors import (
 )
 from melpy.recipe.document import Document, parse_document
 from melpy.recipe.document import Path as DocumentPath
-from melpy.recipe.model import NAME, PipelineModel, Recipe, RecipeModel, Step
+from melpy.recipe.model import Recipe, RecipeModel
+from melpy.recipe.package import NAME
+from melpy.recipe.step import PipelineModel, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -98,7 +101,22 @@ def parse_pipeline(text: str, file: str) -> tuple[PipelineModel, Document]:
         RecipeError: it is not valid.
     """
     document = parse_document(text, file)
-    return _validate(PipelineModel, document), document
+    try:
+        return PipelineModel.model_validate(document.data), document
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    # Definitions may say what a recipe may not, in steps too; melange passes it over.
+    data = copy.deepcopy(document.data)
+    for item in details:
+        if item["type"] == "extra_forbidden":
+            _remove(data, _document_path(item["loc"]))
+    return _validate(PipelineModel, document, data), document
+
+
+def _remove(data: Any, path: DocumentPath) -> None:  # whatever YAML holds
+    for part in path[:-1]:
+        data = data[part]
+    del data[path[-1]]
 
 
 def read_text(path: Path) -> str:
@@ -120,12 +138,13 @@ def read_text(path: Path) -> str:
         raise RecipeError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=str(path)) from None
 
 
-def _validate(model: type[Model], document: Document) -> Model:
+def _validate(model: type[Model], document: Document, data: object = None) -> Model:
+    """Validate a document, or other data for it."""
     if not isinstance(document.data, dict):
         found = "empty" if document.data is None else "a list" if isinstance(document.data, list) else "plain text"
         raise WrongTypeError(f"expected a mapping, the file is {found}", where=document.place(()))
     try:
-        return model.model_validate(document.data)
+        return model.model_validate(document.data if data is None else data)
     except ValidationError as error:
         details = error.errors(include_url=False)
         faults = [_fault(item, model, document) for item in details]

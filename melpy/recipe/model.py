@@ -1,19 +1,19 @@
 """A recipe as its author wrote it: melange's schema, templates unevaluated.
 
 Keys, types and defaults are melange's, so that a recipe loads in both. Strings keep their text; a key without a
-value is as good as absent. Unknown keys are errors everywhere.
+value is as good as absent. Unknown keys are errors everywhere. What stands below a key is its documentation, from which
+the reference and the JSON schema are made.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import ConfigDict, Field
-
 from melpy.recipe.image import Environment
-from melpy.recipe.part import Boolean, Duration, Integer, Natural, Part, Priority, Text, TextList, TextMap
+from melpy.recipe.package import Checks, Dependencies, Package, PackageOptions, Scriptlets, SetCap
+from melpy.recipe.part import Part, Text, TextList, TextMap, constant
+from melpy.recipe.step import Step  # noqa: TC001  # pydantic needs it
 from melpy.recipe.update import Update
 
 if TYPE_CHECKING:
@@ -21,265 +21,137 @@ if TYPE_CHECKING:
 
     from melpy.recipe.document import Document
 
-NAME = re.compile(r"[a-zA-Z\d][a-zA-Z\d+_.-]*")
-"""What a package may be called."""
-
-
-class Dependencies(Part):
-    """What a package needs, offers and replaces, in apk's constraint syntax."""
-
-    runtime: TextList = []
-    provides: TextList = []
-    replaces: TextList = []
-    provider_priority: Priority = ""
-    replaces_priority: Priority = ""
-
-
-class PackageOptions(Part):
-    """Which generated dependencies and provides a package does without."""
-
-    no_provides: Boolean = False
-    no_depends: Boolean = False
-    no_commands: Boolean = False
-    no_versioned_shlib_deps: Boolean = False
-
-
-class Trigger(Part):
-    """A script that runs when files appear in watched directories."""
-
-    script: Text = ""
-    paths: TextList = []
-
-
-class Scriptlets(Part):
-    """Scripts that apk runs around installation, each with its interpreter line."""
-
-    trigger: Trigger = Trigger()
-    pre_install: Text = ""
-    post_install: Text = ""
-    pre_deinstall: Text = ""
-    post_deinstall: Text = ""
-    pre_upgrade: Text = ""
-    post_upgrade: Text = ""
-
-
-class Copyright(Part):
-    """A licence and what it covers."""
-
-    paths: TextList = []
-    attestation: Text = ""
-    license: Text = ""
-    license_path: Text = ""
-    detection_override: Text = ""
-
-
-class Checks(Part):
-    """Linters that only warn for this package."""
-
-    disabled: TextList = []
-
-
-class Cpe(Part):
-    """The package's name in the Common Platform Enumeration 2.3."""
-
-    part: Text = ""
-    vendor: Text = ""
-    product: Text = ""
-    edition: Text = ""
-    language: Text = ""
-    sw_edition: Text = Field(default="", alias="sw_edition")
-    target_sw: Text = Field(default="", alias="target_sw")
-    target_hw: Text = Field(default="", alias="target_hw")
-    other: Text = ""
-
-
-class SetCap(Part):
-    """File capabilities of one path: capability names to flags such as `+ep`, and why."""
-
-    path: Text
-    add: TextMap = {}
-    reason: Text = ""
-
-
-class Resources(Part):
-    """What a build may use of the machine."""
-
-    cpu: Text = ""
-    cpumodel: Text = ""
-    memory: Text = ""
-    disk: Text = ""
-
-
-class Package(Part):
-    """Identity and metadata of the main package."""
-
-    name: Text
-    version: Text
-    epoch: Natural = 0
-    description: Text = ""
-    annotations: TextMap = {}
-    url: Text = ""
-    commit: Text = ""
-    target_architecture: TextList = []
-    copyright: list[Copyright] = []
-    dependencies: Dependencies = Dependencies()
-    options: PackageOptions = PackageOptions()
-    scriptlets: Scriptlets = Scriptlets()
-    checks: Checks = Checks()
-    cpe: Cpe = Cpe()
-    setcap: list[SetCap] = []
-    timeout: Duration = ""
-    resources: Resources = Resources()
-    test_resources: Resources = Resources()
-
-
-class Needs(Part):
-    """Packages that a step adds to the build environment."""
-
-    packages: TextList = []
-
-
-class Input(Part):
-    """An input of a pipeline."""
-
-    description: Text = ""
-    default: Text = ""
-    required: Boolean = False
-
-
-class Assertions(Part):
-    """What must hold after a step's children."""
-
-    required_steps: Integer = 0
-
-
-class Step(Part):
-    """A pipeline step: a script, a use of a pipeline, or a group of steps."""
-
-    name: Text = ""
-    uses: Text = ""
-    with_: TextMap = {}
-    runs: Text = ""
-    pipeline: list[Step] = []
-    inputs: dict[str, Input] = {}
-    needs: Needs = Needs()
-    label: Text = ""
-    if_: Text = ""
-    assertions: Assertions = Assertions()
-    working_directory: Text = ""
-    environment: TextMap = {}
-
 
 class Test(Part):
     """Tests of a package, run in an environment of their own."""
 
-    environment: Environment = Environment()
-    pipeline: list[Step] = []
+    environment: Environment = constant(Environment())
+    """What the tests run in, beside the package itself."""
+    pipeline: list[Step] = constant([])
+    """Steps."""
 
 
 class Subpackage(Part):
     """A further package of the same build."""
 
     if_: Text = ""
+    """Condition: it is made when this holds."""
     range: Text = ""
+    """Name of a table under `data`: one package is made for each of its items."""
     name: Text
-    pipeline: list[Step] = []
-    dependencies: Dependencies = Dependencies()
-    options: PackageOptions = PackageOptions()
-    scriptlets: Scriptlets = Scriptlets()
+    """Its name."""
+    pipeline: list[Step] = constant([])
+    """Steps that fill it."""
+    dependencies: Dependencies = constant(Dependencies())
+    """What it needs, offers and replaces."""
+    options: PackageOptions = constant(PackageOptions())
+    """Generated dependencies it does without."""
+    scriptlets: Scriptlets = constant(Scriptlets())
+    """Scripts around its installation."""
     description: Text = ""
-    annotations: TextMap = {}
+    """One line about it."""
+    annotations: TextMap = constant({})
+    """Facts for other programs."""
     url: Text = ""
+    """Home page."""
     commit: Text = ""
-    checks: Checks = Checks()
-    test: Test = Test()
-    setcap: list[SetCap] = []
+    """Commit of the recipe."""
+    checks: Checks = constant(Checks())
+    """Linters that only warn."""
+    test: Test = constant(Test())
+    """Its tests."""
+    setcap: list[SetCap] = constant([])
+    """File capabilities."""
 
 
 class Data(Part):
     """A table that subpackages range over."""
 
     name: Text
-    items: TextMap = {}
+    """What `range` calls it."""
+    items: TextMap = constant({})
+    """Keys and values: `${{range.key}}` and `${{range.value}}`."""
 
 
 class VarTransform(Part):
     """A variable made from another by a regular expression."""
 
     from_: Text
+    """Text to change, usually a variable."""
     match: Text
+    """Regular expression, in Go's syntax."""
     replace: Text = ""
+    """What takes the place of each match; $1 is its first group."""
     to: Text
+    """Name of the variable that gets the result."""
 
 
 class PackageListChange(Part):
     """Packages that an option adds to or removes from the environment."""
 
-    add: TextList = []
-    remove: TextList = []
+    add: TextList = constant([])
+    """Packages."""
+    remove: TextList = constant([])
+    """Packages."""
 
 
 class OptionContents(Part):
     """What an option changes of the environment's contents."""
 
-    packages: PackageListChange = PackageListChange()
+    packages: PackageListChange = constant(PackageListChange())
+    """Packages to add and to remove."""
 
 
 class OptionEnvironment(Part):
     """What an option changes of the environment."""
 
-    contents: OptionContents = OptionContents()
+    contents: OptionContents = constant(OptionContents())
+    """What it changes of the contents."""
 
 
 class BuildOption(Part):
     """A switch of the build: variables and packages that it sets."""
 
-    vars: TextMap = {}
-    environment: OptionEnvironment = OptionEnvironment()
+    vars: TextMap = constant({})
+    """Variables it sets."""
+    environment: OptionEnvironment = constant(OptionEnvironment())
+    """What it changes of the build environment."""
 
 
 class Capabilities(Part):
     """Linux capabilities that the sandbox adds or drops."""
 
-    add: TextList = []
-    drop: TextList = []
+    add: TextList = constant([])
+    """Capabilities such as CAP_NET_ADMIN."""
+    drop: TextList = constant([])
+    """Capabilities such as CAP_MKNOD."""
 
 
 class RecipeModel(Part):
     """A whole recipe file."""
 
     package: Package
-    environment: Environment = Environment()
-    capabilities: Capabilities = Capabilities()
-    pipeline: list[Step] = []
-    subpackages: list[Subpackage] = []
-    data: list[Data] = []
-    update: Update = Update()
-    vars: TextMap = {}
-    var_transforms: list[VarTransform] = []
-    options: dict[str, BuildOption] = {}
-    test: Test = Test()
-
-
-class PipelineModel(Part):
-    """A pipeline definition: a step that others use. Unknown keys are passed over, as melange does.
-
-    `native` names a step that melpy does itself, outside the sandbox; only built-in pipelines have it.
-    """
-
-    model_config = ConfigDict(extra="ignore")
-
-    name: Text = ""
-    description: Text = ""
-    runs: Text = ""
-    pipeline: list[Step] = []
-    inputs: dict[str, Input] = {}
-    needs: Needs = Needs()
-    if_: Text = ""
-    assertions: Assertions = Assertions()
-    working_directory: Text = ""
-    environment: TextMap = {}
-    native: Text = ""
+    """The main package."""
+    environment: Environment = constant(Environment())
+    """What the build runs in."""
+    capabilities: Capabilities = constant(Capabilities())
+    """Linux capabilities of the build."""
+    pipeline: list[Step] = constant([])
+    """Steps of the build."""
+    subpackages: list[Subpackage] = constant([])
+    """Further packages of the same build."""
+    data: list[Data] = constant([])
+    """Tables for the ranges of subpackages."""
+    update: Update = constant(Update())
+    """For bots that update recipes."""
+    vars: TextMap = constant({})
+    """Variables: `${{vars.…}}`."""
+    var_transforms: list[VarTransform] = constant([])
+    """Variables made from others."""
+    options: dict[str, BuildOption] = constant({})
+    """Switches that --build-option turns on."""
+    test: Test = constant(Test())
+    """Tests of the main package."""
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,6 @@ def test_documents_hold_what_was_written_and_know_where(data: object) -> None:
     document = parse_document(text, "x.yaml")
     assert document.data == {"top": data}
     lines = text.splitlines()
-    for mark in document.values.values():
+    for mark in document.marks[0].values():
         assert 1 <= mark.line <= len(lines)
         assert 1 <= mark.column <= len(lines[mark.line - 1]) + 1

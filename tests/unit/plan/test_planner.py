@@ -8,9 +8,10 @@ import pytest
 
 from melpy.arch import ARCHES, parse_arch
 from melpy.errors import FaultsError
+from melpy.plan.environment import DEFAULT_VARIABLES
 from melpy.plan.library import Library
 from melpy.plan.model import Licence, SetCapability, Source
-from melpy.plan.planner import DEFAULT_VARIABLES, PlanOptions, is_for, plan_recipe
+from melpy.plan.planner import PlanOptions, is_for, plan_recipe
 from tests.factories.recipe import HEADER, plan, recipe
 
 
@@ -75,7 +76,7 @@ def test_metadata_and_dependencies() -> None:
         Licence("MIT", "", "LICENSE-1.2.3"),
     )
     assert found.cpe == "cpe:2.3:a:gnu:hello:1.2.3:*:*:*:*:linux:*:*"
-    assert found.annotations == (("made-by", "hello"),)
+    assert main.annotations == (("made-by", "hello"),)
     assert (found.capabilities_add, found.capabilities_drop) == (("CAP_NET_ADMIN",), ("CAP_KILL",))
 
 
@@ -291,7 +292,7 @@ def test_the_environment_is_what_is_stated_then_what_steps_need_each_once() -> N
                 runs: make
         """
         % ("a" * 128),
-        options=PlanOptions(packages=("extra", "make"), variables=(("CFLAGS", "-O0"), ("LANG", "C"))),
+        options=PlanOptions(packages=("extra", "make"), environment=(("CFLAGS", "-O0"), ("LANG", "C"))),
     ).environment
     assert found.packages == ("busybox", "hello~1", "wget", "make", "gcc", "extra")
     assert found.repositories == ("https://example.org/one", "https://example.org/two")
@@ -412,4 +413,4 @@ def test_the_digest_changes_with_the_architecture() -> None:
 
 
 def test_pipelines_that_are_used_are_named() -> None:
-    assert plan(EVERYTHING).pipelines == ("autoconf/configure", "split/manpages", "strip")
+    assert plan(EVERYTHING).pipelines == ("autoconf/configure", "split/manpages", "split/move", "strip")

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import pytest
 
-from melpy.errors import FaultsError, RecipeError
+from melpy.errors import FaultsError
+from melpy.plan.fault import Faults
 from melpy.plan.planner import PlanOptions
 from melpy.plan.variable import recipe_variables
 from tests.factories.recipe import plan, recipe
 
 
 def variables(text: str, **overrides: str) -> dict[str, str]:
-    faults: list[RecipeError] = []
-    found = recipe_variables(recipe(text), {"host.triplet.gnu": "x86_64-pc-linux-gnu"}, overrides, faults)
-    assert not faults
+    faults = Faults()
+    stated = {name: (value, "the test") for name, value in overrides.items()}
+    found, _ = recipe_variables(recipe(text), {"host.triplet.gnu": "x86_64-pc-linux-gnu"}, stated, faults)
+    assert not len(faults)
     return found
 
 
 def faults(text: str) -> list[str]:
-    found: list[RecipeError] = []
+    found = Faults()
     recipe_variables(recipe(text), {}, {}, found)
-    return [str(fault) for fault in found]
+    with pytest.raises(FaultsError) as caught:
+        found.raise_found()
+    return [str(fault) for fault in caught.value.faults]
 
 
 def test_the_package_itself() -> None:

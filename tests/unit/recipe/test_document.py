@@ -64,10 +64,10 @@ def test_marks_of_values_and_keys() -> None:
           - { name: "x" }
         """
     )
-    assert found.values[("package", "name")] == Mark(2, 9)
-    assert found.keys[("package", "name")] == Mark(2, 3)
-    assert found.values[("pipeline", 0, "runs")] == Mark(4, 11, block=True)
-    assert found.values[("pipeline", 1, "name")] == Mark(6, 13)
+    assert found.marks[0][("package", "name")] == Mark(2, 9)
+    assert found.marks[1][("package", "name")] == Mark(2, 3)
+    assert found.marks[0][("pipeline", 0, "runs")] == Mark(4, 11, block=True)
+    assert found.marks[0][("pipeline", 1, "name")] == Mark(6, 13)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,197 @@
+"""Whole directories of recipes, evaluated in parallel: checked, or compiled into files.
+
+Each recipe is loaded once and evaluated for each architecture. What is wrong with one says nothing of the others.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from melpy.errors import FaultsError, MelpyError, Place, RecipeError
+from melpy.plan.compiled import compile_recipe, compiled_text
+from melpy.plan.library import library_for
+from melpy.plan.planner import PlanOptions, examine_recipe, is_for
+from melpy.recipe.load import load_recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from melpy.arch import Arch
+    from melpy.recipe.model import Recipe
+
+_CHUNK = 48  # recipes that a process takes at once; some take a hundred times as long as others
+
+
+@dataclass(frozen=True)
+class TreeSpec:
+    """What is to be done with recipes.
+
+    Attributes:
+        arches: architectures to evaluate them for.
+        options: what the caller sets beside the recipe, by APK architecture.
+        pipeline_dirs: directories of pipelines, before those beside the recipes.
+        output_dir: where compiled recipes are written as `<recipe file>.json`; None only checks.
+    """
+
+    arches: tuple[Arch, ...]
+    options: Mapping[str, PlanOptions] = field(default_factory=dict)
+    pipeline_dirs: tuple[Path, ...] = ()
+    output_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, or probably not meant.
+
+    Attributes:
+        severity: `error` or `warning`.
+        code: kind of error, in kebab-case.
+        message: what is wrong.
+        file: where.
+        line: counts from 1; 0 means the file.
+        column: counts from 1.
+        hint: what to do about it.
+        details: an excerpt.
+        arches: architectures it was found for; empty before there are any.
+        exit_status: status that a command ends with for its sake; 0 for warnings.
+    """
+
+    severity: str
+    code: str
+    message: str
+    file: str
+    line: int = 0
+    column: int = 0
+    hint: str = ""
+    details: tuple[str, ...] = ()
+    arches: tuple[str, ...] = ()
+    exit_status: int = 0
+
+    @property
+    def place(self) -> Place:
+        """Where it is."""
+        return Place(self.file, self.line, self.column)
+
+
+@dataclass(frozen=True)
+class RecipeReport:
+    """What became of one recipe.
+
+    Attributes:
+        file: the recipe.
+        arches: architectures it is meant for, of those asked for.
+        packages: names of the packages it makes.
+        findings: what is wrong with it.
+    """
+
+    file: str
+    arches: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def survey_recipes(files: Sequence[Path], spec: TreeSpec, jobs: int) -> Iterator[RecipeReport]:
+    """Evaluate recipes and yield what became of each, in order.
+
+    Args:
+        files: recipe files.
+        spec: what is to be done.
+        jobs: how many processes may work.
+    """
+    work = functools.partial(_survey_chunk, spec=spec)
+    chunks = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
+    if jobs < 2 or len(chunks) < 2:  # one is not parallel
+        for chunk in chunks:
+            yield from work(chunk)
+        return
+    # Forked, so that modules are there already.
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(min(jobs, len(chunks)), mp_context=context, initializer=gc.disable) as pool:
+        for reports in pool.map(work, chunks):
+            yield from reports
+
+
+def merge_findings(findings: Iterable[Finding], arches: Sequence[Arch]) -> tuple[Finding, ...]:
+    """Return each finding once, by file and position; those of every architecture name none."""
+    merged: dict[Finding, list[str]] = {}
+    for found in findings:
+        merged.setdefault(replace(found, arches=()), []).extend(found.arches)
+    everywhere = {arch.apk for arch in arches}
+    result = [replace(key, arches=() if set(names) == everywhere else tuple(names)) for key, names in merged.items()]
+    return tuple(sorted(result, key=lambda found: (found.file, found.line, found.column)))
+
+
+def find_clashes(reports: Iterable[RecipeReport]) -> Iterator[Finding]:
+    """Yield an error for each package that two recipes of one directory make."""
+    makers: dict[str, str] = {}
+    for report in reports:
+        for name in report.packages:
+            other = makers.setdefault(name, report.file)
+            if other != report.file:
+                message = f"makes the package {name!r}, which {other} makes too"
+                yield _finding(RecipeError(message, where=Place(report.file)), report.file, ())
+
+
+def _survey_chunk(files: Sequence[Path], spec: TreeSpec) -> list[RecipeReport]:
+    return [_survey(file, spec) for file in files]
+
+
+def _survey(file: Path, spec: TreeSpec) -> RecipeReport:
+    output = spec.output_dir / f"{file.name}.json" if spec.output_dir else None
+    if output:
+        output.unlink(missing_ok=True)
+    try:
+        recipe = load_recipe(file)
+    except RecipeError as error:
+        return RecipeReport(str(file), findings=tuple(_findings(error, str(file), ())))
+    arches: list[str] = []
+    packages: dict[str, None] = {}
+    findings: list[Finding] = []
+    for arch in spec.arches:
+        if not is_for(recipe, arch):
+            continue
+        arches.append(arch.apk)
+        found = _examine(recipe, arch, spec, output)
+        packages |= dict.fromkeys(found.packages)
+        findings += found.findings
+    return RecipeReport(str(file), tuple(arches), tuple(packages), merge_findings(findings, spec.arches))
+
+
+def _examine(recipe: Recipe, arch: Arch, spec: TreeSpec, output: Path | None) -> RecipeReport:
+    file = str(recipe.path)
+    library = library_for(recipe.path, spec.pipeline_dirs)
+    found, faults = examine_recipe(recipe, arch, library, spec.options.get(arch.apk))
+    findings = [_finding(fault, file, (arch.apk,)) for fault in faults.found]
+    findings += [_finding(warning, file, (arch.apk,), severity="warning") for warning in faults.warnings]
+    if output and not faults.found:
+        output.write_text(compiled_text(compile_recipe(found)), encoding="utf-8", errors="surrogateescape")
+    names = tuple(package.name for package in found.packages)
+    return RecipeReport(file, (arch.apk,), names, tuple(findings))
+
+
+def _findings(error: RecipeError, file: str, arches: tuple[str, ...]) -> Iterator[Finding]:
+    for fault in error.faults if isinstance(error, FaultsError) else [error]:
+        yield _finding(fault, file, arches)
+
+
+def _finding(error: MelpyError, file: str, arches: tuple[str, ...], severity: str = "error") -> Finding:
+    place = error.where if isinstance(error.where, Place) else Place(str(error.where or file))
+    status = error.exit_status if severity == "error" else 0
+    return Finding(
+        severity,
+        error.code,
+        error.message,
+        place.file,
+        place.line,
+        place.column,
+        error.hint or "",
+        error.details,
+        arches,
+        status,
+    )

@@ -1,0 +1,94 @@
+"""Evaluation that goes on after a fault, so that all faults of a recipe are reported together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from melpy.errors import FaultsError, RecipeError, fault_position
+from melpy.plan.condition import evaluate_condition
+from melpy.plan.template import render, render_loosely
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from melpy.plan.template import Spot
+
+
+class Faults:
+    """What is wrong with a recipe, as it is found; what is faulty keeps its text.
+
+    Attributes:
+        warnings: what is probably not meant, but does no harm.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[RecipeError] = []
+        self.warnings: list[RecipeError] = []
+
+    @property
+    def found(self) -> tuple[RecipeError, ...]:
+        """The faults in the order of the files; one place is complained of once."""
+        return _in_order(self._found)
+
+    def __len__(self) -> int:
+        """Return how many were found."""
+        return len(self._found)
+
+    def add(self, error: RecipeError) -> None:
+        """Note a fault, or all that a FaultsError holds."""
+        self._found += error.faults if isinstance(error, FaultsError) else [error]
+
+    def render(self, text: str, variables: Mapping[str, str], spot: Spot, *path: str | int) -> str:
+        """Render a text; see `melpy.plan.template.render`."""
+        if "${{" not in text:
+            return text
+        try:
+            return render(text, variables, spot, *path)
+        except RecipeError as error:
+            self.add(error)
+            return text
+
+    def render_all(
+        self, texts: Sequence[str], variables: Mapping[str, str], spot: Spot, *path: str | int
+    ) -> tuple[str, ...]:
+        """Render the texts of a list."""
+        return tuple(
+            [
+                self.render(text, variables, spot, *path, index) if "${{" in text else text
+                for index, text in enumerate(texts)
+            ]
+        )
+
+    def render_prose(self, text: str, variables: Mapping[str, str], spot: Spot, *path: str | int) -> str:
+        """Render a text for people: what it cannot mean stays as it is, with a warning, as in melange."""
+        if "${{" not in text:
+            return text
+        rendered = render_loosely(text, variables)
+        if "${{" in rendered:
+            try:
+                render(text, variables, spot, *path)
+            except RecipeError as error:
+                self.warnings += error.faults if isinstance(error, FaultsError) else [error]
+        return rendered
+
+    def holds(self, condition: str, variables: Mapping[str, str], spot: Spot, *path: str | int) -> bool:
+        """Tell whether a condition holds; a faulty one does, so that what it guards is looked at too."""
+        try:
+            return not condition or evaluate_condition(condition, variables, spot.below(*path))
+        except RecipeError as error:
+            self.add(error)
+            return True
+
+    def raise_found(self) -> None:
+        """Raise what was found, if anything was.
+
+        Raises:
+            FaultsError: all of it, in the order of the files, one place complained of once.
+        """
+        if self._found:
+            raise FaultsError(self.found)
+
+
+def _in_order(faults: Iterable[RecipeError]) -> tuple[RecipeError, ...]:
+    unique = {(str(fault), fault.hint): fault for fault in faults}
+    return tuple(sorted(unique.values(), key=fault_position))

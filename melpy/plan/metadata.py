@@ -1,0 +1,102 @@
+"""What a package says about itself: descriptions, dependencies, scriptlets, licences, capabilities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from melpy.errors import WrongTypeError
+from melpy.plan.model import Licence, PackagePlan, Pairs, SetCapability, pairs
+from melpy.plan.template import render_loosely
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from melpy.plan.fault import Faults
+    from melpy.plan.step import CompiledStep
+    from melpy.plan.template import Spot
+    from melpy.recipe.model import Subpackage
+    from melpy.recipe.package import Dependencies, Package, Scriptlets
+
+
+def plan_package(
+    model: Package | Subpackage,
+    name: str,
+    variables: Mapping[str, str],
+    steps: Iterable[CompiledStep],
+    spot: Spot,
+    faults: Faults,
+) -> PackagePlan:
+    """Return the plan of one package.
+
+    Args:
+        model: what the recipe says of it.
+        name: its name.
+        variables: what its texts may name.
+        steps: its compiled steps.
+        spot: where it is in the recipe.
+        faults: receives what is wrong.
+    """
+    return PackagePlan(
+        name=name,
+        description=faults.render_prose(model.description, variables, spot, "description"),
+        url=faults.render_prose(model.url, variables, spot, "url"),
+        commit=model.commit,
+        **_dependencies(model.dependencies, variables, spot.below("dependencies"), faults),
+        no_provides=model.options.no_provides,
+        no_depends=model.options.no_depends,
+        no_commands=model.options.no_commands,
+        no_versioned_shlib_deps=model.options.no_versioned_shlib_deps,
+        scriptlets=_scriptlets(model.scriptlets, variables),
+        triggers=tuple([render_loosely(path, variables) for path in model.scriptlets.trigger.paths]),
+        setcap=tuple([SetCapability(entry.path.strip("/"), pairs(entry.add)) for entry in model.setcap]),
+        annotations=pairs({key: render_loosely(text, variables) for key, text in model.annotations.items()}),
+        steps=tuple([step for compiled in steps for step in compiled.flat()]),
+    )
+
+
+def plan_licences(package: Package, variables: Mapping[str, str]) -> Iterator[Licence]:
+    """Yield the copyright entries of a recipe."""
+    for entry in package.copyright:
+        license_path = render_loosely(entry.license_path, variables)
+        yield Licence(render_loosely(entry.license, variables), entry.attestation, license_path)
+
+
+def format_cpe(package: Package, variables: Mapping[str, str]) -> str:
+    """Return the CPE 2.3 formatted string of a package, as melange writes it; empty without vendor and product."""
+    cpe = package.cpe
+    if not (cpe.vendor and cpe.product):
+        return ""
+    fields = [cpe.vendor, cpe.product, variables["package.version"], "*", cpe.edition, cpe.language]
+    fields += [cpe.sw_edition, cpe.target_sw, cpe.target_hw, cpe.other]
+    return f"cpe:2.3:{cpe.part or 'a'}:" + ":".join(field or "*" for field in fields)
+
+
+def _dependencies(model: Dependencies, variables: Mapping[str, str], spot: Spot, faults: Faults) -> dict[str, Any]:
+    return {
+        "runtime": faults.render_all(model.runtime, variables, spot, "runtime"),
+        "provides": faults.render_all(model.provides, variables, spot, "provides"),
+        "replaces": faults.render_all(model.replaces, variables, spot, "replaces"),
+        "provider_priority": _priority(model.provider_priority, variables, spot, "provider-priority", faults),
+        "replaces_priority": _priority(model.replaces_priority, variables, spot, "replaces-priority", faults),
+    }
+
+
+def _priority(text: str, variables: Mapping[str, str], spot: Spot, key: str, faults: Faults) -> str:
+    value = faults.render(text, variables, spot, key)
+    if value and "${{" not in value and not value.removeprefix("-").isdecimal():
+        message = f"expected a whole number, found {value!r}"
+        faults.add(spot.below(key).at(text, 0, WrongTypeError, message, None))
+    return value
+
+
+def _scriptlets(model: Scriptlets, variables: Mapping[str, str]) -> Pairs:
+    scripts = {
+        "trigger": model.trigger.script,
+        "pre-install": model.pre_install,
+        "post-install": model.post_install,
+        "pre-deinstall": model.pre_deinstall,
+        "post-deinstall": model.post_deinstall,
+        "pre-upgrade": model.pre_upgrade,
+        "post-upgrade": model.post_upgrade,
+    }
+    return pairs({name: render_loosely(text, variables) for name, text in scripts.items() if text})

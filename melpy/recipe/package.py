@@ -1,0 +1,178 @@
+"""The schema of what a package says about itself, be it the main package or a subpackage."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import Field
+
+from melpy.recipe.part import Boolean, Duration, Natural, Part, Priority, Text, TextList, TextMap, constant
+
+NAME = re.compile(r"[a-zA-Z\d][a-zA-Z\d+_.-]*")
+"""What a package may be called."""
+
+
+class Dependencies(Part):
+    """What a package needs, offers and replaces, in apk's constraint syntax."""
+
+    runtime: TextList = constant([])
+    """What it needs when it is used."""
+    provides: TextList = constant([])
+    """Further names it is found by, with or without a version."""
+    replaces: TextList = constant([])
+    """Packages whose files it may overwrite."""
+    provider_priority: Priority = ""
+    """Which of several providers is chosen; the highest number wins."""
+    replaces_priority: Priority = ""
+    """Whose files win where packages replace each other; the highest number wins."""
+
+
+class PackageOptions(Part):
+    """Which generated dependencies and provides a package does without."""
+
+    no_provides: Boolean = False
+    """Generate no provides."""
+    no_depends: Boolean = False
+    """Generate no runtime dependencies."""
+    no_commands: Boolean = False
+    """Generate no `cmd:` provides."""
+    no_versioned_shlib_deps: Boolean = False
+    """Generate no versioned dependencies on shared libraries."""
+
+
+class Trigger(Part):
+    """A script that runs when files appear in watched directories."""
+
+    script: Text = ""
+    """The script, with its interpreter line."""
+    paths: TextList = constant([])
+    """Directories that are watched; shell patterns."""
+
+
+class Scriptlets(Part):
+    """Scripts that apk runs around installation, each with its interpreter line."""
+
+    trigger: Trigger = constant(Trigger())
+    """Runs when files appear in watched directories."""
+    pre_install: Text = ""
+    """Runs before the package is installed."""
+    post_install: Text = ""
+    """Runs after it was installed."""
+    pre_deinstall: Text = ""
+    """Runs before it is removed."""
+    post_deinstall: Text = ""
+    """Runs after it was removed."""
+    pre_upgrade: Text = ""
+    """Runs before another version takes its place."""
+    post_upgrade: Text = ""
+    """Runs after it took the place of another version."""
+
+
+class Copyright(Part):
+    """A licence and what it covers."""
+
+    paths: TextList = constant([])
+    """Files that the entry covers, for people."""
+    attestation: Text = ""
+    """Copyright notice."""
+    license: Text = ""
+    """SPDX licence expression."""
+    license_path: Text = ""
+    """File with the text of the licence, below the workspace."""
+    detection_override: Text = ""
+    """Licence to assume where detection finds another."""
+
+
+class Checks(Part):
+    """Linters that only warn for this package."""
+
+    disabled: TextList = constant([])
+    """Names of linters."""
+
+
+class Cpe(Part):
+    """The package's name in the Common Platform Enumeration 2.3."""
+
+    part: Text = ""
+    """`a` for an application, `o` for an operating system."""
+    vendor: Text = ""
+    """Vendor."""
+    product: Text = ""
+    """Product."""
+    edition: Text = ""
+    """Edition."""
+    language: Text = ""
+    """Language."""
+    sw_edition: Text = Field(default="", alias="sw_edition")
+    """Software edition."""
+    target_sw: Text = Field(default="", alias="target_sw")
+    """Software it runs on."""
+    target_hw: Text = Field(default="", alias="target_hw")
+    """Hardware it runs on."""
+    other: Text = ""
+    """Anything else."""
+
+
+class SetCap(Part):
+    """File capabilities of one path: capability names to flags such as `+ep`, and why."""
+
+    path: Text
+    """Path of the file in the package."""
+    add: TextMap = constant({})
+    """Capability names, several joined by commas, and flags out of e, p and i."""
+    reason: Text = ""
+    """Why; it must be given."""
+
+
+class Resources(Part):
+    """What a build may use of the machine."""
+
+    cpu: Text = ""
+    """Number of cores."""
+    cpumodel: Text = ""
+    """Model that is emulated."""
+    memory: Text = ""
+    """Memory, such as 8Gi."""
+    disk: Text = ""
+    """Disk space, such as 50Gi."""
+
+
+class Package(Part):
+    """Identity and metadata of the main package."""
+
+    name: Text
+    """Name of the main package and origin of all."""
+    version: Text
+    """Upstream version, in apk's syntax."""
+    epoch: Natural = 0
+    """Release of this version, the N of `-rN`."""
+    description: Text = ""
+    """One line about it."""
+    annotations: TextMap = constant({})
+    """Facts for other programs."""
+    url: Text = ""
+    """Home page."""
+    commit: Text = ""
+    """Commit of the recipe."""
+    target_architecture: TextList = constant([])
+    """Architectures it is built for; none or `all` is every one."""
+    copyright: list[Copyright] = constant([])
+    """Licences."""
+    dependencies: Dependencies = constant(Dependencies())
+    """What it needs, offers and replaces."""
+    options: PackageOptions = constant(PackageOptions())
+    """Generated dependencies it does without."""
+    scriptlets: Scriptlets = constant(Scriptlets())
+    """Scripts around its installation."""
+    checks: Checks = constant(Checks())
+    """Linters that only warn."""
+    cpe: Cpe = constant(Cpe())
+    """Its name in vulnerability databases."""
+    setcap: list[SetCap] = constant([])
+    """File capabilities."""
+    timeout: Duration = ""
+    """How long a build may take, such as 1h30m."""
+    resources: Resources = constant(Resources())
+    """What a build may use of the machine."""
+    test_resources: Resources = constant(Resources())
+    """What its tests may use of the machine."""
