@@ -31,13 +31,15 @@ class InputError(ValueError):
         key: name of the input.
         message: what is wrong, lower case.
         hint: what to do about it.
+        offset: where in the value it is.
     """
 
-    def __init__(self, key: str, message: str, hint: str | None = None) -> None:
+    def __init__(self, key: str, message: str, hint: str | None = None, offset: int = 0) -> None:
         super().__init__(message)
         self.key = key
         self.message = message
         self.hint = hint
+        self.offset = offset
 
 
 @dataclass(frozen=True)
@@ -152,13 +154,12 @@ def is_local(repository: str) -> bool:
 
 def check_repository(repository: str) -> str | None:
     """Return why this is no repository that melpy fetches from; None when it is one."""
-    if "://" in repository and not _UNPRINTABLE.search(unquote(repository)):
-        return _check_url(repository)
-    named = repository.partition(":")[0] not in _SCHEMES and _SCP.fullmatch(repository)
-    fits = repository.startswith("/") or named
-    if not fits or repository.startswith("-") or _UNPRINTABLE.search(repository):
+    if repository.startswith("-") or _UNPRINTABLE.search(repository):
         return f"not a repository: {repository!r}"
-    return None
+    if "://" in repository:
+        return _check_url(repository)
+    is_scp = _SCP.fullmatch(repository) and repository.partition(":")[0] not in _SCHEMES
+    return None if is_scp or repository.startswith("/") else f"not a repository: {repository!r}"
 
 
 def _check_url(repository: str) -> str | None:
@@ -166,6 +167,8 @@ def _check_url(repository: str) -> str | None:
         parts = urlsplit(repository)
         _ = parts.port
     except ValueError:
+        return f"not a URL: {repository!r}"
+    if re.search(r"[\x00-\x1f\x7f]", unquote(repository)):
         return f"not a URL: {repository!r}"
     if parts.scheme not in _SCHEMES or not repository.startswith(f"{parts.scheme}://"):
         return f"git cannot fetch such URLs here: {repository!r}"
@@ -219,22 +222,30 @@ def _depth(inputs: Mapping[str, str]) -> int:
 
 
 def _picks(text: str) -> Iterator[CherryPick]:
-    for line in text.splitlines():
+    offset = 0
+    for line in text.splitlines(keepends=True):
         entry = line.partition("#")[0].strip()
-        if not entry:
-            continue
-        what, colon, comment = entry.partition(":")
-        if not colon or not comment.strip():
-            hint = "write `[branch/]commit: comment`; what follows # does not count"
-            raise InputError("cherry-picks", f"a cherry-pick needs a comment: {entry!r}", hint)
-        match = _PICK.fullmatch(what.strip())
-        if not match or not _COMMIT.fullmatch(match["commit"]):
-            hint = "write `[branch/]commit: comment`, the commit in 7 to 40 hex digits"
-            raise InputError("cherry-picks", f"not a commit: {what.strip()!r}", hint)
-        branch = match["branch"] or ""
-        if _NO_REF.search(branch):
-            raise InputError("cherry-picks", f"not a branch: {branch!r}", "see git check-ref-format")
-        yield CherryPick(match["commit"].lower(), branch)
+        if entry:
+            try:
+                yield _pick(entry)
+            except InputError as error:
+                at = offset + len(line) - len(line.lstrip())
+                raise InputError(error.key, error.message, error.hint, at) from None
+        offset += len(line)
+
+
+def _pick(entry: str) -> CherryPick:
+    what, _, comment = entry.partition(":")
+    hint = "write `[branch/]commit: comment`, the commit in 7 to 40 hex digits; what follows # does not count"
+    if not comment.strip():
+        raise InputError("cherry-picks", f"a cherry-pick needs a comment: {entry!r}", hint)
+    match = _PICK.fullmatch(what.strip())
+    if not match or not _COMMIT.fullmatch(match["commit"]):
+        raise InputError("cherry-picks", f"not a commit: {what.strip()!r}", hint)
+    branch = match["branch"] or ""
+    if _NO_REF.search(branch):
+        raise InputError("cherry-picks", f"not a branch: {branch!r}", "see git check-ref-format")
+    return CherryPick(match["commit"].lower(), branch)
 
 
 def _sparse_path(path: str) -> str:

@@ -213,7 +213,8 @@ class Compiler:
                 git.GitSource.from_inputs(inputs)
             except git.InputError as error:
                 where = spot.below("with", error.key)
-                self._faults.add(where.at(inputs[error.key], 0, PipelineError, error.message, error.hint))
+                fault = where.at(inputs[error.key], error.offset, PipelineError, error.message, error.hint)
+                self._faults.add(fault)
         elif not any(inputs[key] for key in ("expected-sha256", "expected-sha512", "expected-none")):
             hint = "give expected-sha256 (or expected-sha512); expected-none accepts whatever the server sends"
             self._faults.add(spot.below("with").at_key(PipelineError, "this source has no digest", hint))

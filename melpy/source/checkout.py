@@ -137,6 +137,8 @@ def _add_submodules(pinned: Pinned, directory: Path, on_line: Callable[[str], No
         # git makes the empty directory, unless sparse-paths leave it out, or a cherry-pick took it away.
         if place.is_symlink() or not place.is_dir() or place.resolve() != directory.resolve() / link.path:
             continue
+        if any(place.iterdir()):
+            raise StepFailedError(f"a cherry-pick put files where submodule {link.path!r} goes", where=link.url)
         on_line(f"submodule {link.path}: {child.source.repository} at commit {child.commit}")
         place.rmdir()
         _check_out(child, place)

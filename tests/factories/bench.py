@@ -147,7 +147,7 @@ class Bench:
         script = state / "step.sh"
         script.write_text(self._prelude + step_script(step))
         root = Root((self._layer,), self.changed, self.directory / "work", self.directory / "root")
-        place = Place(root, self.workspace, state, environment, (1000, 1000), BASE_CAPABILITIES, None, {})
+        place = Place(root, self.workspace, state, environment, (1000, 1000), BASE_CAPABILITIES, None, {}, {})
         spec = sandbox_spec(step, place, script)
         spec = dataclasses.replace(
             spec,

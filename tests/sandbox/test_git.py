@@ -417,6 +417,17 @@ def test_submodules_are_left_out_unless_asked_for(place: Place) -> None:
     assert names(place.checkout(branch="main", expected_commit=commit)) == ["readme"]
 
 
+def test_a_cherry_pick_that_takes_the_place_of_a_submodule(place: Place) -> None:
+    commit, _, _ = with_submodules(place)
+    upstream = place.upstream
+    upstream.git("rm", "-q", "--cached", "lib/mid")
+    upstream.write(lib___mid___file="file")
+    pick = upstream.commit()
+    wanted = {"branch": "main", "expected_commit": commit, "recurse_submodules": "true"}
+    with pytest.raises(StepFailedError, match="where submodule 'lib/mid' goes"):
+        place.checkout(**wanted, cherry_picks=f"{pick}: vendored")
+
+
 def test_a_submodule_outside_of_sparse_paths_is_left_out(place: Place) -> None:
     commit, _, _ = with_submodules(place)
     wanted = {"branch": "main", "expected_commit": commit, "recurse_submodules": "true", "sparse_paths": "doc"}
