@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from melpy.errors import FaultsError, RecipeError, TemplateError, UndefinedVariableError, find_near
+from melpy.plan.filter import FILTERS, TESTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -192,6 +193,8 @@ def _environment() -> jinja2.Environment:  # type: ignore[name-defined]  # noqa:
         undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True
     )
     environment.globals.clear()
+    environment.filters |= FILTERS
+    environment.tests |= TESTS
     return environment
 
 

@@ -1,4 +1,4 @@
-"""Measure start-up, a build that writes one file, and GNU hello: what melpy costs beside the steps themselves.
+"""Measure start-up, a whole distribution's recipes, a build that writes one file, and GNU hello: what melpy costs beside the steps themselves.
 
 Machines are noisy, so each figure is the best of several runs, and shares are taken within one run.
 """
@@ -6,6 +6,7 @@ Machines are noisy, so each figure is the best of several runs, and shares are t
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -13,11 +14,12 @@ import time
 from pathlib import Path
 
 from melpy.apk.signature import write_key_pair
+from tests.bench.tree import RECIPES, write_tree
 from tests.factories.project import Project, shell_recipe
 from tests.factories.repository import add_busybox, make_repository
 
 ROOT = Path(__file__).parent.parent.parent
-RUNS = 5
+RUNS = 3
 
 
 def main() -> None:
@@ -25,6 +27,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="melpy-bench-") as name:
         directory = Path(name)
         measure_start(directory)
+        measure_tree(directory / "tree")
         measure_one_file(directory)
         measure_hello(directory)
 
@@ -43,6 +46,18 @@ def measure_start(directory: Path) -> None:
     recipe = directory / "one.yaml"
     recipe.write_text(shell_recipe())
     report("melpy plan, one recipe", best("plan", "--arch", "x86_64", str(recipe)), "promised: under 0.3 s")
+
+
+def measure_tree(directory: Path) -> None:
+    directory.mkdir()
+    write_tree(directory)
+    lines = sum(path.read_text().count("\n") for path in directory.glob("*.yaml"))
+    command = ("check", "--arch", "x86_64,aarch64", str(directory))
+    alone, together = best(*command, "--jobs", "1"), best(*command)
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    report(f"melpy check, {RECIPES} recipes, two architectures", together, "promised: about 5 s on 2 cores")
+    note = f"{lines} lines; largest process {memory:.0f} MB, promised: under 1000; {alone / together:.1f} times as long"
+    report("the same in one process", alone, note)
 
 
 def measure_one_file(directory: Path) -> None:

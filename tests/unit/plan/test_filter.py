@@ -1,0 +1,29 @@
+"""Filters and tests of expressions."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.factories.recipe import plan
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("package.version | part(0)", "1"),
+        ("package.version | part(2)", "3"),
+        ("package.version | part(7)", ""),
+        ("package.version | parts(2)", "1.2"),
+        ("package.version | parts(2, '')", "12"),
+        ("package.full-version | mangle", "1_2_3_r4"),
+        ("package.full-version | mangle('')", "123r4"),
+        ("package.version | regex_replace('^(\\\\d+)\\\\.(\\\\d+).*', '$2-$1')", "2-1"),
+        ("'new' if package.version is at_least('1.2.3') else 'old'", "new"),
+        ("'new' if package.version is at_least('1.10') else 'old'", "old"),
+        ("'old' if package.version is below('1.10') else 'new'", "old"),
+        ("package.name | upper | replace('L', 'l')", "HEllO"),
+    ],
+)
+def test_filters_and_tests(expression: str, value: str) -> None:
+    found = plan("pipeline:\n  - runs: |\n      echo [${{ " + expression + " }}]\n")
+    assert found.packages[0].steps[0].script == f"echo [{value}]\n"
