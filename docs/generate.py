@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,8 @@ from melpy.cli.main import COMMANDS, cli
 from melpy.cli.option import OPTIONS
 from melpy.config.model import SETTINGS, default_cache
 from melpy.errors import FaultsError, MelpyError
+from melpy.plan.library import Library
+from melpy.recipe.schema import SCHEMAS, json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +56,25 @@ place. One default differs from melange's: `arch` is this machine's instead of a
 """
 
 
+RECIPE_PAGE = """\
+# Recipes and pipeline definitions
+
+Every key, from the model that recipes are checked with; `melpy schema` prints the same as a JSON schema. Texts keep
+their spelling: `version: 1.10` is 1.10. A key without a value is as good as absent. Unknown keys are errors in recipes
+and passed over in pipeline definitions. What texts may hold is told in [expressions](expressions.md).
+"""
+
+PIPELINES_PAGE = """\
+# Built-in pipelines
+
+What `uses:` names without a directory of one's own. Inputs in bold must be given. Those marked *network* may use the
+network; no other step sees it. Packages are added to the build environment.
+
+| pipeline | inputs | packages | |
+|---|---|---|---|
+"""
+
+
 def main() -> None:
     """Write all generated pages."""
     for name, text in pages():
@@ -68,6 +89,8 @@ def pages() -> Iterator[tuple[str, str]]:
     )
     yield "settings.md", SETTINGS_PAGE.format(rows="".join(_setting_rows()))
     yield "commands.md", "".join(_commands())
+    yield "recipe.md", RECIPE_PAGE + "".join(_recipe_parts())
+    yield "pipelines.md", PIPELINES_PAGE + "".join(_pipeline_rows())
 
 
 def errors() -> list[type[MelpyError]]:
@@ -101,6 +124,53 @@ def _flags(key: str) -> list[str]:
 
     (option,) = probe.__click_params__  # where click keeps them before a command is made
     return [flag for flag in option.opts if flag.startswith("-")]
+
+
+def _recipe_parts() -> Iterator[str]:
+    done: set[str] = set()
+    for kind in SCHEMAS:
+        schema = json_schema(kind)
+        yield f"\n## {kind.capitalize()} files\n\n{_rows(schema)}"
+        for name, part in sorted(schema["$defs"].items()):
+            if name not in done:
+                yield f"\n### {name}\n\n{part['description']}\n\n{_rows(part)}"
+        done |= schema["$defs"].keys()
+
+
+def _rows(part: dict[str, Any]) -> str:
+    rows = "| key | type | meaning |\n|---|---|---|\n"
+    for key, value in part["properties"].items():
+        shown = f"**`{key}`**" if key in part.get("required", ()) else f"`{key}`"
+        meaning = value["description"].replace("|", "\\|")
+        rows += f"| {shown} | {_type(value)} | {meaning} |\n"
+    return rows
+
+
+def _type(value: dict[str, Any]) -> str:
+    if "anyOf" in value:
+        return _type(value["anyOf"][0])
+    if "$ref" in value:
+        name = value["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    kinds = [kind for kind in value["type"] if kind != "null"] if isinstance(value["type"], list) else [value["type"]]
+    if "items" in value:
+        return f"list of {_type(value['items'])}"
+    if kinds == ["object"]:
+        return f"mapping of {_type(value['additionalProperties'])}"
+    return "text" if "string" in kinds else kinds[0]
+
+
+def _pipeline_rows() -> Iterator[str]:
+    library = Library()
+    for name in library.names:
+        model = library.find(name).model
+        inputs = []
+        for key, one in model.inputs.items():
+            default = f"=`{one.default}`" if one.default else ""
+            inputs.append(f"**{key}**" if one.required else f"{key}{default}")
+        packages = " ".join(f"`{package}`" for package in model.needs.packages)
+        notes = "network" if model.network else "done by melpy itself" if model.native else ""
+        yield f"| `{name}` | {', '.join(inputs)} | {packages} | {notes} |\n"
 
 
 def _commands() -> Iterator[str]:
