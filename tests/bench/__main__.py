@@ -1,4 +1,4 @@
-"""Measure start-up, a whole distribution's recipes, a build that writes one file, and GNU hello: what melpy costs beside the steps themselves.
+"""Measure start-up, a whole distribution's recipes, a build of one file, and GNU hello: what melpy costs itself.
 
 Machines are noisy, so each figure is the best of several runs, and shares are taken within one run.
 """
