@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -199,7 +198,7 @@ def look(root: Path) -> dict[str, str]:
     for path in sorted(root.rglob("*")):
         name, mode = str(path.relative_to(root)), f"{path.lstat().st_mode & 0o7777:04o}"
         if path.is_symlink():
-            found[name] = f"-> {os.readlink(path)}"
+            found[name] = f"-> {path.readlink()}"
         elif path.is_file():
             found[name] = ("" if mode == "0644" else f"{mode} ") + path.read_text(errors="replace")
         elif mode != "0755":

@@ -86,8 +86,10 @@ def test_make_install(bench: Bench) -> None:
 
 def test_cmake(bench: Bench) -> None:
     bench.tool("cmake")
-    options = ("-G", "Ninja", "-DCMAKE_INSTALL_PREFIX=/usr", "-DCMAKE_INSTALL_LIBDIR=lib")
-    options += ("-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_VERBOSE_MAKEFILE=ON")
+    options = (
+        *("-G", "Ninja", "-DCMAKE_INSTALL_PREFIX=/usr", "-DCMAKE_INSTALL_LIBDIR=lib"),
+        *("-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_VERBOSE_MAKEFILE=ON"),
+    )
     for given, directory in ((), "output"), ((("output-dir", "a b"),), "a b"):
         inputs = dict(given)
         assert bench.use("cmake/configure", {**inputs, "opts": "-DA='b c' \\\n-DD=e \\\n"}).status == 0
@@ -111,8 +113,10 @@ def test_meson(bench: Bench) -> None:
         assert bench.use("meson/compile", inputs).status == 0
         assert bench.use("meson/install", inputs).status == 0
         assert bench.argvs[-3:] == [
-            ("meson", "setup", ".", directory, "--prefix=/usr", "--libdir=lib", "--wrap-mode=nodownload")
-            + ("-Da=b c", "-Dd=e"),
+            (
+                *("meson", "setup", ".", directory, "--prefix=/usr", "--libdir=lib", "--wrap-mode=nodownload"),
+                *("-Da=b c", "-Dd=e"),
+            ),
             ("meson", "compile", "-j", jobs, "-C", directory),
             ("meson", "install", "-C", directory),
         ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -168,7 +167,7 @@ def test_hard_links_have_one_file_of_symbols(bench: Bench, made: Path) -> None:
     (symbols,) = (path for path in bench.out("hello-dbg").rglob("*") if path.is_file())
     assert has_debug(symbols)
     assert (symbols.name, debug_link(out / "usr/bin/one")) == ("one.debug", "one.debug")
-    assert os.stat(out / "usr/bin/one").st_nlink == 3
+    assert (out / "usr/bin/one").stat().st_nlink == 3
     assert not has_debug(out / "usr/sbin/three")
 
 

@@ -119,9 +119,19 @@ def test_a_gem_is_installed(ruby: Bench, inputs: dict[str, str], file: str) -> N
     given = {**inputs, "version": "${V}", "dir": "./pkg", "opts": "-n /x -- --with 'a b'"}
     assert ruby.use("ruby/install", given).status == 0
     assert [call.argv for call in ruby.calls if call.argv[0] == "gem"] == [
-        ("gem", "install", file.replace("${V}", "1.2"), "--install-dir", f"{OUT}{GEMS}", "--bindir", f"{OUT}/usr/bin")
-        + ("--version", "1.2", "--ignore-dependencies", "--no-document", "--local", "--verbose")
-        + ("-n", "/x", "--", "--with", "a b")
+        (
+            *(
+                "gem",
+                "install",
+                file.replace("${V}", "1.2"),
+                "--install-dir",
+                f"{OUT}{GEMS}",
+                "--bindir",
+                f"{OUT}/usr/bin",
+            ),
+            *("--version", "1.2", "--ignore-dependencies", "--no-document", "--local", "--verbose"),
+            *("-n", "/x", "--", "--with", "a b"),
+        ),
     ]
     assert ruby.calls[-1].directory == "/home/build/pkg"
     assert look(ruby.out()) == {GEMS[1:]: "empty", "usr/bin": "empty"}

@@ -98,7 +98,7 @@ HOSTILE = ["$(touch${IFS}x).patch", "`touch x`", "a;touch", "a|b", "a&b", "a<b",
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_with_shell_characters_are_refused(bench: Bench, name: str) -> None:
     bench.add({"list": f"{name}\n"})
-    first = name.split()[0]
+    first = name.split(maxsplit=1)[0]
     for inputs, message in (
         ({"patches": name}, f"patch: not a name of a patch: {first}"),
         ({"series": "list"}, f"patch: not a name of a patch: {name}"),

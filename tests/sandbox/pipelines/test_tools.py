@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,7 +20,7 @@ def test_maven_is_configured(bench: Bench) -> None:
     assert bench.use("maven/configure-mirror").status == 0
     for directory in (bench.changed / "root/.m2", bench.workspace / ".m2"):
         assert sorted(path.name for path in directory.iterdir()) == ["repository", "settings.xml"]
-        assert os.readlink(directory / "repository") == CACHE
+        assert str((directory / "repository").readlink()) == CACHE
         assert "<mirrorOf>central</mirrorOf>" in (directory / "settings.xml").read_text()
     assert (bench.changed / CACHE[1:]).is_dir()
     # Once more, with what is there now.
@@ -55,8 +54,8 @@ def test_pombump(bench: Bench) -> None:
     assert (result.status, result.lines) == (0, [])
     assert bench.argvs == [("pombump", "pom.xml")]
     assert (bench.workspace / "pom.xml").read_text() == "new\n"
-    assert os.readlink(bench.workspace / ".m2/repository") == CACHE
-    assert os.readlink(bench.changed / "root/.m2/repository") == CACHE
+    assert str((bench.workspace / ".m2/repository").readlink()) == CACHE
+    assert str((bench.changed / "root/.m2/repository").readlink()) == CACHE
     assert not (bench.workspace / ".m2/settings.xml").exists()
 
 
@@ -79,8 +78,10 @@ def test_all_inputs_of_pombump(bench: Bench) -> None:
     assert {"-old", "+new"} <= set(result.lines)
     assert bench.argvs == [
         ("mvn", "dependency:tree"),
-        ("pombump", "a b/pom.xml", "--patch-file", "d.yaml", "--properties-file", "p q.yaml")
-        + ("--dependencies", "a@b@1 c@d@2", "--properties", "x@1"),
+        (
+            *("pombump", "a b/pom.xml", "--patch-file", "d.yaml", "--properties-file", "p q.yaml"),
+            *("--dependencies", "a@b@1 c@d@2", "--properties", "x@1"),
+        ),
     ]
     assert look(bench.workspace / "a b") == {"pom.xml": "new\n"}
 
@@ -153,8 +154,19 @@ def test_xcover(bench: Bench) -> None:
         assert bench.use(f"xcover/{name}").status == 0
     assert bench.use("xcover/wait", {"wait-timeout": "5"}).status == 0
     assert bench.argvs == [
-        ("xcover", "run", "--path", "/usr/bin/x", "--exclude=", "--include=", "--scope=project", "--log-level=info")
-        + ("--verbose=false", "--status", "--detach"),
+        (
+            *(
+                "xcover",
+                "run",
+                "--path",
+                "/usr/bin/x",
+                "--exclude=",
+                "--include=",
+                "--scope=project",
+                "--log-level=info",
+            ),
+            *("--verbose=false", "--status", "--detach"),
+        ),
         ("xcover", "wait", "--timeout", "60s"),
         ("xcover", "wait", "--timeout", "60s"),
         ("xcover", "status"),
@@ -176,8 +188,10 @@ def test_all_inputs_of_xcover(bench: Bench) -> None:
     }
     assert bench.use("xcover/profile", inputs).status == 0
     assert bench.argvs == [
-        ("xcover", "run", "--path", "/a b", r"--exclude=^runtime\.", "--include=^(a|b)$", "--scope=binary")
-        + ("--log-level=debug", "--verbose=true", "--status", "--detach"),
+        (
+            *("xcover", "run", "--path", "/a b", r"--exclude=^runtime\.", "--include=^(a|b)$", "--scope=binary"),
+            *("--log-level=debug", "--verbose=true", "--status", "--detach"),
+        ),
         ("xcover", "wait", "--timeout", "7s"),
     ]
 
