@@ -19,7 +19,7 @@ from melpy.sandbox.model import BASE_CAPABILITIES, Mount, Root
 from melpy.sandbox.runner import run_sandbox
 from tests.factories.recipe import plan
 from tests.factories.repository import BUSYBOX
-from tests.factories.tree import Content, tree
+from tests.factories.tree import Content, program, tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,11 +59,19 @@ class Result:
 
 @dataclass
 class Bench:
-    """A place to run the steps of a recipe in, without a repository and without packing."""
+    """A place to run the steps of a recipe in, without a repository and without packing.
+
+    Attributes:
+        directory: where all of it is.
+        shell: `busybox` or `bash`.
+        variables: variables of the steps.
+        usr: what is in /usr instead of this machine's; for busybox, which needs nothing there.
+    """
 
     directory: Path
     shell: str
     variables: dict[str, str] = field(default_factory=dict)
+    usr: Mapping[str, Content] | None = None
 
     def __post_init__(self) -> None:
         layer = self._layer
@@ -154,13 +162,21 @@ class Bench:
             environment=(*((key, value) for key, value in spec.environment if key != "PATH"), ("PATH", _PATH)),
             mounts=(
                 *spec.mounts,
-                Mount(Path("/usr"), PurePosixPath("/usr")),
+                Mount(self._usr(), PurePosixPath("/usr")),
                 Mount(Path("/etc/alternatives"), PurePosixPath("/etc/alternatives")),
                 Mount(self.directory / "tools", PurePosixPath("/opt/tools")),
                 Mount(self.directory / "calls", PurePosixPath("/opt/calls"), writable=True),
             ),
         )
         return run_sandbox(spec, lines.append).status
+
+    def _usr(self) -> Path:
+        if self.usr is None:
+            return Path("/usr")
+        assert self.shell == "busybox", "bash needs libraries"
+        own = self.directory / "usr"
+        tree(own, {**self.usr, **dict.fromkeys(("bin/sh", "bin/env"), program(BUSYBOX.read_bytes()))})
+        return own
 
     def _add_shell(self, directory: Path) -> None:
         if self.shell == "bash":

@@ -16,3 +16,10 @@ if TYPE_CHECKING:
 def bench(request: pytest.FixtureRequest, tmp_path: Path, require: Callable[..., None]) -> Bench:
     require(str(BUSYBOX), "bwrap", "bash")
     return Bench(tmp_path / "bench", request.param)
+
+
+@pytest.fixture
+def bare(tmp_path: Path, require: Callable[..., None]) -> Bench:
+    """A bench with busybox and nothing else."""
+    require(str(BUSYBOX), "bwrap")
+    return Bench(tmp_path / "bench", "busybox", usr={})
