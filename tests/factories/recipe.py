@@ -44,13 +44,13 @@ def plan(
     return plan_recipe(recipe(text), parse_arch(arch), pipelines or Library(), options)
 
 
-<<<<<<< HEAD
 def git_inputs(**given: str) -> dict[str, str]:
     """Return the inputs of a git-checkout step: the built-in pipeline's defaults but for those that are given."""
     declared = Library().find("git-checkout").model.inputs
     assert set(given) <= set(declared)
     return {key: given.get(key, model.default) for key, model in declared.items()}
-=======
+
+
 _GIVEN = {"repository": "https://example.com/x.git", "uri": "https://example.com/x.tar.gz"}
 _DIGESTS = {"fetch": {"expected-sha256": "0" * 64}}
 
@@ -61,4 +61,3 @@ def built_in_use(name: str) -> str:
     required = {key: _GIVEN.get(key, "x") for key, one in declared.items() if one.required}
     step = {"uses": name, "with": {**required, **_DIGESTS.get(name, {})}}
     return f"subpackages: [{{name: hello-part, pipeline: [{json.dumps(step)}]}}]\n"
->>>>>>> pipelines

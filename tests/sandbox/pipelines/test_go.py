@@ -186,37 +186,12 @@ def test_bump(go: Bench) -> None:
     assert go.use("go/bump", {**inputs, **given}).status == 0
     assert go.argvs == [
         (
-<<<<<<< HEAD
-            "gobump",
-            "--packages",
-            "a@v1 b@v2",
-            "--replaces",
-            "",
-            "--tidy=true",
-            "--show-diff=false",
-            "--go-version=",
-            "--compat=",
-            "--work=false",
-        ),
-        (
-            "gobump",
-            "--packages",
-            "a@v1",
-            "--replaces",
-            "c=d@v3 e=f@v4",
-            "--tidy=false",
-            "--show-diff=true",
-            "--go-version=1.25",
-            "--compat=1.24",
-            "--work=true",
-=======
             *("gobump", "--packages", "a@v1 b@v2", "--replaces", "", "--tidy=true", "--show-diff=false"),
             *("--go-version=", "--compat=", "--work=false"),
         ),
         (
             *("gobump", "--packages", "a@v1", "--replaces", "c=d@v3 e=f@v4", "--tidy=false", "--show-diff=true"),
             *("--go-version=1.25", "--compat=1.24", "--work=true"),
->>>>>>> pipelines
         ),
     ]
     assert [call.directory for call in go.calls] == ["/home/build", "/home/build/sub"]
