@@ -53,7 +53,8 @@ def command(paths: tuple[Path, ...], options: tuple[str, ...], form: str, jobs: 
     names = [arch.apk for arch in arches]
     _PRINTERS[form](findings, names)
     if form != "json":
-        click.echo(_summary(findings, len(files), names), err=True)
+        left = sum(1 for report in reports if not report.arches and not report.findings)
+        click.echo(_summary(findings, len(files), names, left), err=True)
     statuses = {finding.exit_status for finding in findings if finding.exit_status}
     return statuses.pop() if len(statuses) == 1 else _MIXED if statuses else 0
 
@@ -62,13 +63,14 @@ _MIXED = 11
 """Exit status of faults of several kinds, that of `recipe-invalid`."""
 
 
-def _summary(findings: Sequence[Finding], files: int, arches: Sequence[str]) -> str:
+def _summary(findings: Sequence[Finding], files: int, arches: Sequence[str], left: int) -> str:
     counts = [
         count_text(len(some), severity)
         for severity in ("error", "warning")
         if (some := [finding for finding in findings if finding.severity == severity])
     ]
-    return f"{count_text(files, 'recipe')} for {', '.join(arches)}: {', '.join(counts) or 'nothing wrong'}"
+    others = f" ({left} for none of them, and not looked into)" if left else ""
+    return f"{count_text(files, 'recipe')} for {', '.join(arches)}{others}: {', '.join(counts) or 'nothing wrong'}"
 
 
 def _print_text(findings: Sequence[Finding], arches: Sequence[str]) -> None:  # noqa: ARG001  # the printers' signature

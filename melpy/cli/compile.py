@@ -9,7 +9,7 @@ import click
 
 from melpy.cli.option import PATH, read_arches, read_settings, setting_options
 from melpy.cli.report import count_text
-from melpy.errors import FaultsError, RecipeError, SettingsError
+from melpy.errors import FaultsError, OutputError, RecipeError, SettingsError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +42,8 @@ def command(
         raise SettingsError(f"a recipe is compiled for one architecture, not for {names}", hint="name one with --arch")
     files = find_recipes(paths)
     if output_dir:
+        if output_dir.exists() and not output_dir.is_dir():
+            raise OutputError("is not a directory", where=str(output_dir), hint="--output-dir names a directory")
         output_dir.mkdir(parents=True, exist_ok=True)
         _compile_tree(files, arches[0], settings, options, output_dir, jobs or os.cpu_count() or 1)
     elif len(files) == 1:

@@ -25,6 +25,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _REFERENCE = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 _ESCAPES = {"\\\\": "\\", "\\'": "'", '\\"': '"', "\\n": "\n", "\\t": "\t"}
 _ESCAPE = re.compile(r"\\[\\'\"nt]")
+_MAX_DEPTH = 50  # parentheses within parentheses
 _HINT = "write a condition as ${{build.arch}} == 'x86_64', joined by && and ||"
 
 
@@ -50,6 +51,7 @@ class _Parser:
     variables: Mapping[str, str]
     spot: Spot
     position: int = 0
+    depth: int = 0
 
     def expression(self) -> bool:
         value = self.atom()
@@ -60,7 +62,11 @@ class _Parser:
 
     def atom(self) -> bool:
         if self.accept("("):
+            self.depth += 1
+            if self.depth > _MAX_DEPTH:
+                raise self.fault("parentheses nest too deep")
             value = self.expression()
+            self.depth -= 1
             if not self.accept(")"):
                 raise self.fault("expected `)`")
             return value

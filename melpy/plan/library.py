@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BESIDE = "pipelines"
 """Directory beside recipes whose pipelines they may use."""
 
+_LONGEST = 200  # characters of a name; file names have 255 bytes
 BUILT_IN = Path(__file__).parent.parent / "pipelines"
 
 
@@ -66,6 +67,8 @@ class Library:
             raise PipelineError(
                 f"pipeline {name!r} leaves its directory", hint="name it relative to a pipeline directory"
             )
+        if len(name) > _LONGEST or "\0" in name:
+            raise PipelineError("the name of a pipeline is too long or holds a NUL", hint="name a file of a pipeline")
         for directory in self._directories:
             file = directory / f"{name}.yaml"
             if file.is_file():
@@ -82,6 +85,7 @@ class Library:
             file.relative_to(directory).with_suffix("").as_posix()
             for directory in self._directories
             for file in directory.rglob("*.yaml")
+            if file.is_file()
         }
         return tuple(sorted(found))
 

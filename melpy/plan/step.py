@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from melpy.recipe.step import PipelineModel, Step
 
 
+_MAX_USES = 20_000  # of pipelines in one recipe; the largest real one has some hundred
+
+
 class CompiledStep(NamedTuple):
     """A step with everything evaluated, its children inside it.
 
@@ -88,6 +91,7 @@ class Compiler:
         self._library = library
         self._faults = faults
         self.used: dict[str, Definition] = {}
+        self._uses = 0
 
     def compile_all(self, steps: Sequence[Step], scope: Scope, spot: Spot) -> tuple[CompiledStep, ...]:
         """Compile steps in order; those whose condition does not hold are left out."""
@@ -170,6 +174,10 @@ class Compiler:
         except PipelineError as error:
             raise spot.below("uses").at(name, 0, PipelineError, error.message, error.hint) from None
         self.used[name] = definition
+        self._uses += 1
+        if self._uses > _MAX_USES:
+            message = "pipelines that use pipelines expand to too many steps"
+            raise spot.below("uses").at(name, 0, PipelineError, message, f"{_MAX_USES} uses are allowed in a recipe")
         return definition
 
     def _enter(

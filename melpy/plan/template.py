@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 REFERENCE = re.compile(r"\$\{\{(?:[ \t]*([A-Za-z0-9._-]+)[ \t]*|(.*?))\}\}")
 """One reference: a plain name, or anything else; it does not cross lines, so one left open cannot swallow text."""
 
+LONGEST = 4_000_000
+"""How many characters a text may become; the largest real script has some ten thousand."""
+
 _ROOTS = "package|vars|range|context|subpkg|targets|host|cross|build|options|inputs"
 _PATH = re.compile(rf"(?<![\w.\"'])(?P<root>{_ROOTS})(?P<rest>(?:\.[A-Za-z0-9_-]+)+)")
 _SUBSCRIPT = re.compile(rf"(?<![\w.\"'])({_ROOTS})\[[\"']([^\"']+)[\"']\]")
@@ -85,6 +88,9 @@ def render(text: str, variables: Mapping[str, str], spot: Spot, *path: str | int
             return match[0]
 
     rendered = REFERENCE.sub(replace, text)
+    if len(rendered) > LONGEST:
+        here = spot.below(*path)
+        raise here.at(text, 0, TemplateError, "expands to too much text", "values that hold values multiply")
     if count != text.count("${{"):
         faults += _find_open(text, spot.below(*path))
     if faults:

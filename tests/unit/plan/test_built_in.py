@@ -11,13 +11,13 @@ import yaml
 
 from melpy.errors import MelpyError
 from melpy.plan.library import BUILT_IN, Library
-from melpy.recipe.model import PipelineModel
+from melpy.recipe.step import PipelineModel
 from tests.factories.recipe import built_in_use, plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from melpy.recipe.model import Step
+    from melpy.recipe.step import Step
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "pipelines.txt"
 LIBRARY = Library()
