@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from melpy.errors import FaultsError, RecipeError, TemplateError, UndefinedVariableError, find_near
-from melpy.plan.filter import FILTERS, TESTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from melpy.plan.expression import Environment
     from melpy.recipe.document import Document
     from melpy.recipe.document import Path as DocumentPath
 
@@ -170,7 +170,8 @@ def _evaluate_expression(body: str, variables: Mapping[str, str]) -> str:
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(f"not an expression: `{body.strip()}`: {error.message}") from None
     except Exception as error:  # a filter may raise anything
-        raise TemplateError(f"`{body.strip()}` failed: {error}") from None
+        reason = str(error) or type(error).__name__
+        raise TemplateError(f"`{body.strip()}` failed: {reason}") from None
     if isinstance(value, bool):
         return "true" if value else "false"
     return text
@@ -192,16 +193,10 @@ def _subscripts(match: re.Match[str]) -> str:
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:  # type: ignore[name-defined]  # noqa: F821  # imported when needed
-    import jinja2.sandbox  # noqa: PLC0415  # see _evaluate_expression
+def _environment() -> Environment:
+    from melpy.plan.expression import make_environment  # noqa: PLC0415  # see _evaluate_expression
 
-    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
-        undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True
-    )
-    environment.globals.clear()
-    environment.filters |= FILTERS
-    environment.tests |= TESTS
-    return environment
+    return make_environment()
 
 
 class _Namespace:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from melpy.errors import FaultsError
 from tests.factories.recipe import plan
 
 
@@ -27,3 +28,18 @@ from tests.factories.recipe import plan
 def test_filters_and_tests(expression: str, value: str) -> None:
     found = plan("pipeline:\n  - runs: |\n      echo [${{ " + expression + " }}]\n")
     assert found.packages[0].steps[0].script == f"echo [{value}]\n"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["9 ** (9 ** 9)", "2 ** 9999999", "'a' * 10 ** 7", "10 ** 7 * 'a'", "[1] * 10 ** 8", "'%1000000000d' % 1"],
+)
+def test_operators_make_nothing_huge(expression: str) -> None:
+    with pytest.raises(FaultsError) as caught:
+        plan("pipeline:\n  - runs: |\n      echo ${{ " + expression + " }}\n")
+    assert "failed: " in caught.value.faults[0].message
+
+
+def test_small_arithmetic() -> None:
+    found = plan("pipeline:\n  - runs: echo ${{ 2 ** 10 + 7 % 4 }} ${{ 'ab' * 2 }}\n")
+    assert found.packages[0].steps[0].script == "echo 1027 abab"

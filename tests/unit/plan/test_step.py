@@ -299,3 +299,23 @@ subpackages:
         found = plan(text, arch=arch, pipelines=Library())
         for step in found.packages[1].steps:
             assert "${{" not in step.script
+
+
+def test_pipelines_that_fan_out_are_refused(tmp_path: Path) -> None:
+    step = "  - uses: own/fan{}\n"
+    definitions = {f"own/fan{level}": "pipeline:\n" + 3 * step.format(level + 1) for level in range(18)}
+    pipelines = library(tmp_path, {**definitions, "own/fan18": "runs: 'true'\n"})
+    with pytest.raises(FaultsError, match="expand to too many steps"):
+        plan("pipeline: [{uses: own/fan0}]", pipelines=pipelines)
+
+
+def test_variables_that_multiply_are_refused() -> None:
+    lines = "".join(f"  a{n}: ${{{{vars.a{n - 1}}}}}${{{{vars.a{n - 1}}}}}\n" for n in range(1, 40))
+    with pytest.raises(FaultsError, match="expands to too much text"):
+        plan("vars:\n  a0: 0123456789\n" + lines)
+
+
+def test_parentheses_that_nest_too_deep_are_refused() -> None:
+    condition = 2000 * "(" + "'a' == 'a'" + 2000 * ")"
+    with pytest.raises(FaultsError, match="nest too deep"):
+        plan(f'pipeline:\n  - if: "{condition}"\n    runs: ok\n')
