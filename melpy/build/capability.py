@@ -9,27 +9,16 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from melpy.errors import WrongTypeError, hint_near
+from melpy.recipe.package import FILE_CAPABILITIES
 
 if TYPE_CHECKING:
     from melpy.plan.model import PackagePlan, SetCapability
 
-_BITS = {
-    "cap_net_bind_service": 10,
-    "cap_net_admin": 12,
-    "cap_net_raw": 13,
-    "cap_ipc_lock": 14,
-    "cap_sys_admin": 21,
-}
 _REVISION = 0x03000000
 
 
 def capability_xattrs(package: PackagePlan) -> dict[str, dict[str, bytes]]:
-    """Return the attributes of every path that has capabilities; entries for one path add up.
-
-    Raises:
-        WrongTypeError: a capability is not one that packages may have.
-    """
+    """Return the attributes of every path that has capabilities; entries for one path add up."""
     masks: dict[str, tuple[int, int, int]] = {}
     for entry in package.setcap:
         old = masks.get(entry.path, (0, 0, 0))
@@ -42,19 +31,11 @@ def _masks(entry: SetCapability) -> tuple[int, int, int]:
     effective = permitted = inheritable = 0
     for names, flags in entry.add:
         for name in names.split(","):
-            bit = 1 << _bit(name.strip(), entry.path)
+            bit = 1 << FILE_CAPABILITIES[name.strip()]
             effective |= bit if "e" in flags else 0
             permitted |= bit if "p" in flags else 0
             inheritable |= bit if "i" in flags else 0
     return effective, permitted, inheritable
-
-
-def _bit(name: str, path: str) -> int:
-    bit = _BITS.get(name.lower())
-    if bit is None:
-        hint = hint_near(name, _BITS, f"allowed are {', '.join(_BITS)}")
-        raise WrongTypeError(f"setcap: {name!r} is not allowed", where=path, hint=hint)
-    return bit
 
 
 def _pack(effective: int, permitted: int, inheritable: int) -> bytes:

@@ -38,7 +38,8 @@ def command(asked: tuple[str, ...], sources: bool, update: bool, quiet: bool, **
     recipes = tuple(Path(text) for text in asked if _is_path(text))
     names = [text for text in asked if Path(text) not in recipes]
     settings = read_settings(flags, recipes)
-    from melpy.cli.setup import load_recipes, make_jobs, make_seed_spec  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.planning import load_recipes, make_jobs  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.setup import make_seed_spec  # noqa: PLC0415  # likewise
 
     spec = make_seed_spec(settings)
     if spec is None:

@@ -63,7 +63,8 @@ def command(
     another, each against the repositories and what was built before. Without arguments, ./melange.yaml is built.
     """
     places = recipes or _default_recipe()
-    from melpy.cli.setup import load_recipes, make_context, make_jobs  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.planning import load_recipes, make_jobs  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.setup import make_context  # noqa: PLC0415  # likewise
     from melpy.engine.run import run_jobs  # noqa: PLC0415  # likewise
 
     start = time.monotonic()

@@ -38,7 +38,7 @@ def command(paths: tuple[Path, ...], options: tuple[str, ...], form: str, jobs: 
     A directory means its recipes: the *.yaml in it that are not hidden. Without any, the current directory is meant.
     Nothing is built, nothing is downloaded.
     """
-    from melpy.cli.setup import make_tree_spec  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.planning import make_tree_spec  # noqa: PLC0415  # --help does not need it
     from melpy.engine.tree import find_clashes, merge_findings, survey_recipes  # noqa: PLC0415  # likewise
     from melpy.recipe.load import find_recipes  # noqa: PLC0415  # likewise
 

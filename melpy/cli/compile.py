@@ -54,7 +54,7 @@ def command(
 
 
 def _compile_one(file: Path, arch: Arch, settings: Settings, options: tuple[str, ...]) -> None:
-    from melpy.cli.setup import make_options, pipeline_directories  # noqa: PLC0415  # see above
+    from melpy.cli.planning import make_options, pipeline_directories  # noqa: PLC0415  # see above
     from melpy.plan.compiled import compile_recipe, compiled_text  # noqa: PLC0415  # likewise
     from melpy.plan.library import library_for  # noqa: PLC0415  # likewise
     from melpy.plan.planner import evaluate_recipe, is_for  # noqa: PLC0415  # likewise
@@ -72,7 +72,7 @@ def _compile_one(file: Path, arch: Arch, settings: Settings, options: tuple[str,
 def _compile_tree(
     files: tuple[Path, ...], arch: Arch, settings: Settings, options: tuple[str, ...], output_dir: Path, jobs: int
 ) -> None:
-    from melpy.cli.setup import make_tree_spec  # noqa: PLC0415  # see above
+    from melpy.cli.planning import make_tree_spec  # noqa: PLC0415  # see above
     from melpy.engine.tree import survey_recipes  # noqa: PLC0415  # likewise
 
     spec = make_tree_spec(settings, (arch,), options, output_dir)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--build-option", "options", multiple=True, metavar="NAME", help="Turn on an option of the recipe.")
 def command(recipes: tuple[Path, ...], options: tuple[str, ...], **flags: Any) -> None:  # settings
     """Show what a build would do, as JSON: one plan for each recipe and architecture, no template left."""
-    from melpy.cli.setup import load_recipes, make_jobs  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.planning import load_recipes, make_jobs  # noqa: PLC0415  # --help does not need it
 
     settings = read_settings(flags, recipes)
     jobs = make_jobs(load_recipes(recipes), read_arches(settings.items("arch")), settings, options)

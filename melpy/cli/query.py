@@ -26,7 +26,7 @@ def command(recipe: Path, template: str, **flags: Any) -> None:
 
     Templates are Jinja's; those that melange takes work too. `melpy compile` shows what there is to ask for.
     """  # noqa: D301  # click wants the character itself
-    from melpy.cli.setup import make_options, pipeline_directories  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.planning import make_options, pipeline_directories  # noqa: PLC0415  # --help does not need it
     from melpy.plan.compiled import describe_recipe  # noqa: PLC0415  # likewise
     from melpy.plan.library import library_for  # noqa: PLC0415  # likewise
     from melpy.plan.planner import examine_recipe  # noqa: PLC0415  # likewise

@@ -4,119 +4,22 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from melpy.apk.signature import load_signer
 from melpy.engine.history import read_epoch
-from melpy.engine.model import BuildContext, Job, Supply
-from melpy.errors import FaultsError, RecipeError, SettingsError
+from melpy.engine.model import BuildContext, Supply
 from melpy.files import check_writable
-from melpy.plan.envfile import load_env_files, load_vars_file
-from melpy.plan.library import library_for
-from melpy.plan.planner import PlanOptions, is_for, plan_recipe
-from melpy.recipe.load import find_recipes, load_recipe
 from melpy.repo.repository import index_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from melpy import events
     from melpy.arch import Arch
     from melpy.bootstrap.model import SeedSpec
     from melpy.config.model import Settings
-    from melpy.engine.tree import TreeSpec
-    from melpy.recipe.model import Recipe
-
-
-def load_recipes(paths: Sequence[Path]) -> tuple[Recipe, ...]:
-    """Read recipes; the faults of all of them are reported together.
-
-    Raises:
-        RecipeNotFoundError: one is not there.
-        FaultsError: some are not valid.
-    """
-    recipes: list[Recipe] = []
-    faults: list[RecipeError] = []
-    for path in find_recipes(paths):
-        try:
-            recipes.append(load_recipe(path))
-        except FaultsError as error:
-            faults += error.faults
-        except RecipeError as error:
-            faults.append(error)
-    if faults:
-        raise FaultsError(faults)
-    return tuple(recipes)
-
-
-def make_jobs(
-    recipes: Iterable[Recipe], arches: Iterable[Arch], settings: Settings, options: Sequence[str] = ()
-) -> tuple[Job, ...]:
-    """Plan recipes for architectures; recipes that are not meant for one are left out there.
-
-    Raises:
-        FaultsError: some do not evaluate.
-    """
-    jobs: list[Job] = []
-    faults: dict[tuple[str, str | None], RecipeError] = {}
-    directories = pipeline_directories(settings)
-    for arch in arches:
-        plan_options = make_options(arch, settings, options)
-        for recipe in recipes:
-            if not is_for(recipe, arch):
-                continue
-            library = library_for(recipe.path, directories)
-            try:
-                plan = plan_recipe(recipe, arch, library, plan_options)
-            except FaultsError as error:
-                faults |= {(str(fault), fault.hint): fault for fault in error.faults}
-            else:
-                files = [library.find(name).file for name in plan.pipelines if not library.find(name).built_in]
-                jobs.append(Job(recipe, plan, arch, tuple(files)))
-    if faults:
-        raise FaultsError(faults.values())
-    return tuple(jobs)
-
-
-def pipeline_directories(settings: Settings) -> tuple[Path, ...]:
-    """Return the directories of pipelines that the settings name.
-
-    Raises:
-        SettingsError: one is not there.
-    """
-    found = tuple(Path(item) for item in settings.items("pipeline-dirs"))
-    for directory in found:
-        if not directory.is_dir():
-            raise SettingsError("no such directory", where=str(directory), hint="pipeline-dirs names directories")
-    return found
-
-
-def make_options(arch: Arch, settings: Settings, enabled: Sequence[str] = ()) -> PlanOptions:
-    """Return what plans for an architecture are told beside their recipes.
-
-    Raises:
-        SettingsError: an env-file or the vars-file says something that cannot be used.
-        RecipeNotFoundError: one of them is not there.
-    """
-    vars_file = settings.path("vars-file")
-    stated = load_vars_file(vars_file) if vars_file else {}
-    return PlanOptions(
-        enabled=tuple(enabled),
-        packages=settings.items("packages"),
-        environment=load_env_files(Path(item.replace("{arch}", arch.apk)) for item in settings.items("env-files")),
-        variables={name: (value, str(vars_file)) for name, value in stated.items()},
-    )
-
-
-def make_tree_spec(
-    settings: Settings, arches: tuple[Arch, ...], enabled: Sequence[str] = (), output_dir: Path | None = None
-) -> TreeSpec:
-    """Return how whole directories of recipes are evaluated."""
-    from melpy.engine.tree import TreeSpec  # noqa: PLC0415  # multiprocessing takes 20 ms
-
-    options = {arch.apk: make_options(arch, settings, enabled) for arch in arches}
-    return TreeSpec(arches, options, pipeline_directories(settings), output_dir)
 
 
 def make_context(settings: Settings, monitor: events.Monitor, **extra: Any) -> BuildContext:  # BuildContext's own

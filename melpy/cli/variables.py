@@ -31,7 +31,7 @@ def command(recipe: Path, options: tuple[str, ...], package: str | None, as_json
 
     The inputs of pipelines come on top, in the pipelines' own texts. Of several architectures the first is shown.
     """
-    from melpy.cli.setup import make_options, pipeline_directories  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.planning import make_options, pipeline_directories  # noqa: PLC0415  # --help does not need it
     from melpy.plan.library import library_for  # noqa: PLC0415  # likewise
     from melpy.plan.planner import examine_recipe  # noqa: PLC0415  # likewise
     from melpy.recipe.load import load_recipe  # noqa: PLC0415  # likewise

@@ -131,7 +131,7 @@ def _metadata(package: PackagePlan) -> dict[str, object]:
         },
         "options": {name.replace("_", "-"): True for name in options if getattr(package, name)},
         "scriptlets": {"trigger": trigger, **scripts},
-        "setcap": [{"path": entry.path, "add": dict(entry.add)} for entry in package.setcap],
+        "setcap": [{"path": entry.path, "add": dict(entry.add), "reason": entry.reason} for entry in package.setcap],
     }
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from melpy.errors import WrongTypeError
+from melpy.errors import RecipeError, WrongTypeError
 from melpy.plan.model import Licence, PackagePlan, Pairs, SetCapability, pairs
 from melpy.plan.template import render_loosely
 
@@ -25,6 +26,7 @@ def plan_package(
     steps: Iterable[CompiledStep],
     spot: Spot,
     faults: Faults,
+    commit: str = "",
 ) -> PackagePlan:
     """Return the plan of one package.
 
@@ -35,12 +37,13 @@ def plan_package(
         steps: its compiled steps.
         spot: where it is in the recipe.
         faults: receives what is wrong.
+        commit: commit of the recipe, unless the package names one itself.
     """
     return PackagePlan(
         name=name,
         description=faults.render_prose(model.description, variables, spot, "description"),
         url=faults.render_prose(model.url, variables, spot, "url"),
-        commit=model.commit,
+        commit=model.commit or commit,
         **_dependencies(model.dependencies, variables, spot.below("dependencies"), faults),
         no_provides=model.options.no_provides,
         no_depends=model.options.no_depends,
@@ -48,16 +51,28 @@ def plan_package(
         no_versioned_shlib_deps=model.options.no_versioned_shlib_deps,
         scriptlets=_scriptlets(model.scriptlets, variables),
         triggers=tuple([render_loosely(path, variables) for path in model.scriptlets.trigger.paths]),
-        setcap=tuple([SetCapability(entry.path.strip("/"), pairs(entry.add)) for entry in model.setcap]),
+        setcap=tuple([SetCapability(entry.path.strip("/"), pairs(entry.add), entry.reason) for entry in model.setcap]),
         annotations=pairs({key: render_loosely(text, variables) for key, text in model.annotations.items()}),
         steps=tuple([step for compiled in steps for step in compiled.flat()]),
     )
 
 
-def plan_licences(package: Package, variables: Mapping[str, str]) -> Iterator[Licence]:
-    """Yield the copyright entries of a recipe."""
-    for entry in package.copyright:
+def plan_licences(package: Package, variables: Mapping[str, str], spot: Spot, faults: Faults) -> Iterator[Licence]:
+    """Yield the copyright entries of a recipe.
+
+    Args:
+        package: what the recipe says of its main package.
+        variables: what its texts may name.
+        spot: where it is in the recipe.
+        faults: receives what is wrong.
+    """
+    for number, entry in enumerate(package.copyright):
         license_path = render_loosely(entry.license_path, variables)
+        path = PurePosixPath(license_path)
+        if path.is_absolute() or ".." in path.parts:
+            where = spot.below("copyright", number, "license-path")
+            message = f"{license_path!r} leaves the workspace"
+            faults.add(where.at("", 0, RecipeError, message, "name a file below the workspace, such as COPYING"))
         yield Licence(render_loosely(entry.license, variables), entry.attestation, license_path)
 
 

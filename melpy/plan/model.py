@@ -94,10 +94,11 @@ class Source:
 
 @dataclass(frozen=True)
 class SetCapability:
-    """File capabilities: the path in the package, capability names with their flags."""
+    """File capabilities: the path in the package, capability names with their flags, and why."""
 
     path: str
     add: Pairs
+    reason: str = ""
 
 
 @dataclass(frozen=True)

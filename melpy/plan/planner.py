@@ -124,7 +124,9 @@ class _Evaluator:
         packages = [plan_package(package, name, variables, steps[0], self.root.below("package"), self.faults)]
         for found, scope in zip(subpackages, scopes[1:], strict=True):
             steps.append(self._steps(found.model.pipeline, scope, found.spot.below("pipeline")))
-            packages.append(plan_package(found.model, found.name, scope, steps[-1], found.spot, self.faults))
+            packages.append(
+                plan_package(found.model, found.name, scope, steps[-1], found.spot, self.faults, package.commit)
+            )
         environment = self._environment(variables, steps)
         models = [(self.model.test, self.root), *((found.model.test, found.spot) for found in subpackages)]
         tests = [
@@ -140,7 +142,7 @@ class _Evaluator:
             packages=tuple(packages),
             scopes=tuple(scopes),
             subpackages=tuple([found.model for found in subpackages]),
-            licences=tuple(plan_licences(package, variables)),
+            licences=tuple(plan_licences(package, variables, self.root.below("package"), self.faults)),
             steps=tuple(steps),
             environment=environment,
             tests=tuple(test for test, _ in tests),

@@ -5,11 +5,10 @@ Variables may refer to one another; each is resolved when it is first asked for,
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from melpy.errors import RecipeError, TemplateError
-from melpy.plan.substitution import replace_all
+from melpy.plan.substitution import PatternError, replace_all
 from melpy.plan.template import Spot, find_names, render, render_loosely
 
 if TYPE_CHECKING:
@@ -78,9 +77,9 @@ class _Resolver:
             result = replace_all(transform.match, transform.replace, source)
             # A replacement may bring in a reference of its own.
             self._values[name] = self._render(result, spot.below("replace"))
-        except re.error as error:
-            message = f"not a regular expression: {error.msg}"
-            self._faults.add(spot.below("match").at(transform.match, error.pos or 0, TemplateError, message, None))
+        except PatternError as error:
+            message = f"not a regular expression: {error.message}"
+            self._faults.add(spot.below("match").at(transform.match, error.position, TemplateError, message, None))
             self._values[name] = transform.from_
         except RecipeError as error:
             self._faults.add(error)

@@ -159,14 +159,15 @@ def _fault(item: ErrorDetails, model: type[BaseModel], document: Document) -> Re
         known = _keys(_model_at(model, path[:-1]))
         near = hint_near(str(name), known, f"known here are {', '.join(sorted(known))}")
         return UnknownKeyError(f"unknown key {name!r}", where=place, hint=near, details=document.excerpt(place))
-    place = document.place(path)
+    place = document.place(path, key=item["loc"][-1:] == ("[key]",))
     excerpt = document.excerpt(place)
     label = _label(path)
     if item["type"] == "missing":
         return RecipeError(f"{label} is missing", where=place, details=excerpt)
     shape = _SHAPES.get(item["type"])
     message = f"expected {shape}, found {_found(item['input'])}" if shape else item["msg"].removeprefix("Value error, ")
-    return WrongTypeError(f"{label}: {message}", where=place, details=excerpt)
+    hint = getattr(item.get("ctx", {}).get("error"), "hint", None)
+    return WrongTypeError(f"{label}: {message}", where=place, hint=hint, details=excerpt)
 
 
 def _found(value: object) -> str:

@@ -3,13 +3,69 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
-from melpy.recipe.part import Boolean, Duration, Natural, Part, Priority, Text, TextList, TextMap, constant
+from melpy.recipe.part import (
+    Boolean,
+    Duration,
+    Natural,
+    Part,
+    Priority,
+    Text,
+    TextList,
+    TextMap,
+    ValueFaultError,
+    constant,
+)
 
 NAME = re.compile(r"[a-zA-Z\d][a-zA-Z\d+_.-]*")
 """What a package may be called."""
+
+FILE_CAPABILITIES = {
+    "cap_net_bind_service": 10,
+    "cap_net_admin": 12,
+    "cap_net_raw": 13,
+    "cap_ipc_lock": 14,
+    "cap_sys_admin": 21,
+}
+"""Capabilities that files of packages may have, and their bits. Source: linux/capability.h; the choice is melange's."""
+
+_CPE_FIELD = re.compile(r"[a-z\d][a-z\d+_.-]*")
+
+
+def _cpe_part(value: str) -> str:
+    if value not in {"", "a", "o"}:
+        raise ValueFaultError(f"expected `a` or `o`, found {value!r}", "`a` is an application, `o` an operating system")
+    return value
+
+
+def _cpe_field(value: str) -> str:
+    if value and not _CPE_FIELD.fullmatch(value):
+        raise ValueFaultError(
+            f"expected lower-case letters, digits, + _ . and -, found {value!r}", "leave out what can be anything"
+        )
+    return value
+
+
+def _capabilities(value: str) -> str:
+    for name in value.split(","):
+        if name.strip() not in FILE_CAPABILITIES:
+            hint = f"allowed are {', '.join(FILE_CAPABILITIES)}"
+            raise ValueFaultError(f"files of packages may not have the capability {name!r}", hint)
+    return value
+
+
+def _reason(value: str) -> str:
+    if not value.strip():
+        raise ValueFaultError("is empty", "say why the file needs its capabilities")
+    return value
+
+
+CpePart = Annotated[Text, AfterValidator(_cpe_part)]
+CpeField = Annotated[Text, AfterValidator(_cpe_field)]
+Capabilities = Annotated[Text, AfterValidator(_capabilities)]
 
 
 class Dependencies(Part):
@@ -93,24 +149,31 @@ class Checks(Part):
 class Cpe(Part):
     """The package's name in the Common Platform Enumeration 2.3."""
 
-    part: Text = ""
+    part: CpePart = ""
     """`a` for an application, `o` for an operating system."""
-    vendor: Text = ""
+    vendor: CpeField = ""
     """Vendor."""
-    product: Text = ""
+    product: CpeField = ""
     """Product."""
-    edition: Text = ""
+    edition: CpeField = ""
     """Edition."""
-    language: Text = ""
+    language: CpeField = ""
     """Language."""
-    sw_edition: Text = Field(default="", alias="sw_edition")
+    sw_edition: CpeField = Field(default="", alias="sw_edition")
     """Software edition."""
-    target_sw: Text = Field(default="", alias="target_sw")
+    target_sw: CpeField = Field(default="", alias="target_sw")
     """Software it runs on."""
-    target_hw: Text = Field(default="", alias="target_hw")
+    target_hw: CpeField = Field(default="", alias="target_hw")
     """Hardware it runs on."""
-    other: Text = ""
+    other: CpeField = ""
     """Anything else."""
+
+    @model_validator(mode="after")
+    def _check_pair(self) -> Self:
+        if bool(self.vendor) != bool(self.product):
+            has, lacks = ("vendor", "product") if self.vendor else ("product", "vendor")
+            raise ValueFaultError(f"has a {has} and no {lacks}", "give both or neither")
+        return self
 
 
 class SetCap(Part):
@@ -118,9 +181,9 @@ class SetCap(Part):
 
     path: Text
     """Path of the file in the package."""
-    add: TextMap = constant({})
+    add: dict[Capabilities, Text] = constant({})
     """Capability names, several joined by commas, and flags out of e, p and i."""
-    reason: Text = ""
+    reason: Annotated[Text, AfterValidator(_reason)]
     """Why; it must be given."""
 
 

@@ -9,6 +9,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 Value = TypeVar("Value")
 
+
+class ValueFaultError(ValueError):
+    """What is wrong with a value, and what to do about it."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
 _BOOLEANS = {"true": True, "false": False}
 
 

@@ -55,7 +55,7 @@ def test_metadata_and_dependencies() -> None:
             replaces-priority: -3
           options: {no-commands: true}
           setcap:
-            - {path: /usr/bin/hello, add: {cap_net_raw: +ep, cap_chown: +i}}
+            - {path: /usr/bin/hello, add: {cap_net_raw: +ep, cap_ipc_lock: +i}, reason: it pings}
           cpe: {vendor: gnu, product: hello, target_sw: linux}
         vars: {what: hi, priority: 10}
         capabilities: {add: [CAP_NET_ADMIN], drop: [CAP_KILL]}
@@ -70,7 +70,9 @@ def test_metadata_and_dependencies() -> None:
     assert (main.provider_priority, main.replaces_priority) == ("10", "-3")
     assert main.no_commands
     assert not main.no_depends
-    assert main.setcap == (SetCapability("usr/bin/hello", (("cap_chown", "+i"), ("cap_net_raw", "+ep"))),)
+    assert main.setcap == (
+        SetCapability("usr/bin/hello", (("cap_ipc_lock", "+i"), ("cap_net_raw", "+ep")), "it pings"),
+    )
     assert found.licences == (
         Licence("GPL-3.0-or-later", "Copyright ${{package.name}}"),
         Licence("MIT", "", "LICENSE-1.2.3"),
@@ -78,6 +80,18 @@ def test_metadata_and_dependencies() -> None:
     assert found.cpe == "cpe:2.3:a:gnu:hello:1.2.3:*:*:*:*:linux:*:*"
     assert main.annotations == (("made-by", "hello"),)
     assert (found.capabilities_add, found.capabilities_drop) == (("CAP_NET_ADMIN",), ("CAP_KILL",))
+
+
+def test_subpackages_have_the_commit_of_the_recipe_unless_they_name_one() -> None:
+    found = plan(
+        """
+        package: {name: hello, version: 1, commit: abc}
+        subpackages:
+          - name: hello-dev
+          - {name: hello-doc, commit: def}
+        """
+    )
+    assert [package.commit for package in found.packages] == ["abc", "abc", "def"]
 
 
 def test_scriptlets_and_triggers() -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
-from melpy.plan.substitution import replace_all
+from melpy.plan.substitution import PatternError, replace_all
 
 
 @pytest.mark.parametrize(
@@ -60,13 +58,46 @@ from melpy.plan.substitution import replace_all
         (r"\d", "n", "\u0661", "\u0661"),
         (r"\w+", "w", "ä", "ä"),
         (r"[]a]", "x", "]ab", "xxb"),
+        (r"\pL+", "w", "ä1", "w1"),
+        (r"\s", "x", "a\vb c", "a\vbxc"),
+        (r"(?i)RC", "c", "1rc1", "1c1"),
+        (r"(?U)a+", "b", "aa", "bb"),
+        (r"\Q.\E", "_", "1.2", "1_2"),
+        (r"(?s)a.b", "x", "a\nb", "x"),
+        (r"\x{41}", "b", "A", "b"),
+        (r"é", "e", "ééa", "eea"),
+        # alternatives from the left, as Perl's
+        (r"a|ab", "x", "ab", "xb"),
     ],
 )
 def test_replacing(pattern: str, replacement: str, text: str, expected: str) -> None:
     assert replace_all(pattern, replacement, text) == expected
 
 
-@pytest.mark.parametrize("pattern", ["(", "[", "*", "(?P<a", "a{2,1}"])
-def test_patterns_that_are_none(pattern: str) -> None:
-    with pytest.raises(re.error):
+@pytest.mark.parametrize(
+    ("pattern", "position"),
+    [
+        ("a(", 0),
+        ("a[", 1),
+        ("*", 0),
+        ("(?P<a", 0),
+        ("a{2,1}", 1),
+        ("a{1001}", 1),
+        ("a**", 1),
+        (r"x\Z", 1),
+        (r"x\C", 1),
+        (r"(a)\1", 3),
+        ("(?=a)", 0),
+        ("[[:no:]]", 1),
+        (r"\p{No}\p{Nope}", 6),
+    ],
+)
+def test_patterns_that_are_none(pattern: str, position: int, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(PatternError) as caught:
         replace_all(pattern, "", "text")
+    assert caught.value.position == position
+    assert capfd.readouterr().err == ""
+
+
+def test_patterns_that_backtracking_would_not_survive() -> None:
+    assert replace_all("^(a+)+$", "x", "a" * 10_000 + "b") == "a" * 10_000 + "b"

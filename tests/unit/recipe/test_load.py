@@ -94,6 +94,7 @@ def test_texts_numbers_and_booleans_of_the_schema() -> None:
             - path: /usr/bin/hello
               add:
                 cap_net_raw: +ep
+              reason: it pings
         pipeline:
           - runs: true
             with:
