@@ -22,7 +22,7 @@ COMMANDS = {
     "index": "Write the signed index of a repository.",
     "keygen": "Make a key pair that signs packages and indexes.",
     "package-version": "Print name, version and release of recipes.",
-    "plan": "Show what a build would do, as JSON.",
+    "plan": "Show what a build would do.",
     "query": "Answer a question about a recipe, asked as a template.",
     "schema": "Print the JSON schema of recipes or pipelines.",
     "variables": "Show every variable of a recipe, and who says it.",

@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from melpy.cli.option import PATH, read_arches, read_settings, setting_options
+from melpy.cli.report import has_color
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command(short_help="Show what a build would do, as JSON.")
+@click.command(short_help="Show what a build would do.")
 @click.argument("recipes", nargs=-1, required=True, type=PATH, metavar="RECIPE|DIRECTORY...")
 @setting_options("arch", "packages", "pipeline-dirs", "env-files", "vars-file")
 @click.option("--build-option", "options", multiple=True, metavar="NAME", help="Turn on an option of the recipe.")
-def command(recipes: tuple[Path, ...], options: tuple[str, ...], **flags: Any) -> None:  # settings
-    """Show what a build would do, as JSON: one plan for each recipe and architecture, no template left."""
-    from melpy.cli.planning import load_recipes, make_jobs  # noqa: PLC0415  # --help does not need it
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: whole plans, with their scripts.")
+def command(recipes: tuple[Path, ...], options: tuple[str, ...], as_json: bool, **flags: Any) -> None:
+    """Show what a build would do: one plan for each recipe and architecture, with no template left.
+
+    A plan's digest changes with everything in the recipe and its pipelines that its packages depend on.
+    """
+    from melpy.cli.plan_view import describe_plan  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.planning import load_recipes, make_jobs  # noqa: PLC0415  # likewise
 
     settings = read_settings(flags, recipes)
     jobs = make_jobs(load_recipes(recipes), read_arches(settings.items("arch")), settings, options)
-    plans = [{**job.plan.to_json(), "digest": job.plan.digest()} for job in jobs]
-    for plan in plans:
-        plan["compiled"] = json.loads(str(plan["compiled"]))
-    click.echo(json.dumps(plans, indent=1, ensure_ascii=False))
+    if as_json:
+        plans = [{**job.plan.to_json(), "digest": job.plan.digest()} for job in jobs]
+        for plan in plans:
+            plan["compiled"] = json.loads(str(plan["compiled"]))
+        click.echo(json.dumps(plans, indent=1, ensure_ascii=False))
+        return
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else None
+    bold = has_color(terminal)
+    for number, job in enumerate(jobs):
+        head, *rest = describe_plan(job.plan, width)
+        lines = [click.style(head, bold=True) if bold else head, *rest]
+        click.echo("\n".join([""] * bool(number) + lines))

@@ -82,6 +82,7 @@ class Scope(NamedTuple):
     chain: tuple[str, ...] = ()
     network: bool = False
     nested: bool = False
+    alone: bool = False  # the only step of a pipeline, which says enough by the pipeline's name
 
 
 class Compiler:
@@ -141,11 +142,10 @@ class Compiler:
         if model.if_ and not self._faults.holds(model.if_, variables, inside, "if"):
             return None
         name = self._faults.render_prose(step.name, scope.variables, spot, "name")
-        outer, stated = self._enter(step, scope, spot, name or step.uses)
+        outer, stated = self._enter(step, scope, spot, name or (scope.label if scope.alone else step.uses))
         visible = outer._replace(variables=variables, chain=(*scope.chain, step.uses))
         inner, own = self._enter(model, visible, inside, visible.label)
-        if model.network:
-            inner = inner._replace(network=True)
+        inner = inner._replace(network=inner.network or model.network, alone=len(model.pipeline) == 1)
         children = self.compile_all(model.pipeline, inner, inside.below("pipeline")) if model.pipeline else ()
         self._check_assertions(model, len(children), inside)
         return CompiledStep(

@@ -246,9 +246,11 @@ def test_the_sbom_and_the_inputs_name_the_commit(project: Project, upstream: Ups
 
 def test_the_plan_shows_it(project: Project, upstream: Upstream) -> None:
     project.write("one.yaml", recipe("true", repository=upstream.url, tag="v1", expected_commit="1" * 40))
-    result = project.melpy("plan", "one.yaml")
+    result = project.melpy("plan", "one.yaml", "--json")
     assert result.returncode == 0, result.stderr
     assert '"repository": "' + upstream.url in result.stdout
+    shown = project.melpy("plan", "one.yaml")
+    assert f"  sources    git+{upstream.url}@{'1' * 40}\n" in shown.stdout
 
 
 def test_submodules_and_cherry_picks(project: Project, upstream: Upstream, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from melpy.arch import parse_arch
+from melpy.cli.plan_view import describe_plan
 from melpy.plan.compiled import render_compiled
 from melpy.plan.library import Library
 from melpy.plan.planner import PlanOptions, plan_recipe
@@ -32,6 +33,12 @@ def test_plan(arch: str) -> None:
     assert isinstance(compiled, str)
     whole = {**found, "compiled": json.loads(compiled)}
     compare(PLANS / f"whole-{arch}.json", json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
+
+
+def test_what_a_person_sees() -> None:
+    found = plan_recipe(load_recipe(PLANS / "whole.yaml"), parse_arch("x86_64"), LIBRARY)
+    compare(PLANS / "whole-x86_64.txt", "\n".join([*describe_plan(found, None), ""]))
+    assert max(len(line) for line in describe_plan(found, 80)) <= 80
 
 
 def test_plan_with_an_option() -> None:
