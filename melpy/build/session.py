@@ -144,8 +144,7 @@ class _Runner:
     def _run(self, step: PlanStep) -> tuple[int, tuple[str, ...]]:
         on_line = partial(self._line, self.plan.job)
         if step.native:
-            run_native(step, self.place, on_line)
-            return 0, ()
+            return run_native(step, self.place, on_line)
         return run_script(step, self.place, on_line)
 
     def _line(self, job: str, line: str) -> None:

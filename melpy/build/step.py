@@ -6,13 +6,13 @@ import os
 import posixpath
 import shlex
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from melpy.build.workspace import remove_tree
-from melpy.errors import ExtractError, StepFailedError
+from melpy.errors import StepFailedError
 from melpy.inside import create_file, move_tree, open_below, open_root
 from melpy.plan import git
 from melpy.plan.git import GitSource
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from melpy.source.git import Pinned
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
+_OUTSIDE = ".melpy-outside"
+"""Directory of the workspace in which native steps put what belongs elsewhere."""
 _SCRIPT = PurePosixPath("/run/melpy/step")
 _MOUNT_POINTS = ("dev", "proc", "run/melpy", WORKSPACE.lstrip("/"))
 
@@ -106,17 +108,28 @@ def sandbox_spec(step: PlanStep, place: Place, script: Path) -> SandboxSpec:
     )
 
 
-def run_native(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> None:
-    """Do what melpy does itself for a step.
+def run_native(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> tuple[int, tuple[str, ...]]:
+    """Do what melpy does itself for a step; return an exit status and the last lines that were printed.
+
+    What belongs outside of the workspace, elsewhere in the build root, is put there from within the sandbox.
 
     Raises:
         StepFailedError: it cannot be done.
         ExtractError: an archive is damaged or wants to write elsewhere.
+        SandboxError: this machine cannot run the sandbox.
     """
-    NATIVE_STEPS[step.native](step, place, on_line)
+    targets = NATIVE_STEPS[step.native](step, place, on_line)
+    outside = [path for path in dict.fromkeys(targets) if not _is_inside(path)]
+    if not outside:
+        return 0, ()
+    lines = [f"staged={shlex.quote(f'{WORKSPACE}/{_OUTSIDE}')}"]
+    for path in map(shlex.quote, outside):
+        lines += [f'if [ -d "$staged"{path} ]; then', f"mkdir -p {path}", f'cp -a "$staged"{path}/. {path}/', "fi"]
+    script = "\n".join([*lines, 'rm -rf "$staged"'])
+    return run_script(replace(step, native="", script=script, workdir=WORKSPACE), place, on_line)
 
 
-def _fetch(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> None:
+def _fetch(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> list[str]:
     inputs = dict(step.inputs)
     source = Source.from_inputs(inputs)
     name = file_name(source.uri)
@@ -126,24 +139,30 @@ def _fetch(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> None
     on_line(f"{name}: {'verified' if source.sha256 or source.sha512 else 'not verified'}, from {source.uri}")
     verified = place.sources[source]
     # Always from the verified file: what an earlier step left under its name is not looked at.
+    directory = posixpath.normpath(posixpath.join(step.workdir, inputs["directory"]))
+    with open_root(place.workspace) as root:
+        # As in a script: the working directory is made, `directory` must be there.
+        for path in [step.workdir] if _is_inside(directory) else [step.workdir, directory]:
+            with open_below(root, _parts(path), make=True):
+                pass
     if inputs["extract"] == "true":
-        parts = _parts(f"{step.workdir}/{inputs['directory']}")
-        unpack_archive(verified, place.workspace, below=parts, strip=int(strip))
+        unpack_archive(verified, place.workspace, below=_parts(directory), strip=int(strip))
     if inputs["delete"] != "true":
         with (
             open_root(place.workspace) as root,
-            open_below(root, _parts(step.workdir), make=True) as directory,
+            open_below(root, _parts(step.workdir)) as workdir,
             verified.open("rb") as content,
-            create_file(directory, name) as stream,
+            create_file(workdir, name) as stream,
         ):
             shutil.copyfileobj(content, stream)
             os.fchmod(stream.fileno(), 0o644)
+    return [step.workdir, directory]
 
 
-def _git_checkout(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> None:
+def _git_checkout(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> list[str]:
     inputs = dict(step.inputs)
     source = GitSource.from_inputs(inputs)
-    parts = _parts(posixpath.join(step.workdir, inputs["destination"]))
+    destination = posixpath.normpath(posixpath.join(step.workdir, inputs["destination"]))
     pinned = place.checkouts[source]
     what = f"tag {source.tag}" if source.tag else f"branch {source.branch}" if source.branch else "HEAD"
     verified = "verified" if source.commit else "not verified"
@@ -152,28 +171,28 @@ def _git_checkout(step: PlanStep, place: Place, on_line: Callable[[str], None]) 
     directory = Path(mkdtemp(dir=place.workspace.parent, prefix="checkout-"))
     try:
         check_out(pinned, directory / "tree", int(place.environment["SOURCE_DATE_EPOCH"]), on_line)
-        move_tree(directory / "tree", place.workspace, parts)
+        move_tree(directory / "tree", place.workspace, _parts(destination))
     finally:
         remove_tree(directory)
+    return [destination]
 
 
-NATIVE_STEPS: dict[str, Callable[[PlanStep, Place, Callable[[str], None]], None]] = {
+NATIVE_STEPS: dict[str, Callable[[PlanStep, Place, Callable[[str], None]], list[str]]] = {
     "fetch": _fetch,
     git.NATIVE: _git_checkout,
 }
-"""What melpy does itself, outside the sandbox."""
+"""What melpy does itself, outside the sandbox; each returns the directories that it put something into."""
+
+
+def _is_inside(path: str) -> bool:
+    return path == WORKSPACE or path.startswith(f"{WORKSPACE}/")
 
 
 def _parts(path: str) -> tuple[str, ...]:
-    """Return the components of a path inside the sandbox, below the workspace.
-
-    Raises:
-        ExtractError: it is outside of the workspace.
-    """
-    normal = posixpath.normpath(path)
-    if normal != WORKSPACE and not normal.startswith(f"{WORKSPACE}/"):
-        raise ExtractError("is outside of the workspace", where=path, hint="choose a directory of the workspace")
-    return PurePosixPath(normal).relative_to(WORKSPACE).parts
+    """Return where a directory of the sandbox is below the workspace; what is outside of it is staged there."""
+    if _is_inside(path):
+        return PurePosixPath(path).relative_to(WORKSPACE).parts
+    return (_OUTSIDE, *PurePosixPath(path).parts[1:])
 
 
 def _provide_resolver(upper: Path) -> None:

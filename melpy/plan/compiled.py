@@ -11,13 +11,28 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from melpy.plan.template import render_loosely
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from melpy.plan.model import Evaluation, PackagePlan, Plan, PlanEnvironment
     from melpy.plan.step import CompiledStep
     from melpy.recipe.image import Environment
     from melpy.recipe.model import Test
+    from melpy.recipe.part import Part
+
+    Dump = Callable[[Part], Any]
+
+_SCRIPTLETS = (
+    "trigger",
+    "pre-install",
+    "post-install",
+    "pre-deinstall",
+    "post-deinstall",
+    "pre-upgrade",
+    "post-upgrade",
+)
 
 
 def compile_recipe(found: Evaluation, *, tests: bool = True) -> dict[str, Any]:
@@ -27,36 +42,41 @@ def compile_recipe(found: Evaluation, *, tests: bool = True) -> dict[str, Any]:
         found: the evaluated recipe.
         tests: whether its tests are in it.
     """
-    kept = _without_empty(describe_recipe(found, tests=tests))
+    kept = _without_empty(describe_recipe(found, tests=tests, whole=False))
     assert isinstance(kept, dict)
     return kept
 
 
-def describe_recipe(found: Evaluation, *, tests: bool = True) -> dict[str, Any]:
+def describe_recipe(found: Evaluation, *, tests: bool = True, whole: bool = True) -> dict[str, Any]:
     """Return the compiled recipe with everything that a recipe may say, be it empty.
 
     Args:
         found: the evaluated recipe.
         tests: whether its tests are in it.
+        whole: whether what the recipe does not say is in it, too.
     """
     model = found.recipe.model
+
+    def dump(part: Part) -> Any:  # whatever the part holds
+        return part.model_dump(by_alias=True, exclude_defaults=not whole)
+
     return {
-        "package": _package(found),
-        "environment": _environment(found.environment, dict(found.environment.variables), model.environment),
+        "package": _package(found, dump),
+        "environment": _environment(found.environment, dict(found.environment.variables), model.environment, dump),
         "capabilities": {"add": model.capabilities.add, "drop": model.capabilities.drop},
         "pipeline": _steps(found.steps[0]),
         "subpackages": [
             {
-                **_metadata(package),
+                **_metadata(package, dump(entry.options)),
                 "checks": {"disabled": entry.checks.disabled},
                 "pipeline": _steps(steps),
-                "test": _test(found, package.name, entry.test) if tests else {},
+                "test": _test(found, package.name, entry.test, dump) if tests else {},
             }
             for package, steps, entry in zip(found.packages[1:], found.steps[1:], found.subpackages, strict=True)
         ],
         "vars": model.vars,
-        "update": model.update.model_dump(by_alias=True, exclude_defaults=True),
-        "test": _test(found, found.packages[0].name, model.test) if tests else {},
+        "update": _rendered(dump(model.update), found.variables),
+        "test": _test(found, found.packages[0].name, model.test, dump) if tests else {},
     }
 
 
@@ -91,9 +111,18 @@ def _represent_text(dumper: yaml.CSafeDumper, text: str) -> yaml.Node:
 _Dumper.add_representer(str, _represent_text)
 
 
-def _package(found: Evaluation) -> dict[str, object]:
+def _rendered(value: object, variables: Mapping[str, str]) -> object:
+    """Return a value with all texts in it rendered."""
+    if isinstance(value, str):
+        return render_loosely(value, variables)
+    if isinstance(value, dict):
+        return {key: _rendered(item, variables) for key, item in value.items()}
+    return [_rendered(item, variables) for item in value] if isinstance(value, list) else value
+
+
+def _package(found: Evaluation, dump: Dump) -> dict[str, object]:
     model = found.recipe.model.package
-    metadata = _metadata(found.packages[0])
+    metadata = _metadata(found.packages[0], dump(model.options))
     return {
         "name": metadata.pop("name"),
         "version": found.variables["package.version"],
@@ -101,21 +130,25 @@ def _package(found: Evaluation) -> dict[str, object]:
         **metadata,
         "target-architecture": model.target_architecture,
         "copyright": [
-            {**entry.model_dump(by_alias=True, exclude_defaults=True), "license": licence.license}
+            {
+                **dump(entry),
+                "license": licence.license,
+                "license-path": licence.license_path,
+                "paths": licence.paths,
+            }
             for entry, licence in zip(model.copyright, found.licences, strict=True)
         ],
         "checks": {"disabled": model.checks.disabled},
-        "cpe": model.cpe.model_dump(by_alias=True, exclude_defaults=True),
+        "cpe": dump(model.cpe),
         "timeout": model.timeout,
-        "resources": model.resources.model_dump(by_alias=True, exclude_defaults=True),
-        "test-resources": model.test_resources.model_dump(by_alias=True, exclude_defaults=True),
+        "resources": dump(model.resources),
+        "test-resources": dump(model.test_resources),
     }
 
 
-def _metadata(package: PackagePlan) -> dict[str, object]:
-    scripts = dict(package.scriptlets)
-    trigger = {"script": scripts.pop("trigger", ""), "paths": package.triggers}
-    options = ("no_provides", "no_depends", "no_commands", "no_versioned_shlib_deps")
+def _metadata(package: PackagePlan, options: Mapping[str, object]) -> dict[str, object]:
+    scripts = {**dict.fromkeys(_SCRIPTLETS, ""), **dict(package.scriptlets)}
+    trigger = {"script": scripts.pop("trigger"), "paths": package.triggers}
     return {
         "name": package.name,
         "description": package.description,
@@ -129,34 +162,35 @@ def _metadata(package: PackagePlan) -> dict[str, object]:
             "provider-priority": package.provider_priority,
             "replaces-priority": package.replaces_priority,
         },
-        "options": {name.replace("_", "-"): True for name in options if getattr(package, name)},
+        "options": options,
         "scriptlets": {"trigger": trigger, **scripts},
         "setcap": [{"path": entry.path, "add": dict(entry.add), "reason": entry.reason} for entry in package.setcap],
     }
 
 
-def _environment(plan: PlanEnvironment, variables: Mapping[str, str], model: Environment) -> dict[str, object]:
-    accounts = model.accounts.model_dump(by_alias=True, exclude_defaults=True)
+def _environment(
+    plan: PlanEnvironment, variables: Mapping[str, str], model: Environment, dump: Dump
+) -> dict[str, object]:
     return {
         "contents": {
-            "build_repositories": model.contents.build_repositories,
-            "repositories": model.contents.repositories,
-            "keyring": model.contents.keyring,
+            "build_repositories": plan.repositories[: len(model.contents.build_repositories)],
+            "repositories": plan.repositories[len(model.contents.build_repositories) :],
+            "keyring": plan.keyring,
             "packages": plan.packages,
         },
-        "accounts": accounts,
+        "accounts": dump(model.accounts),
         "environment": variables,
     }
 
 
-def _test(found: Evaluation, name: str, model: Test) -> dict[str, object]:
+def _test(found: Evaluation, name: str, model: Test, dump: Dump) -> dict[str, object]:
     plan = next((test for test in found.tests if test.package == name), None)
     if plan is None:
         return {}
     stated = dict(plan.environment.variables)
     own = {key: stated[key] for key in model.environment.environment if key in stated}
     return {
-        "environment": _environment(plan.environment, own, model.environment),
+        "environment": _environment(plan.environment, own, model.environment, dump),
         "pipeline": _steps(found.test_steps[name]),
     }
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _REFERENCE = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
+_LINE_BREAK = re.compile(r"\s*[\r\n]\s*")
 _ESCAPES = {"\\\\": "\\", "\\'": "'", '\\"': '"', "\\n": "\n", "\\t": "\t"}
 _ESCAPE = re.compile(r"\\[\\'\"nt]")
 _MAX_DEPTH = 50  # parentheses within parentheses
@@ -97,7 +98,7 @@ class _Parser:
             raise self.fault("`${{` is not closed")
         self.position = match.end()
         self.skip_space()
-        return render(" ".join(match[0].split()), self.variables, self.spot)
+        return render(_LINE_BREAK.sub(" ", match[0]), self.variables, self.spot)
 
     def _closing_quote(self, start: int, quote: str) -> int:
         position = start + 1

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from melpy.errors import RecipeError, hint_near
 from melpy.plan.model import WORKSPACE, PlanEnvironment, pairs
+from melpy.recipe.part import LARGEST_ID, WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from melpy.plan.step import CompiledStep
     from melpy.plan.template import Spot
     from melpy.recipe.image import Environment
+    from melpy.recipe.model import PackageListChange
 
 DEFAULT_VARIABLES = {
     "HOME": WORKSPACE,
@@ -36,6 +38,7 @@ def plan_environment(
     variables: Mapping[str, str],
     spot: Spot,
     faults: Faults,
+    changes: Iterable[tuple[PackageListChange, Spot]] = (),
 ) -> PlanEnvironment:
     """Return an environment.
 
@@ -46,16 +49,24 @@ def plan_environment(
         variables: what its texts may name.
         spot: where it is in the recipe.
         faults: receives what is wrong.
+        changes: what build options change of the recipe's packages, and where they say so.
     """
-    contents = model.contents
-    stated = faults.render_all(contents.packages, variables, spot, "contents", "packages")
+    contents, inside = model.contents, spot.below("contents")
+    stated = list(faults.render_constraints(contents.packages, variables, inside, "packages"))
+    for change, where in changes:
+        removed = faults.render_all(change.remove, variables, where, "remove")
+        stated = [name for name in stated if name not in removed]
+        stated += faults.render_constraints(change.add, variables, where, "add")
     own = {key: faults.render(value, variables, spot, "environment", key) for key, value in model.environment.items()}
     # A variable that has a default cannot be emptied, as in melange.
     own = {key: value for key, value in own.items() if value or key not in DEFAULT_VARIABLES}
     return PlanEnvironment(
         packages=tuple(dict.fromkeys([*stated, *needed])),
-        repositories=(*contents.build_repositories, *contents.repositories),
-        keyring=tuple(contents.keyring),
+        repositories=(
+            *faults.render_all(contents.build_repositories, variables, inside, "build_repositories"),
+            *faults.render_all(contents.repositories, variables, inside, "repositories"),
+        ),
+        keyring=faults.render_all(contents.keyring, variables, inside, "keyring"),
         variables=pairs({**defaults, **own}),
         user=_user(model, spot, faults),
     )
@@ -74,7 +85,7 @@ def _user(model: Environment, spot: Spot, faults: Faults) -> tuple[int, int]:
     for user in accounts.users:
         if name in {user.username, str(user.uid)}:
             return user.uid, user.gid or user.uid
-    if name.isdecimal():
+    if WHOLE.fullmatch(name) and len(name) <= len(str(LARGEST_ID)) and 0 <= int(name) <= LARGEST_ID:
         return int(name), int(name)
     known = {"build": _BUILD_USER, "root": (0, 0)}
     if name in known:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from melpy.errors import FaultsError, RecipeError, fault_position
+from melpy.apk.atom import parse_atom
+from melpy.errors import FaultsError, PackageFormatError, RecipeError, TemplateError, WrongTypeError, fault_position
 from melpy.plan.condition import evaluate_condition
 from melpy.plan.template import render, render_loosely
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from melpy.plan.template import Spot
+
+_MOST_TEXT = 64_000_000
+"""How many characters all texts of a recipe may become; the largest real recipe has half a million."""
 
 
 class Faults:
@@ -23,6 +27,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._found: list[RecipeError] = []
+        self._rendered = 0
         self.warnings: list[RecipeError] = []
 
     @property
@@ -42,11 +47,18 @@ class Faults:
         """Render a text; see `melpy.plan.template.render`."""
         if "${{" not in text:
             return text
+        if self._rendered > _MOST_TEXT:
+            return text
         try:
-            return render(text, variables, spot, *path)
+            rendered = render(text, variables, spot, *path)
         except RecipeError as error:
             self.add(error)
             return text
+        self._rendered += len(rendered)
+        if self._rendered > _MOST_TEXT:
+            place = spot.below(*path)
+            self.add(place.at(text, 0, TemplateError, "the recipe expands to too much text", "values multiply"))
+        return rendered
 
     def render_all(
         self, texts: Sequence[str], variables: Mapping[str, str], spot: Spot, *path: str | int
@@ -58,6 +70,20 @@ class Faults:
                 for index, text in enumerate(texts)
             ]
         )
+
+    def render_constraints(
+        self, texts: Sequence[str], variables: Mapping[str, str], spot: Spot, *path: str | int
+    ) -> tuple[str, ...]:
+        """Render a list of packages, constraints on them, or what a package provides."""
+        rendered = self.render_all(texts, variables, spot, *path)
+        for index, text in enumerate(rendered):
+            if "${{" not in text:
+                try:
+                    parse_atom(text)
+                except PackageFormatError as error:
+                    place = spot.below(*path, index)
+                    self.add(place.at("", 0, WrongTypeError, error.message, error.hint))
+        return rendered
 
     def render_prose(self, text: str, variables: Mapping[str, str], spot: Spot, *path: str | int) -> str:
         """Render a text for people: what it cannot mean stays as it is, with a warning, as in melange."""

@@ -1,15 +1,29 @@
-"""What expressions in `${{…}}` have beside Jinja's own filters and tests: for versions, names and texts."""
+"""What expressions in `${{…}}` have beside Jinja's own filters and tests: for versions, names and texts.
+
+Some stand in place of Jinja's own of that name, which know no bounds.
+"""
 
 from __future__ import annotations
 
+import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from melpy.apk.version import compare_versions
-from melpy.plan.substitution import replace_all
+from melpy.plan.substitution import find_match, replace_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+LONGEST = 1_000_000
+"""How long a text may be that an expression makes, and how large a number in bits."""
+
+
+def weigh(value: object) -> int:
+    """Return about how long a value is as text."""
+    if isinstance(value, str):
+        return len(value) + 1
+    return sum(map(weigh, value)) + 1 if isinstance(value, list | tuple) else 1
 
 
 def part(version: str, number: int) -> str:
@@ -33,6 +47,39 @@ def regex_replace(text: str, pattern: str, replacement: str) -> str:
     return replace_all(pattern, replacement, text)
 
 
+def replace(text: str, old: str, new: str) -> str:
+    """Return a text with every `old` in it replaced.
+
+    Raises:
+        ValueError: the result would be too long.
+    """
+    if text.count(old) * len(new) > LONGEST:
+        raise ValueError("the result would be too long")
+    return text.replace(old, new)
+
+
+def split(text: str, separator: str | None = None) -> list[str]:
+    """Return the pieces of a text between separators, or between blanks."""
+    return text.split(separator)
+
+
+def join(items: Iterable[object], separator: str = "") -> str:
+    """Return one text of several.
+
+    Raises:
+        ValueError: the result would be too long.
+    """
+    texts = [str(item) for item in items]
+    if sum(map(len, texts)) + len(separator) * len(texts) > LONGEST:
+        raise ValueError("the result would be too long")
+    return separator.join(texts)
+
+
+def tojson(value: Any) -> str:  # whatever an expression makes
+    """Return a value as JSON."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def at_least(version: str, other: str) -> bool:
     """Tell whether a version is another one or newer, as apk orders them."""
     return compare_versions(version, other) >= 0
@@ -43,13 +90,22 @@ def below(version: str, other: str) -> bool:
     return compare_versions(version, other) < 0
 
 
-FILTERS: dict[str, Callable[..., str]] = {
+def matching(text: str, pattern: str) -> bool:
+    """Tell whether a regular expression, in the syntax of var-transforms, matches somewhere in a text."""
+    return find_match(pattern, text)
+
+
+FILTERS: dict[str, Callable[..., object]] = {
     "part": part,
     "parts": parts,
     "mangle": mangle,
     "regex_replace": regex_replace,
+    "replace": replace,
+    "split": split,
+    "join": join,
+    "tojson": tojson,
 }
 """Filters by name."""
 
-TESTS: dict[str, Callable[[str, str], bool]] = {"at_least": at_least, "below": below}
+TESTS: dict[str, Callable[[str, str], bool]] = {"at_least": at_least, "below": below, "matching": matching}
 """Tests by name."""

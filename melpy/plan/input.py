@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _FORMATS = {"expected-sha256": 64, "expected-sha512": 128, "expected-commit": 40}
 """Inputs that are digests, and their length in hex digits."""
 
+_DEEPEST = 100
+
 
 def resolve_inputs(
     step: Step, definition: Definition, variables: Mapping[str, str], spot: Spot, faults: Faults
@@ -93,6 +95,9 @@ class _Resolver:
         text = given or self._definition.model.inputs[key].default
         default = Spot(self._definition.document, ("inputs", key, "default"))
         spot = self._spot.below("with", key) if given else default
+        if len(self._active) == _DEEPEST:
+            hint = f"{_DEEPEST} levels are allowed"
+            raise spot.at(text, 0, PipelineError, "inputs refer to each other too deep", hint)
         if key in self._active:
             message = f"inputs refer to each other in a circle: {' -> '.join([*self._active, key])}"
             raise spot.at(text, 0, PipelineError, message, None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from melpy.errors import RecipeError, WrongTypeError
 from melpy.plan.model import Licence, PackagePlan, Pairs, SetCapability, pairs
-from melpy.plan.template import render_loosely
+from melpy.recipe.part import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -49,10 +49,15 @@ def plan_package(
         no_depends=model.options.no_depends,
         no_commands=model.options.no_commands,
         no_versioned_shlib_deps=model.options.no_versioned_shlib_deps,
-        scriptlets=_scriptlets(model.scriptlets, variables),
-        triggers=tuple([render_loosely(path, variables) for path in model.scriptlets.trigger.paths]),
+        scriptlets=_scriptlets(model.scriptlets, variables, spot.below("scriptlets"), faults),
+        triggers=faults.render_all(model.scriptlets.trigger.paths, variables, spot, "scriptlets", "trigger", "paths"),
         setcap=tuple([SetCapability(entry.path.strip("/"), pairs(entry.add), entry.reason) for entry in model.setcap]),
-        annotations=pairs({key: render_loosely(text, variables) for key, text in model.annotations.items()}),
+        annotations=pairs(
+            {
+                key: faults.render_prose(text, variables, spot, "annotations", key)
+                for key, text in model.annotations.items()
+            }
+        ),
         steps=tuple([step for compiled in steps for step in compiled.flat()]),
     )
 
@@ -67,13 +72,18 @@ def plan_licences(package: Package, variables: Mapping[str, str], spot: Spot, fa
         faults: receives what is wrong.
     """
     for number, entry in enumerate(package.copyright):
-        license_path = render_loosely(entry.license_path, variables)
+        here = spot.below("copyright", number)
+        license_path = faults.render(entry.license_path, variables, here, "license-path")
         path = PurePosixPath(license_path)
         if path.is_absolute() or ".." in path.parts:
-            where = spot.below("copyright", number, "license-path")
+            where = here.below("license-path")
             message = f"{license_path!r} leaves the workspace"
             faults.add(where.at("", 0, RecipeError, message, "name a file below the workspace, such as COPYING"))
-        yield Licence(render_loosely(entry.license, variables), entry.attestation, license_path)
+        license_text = faults.render_prose(entry.license, variables, here, "license")
+        paths = tuple(
+            [faults.render_prose(path, variables, here, "paths", index) for index, path in enumerate(entry.paths)]
+        )
+        yield Licence(license_text, entry.attestation, license_path, paths)
 
 
 def format_cpe(package: Package, variables: Mapping[str, str]) -> str:
@@ -88,9 +98,9 @@ def format_cpe(package: Package, variables: Mapping[str, str]) -> str:
 
 def _dependencies(model: Dependencies, variables: Mapping[str, str], spot: Spot, faults: Faults) -> dict[str, Any]:
     return {
-        "runtime": faults.render_all(model.runtime, variables, spot, "runtime"),
-        "provides": faults.render_all(model.provides, variables, spot, "provides"),
-        "replaces": faults.render_all(model.replaces, variables, spot, "replaces"),
+        "runtime": faults.render_constraints(model.runtime, variables, spot, "runtime"),
+        "provides": faults.render_constraints(model.provides, variables, spot, "provides"),
+        "replaces": faults.render_constraints(model.replaces, variables, spot, "replaces"),
         "provider_priority": _priority(model.provider_priority, variables, spot, "provider-priority", faults),
         "replaces_priority": _priority(model.replaces_priority, variables, spot, "replaces-priority", faults),
     }
@@ -98,15 +108,14 @@ def _dependencies(model: Dependencies, variables: Mapping[str, str], spot: Spot,
 
 def _priority(text: str, variables: Mapping[str, str], spot: Spot, key: str, faults: Faults) -> str:
     value = faults.render(text, variables, spot, key)
-    if value and "${{" not in value and not value.removeprefix("-").isdecimal():
+    if value and "${{" not in value and not WHOLE.fullmatch(value):
         message = f"expected a whole number, found {value!r}"
         faults.add(spot.below(key).at(text, 0, WrongTypeError, message, None))
     return value
 
 
-def _scriptlets(model: Scriptlets, variables: Mapping[str, str]) -> Pairs:
+def _scriptlets(model: Scriptlets, variables: Mapping[str, str], spot: Spot, faults: Faults) -> Pairs:
     scripts = {
-        "trigger": model.trigger.script,
         "pre-install": model.pre_install,
         "post-install": model.post_install,
         "pre-deinstall": model.pre_deinstall,
@@ -114,4 +123,7 @@ def _scriptlets(model: Scriptlets, variables: Mapping[str, str]) -> Pairs:
         "pre-upgrade": model.pre_upgrade,
         "post-upgrade": model.post_upgrade,
     }
-    return pairs({name: render_loosely(text, variables) for name, text in scripts.items() if text})
+    rendered = {name: faults.render(text, variables, spot, name) for name, text in scripts.items() if text}
+    if model.trigger.script:
+        rendered["trigger"] = faults.render(model.trigger.script, variables, spot, "trigger", "script")
+    return pairs(rendered)

@@ -108,6 +108,7 @@ class Licence:
     license: str
     attestation: str = ""
     license_path: str = ""
+    paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -182,13 +182,16 @@ class _Evaluator:
         spot = self.root.below("environment")
         needed = [name for group in steps for name in needed_packages(group)]
         defaults = {**DEFAULT_VARIABLES, **dict(self.options.environment)}
-        found = plan_environment(self.model.environment, defaults, needed, variables, spot, self.faults)
-        names = list(found.packages)
-        for option in self.options.enabled:
-            if option in self.model.options:
-                change = self.model.options[option].environment.contents.packages
-                names = [name for name in names if name not in change.remove] + change.add
-        return found.with_packages([*names, *self.options.packages])
+        changes = [
+            (
+                self.model.options[name].environment.contents.packages,
+                self.root.below("options", name, "environment", "contents", "packages"),
+            )
+            for name in self.options.enabled
+            if name in self.model.options
+        ]
+        found = plan_environment(self.model.environment, defaults, needed, variables, spot, self.faults, changes)
+        return found.with_packages([*found.packages, *self.options.packages])
 
     def _test(
         self, model: Test, variables: Mapping[str, str], defaults: Mapping[str, str], spot: Spot

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from melpy.recipe.step import PipelineModel, Step
 
 
-_MAX_USES = 20_000  # of pipelines in one recipe; the largest real one has some hundred
+_MAX_STEPS = 20_000  # of one recipe; the largest real one has some hundred
+_MAX_CHAIN = 50  # pipelines that use pipelines
 
 
 class CompiledStep(NamedTuple):
@@ -92,10 +93,15 @@ class Compiler:
         self._library = library
         self._faults = faults
         self.used: dict[str, Definition] = {}
-        self._uses = 0
+        self._count = 0
 
     def compile_all(self, steps: Sequence[Step], scope: Scope, spot: Spot) -> tuple[CompiledStep, ...]:
         """Compile steps in order; those whose condition does not hold are left out."""
+        self._count += len(steps)
+        if self._count > _MAX_STEPS:
+            message = "pipelines that use pipelines expand to too many steps"
+            self._faults.add(spot.at("", 0, PipelineError, message, f"a recipe may have {_MAX_STEPS}"))
+            return ()
         compiled = [self._compile(step, scope, spot.below(index)) for index, step in enumerate(steps)]
         return tuple([step for step in compiled if step])
 
@@ -147,7 +153,11 @@ class Compiler:
         inner, own = self._enter(model, visible, inside, visible.label)
         inner = inner._replace(network=inner.network or model.network, alone=len(model.pipeline) == 1)
         children = self.compile_all(model.pipeline, inner, inside.below("pipeline")) if model.pipeline else ()
-        self._check_assertions(model, len(children), inside)
+        # What the file does not say, the step may.
+        if model.assertions.required_steps >= 0:
+            self._check_assertions(model, len(children), inside)
+        else:
+            self._check_assertions(step, len(children), spot)
         return CompiledStep(
             label=inner.label,
             name=name,
@@ -169,15 +179,14 @@ class Compiler:
         if name in scope.chain:
             chain = " -> ".join([*scope.chain[scope.chain.index(name) :], name])
             raise spot.below("uses").at(name, 0, PipelineError, f"pipelines use each other in a circle: {chain}", None)
+        if len(scope.chain) >= _MAX_CHAIN:
+            hint = f"{_MAX_CHAIN} levels are allowed"
+            raise spot.below("uses").at(name, 0, PipelineError, "pipelines that use pipelines nest too deep", hint)
         try:
             definition = self._library.find(name)
         except PipelineError as error:
             raise spot.below("uses").at(name, 0, PipelineError, error.message, error.hint) from None
         self.used[name] = definition
-        self._uses += 1
-        if self._uses > _MAX_USES:
-            message = "pipelines that use pipelines expand to too many steps"
-            raise spot.below("uses").at(name, 0, PipelineError, message, f"{_MAX_USES} uses are allowed in a recipe")
         return definition
 
     def _enter(
@@ -211,7 +220,7 @@ class Compiler:
 
     def _check_assertions(self, step: Step | PipelineModel, ran: int, spot: Spot) -> None:
         required = step.assertions.required_steps
-        if required and required != ran and not len(self._faults):
+        if required >= 0 and required != ran and not len(self._faults):
             message = f"{required} of its steps must run, the conditions of {ran} hold"
             self._faults.add(spot.below("assertions", "required-steps").at("", 0, RecipeError, message, None))
 

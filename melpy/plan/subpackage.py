@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from melpy.errors import RecipeError, WrongTypeError, hint_near
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 LONGEST = 100
 """How long names and versions may be: they become file names, which have 255 bytes."""
+
+_MOST = 1_000
+"""How many packages a recipe may make; the largest real one makes 110."""
 
 NAME_HINT = "names begin with a letter or digit and go on with letters, digits, + _ . -"
 
@@ -40,9 +44,23 @@ def expand_subpackages(
     model: RecipeModel, variables: Mapping[str, str], root: Spot, faults: Faults
 ) -> tuple[Expanded, ...]:
     """Return the subpackages that are to be made, in the recipe's order, ranges sorted by key."""
-    found = tuple(_expand(model, variables, root, faults))
+    _check_tables(model, root, faults)
+    found = tuple(islice(_expand(model, variables, root, faults), _MOST + 1))
+    if len(found) > _MOST:
+        message = "the recipe makes too many packages"
+        faults.add(root.below("subpackages").at_key(RecipeError, message, f"{_MOST} are allowed"))
+        return ()
     _check_names(variables["package.name"], found, root, faults)
     return found
+
+
+def _check_tables(model: RecipeModel, root: Spot, faults: Faults) -> None:
+    names: set[str] = set()
+    for index, table in enumerate(model.data):
+        if table.name in names:
+            where = root.below("data", index, "name")
+            faults.add(where.at("", 0, RecipeError, f"two tables are called {table.name!r}", None))
+        names.add(table.name)
 
 
 def _expand(model: RecipeModel, variables: Mapping[str, str], root: Spot, faults: Faults) -> Iterator[Expanded]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import re2
 
 _TEMPLATE = re.compile(r"\$(?:\$|(?P<bare>\w+)|\{(?P<braced>\w+)\})", re.ASCII)
+_MANY_DIGITS = 9  # no pattern has as many groups
 _ANY_BYTE = re.compile(r"(?:^|[^\\])(?:\\\\)*\\C")  # RE2 knows it, Go does not
 
 
@@ -51,6 +52,15 @@ def replace_all(pattern: str, replacement: str, text: str) -> str:
     return "".join([*pieces, text[end:]])
 
 
+def find_match(pattern: str, text: str) -> bool:
+    """Tell whether `pattern` matches somewhere in `text`.
+
+    Raises:
+        PatternError: the pattern is not valid.
+    """
+    return _compile(pattern).search(text) is not None
+
+
 def _expand(template: str, match: re.Match[str]) -> str:
     groups = match.re.groupindex
 
@@ -58,8 +68,9 @@ def _expand(template: str, match: re.Match[str]) -> str:
         name = reference["bare"] or reference["braced"]
         if name is None:
             return "$"
-        if name.isdecimal():
-            return (match[int(name)] or "") if int(name) <= match.re.groups else ""
+        if name.isdecimal() and (name == "0" or name[0] != "0"):
+            number = int(name) if len(name) < _MANY_DIGITS else match.re.groups + 1
+            return (match[number] or "") if number <= match.re.groups else ""
         return (match[name] or "") if name in groups else ""
 
     return _TEMPLATE.sub(value, template)

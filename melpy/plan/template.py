@@ -21,13 +21,29 @@ if TYPE_CHECKING:
     from melpy.recipe.document import Document
     from melpy.recipe.document import Path as DocumentPath
 
-REFERENCE = re.compile(r"\$\{\{(?:[ \t]*([A-Za-z0-9._-]+)[ \t]*|(.*?))\}\}")
-"""One reference: a plain name, or anything else; it does not cross lines, so one left open cannot swallow text."""
+REFERENCE = re.compile(r"\$\{\{(?:\s*([A-Za-z0-9._-]+)\s*|(.*?))\}\}")
+"""One reference: a plain name, or anything else on one line, so that one left open cannot swallow text."""
 
 LONGEST = 4_000_000
 """How many characters a text may become; the largest real script has some ten thousand."""
 
-_ROOTS = "package|vars|range|context|subpkg|targets|host|cross|build|options|inputs"
+_LONGEST_EXPRESSION = 2_000
+_LONGEST_VALUE = 100_000  # of a variable in an expression; scripts are not what expressions are about
+_MANY_FAULTS = 20  # of one text; more say nothing new
+_ROOT_NAMES = (
+    "package",
+    "vars",
+    "range",
+    "context",
+    "subpkg",
+    "targets",
+    "host",
+    "cross",
+    "build",
+    "options",
+    "inputs",
+)
+_ROOTS = "|".join(_ROOT_NAMES)
 _PATH = re.compile(rf"(?<![\w.\"'])(?P<root>{_ROOTS})(?P<rest>(?:\.[A-Za-z0-9_-]+)+)")
 _SUBSCRIPT = re.compile(rf"(?<![\w.\"'])({_ROOTS})\[[\"']([^\"']+)[\"']\]")
 _STRINGS = re.compile(r"(\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')")
@@ -80,6 +96,8 @@ def render(text: str, variables: Mapping[str, str], spot: Spot, *path: str | int
         value = variables.get(match[1]) if match[1] else None
         if value is not None:
             return value
+        if len(faults) == _MANY_FAULTS:
+            return match[0]
         try:
             return _evaluate(match, variables)
         except RecipeError as error:
@@ -129,10 +147,12 @@ def find_names(text: str) -> Iterator[str]:
 def _find_open(text: str, spot: Spot) -> Iterator[RecipeError]:
     """Yield a fault for each reference that is not closed."""
     position = text.find("${{")
-    while position >= 0:
+    found = 0
+    while position >= 0 and found < _MANY_FAULTS:
         match = REFERENCE.match(text, position)
         if match is None:
             yield spot.at(text, position, TemplateError, "`${{` is not closed on its line", "close it with `}}`")
+            found += 1
         position = text.find("${{", match.end() if match else position + 3)
 
 
@@ -159,9 +179,11 @@ def _undefined(name: str, variables: Mapping[str, str]) -> RecipeError:
 def _evaluate_expression(body: str, variables: Mapping[str, str]) -> str:
     import jinja2  # noqa: PLC0415  # plain names, which are nearly all, need no Jinja: 60 ms at start
 
+    if len(body) > _LONGEST_EXPRESSION:
+        raise TemplateError(f"the expression is longer than {_LONGEST_EXPRESSION} characters")
     try:
         value = _expression(body)(**_namespaces(variables))
-        text = str(value)  # what is undefined raises here
+        text = str(value)  # what is undefined raises here, and a namespace
     except jinja2.UndefinedError as error:
         unknown = [match[0] for match in _PATH.finditer(body) if match[0] not in variables]
         if unknown:
@@ -174,7 +196,16 @@ def _evaluate_expression(body: str, variables: Mapping[str, str]) -> str:
         raise TemplateError(f"`{body.strip()}` failed: {reason}") from None
     if isinstance(value, bool):
         return "true" if value else "false"
+    if not isinstance(value, str | int | float):
+        is_list = isinstance(value, list | tuple) or hasattr(value, "__next__")
+        hint = "a list becomes a text by `| join(' ')`" if is_list else None
+        raise TemplateError(f"`{body.strip()}` is {'a list' if is_list else 'no text'}", hint=hint)
     return text
+
+
+def _namespaces(variables: Mapping[str, str]) -> dict[str, _Namespace]:
+    roots = {*_ROOT_NAMES, *(name.partition(".")[0] for name in variables)}
+    return {root: _Namespace(variables, root) for root in roots}
 
 
 @functools.lru_cache(maxsize=4096)
@@ -209,6 +240,8 @@ class _Namespace:
     def __getitem__(self, name: str) -> object:
         full = f"{self._prefix}.{name}"
         if full in self._variables:
+            if len(self._variables[full]) > _LONGEST_VALUE:
+                raise ValueError(f"{full!r} is too long for an expression")
             return self._variables[full]
         if any(known.startswith(f"{full}.") for known in self._variables):
             return _Namespace(self._variables, full)
@@ -216,8 +249,3 @@ class _Namespace:
 
     def __str__(self) -> str:
         raise TypeError(f"{self._prefix!r} is no value, it holds several")
-
-
-def _namespaces(variables: Mapping[str, str]) -> dict[str, _Namespace]:
-    roots = {name.partition(".")[0] for name in variables}
-    return {root: _Namespace(variables, root) for root in roots}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from melpy.errors import RecipeError, TemplateError
 from melpy.plan.substitution import PatternError, replace_all
-from melpy.plan.template import Spot, find_names, render, render_loosely
+from melpy.plan.template import LONGEST, Spot, find_names, render, render_loosely
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from melpy.arch import Arch
     from melpy.plan.fault import Faults
     from melpy.recipe.model import Recipe, VarTransform
+
+_DEEPEST = 100
 
 
 def arch_variables(arch: Arch, libc: str = "gnu") -> dict[str, str]:
@@ -63,6 +65,7 @@ class _Resolver:
         self._pending = dict(_definitions(recipe, overrides))
         self._origins: dict[str, Spot | str] = {name: origin for name, (_, _, origin) in self._pending.items()}
         self._active: list[str] = []
+        self._length = 0
 
     def all(self) -> tuple[dict[str, str], dict[str, Spot | str]]:
         for name in list(self._pending):
@@ -90,6 +93,10 @@ class _Resolver:
         if name not in self._pending:
             return
         text, spot, _ = self._pending[name]
+        if len(self._active) == _DEEPEST:
+            raise spot.at(
+                text, 0, TemplateError, "variables refer to each other too deep", f"{_DEEPEST} levels are allowed"
+            )
         if name in self._active:
             chain = " -> ".join([*self._active[self._active.index(name) :], name])
             raise spot.at(text, 0, TemplateError, f"variables refer to each other in a circle: {chain}", None)
@@ -102,6 +109,11 @@ class _Resolver:
         finally:
             self._active.pop()
         del self._pending[name]
+        if self._length <= LONGEST < self._length + len(value):
+            self._faults.add(spot.at(text, 0, TemplateError, "variables expand to too much text", None))
+        self._length += len(value)
+        if self._length > LONGEST:
+            value = ""
         self._values[name] = value
 
     def _render(self, text: str, spot: Spot, *, loosely: bool = False) -> str:

@@ -27,6 +27,7 @@ _MAX_NODES = 200_000  # ten times the largest real recipe; a bomb of aliases rea
 _MAX_DEPTH = 100
 _MAX_MERGES = 10  # mappings that merge mappings that merge
 _TRUSTED_SIZE = 16_384  # less text cannot nest deep enough to hurt; few recipes are larger
+_WIDE = 160  # characters of an excerpt
 _BOMB = "aliases that hold aliases multiply; write the values out"
 _ANCHOR = re.compile(r"&(?<![^\s\[{,]&)[^\s&]")  # perhaps an anchor; without one there are no aliases
 
@@ -97,12 +98,18 @@ class Document:
             return ()
         number = f"{place.line:>5} | "
         line = self._line(place.line)
+        if len(line) > _WIDE:  # a window of it will do
+            start = max(0, min(place.column - 1 - _WIDE // 2, len(line) - _WIDE))
+            line, place = line[start : start + _WIDE], Place(place.file, place.line, place.column - start)
         pad = "".join("\t" if char == "\t" else " " for char in line[: place.column - 1])
         return (number + line, " " * (len(number) - 2) + "| " + pad + "^")
 
+    @cached_property
+    def _lines(self) -> list[str]:
+        return self.text.splitlines()
+
     def _line(self, number: int) -> str:
-        lines = self.text.splitlines()
-        return lines[number - 1] if 0 < number <= len(lines) else ""
+        return self._lines[number - 1] if 0 < number <= len(self._lines) else ""
 
     def _indent(self, number: int) -> int:
         line = self._line(number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from melpy.recipe.part import Boolean, Integer, Natural, Part, Text, TextList, TextMap, constant
+from melpy.recipe.part import Boolean, Id, Integer, Part, Text, TextList, TextMap, constant
 
 
 class User(Part):
@@ -10,9 +10,9 @@ class User(Part):
 
     username: Text
     """Name."""
-    uid: Natural = 0
+    uid: Id = 0
     """Number."""
-    gid: Natural = 0
+    gid: Id = 0
     """Number of its group; its own number without one."""
     shell: Text = ""
     """Login shell."""
@@ -25,7 +25,7 @@ class Group(Part):
 
     groupname: Text
     """Name."""
-    gid: Natural = 0
+    gid: Id = 0
     """Number."""
     members: TextList = constant([])
     """Names of users."""
@@ -99,9 +99,9 @@ class PathMutation(Part):
     """Path."""
     type: Text = ""
     """What to do: directory, empty-file, hardlink, symlink or permissions."""
-    uid: Natural = 0
+    uid: Id = 0
     """Owner."""
-    gid: Natural = 0
+    gid: Id = 0
     """Group."""
     permissions: Text = ""
     """Mode, in octal."""

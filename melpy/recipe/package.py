@@ -20,7 +20,7 @@ from melpy.recipe.part import (
     constant,
 )
 
-NAME = re.compile(r"[a-zA-Z\d][a-zA-Z\d+_.-]*")
+NAME = re.compile(r"[a-zA-Z\d][a-zA-Z\d+_.-]*", re.ASCII)
 """What a package may be called."""
 
 FILE_CAPABILITIES = {

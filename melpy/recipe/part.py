@@ -18,12 +18,18 @@ class ValueFaultError(ValueError):
         self.hint = hint
 
 
-_BOOLEANS = {"true": True, "false": False}
+_TRUE, _FALSE = {"true", "yes", "on", "y"}, {"false", "no", "off", "n"}
+_LARGEST = 2**64 - 1
+LARGEST_ID = 2**32 - 2
+"""Largest user or group id; the next one means none."""
+WHOLE = re.compile(r"[+-]?[0-9]+")
+"""A whole number."""
 
 
 def _boolean(value: object) -> object:
-    if isinstance(value, str) and value.lower() in _BOOLEANS:
-        return _BOOLEANS[value.lower()]
+    """Read a boolean of YAML 1.1, as go-yaml does where one is meant."""
+    if isinstance(value, str) and value.lower() in _TRUE | _FALSE:
+        return value.lower() in _TRUE
     if isinstance(value, bool):
         return value
     raise ValueError(f"expected true or false, found {_describe(value)}")
@@ -32,7 +38,14 @@ def _boolean(value: object) -> object:
 def _integer(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]+", value):
+    if isinstance(value, str) and WHOLE.fullmatch(value):
+        digits = value.lstrip("+-")
+        if digits.startswith("0") and digits != "0":
+            raise ValueFaultError(
+                f"a number has no leading zeros, found {value!r}", "YAML takes such a number for octal"
+            )
+        if len(digits) > len(str(_LARGEST)) or int(digits) > _LARGEST:
+            raise ValueFaultError(f"{value[:40]} is too large", f"the largest is {_LARGEST}")
         return int(value)
     raise ValueError(f"expected a whole number, found {_describe(value)}")
 
@@ -42,6 +55,14 @@ def _natural(value: object) -> object:
     assert isinstance(number, int)
     if number < 0:
         raise ValueError(f"expected a number that is not negative, found {number}")
+    return number
+
+
+def _id(value: object) -> object:
+    number = _natural(value)
+    assert isinstance(number, int)
+    if number > LARGEST_ID:
+        raise ValueFaultError(f"{number} is too large", f"the largest is {LARGEST_ID}")
     return number
 
 
@@ -65,7 +86,7 @@ def _priority(value: object) -> object:
     text = _text(value)
     assert isinstance(text, str)
     # Templates are looked at once they are rendered.
-    if text and "${{" not in text and not re.fullmatch(r"[+-]?[0-9]+", text):
+    if text and "${{" not in text and not WHOLE.fullmatch(text):
         raise ValueError(f"expected a whole number, found {text!r}")
     return text
 
@@ -83,6 +104,7 @@ Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string",
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Integer = Annotated[int, BeforeValidator(_integer)]
 Natural = Annotated[int, BeforeValidator(_natural), WithJsonSchema({"type": "integer", "minimum": 0})]
+Id = Annotated[int, BeforeValidator(_id), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": LARGEST_ID})]
 Duration = Annotated[str, BeforeValidator(_duration)]
 Priority = Annotated[str, BeforeValidator(_priority), WithJsonSchema({"type": ["string", "number", "null"]})]
 TextMap = dict[str, Text]
@@ -108,6 +130,8 @@ class Part(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _drop_nulls(cls, data: Any) -> Any:  # whatever YAML holds
+        if data is None:
+            return {}
         if isinstance(data, dict):
             return {key: value for key, value in data.items() if value is not None}
         return data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import ConfigDict
 
-from melpy.recipe.part import Boolean, Integer, Part, Text, TextList, TextMap, constant
+from melpy.recipe.part import Boolean, Natural, Part, Text, TextList, TextMap, constant
 
 
 class Needs(Part):
@@ -28,7 +28,7 @@ class Input(Part):
 class Assertions(Part):
     """What must hold after a step's children."""
 
-    required_steps: Integer = 0
+    required_steps: Natural = -1
     """Exactly how many of the step's children must run."""
 
 

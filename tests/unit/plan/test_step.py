@@ -189,7 +189,7 @@ def test_a_condition_that_does_not_hold_takes_the_needs_with_it(tmp_path: Path) 
     assert packages(tmp_path, text, "aarch64") == ("busybox", "own-tools", "arm-tools")
 
 
-@pytest.mark.parametrize(("required", "holds"), [(1, True), (2, False), (0, True)])
+@pytest.mark.parametrize(("required", "holds"), [(1, True), (2, False), (0, False)])
 def test_required_steps(tmp_path: Path, required: int, holds: bool) -> None:
     text = f"""\
     pipeline:
@@ -203,7 +203,15 @@ def test_required_steps(tmp_path: Path, required: int, holds: bool) -> None:
     if holds:
         assert scripts(tmp_path, text) == ["intel"]
     else:
-        assert complaint(tmp_path, text) == "2 of its steps must run, the conditions of 1 hold"
+        assert complaint(tmp_path, text) == f"{required} of its steps must run, the conditions of 1 hold"
+
+
+def test_required_steps_of_a_use_and_of_its_pipeline(tmp_path: Path) -> None:
+    library(tmp_path, {"two": "pipeline: [{runs: one}, {runs: two}]"})
+    text = "pipeline: [{uses: two, assertions: {required-steps: 1}}]"
+    assert complaint(tmp_path, text) == "1 of its steps must run, the conditions of 2 hold"
+    library(tmp_path, {"two": "assertions: {required-steps: 2}\npipeline: [{runs: one}, {runs: two}]"})
+    assert scripts(tmp_path, text) == ["one", "two"]
 
 
 def test_labels_name_the_step_or_its_pipeline(tmp_path: Path) -> None:
@@ -311,7 +319,7 @@ def test_pipelines_that_fan_out_are_refused(tmp_path: Path) -> None:
 
 def test_variables_that_multiply_are_refused() -> None:
     lines = "".join(f"  a{n}: ${{{{vars.a{n - 1}}}}}${{{{vars.a{n - 1}}}}}\n" for n in range(1, 40))
-    with pytest.raises(FaultsError, match="expands to too much text"):
+    with pytest.raises(FaultsError, match="expand to too much text"):
         plan("vars:\n  a0: 0123456789\n" + lines)
 
 

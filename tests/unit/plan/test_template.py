@@ -53,6 +53,7 @@ def rendered(text: str, variables: Mapping[str, str] = VARIABLES) -> str:
         ("${{targets.package.hello-doc}}", "/out/hello-doc"),
         ("first\n${{package.name}}\n", "first\nhello\n"),
         ("line\n\n", "line\n\n"),
+        ("${{\n\tpackage.name\n}}", "hello"),
     ],
 )
 def test_names(text: str, expected: str) -> None:
@@ -164,7 +165,7 @@ def test_a_namespace_shows_nothing_of_its_inside() -> None:
         ("${{}}", TemplateError, "empty reference"),
         ("${{   }}", TemplateError, "empty reference"),
         ("${{package.name", TemplateError, "not closed on its line"),
-        ("${{package.name\n}}", TemplateError, "not closed on its line"),
+        ("${{package.name +\n1}}", TemplateError, "not closed on its line"),
         ("${{package.name} }", TemplateError, "not closed on its line"),
         ("${{package.name | upper(}}", TemplateError, "not an expression"),
         ("${{1 / 0}}", TemplateError, "division by zero"),
