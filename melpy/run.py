@@ -6,7 +6,9 @@ environment passes unless the caller says so.
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess  # noqa: TID251  # this is the door
 from collections import deque
 from dataclasses import dataclass
@@ -52,27 +54,47 @@ def run(
     cwd: Path | None = None,
     stdin: str = "",
     check: bool = True,
+    timeout: float | None = None,
 ) -> Outcome:
     """Run a program to its end and return what it printed.
+
+    Args:
+        argv: program and arguments.
+        env: its whole environment; melpy's own without one.
+        cwd: where it runs.
+        stdin: what it reads.
+        check: whether another exit status than 0 is an error.
+        timeout: seconds after which it is killed, with all that it started.
 
     Raises:
         ToolMissingError: the program does not exist.
         ProcessError: it ended with another status than 0, and `check` is set.
     """
     try:
-        done = subprocess.run(  # noqa: S603  # an argument list made by melpy
+        process = subprocess.Popen(  # noqa: S603  # an argument list made by melpy
             list(argv),
             env=env,
             cwd=cwd,
-            input=stdin,
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            check=False,
+            start_new_session=timeout is not None,
         )
     except FileNotFoundError:
         raise ToolMissingError(f"{argv[0]} is not installed", hint=f"install {argv[0]}") from None
-    outcome = Outcome(done.returncode, done.stdout, done.stderr, tuple(done.stderr.splitlines()[-TAIL_LINES:]))
+    with process:
+        try:
+            stdout, stderr = process.communicate(stdin, timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            stdout, stderr = process.communicate()
+            stderr += f"{argv[0]} was given up after {timeout:.0f} s\n"
+        except BaseException:
+            process.kill()
+            raise
+    outcome = Outcome(process.returncode, stdout, stderr, tuple(stderr.splitlines()[-TAIL_LINES:]))
     if check and outcome.status:
         raise ProcessError(f"{argv[0]} ended with status {outcome.status}", details=outcome.tail)
     return outcome

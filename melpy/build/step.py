@@ -12,7 +12,6 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from melpy.build.workspace import remove_tree
-from melpy.errors import StepFailedError
 from melpy.inside import create_file, move_tree, open_below, open_root
 from melpy.plan import git
 from melpy.plan.git import GitSource
@@ -114,7 +113,6 @@ def run_native(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> 
     What belongs outside of the workspace, elsewhere in the build root, is put there from within the sandbox.
 
     Raises:
-        StepFailedError: it cannot be done.
         ExtractError: an archive is damaged or wants to write elsewhere.
         SandboxError: this machine cannot run the sandbox.
     """
@@ -133,9 +131,7 @@ def _fetch(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> list
     inputs = dict(step.inputs)
     source = Source.from_inputs(inputs)
     name = file_name(source.uri)
-    strip = inputs["strip-components"]
-    if not strip.isdecimal():
-        raise StepFailedError(f"strip-components must be a number, found {strip!r}", where=step.label)
+    strip = int(inputs["strip-components"])
     on_line(f"{name}: {'verified' if source.sha256 or source.sha512 else 'not verified'}, from {source.uri}")
     verified = place.sources[source]
     # Always from the verified file: what an earlier step left under its name is not looked at.
@@ -146,7 +142,7 @@ def _fetch(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> list
             with open_below(root, _parts(path), make=True):
                 pass
     if inputs["extract"] == "true":
-        unpack_archive(verified, place.workspace, below=_parts(directory), strip=int(strip))
+        unpack_archive(verified, place.workspace, below=_parts(directory), strip=strip)
     if inputs["delete"] != "true":
         with (
             open_root(place.workspace) as root,

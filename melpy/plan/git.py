@@ -22,6 +22,7 @@ _NO_REF = re.compile(r"\.\.|[\x00-\x20\x7f~^:?*\[\\]|@\{|//|/\.|\.lock(?:/|$)|^[
 _PICK = re.compile(r"(?:(?P<branch>.+)/)?(?P<commit>[^/]+)")
 _COMMIT = re.compile(r"[0-9a-fA-F]{7,40}")
 _LARGEST = 1_000_000
+_MOST_JOBS = 8  # fetches at once
 
 
 class InputError(ValueError):
@@ -108,7 +109,7 @@ class GitSource:
             depth=_depth(inputs),
             submodules=_flag(inputs, "recurse-submodules"),
             shallow_submodules=_flag(inputs, "shallow-submodules"),
-            jobs=_number(inputs, "submodule-jobs", smallest=1),
+            jobs=_jobs(inputs),
             cherry_picks=tuple(_picks(inputs["cherry-picks"])),
             sparse_paths=tuple(_sparse_path(path) for path in inputs["sparse-paths"].split()),
             patience=Patience(*(_number(inputs, key) for key in ("max-retries", "initial-backoff", "max-backoff"))),
@@ -175,6 +176,8 @@ def _check_url(repository: str) -> str | None:
     if parts.scheme == "file":
         fits = not parts.netloc and parts.path.startswith("/")
         return None if fits else f"not a file of this machine: {repository!r}"
+    if parts.password is not None or (parts.username is not None and parts.scheme in {"http", "https"}):
+        return "holds credentials, which would end up in packages"
     # What begins with a hyphen would be an option of ssh.
     fits = bool(parts.hostname) and not parts.netloc.startswith("-") and not (parts.hostname or "-").startswith("-")
     return None if fits else f"names no host: {repository!r}"
@@ -206,6 +209,13 @@ def _number(inputs: Mapping[str, str], key: str, smallest: int = 0) -> int:
     if not re.fullmatch(r"[0-9]{1,7}", value) or not smallest <= int(value) <= _LARGEST:
         raise InputError(key, f"{key} must be a number from {smallest}, found {value!r}")
     return int(value)
+
+
+def _jobs(inputs: Mapping[str, str]) -> int:
+    """Return how many submodules are fetched at once; the usual question for the number of cores is understood."""
+    if inputs["submodule-jobs"].strip() == "$(nproc)":
+        return _MOST_JOBS
+    return min(_number(inputs, "submodule-jobs", smallest=1), _MOST_JOBS)
 
 
 def _depth(inputs: Mapping[str, str]) -> int:

@@ -15,7 +15,7 @@ from melpy.plan.metadata import format_cpe, plan_licences, plan_package
 from melpy.plan.model import OUTPUT, WORKSPACE, Evaluation, PackageTest, Pairs, Plan, PlanEnvironment, Source
 from melpy.plan.step import CompiledStep, Compiler, Scope
 from melpy.plan.subpackage import LONGEST, Expanded, expand_subpackages
-from melpy.plan.template import Spot
+from melpy.plan.template import Spot, render_loosely
 from melpy.plan.variable import arch_variables, recipe_variables
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ class PlanOptions:
 def is_for(recipe: Recipe, arch: Arch) -> bool:
     """Tell whether a recipe is meant for an architecture."""
     wanted = recipe.model.package.target_architecture
+    if any("${{" in name for name in wanted):
+        variables, _ = recipe_variables(recipe, arch_variables(arch), {}, Faults())
+        wanted = [render_loosely(name, variables) for name in wanted]
     return not wanted or wanted == ["all"] or bool({arch.apk, arch.go} & set(wanted))
 
 

@@ -216,7 +216,7 @@ class Compiler:
 
     def _packages(self, step: Step | PipelineModel, variables: Mapping[str, str], spot: Spot) -> tuple[str, ...]:
         names = step.needs.packages
-        return self._faults.render_all(names, variables, spot, "needs", "packages") if names else ()
+        return self._faults.render_constraints(names, variables, spot, "needs", "packages") if names else ()
 
     def _check_assertions(self, step: Step | PipelineModel, ran: int, spot: Spot) -> None:
         required = step.assertions.required_steps
@@ -232,6 +232,11 @@ class Compiler:
                 where = spot.below("with", error.key)
                 fault = where.at(inputs[error.key], error.offset, PipelineError, error.message, error.hint)
                 self._faults.add(fault)
-        elif not any(inputs[key] for key in ("expected-sha256", "expected-sha512", "expected-none")):
+            return
+        if not inputs["strip-components"].isdecimal():
+            where, value = spot.below("with", "strip-components"), inputs["strip-components"]
+            message = f"strip-components must be a number, found {value!r}"
+            self._faults.add(where.at(value, 0, PipelineError, message, None))
+        if not any(inputs[key] for key in ("expected-sha256", "expected-sha512", "expected-none")):
             hint = "give expected-sha256 (or expected-sha512); expected-none accepts whatever the server sends"
             self._faults.add(spot.below("with").at_key(PipelineError, "this source has no digest", hint))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from melpy.recipe.part import Boolean, Id, Integer, Part, Text, TextList, TextMap, constant
+from melpy.recipe.part import Boolean, Id, Integer, Part, Text, TextList, TextMap, Variables, constant
 
 
 class User(Part):
@@ -159,7 +159,7 @@ class Environment(Part):
     """Users and groups, and who runs the steps."""
     archs: TextList = constant([])
     """Architectures."""
-    environment: TextMap = constant({})
+    environment: Variables = constant({})
     """Environment variables."""
     paths: list[PathMutation] = constant([])
     """Files to make or change."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from melpy.recipe.image import Environment
 from melpy.recipe.package import Checks, Dependencies, Package, PackageOptions, Scriptlets, SetCap
-from melpy.recipe.part import Part, Text, TextList, TextMap, constant
+from melpy.recipe.part import Capability, Part, SomeText, Text, TextList, TextMap, constant
 from melpy.recipe.step import Step  # noqa: TC001  # pydantic needs it
 from melpy.recipe.update import Update
 
@@ -67,7 +67,7 @@ class Subpackage(Part):
 class Data(Part):
     """A table that subpackages range over."""
 
-    name: Text
+    name: SomeText
     """What `range` calls it."""
     items: TextMap = constant({})
     """Keys and values: `${{range.key}}` and `${{range.value}}`."""
@@ -82,7 +82,7 @@ class VarTransform(Part):
     """Regular expression, in Go's syntax."""
     replace: Text = ""
     """What takes the place of each match; $1 is its first group."""
-    to: Text
+    to: SomeText
     """Name of the variable that gets the result."""
 
 
@@ -121,9 +121,9 @@ class BuildOption(Part):
 class Capabilities(Part):
     """Linux capabilities that the sandbox adds or drops."""
 
-    add: TextList = constant([])
+    add: list[Capability] = constant([])
     """Capabilities such as CAP_NET_ADMIN."""
-    drop: TextList = constant([])
+    drop: list[Capability] = constant([])
     """Capabilities such as CAP_MKNOD."""
 
 

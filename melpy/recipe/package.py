@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
+from melpy.arch import ARCHES
+from melpy.errors import hint_near
 from melpy.recipe.part import (
     Boolean,
     Duration,
@@ -22,6 +24,9 @@ from melpy.recipe.part import (
 
 NAME = re.compile(r"[a-zA-Z\d][a-zA-Z\d+_.-]*", re.ASCII)
 """What a package may be called."""
+
+ARCH_NAMES = [*ARCHES, *sorted({arch.go for arch in ARCHES.values()} - set(ARCHES)), "all"]
+"""What `target-architecture` may hold."""
 
 FILE_CAPABILITIES = {
     "cap_net_bind_service": 10,
@@ -63,6 +68,17 @@ def _reason(value: str) -> str:
     return value
 
 
+def _architecture(value: str) -> str:
+    if "${{" not in value and value not in ARCH_NAMES:
+        raise ValueFaultError(
+            f"no architecture is called {value!r}", hint_near(value, ARCH_NAMES, f"known are {', '.join(ARCH_NAMES)}")
+        )
+    return value
+
+
+Architecture = Annotated[
+    Text, AfterValidator(_architecture), WithJsonSchema({"anyOf": [{"enum": ARCH_NAMES}, {"pattern": r"\$\{\{"}]})
+]
 CpePart = Annotated[Text, AfterValidator(_cpe_part)]
 CpeField = Annotated[Text, AfterValidator(_cpe_field)]
 Capabilities = Annotated[Text, AfterValidator(_capabilities)]
@@ -217,7 +233,7 @@ class Package(Part):
     """Home page."""
     commit: Text = ""
     """Commit of the recipe."""
-    target_architecture: TextList = constant([])
+    target_architecture: list[Architecture] = constant([])
     """Architectures it is built for; none or `all` is every one."""
     copyright: list[Copyright] = constant([])
     """Licences."""

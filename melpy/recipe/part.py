@@ -5,7 +5,18 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from melpy.errors import hint_near
+
+CAPABILITIES = frozenset(
+    f"CAP_{name}"
+    for name in """AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE
+    DAC_READ_SEARCH FOWNER FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN
+    NET_BIND_SERVICE NET_BROADCAST NET_RAW PERFMON SETFCAP SETGID SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT
+    SYS_MODULE SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM""".split()
+)
+"""Linux capabilities. Source: capabilities(7)."""
 
 Value = TypeVar("Value")
 
@@ -91,6 +102,27 @@ def _priority(value: object) -> object:
     return text
 
 
+def _environment_name(value: str) -> str:
+    if not value or "=" in value or "\0" in value:
+        raise ValueFaultError(f"no environment variable can be called {value!r}", "names hold no `=`")
+    return value
+
+
+def _capability(value: str) -> str:
+    name = value.upper()
+    if name not in CAPABILITIES:
+        raise ValueFaultError(
+            f"no capability is called {value!r}", hint_near(name, CAPABILITIES, "Linux has those of capabilities(7)")
+        )
+    return name
+
+
+def _some_text(value: str) -> str:
+    if not value:
+        raise ValueFaultError("is empty")
+    return value
+
+
 def _describe(value: object) -> str:
     if isinstance(value, dict):
         return "a mapping"
@@ -107,7 +139,11 @@ Natural = Annotated[int, BeforeValidator(_natural), WithJsonSchema({"type": "int
 Id = Annotated[int, BeforeValidator(_id), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": LARGEST_ID})]
 Duration = Annotated[str, BeforeValidator(_duration)]
 Priority = Annotated[str, BeforeValidator(_priority), WithJsonSchema({"type": ["string", "number", "null"]})]
+SomeText = Annotated[Text, AfterValidator(_some_text)]
+Capability = Annotated[Text, AfterValidator(_capability)]
 TextMap = dict[str, Text]
+Variables = dict[Annotated[str, AfterValidator(_environment_name)], Text]
+"""Environment variables."""
 TextList = list[Text]
 
 

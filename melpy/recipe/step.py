@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import ConfigDict
 
-from melpy.recipe.part import Boolean, Natural, Part, Text, TextList, TextMap, constant
+from melpy.recipe.part import Boolean, Natural, Part, Text, TextList, TextMap, Variables, constant
 
 
 class Needs(Part):
@@ -57,7 +57,7 @@ class Step(Part):
     """What must hold once its children ran."""
     working_directory: Text = ""
     """Directory it runs in, made when missing, below /home/build; children inherit it."""
-    environment: TextMap = constant({})
+    environment: Variables = constant({})
     """Environment variables; children inherit them."""
 
 
@@ -88,7 +88,7 @@ class PipelineModel(Part):
     """What must hold once its children ran."""
     working_directory: Text = ""
     """Directory it runs in."""
-    environment: TextMap = constant({})
+    environment: Variables = constant({})
     """Environment variables."""
     native: Text = ""
     """What melpy does itself; for built-in pipelines."""

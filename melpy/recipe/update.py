@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
 
-from melpy.recipe.part import Boolean, Integer, Part, Text, TextList, constant
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from melpy.recipe.part import Boolean, Integer, Part, Text, TextList, ValueFaultError, constant
+
+_PERIODS = ["daily", "weekly", "monthly"]
+
+
+def _period(value: str) -> str:
+    if value and value not in _PERIODS:
+        raise ValueFaultError(f"expected {', '.join(_PERIODS[:-1])} or {_PERIODS[-1]}, found {value!r}")
+    return value
+
+
+Period = Annotated[Text, AfterValidator(_period), WithJsonSchema({"enum": _PERIODS})]
 
 
 class ReleaseMonitor(Part):
@@ -99,7 +112,7 @@ class Schedule(Part):
 
     reason: Text = ""
     """Why there is one."""
-    period: Text = ""
+    period: Period = ""
     """Daily, weekly or monthly."""
 
 

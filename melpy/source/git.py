@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from melpy.plan.git import CherryPick
 
 _NESTED = 20  # submodules within submodules
+_MOST_LINKS = 1_000  # submodules in all
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,12 @@ def fetch_git(source: GitSource, cache: Path, monitor: events.Monitor, job: str 
     return replace(pinned, picks=picks, submodules=submodules)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Fetcher:
     cache: Path
     monitor: events.Monitor
     job: str
+    links: int = 0  # submodules so far
 
     def pin(self, source: GitSource) -> Pinned:
         """Find or fetch what a source names, and verify it."""
@@ -148,6 +150,9 @@ class _Fetcher:
         links, strays = find_links(pinned.mirror, pinned.commit, source.repository)
         for path in strays:
             self.monitor.emit(events.Warning(self.job, f"{source.repository}: .gitmodules has no URL for {path!r}"))
+        self.links += len(links)
+        if self.links > _MOST_LINKS:
+            raise UnreachableError(f"has more than {_MOST_LINKS} submodules", where=source.repository)
         if links and nested == _NESTED:
             raise UnreachableError(f"has submodules within submodules {nested} times", where=source.repository)
 

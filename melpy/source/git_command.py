@@ -85,6 +85,7 @@ def git(
     local: bool = False,
     stdin: str = "",
     environment: Mapping[str, str] | None = None,
+    timeout: float | None = None,
 ) -> Outcome:
     """Run git in a repository.
 
@@ -95,6 +96,7 @@ def git(
         local: whether repositories of this machine may be fetched from.
         stdin: what it reads.
         environment: further variables.
+        timeout: seconds after which it is given up.
 
     Raises:
         ToolMissingError: git is not installed.
@@ -104,7 +106,12 @@ def git(
     switches = [word for key, value in config.items() for word in ("-c", f"{key}={value}")]
     program = find_tool("git", hint=_INSTALL)
     outcome = run(
-        [program, *switches, *arguments], env=_environment(environment), cwd=directory, stdin=stdin, check=False
+        [program, *switches, *arguments],
+        env=_environment(environment),
+        cwd=directory,
+        stdin=stdin,
+        check=False,
+        timeout=timeout,
     )
     if check and outcome.status:
         raise ProcessError(f"git {arguments[0]} ended with status {outcome.status}", details=complaint(outcome))

@@ -40,6 +40,7 @@ _FINAL = re.compile(
     r"|does not appear to be a git repository|does not exist|returned error: 4\d\d|dubious ownership|fsck|not allowed",
     re.IGNORECASE,
 )
+_LONGEST_FETCH = 3600  # seconds; of all transports only http tells git when a server says nothing more
 _HINT = "check the repository and the network"
 
 
@@ -118,6 +119,7 @@ class Mirror:
                 *("fetch", *options, "--", self.repository, *refspecs),
                 check=False,
                 local=is_local(self.repository),
+                timeout=_LONGEST_FETCH,
             )
             if outcome.status == 0:
                 return ""
@@ -138,10 +140,10 @@ class Mirror:
         time.sleep(pause)
 
     def _make(self) -> None:
+        # Whoever held these locks is gone, or this one would not be ours.
+        for stale in (*self.path.glob("*.lock"), *(self.path / "refs").rglob("*.lock")):
+            stale.unlink(missing_ok=True)
         if self.is_made:
-            # Whoever held these locks is gone, or this one would not be ours.
-            for stale in (*self.path.glob("*.lock"), *(self.path / "refs").rglob("*.lock")):
-                stale.unlink(missing_ok=True)
             return
         try:
             self.path.mkdir(exist_ok=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from melpy.errors import UnreachableError
 from melpy.plan.git import check_repository, is_local
-from melpy.source.git_command import git
+from melpy.source.git_command import complaint, git
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,11 +40,11 @@ def find_links(repository: Path, commit: str, url: str) -> tuple[tuple[Link, ...
         url: where the repository comes from; relative URLs count from there.
 
     Raises:
-        UnreachableError: a submodule's repository is not one that may be fetched from.
+        UnreachableError: .gitmodules cannot be read, or names a repository that may not be fetched from.
     """
     if git(repository, "cat-file", "-e", f"{commit}:.gitmodules", check=False).status:
         return (), ()
-    modules = _modules(repository, commit)
+    modules = _modules(repository, commit, url)
     links, strays = [], []
     for entry in git(repository, "ls-tree", "-r", "-z", commit).stdout.split("\0"):
         facts, _, path = entry.partition("\t")
@@ -71,9 +71,14 @@ def resolve_url(base: str, url: str) -> str:
     return f"{base}{url}" if base.endswith(":") else f"{base}/{url}"
 
 
-def _modules(repository: Path, commit: str) -> dict[str, tuple[str, dict[str, str]]]:
+def _modules(repository: Path, commit: str, url: str) -> dict[str, tuple[str, dict[str, str]]]:
     """Return what .gitmodules says, by path."""
-    text = git(repository, "config", "--blob", f"{commit}:.gitmodules", "-z", "--list").stdout
+    # An include would have git read files of this machine.
+    listed = git(repository, "config", "--no-includes", "--blob", f"{commit}:.gitmodules", "-z", "--list", check=False)
+    if listed.status:
+        hint = "do not trust this repository"
+        raise UnreachableError("its .gitmodules cannot be read", where=url, hint=hint, details=complaint(listed))
+    text = listed.stdout
     found: dict[str, dict[str, str]] = {}
     for entry in text.split("\0"):
         key, _, value = entry.partition("\n")

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tarfile
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +20,6 @@ from tests.factories.repository import Repository, add_busybox, add_git, make_re
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 OUT = "${{targets.destdir}}"
 
@@ -199,16 +199,24 @@ def test_a_planted_symlink_in_the_place_of_a_file_is_replaced(
     assert host.read_text() == "host"
 
 
-@pytest.mark.parametrize("destination", ["..", "/etc", "../../etc", "/home/builder"])
-def test_the_destination_is_in_the_workspace(project: Project, upstream: Upstream, destination: str) -> None:
-    result = build(
-        project,
-        recipe(
-            "true", repository=upstream.url, branch="main", expected_commit=upstream.head(), destination=destination
-        ),
-    )
-    check(result, 42)
-    assert "outside of the workspace" in result.stderr
+@pytest.mark.parametrize(
+    ("destination", "place"),
+    [("..", "/home"), ("/etc", "/etc"), ("../../opt/new/place", "/opt/new/place"), ("/home/builder", "/home/builder")],
+)
+def test_a_destination_elsewhere_is_in_the_root_of_the_build(
+    project: Project, upstream: Upstream, destination: str, place: str
+) -> None:
+    script = f"mkdir -p {OUT}\ncp {place}/readme {place}/dir/file {OUT}/\ntest ! -e .melpy-outside"
+    inputs = {"repository": upstream.url, "branch": "main", "expected_commit": upstream.head()}
+    check(build(project, recipe(script, destination=destination, **inputs)))
+    assert content(project)["readme"] == "one"
+    assert not Path(f"{place}/readme").exists()
+
+
+def test_a_destination_elsewhere_is_not_reached_through_what_steps_left(project: Project, upstream: Upstream) -> None:
+    inputs = {"repository": upstream.url, "branch": "main", "expected_commit": upstream.head(), "destination": "/opt/x"}
+    check(build(project, recipe("true", f"ln -s {project.directory} .melpy-outside", **inputs)), 42)
+    assert not (project.directory / "opt").exists()
 
 
 @pytest.mark.parametrize(
@@ -250,7 +258,7 @@ def test_the_plan_shows_it(project: Project, upstream: Upstream) -> None:
     assert result.returncode == 0, result.stderr
     assert '"repository": "' + upstream.url in result.stdout
     shown = project.melpy("plan", "one.yaml")
-    assert f"  sources    git+{upstream.url}@{'1' * 40}\n" in shown.stdout
+    assert f"  sources      git+{upstream.url}@{'1' * 40}\n" in shown.stdout
 
 
 def test_submodules_and_cherry_picks(project: Project, upstream: Upstream, tmp_path: Path) -> None:

@@ -449,6 +449,26 @@ def test_hostile_submodules(place: Place, url: str) -> None:
     assert not there.exists()
 
 
+def test_gitmodules_reads_no_file_of_this_machine(place: Place) -> None:
+    commit = "1" * 40
+    elsewhere = place.directory / "elsewhere"
+    elsewhere.write_text('[submodule "x"]\n\tpath = x\n\turl = https://example.org/planted\n')
+    (place.upstream.directory / ".gitmodules").write_text(f"[include]\n\tpath = {elsewhere}\n")
+    place.upstream.git("update-index", "--add", "--cacheinfo", f"160000,{commit},x")
+    place.upstream.git("add", ".gitmodules")
+    place.upstream.git("commit", "-q", "-m", "bad")
+    found = place.fetch(branch="main", expected_commit=place.upstream.head(), recurse_submodules="true")
+    assert found.submodules == ()
+    warnings = [event.text for event in place.tape.events if isinstance(event, events.Warning)]
+    assert [text for text in warnings if ".gitmodules has no URL for 'x'" in text]
+
+
+def test_gitmodules_that_git_cannot_read(place: Place) -> None:
+    commit = place.upstream.commit(__gitmodules="[submodule\n")
+    with pytest.raises(UnreachableError, match="its .gitmodules cannot be read"):
+        place.fetch(branch="main", expected_commit=commit, recurse_submodules="true")
+
+
 def test_nothing_of_a_repository_is_run(place: Place) -> None:
     there = place.directory / "planted"
     (place.upstream.directory / ".gitattributes").write_text("* filter=evil diff=evil merge=evil\n")
@@ -497,6 +517,14 @@ def test_a_lock_that_was_left_is_no_obstacle(place: Place) -> None:
     (mirror / "shallow.lock").touch()
     second = place.upstream.commit(readme="two")
     assert place.fetch(branch="main", expected_commit=second).commit == second
+
+
+def test_a_mirror_that_was_left_half_made_is_no_obstacle(place: Place) -> None:
+    commit = place.upstream.commit(readme="one")
+    mirror = place.fetch(branch="main", expected_commit=commit).mirror
+    (mirror / "melpy").unlink()
+    (mirror / "config.lock").touch()
+    assert place.fetch(branch="main", expected_commit=commit).commit == commit
 
 
 def test_without_git(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
