@@ -10,7 +10,7 @@ import click
 from melpy import events
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import read_arches, read_settings, setting_options
-from melpy.cli.report import size_text
+from melpy.cli.report import print_warning, size_text
 from melpy.errors import SeedError, UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def command(asked: tuple[str, ...], sources: bool, update: bool, quiet: bool, **
     if spec is None:
         raise UsageError("no Debian suite is set", hint='give --seed trixie, or write seed = "trixie" into melpy.toml')
     arches = read_arches(settings.items("arch"))
-    jobs = make_jobs(load_recipes(recipes), arches, settings) if recipes else ()
+    jobs = make_jobs(load_recipes(recipes), arches, settings, print_warning) if recipes else ()
     missing: set[str] = set()
     with open_monitor(quiet=quiet) as monitor:
         for arch in arches:

@@ -12,7 +12,7 @@ import click
 from melpy import events
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import PATH, read_arches, read_settings, setting_options
-from melpy.cli.report import count_text, print_table, short_list, size_text
+from melpy.cli.report import count_text, print_table, print_warning, short_list, size_text
 from melpy.errors import FaultsError, MelpyError, RecipeNotFoundError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def command(
         settings = read_settings(flags, places)
         arches = read_arches(settings.items("arch"))
         loaded = load_recipes(places)
-        jobs = make_jobs(loaded, arches, settings, options)
+        jobs = make_jobs(loaded, arches, settings, print_warning, options)
         with open_monitor(verbose=verbose, quiet=quiet) as monitor:
             for recipe in loaded:
                 if recipe not in [job.recipe for job in jobs]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.option import PATH, read_arches, read_settings, setting_options
-from melpy.cli.report import count_text, paint_lines
+from melpy.cli.progress import track
+from melpy.cli.report import count_text, paint_lines, print_json, short_list
+from melpy.errors import RecipeNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How findings are printed; github makes annotations of a workflow run.",
 )
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="How many processes work; one for each core.")
 def command(paths: tuple[Path, ...], options: tuple[str, ...], form: str, jobs: int | None, **flags: Any) -> int:
     """Load, render and plan recipes, and print everything that is wrong with them.
@@ -39,63 +40,95 @@ def command(paths: tuple[Path, ...], options: tuple[str, ...], form: str, jobs: 
     Nothing is built, nothing is downloaded.
     """
     from melpy.cli.planning import make_tree_spec  # noqa: PLC0415  # --help does not need it
-    from melpy.engine.tree import find_clashes, merge_findings, survey_recipes  # noqa: PLC0415  # likewise
-    from melpy.recipe.load import find_recipes  # noqa: PLC0415  # likewise
+    from melpy.engine.tree import (  # noqa: PLC0415  # likewise
+        find_clashes,
+        merge_findings,
+        survey_pipelines,
+        survey_recipes,
+    )
+    from melpy.plan.library import BESIDE  # noqa: PLC0415  # likewise
 
     paths = paths or (Path(),)
     settings = read_settings(flags, paths)
     arches = read_arches(settings.items("arch"))
-    files = find_recipes(paths)
+    files, found = _find_files(paths)
     spec = make_tree_spec(settings, arches, options)
-    reports = list(survey_recipes(files, spec, jobs or os.cpu_count() or 1))
-    found = [finding for report in reports for finding in report.findings]
-    findings = merge_findings([*found, *find_clashes(reports)], arches)
+    reports = list(track(survey_recipes(files, spec, jobs or os.cpu_count() or 1), len(files), "recipes"))
+    found += [finding for report in reports for finding in report.findings]
+    directories = {path / BESIDE for path in paths if (path / BESIDE).is_dir()}
+    findings = merge_findings([*found, *find_clashes(reports), *survey_pipelines({*directories, *spec.pipeline_dirs})])
     names = [arch.apk for arch in arches]
     _PRINTERS[form](findings, names)
     if form != "json":
-        left = sum(1 for report in reports if not report.arches and not report.findings)
+        left = [report.file for report in reports if not report.arches and not report.findings]
         click.echo(_summary(findings, len(files), names, left), err=True)
     statuses = {finding.exit_status for finding in findings if finding.exit_status}
     return statuses.pop() if len(statuses) == 1 else _MIXED if statuses else 0
 
 
+_MANY = 5  # findings of the same words that are shown one by one
 _MIXED = 11
 """Exit status of faults of several kinds, that of `recipe-invalid`."""
 
 
-def _summary(findings: Sequence[Finding], files: int, arches: Sequence[str], left: int) -> str:
+def _find_files(paths: Sequence[Path]) -> tuple[list[Path], list[Finding]]:
+    """Return the recipes of all places, and a finding for each place that has none."""
+    from melpy.engine.tree import describe_fault  # noqa: PLC0415  # --help does not need it
+    from melpy.recipe.load import find_recipes  # noqa: PLC0415  # likewise
+
+    files: dict[Path, None] = {}
+    missing: list[Finding] = []
+    for path in paths:
+        try:
+            files |= dict.fromkeys(find_recipes([path]))
+        except RecipeNotFoundError as error:
+            missing.append(describe_fault(error, str(path)))
+    return list(files), missing
+
+
+def _summary(findings: Sequence[Finding], files: int, arches: Sequence[str], left: Sequence[str]) -> str:
     counts = [
         count_text(len(some), severity)
         for severity in ("error", "warning")
         if (some := [finding for finding in findings if finding.severity == severity])
     ]
-    others = f" ({left} for none of them, and not looked into)" if left else ""
+    others = f" (not meant for any, and not looked into: {short_list(left)})" if left else ""
     return f"{count_text(files, 'recipe')} for {', '.join(arches)}{others}: {', '.join(counts) or 'nothing wrong'}"
 
 
-def _print_text(findings: Sequence[Finding], arches: Sequence[str]) -> None:  # noqa: ARG001  # the printers' signature
-    lines: list[str] = []
+def _print_text(findings: Sequence[Finding], arches: Sequence[str]) -> None:
+    groups: dict[tuple[str, str, str], list[Finding]] = {}
     for finding in findings:
-        only = f" (on {', '.join(finding.arches)})" if finding.arches else ""
-        lines += [f"{finding.severity}: {finding.place}: {finding.message}{only}", *finding.details]
-        lines += [f"hint: {finding.hint}"] if finding.hint else []
+        groups.setdefault((finding.severity, finding.message, finding.hint), []).append(finding)
+    lines: list[str] = []
+    for group in groups.values():
+        shown = group if len(group) <= _MANY else group[:1]
+        for finding in shown:
+            some = finding.arches and set(finding.arches) != set(arches)
+            only = f" (on {', '.join(finding.arches)})" if some else ""
+            lines += [f"{finding.severity}: {finding.place}: {finding.message}{only}", *finding.details]
+            lines += [f"hint: {finding.hint}"] if finding.hint else []
+        rest = [str(finding.place) for finding in group[len(shown) :]]
+        lines += [f"the same in {count_text(len(rest), 'more place')}: {short_list(rest)}"] if rest else []
     paint_lines(lines)
 
 
 def _print_json(findings: Sequence[Finding], arches: Sequence[str]) -> None:
+    keys = ("severity", "code", "message", "file", "line", "column", "hint")
     data = [
-        {**dataclasses.asdict(finding), "arches": list(finding.arches) or list(arches), "details": None}
+        {**{key: getattr(finding, key) for key in keys}, "arches": list(finding.arches) or list(arches)}
         for finding in findings
     ]
-    for item in data:
-        del item["details"], item["exit_status"]
-    click.echo(json.dumps(data, indent=1, ensure_ascii=False))
+    print_json(data)
 
 
 def _print_github(findings: Sequence[Finding], arches: Sequence[str]) -> None:  # noqa: ARG001  # likewise
     """Print workflow commands. Source: GitHub's documentation of workflow commands and the runner's escapes."""
+    root = os.environ.get("GITHUB_WORKSPACE")
     for finding in findings:
-        place = f"file={_property(finding.file)}"
+        file = Path(finding.file).absolute()
+        inside = root and file.is_relative_to(root)
+        place = f"file={_property(str(file.relative_to(root)) if root and inside else finding.file)}"
         place += f",line={finding.line},col={finding.column}" if finding.line else ""
         hint = f"\n{finding.hint}" if finding.hint else ""
         message = _escape(finding.message + hint)

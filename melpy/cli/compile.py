@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from melpy.cli.option import PATH, read_arches, read_settings, setting_options
+from melpy.cli.progress import track
 from melpy.cli.report import count_text
 from melpy.errors import FaultsError, OutputError, RecipeError, SettingsError
 
@@ -44,6 +46,11 @@ def command(
     if output_dir:
         if output_dir.exists() and not output_dir.is_dir():
             raise OutputError("is not a directory", where=str(output_dir), hint="--output-dir names a directory")
+        counts = Counter(file.name for file in files)
+        twice = next((name for name, count in counts.items() if count > 1), None)
+        if twice:
+            hint = "compile one directory at a time"
+            raise SettingsError(f"several recipes are called {twice}, and would be written to one file", hint=hint)
         output_dir.mkdir(parents=True, exist_ok=True)
         _compile_tree(files, arches[0], settings, options, output_dir, jobs or os.cpu_count() or 1)
     elif len(files) == 1:
@@ -73,12 +80,13 @@ def _compile_tree(
     files: tuple[Path, ...], arch: Arch, settings: Settings, options: tuple[str, ...], output_dir: Path, jobs: int
 ) -> None:
     from melpy.cli.planning import make_tree_spec  # noqa: PLC0415  # see above
-    from melpy.engine.tree import survey_recipes  # noqa: PLC0415  # likewise
+    from melpy.engine.tree import merge_findings, survey_recipes  # noqa: PLC0415  # likewise
 
     spec = make_tree_spec(settings, (arch,), options, output_dir)
-    reports = list(survey_recipes(files, spec, jobs))
-    errors = [finding for report in reports for finding in report.findings if finding.severity == "error"]
-    faulty = {report.file for report in reports if any(finding in errors for finding in report.findings)}
+    reports = list(track(survey_recipes(files, spec, jobs), len(files), "recipes"))
+    found = merge_findings(finding for report in reports for finding in report.findings)
+    errors = [finding for finding in found if finding.severity == "error"]
+    faulty = {report.file for report in reports if any(finding.exit_status for finding in report.findings)}
     done = sum(1 for report in reports if report.arches and report.file not in faulty)
     left = sum(1 for report in reports if not report.arches and report.file not in faulty)
     others = f", {left} not meant for {arch.apk}" if left else ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.option import PATH, read_arches, read_settings, setting_options
-from melpy.cli.report import has_color
+from melpy.cli.report import has_color, print_json, print_warning, short_list
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,13 +30,18 @@ def command(recipes: tuple[Path, ...], options: tuple[str, ...], as_json: bool, 
     from melpy.cli.planning import load_recipes, make_jobs  # noqa: PLC0415  # likewise
 
     settings = read_settings(flags, recipes)
-    jobs = make_jobs(load_recipes(recipes), read_arches(settings.items("arch")), settings, options)
+    arches, loaded = read_arches(settings.items("arch")), load_recipes(recipes)
+    jobs = make_jobs(loaded, arches, settings, print_warning, options)
     if as_json:
         plans = [{**job.plan.to_json(), "digest": job.plan.digest()} for job in jobs]
         for plan in plans:
             plan["compiled"] = json.loads(str(plan["compiled"]))
-        click.echo(json.dumps(plans, indent=1, ensure_ascii=False))
+        print_json(plans)
         return
+    planned = {job.recipe.path for job in jobs}
+    left = [str(recipe.path) for recipe in loaded if recipe.path not in planned]
+    if left:
+        click.echo(f"not meant for {', '.join(map(str, arches))}: {short_list(left)}", err=True)
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal else None
     bold = has_color(terminal)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from melpy.engine.model import Job
 from melpy.errors import FaultsError, RecipeError, SettingsError
 from melpy.plan.envfile import load_env_files, load_vars_file
 from melpy.plan.library import library_for
-from melpy.plan.planner import PlanOptions, is_for, plan_recipe
+from melpy.plan.planner import PlanOptions, examine_recipe, is_for, make_plan
 from melpy.recipe.load import find_recipes, load_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from melpy.arch import Arch
     from melpy.config.model import Settings
+    from melpy.engine.model import Job
     from melpy.engine.tree import TreeSpec
     from melpy.recipe.model import Recipe
 
@@ -43,15 +43,29 @@ def load_recipes(paths: Sequence[Path]) -> tuple[Recipe, ...]:
 
 
 def make_jobs(
-    recipes: Iterable[Recipe], arches: Iterable[Arch], settings: Settings, options: Sequence[str] = ()
+    recipes: Iterable[Recipe],
+    arches: Iterable[Arch],
+    settings: Settings,
+    warn: Callable[[RecipeError], None],
+    options: Sequence[str] = (),
 ) -> tuple[Job, ...]:
     """Plan recipes for architectures; recipes that are not meant for one are left out there.
+
+    Args:
+        recipes: the recipes.
+        arches: the architectures.
+        settings: what the user says beside them.
+        warn: is told, once, of each thing that is probably not meant.
+        options: build options that are on.
 
     Raises:
         FaultsError: some do not evaluate.
     """
+    from melpy.engine.model import Job  # noqa: PLC0415  # 20 ms that a query does without
+
     jobs: list[Job] = []
     faults: dict[tuple[str, str | None], RecipeError] = {}
+    warned: dict[str, RecipeError] = {}
     directories = pipeline_directories(settings)
     for arch in arches:
         plan_options = make_options(arch, settings, options)
@@ -59,15 +73,17 @@ def make_jobs(
             if not is_for(recipe, arch):
                 continue
             library = library_for(recipe.path, directories)
-            try:
-                plan = plan_recipe(recipe, arch, library, plan_options)
-            except FaultsError as error:
-                faults |= {(str(fault), fault.hint): fault for fault in error.faults}
-            else:
-                files = [library.find(name).file for name in plan.pipelines if not library.find(name).built_in]
-                jobs.append(Job(recipe, plan, arch, tuple(files)))
+            found, problems = examine_recipe(recipe, arch, library, plan_options)
+            warned |= {str(warning): warning for warning in problems.warnings}
+            faults |= {(str(fault), fault.hint): fault for fault in problems.found}
+            if not problems.found:
+                used = [library.find(name) for name in found.pipelines]
+                files = [definition.file for definition in used if not definition.built_in]
+                jobs.append(Job(recipe, make_plan(found), arch, tuple(files)))
     if faults:
         raise FaultsError(faults.values())
+    for warning in warned.values():
+        warn(warning)
     return tuple(jobs)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from typing import TYPE_CHECKING, Literal
@@ -19,6 +20,20 @@ def print_error(error: MelpyError) -> None:
     """Print an error on stderr: what is wrong and where, details, and what to do."""
     for line in render_error(error):
         click.echo(_painted(line) if has_color(sys.stderr.isatty()) else line, err=True)
+
+
+def print_warning(error: MelpyError) -> None:
+    """Print on stderr what is probably not meant."""
+    lines = [f"warning: {error}", *error.details, *([f"hint: {error.hint}"] if error.hint else [])]
+    for line in lines:
+        text = printable(line)
+        click.echo(_painted(text) if has_color(sys.stderr.isatty()) else text, err=True)
+
+
+def print_json(data: object) -> None:
+    """Print JSON on stdout; it is UTF-8 whatever the data holds."""
+    text = json.dumps(data, indent=1, ensure_ascii=False)
+    click.echo(text.encode("utf-8", "replace").decode())
 
 
 def render_error(error: MelpyError) -> list[str]:

@@ -8,19 +8,20 @@ from __future__ import annotations
 import functools
 import gc
 import multiprocessing
+import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy.errors import FaultsError, MelpyError, Place, RecipeError
 from melpy.plan.compiled import compile_recipe, compiled_text
-from melpy.plan.library import library_for
+from melpy.plan.library import library_for, load_definition
 from melpy.plan.planner import PlanOptions, examine_recipe, is_for
 from melpy.recipe.load import load_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from melpy.arch import Arch
     from melpy.recipe.model import Recipe
@@ -58,7 +59,7 @@ class Finding:
         column: counts from 1.
         hint: what to do about it.
         details: an excerpt.
-        arches: architectures it was found for; empty before there are any.
+        arches: architectures it was found for; empty where it does not depend on one.
         exit_status: status that a command ends with for its sake; 0 for warnings.
     """
 
@@ -86,13 +87,13 @@ class RecipeReport:
     Attributes:
         file: the recipe.
         arches: architectures it is meant for, of those asked for.
-        packages: names of the packages it makes.
+        packages: the packages it makes: architecture and name.
         findings: what is wrong with it.
     """
 
     file: str
     arches: tuple[str, ...] = ()
-    packages: tuple[str, ...] = ()
+    packages: tuple[tuple[str, str], ...] = ()
     findings: tuple[Finding, ...] = ()
 
 
@@ -117,25 +118,44 @@ def survey_recipes(files: Sequence[Path], spec: TreeSpec, jobs: int) -> Iterator
             yield from reports
 
 
-def merge_findings(findings: Iterable[Finding], arches: Sequence[Arch]) -> tuple[Finding, ...]:
-    """Return each finding once, by file and position; those of every architecture name none."""
-    merged: dict[Finding, list[str]] = {}
+def survey_pipelines(directories: Iterable[Path]) -> Iterator[Finding]:
+    """Read every pipeline definition of directories, be it used or not, and yield what is wrong with it."""
+    for directory in directories:
+        for file in sorted(directory.rglob("*.yaml")):
+            if not file.is_file():
+                continue
+            name = file.relative_to(directory).with_suffix("").as_posix()
+            try:
+                definition = load_definition(name, file)
+            except RecipeError as error:
+                yield from _findings(error, str(file), ())
+            else:
+                for warning in definition.warnings:
+                    yield _finding(warning, str(file), (), severity="warning")
+
+
+def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return each finding once, by file and position, with all architectures that it was found for."""
+    merged: dict[Finding, dict[str, None]] = {}
+    everywhere: set[Finding] = set()
     for found in findings:
-        merged.setdefault(replace(found, arches=()), []).extend(found.arches)
-    everywhere = {arch.apk for arch in arches}
-    result = [replace(key, arches=() if set(names) == everywhere else tuple(names)) for key, names in merged.items()]
+        key = replace(found, arches=())
+        merged.setdefault(key, {}).update(dict.fromkeys(found.arches))
+        if not found.arches:
+            everywhere.add(key)
+    result = [replace(key, arches=() if key in everywhere else tuple(names)) for key, names in merged.items()]
     return tuple(sorted(result, key=lambda found: (found.file, found.line, found.column)))
 
 
 def find_clashes(reports: Iterable[RecipeReport]) -> Iterator[Finding]:
-    """Yield an error for each package that two recipes of one directory make."""
-    makers: dict[str, str] = {}
+    """Yield an error for each package of an architecture that two recipes of one directory make."""
+    makers: dict[tuple[Path, str, str], str] = {}
     for report in reports:
-        for name in report.packages:
-            other = makers.setdefault(name, report.file)
+        for arch, name in report.packages:
+            other = makers.setdefault((Path(report.file).parent, arch, name), report.file)
             if other != report.file:
                 message = f"makes the package {name!r}, which {other} makes too"
-                yield _finding(RecipeError(message, where=Place(report.file)), report.file, ())
+                yield _finding(RecipeError(message, where=Place(report.file)), report.file, (arch,))
 
 
 def _survey_chunk(files: Sequence[Path], spec: TreeSpec) -> list[RecipeReport]:
@@ -148,19 +168,19 @@ def _survey(file: Path, spec: TreeSpec) -> RecipeReport:
         output.unlink(missing_ok=True)
     try:
         recipe = load_recipe(file)
-    except RecipeError as error:
+    except MelpyError as error:  # it may have vanished meanwhile
         return RecipeReport(str(file), findings=tuple(_findings(error, str(file), ())))
     arches: list[str] = []
-    packages: dict[str, None] = {}
+    packages: list[tuple[str, str]] = []
     findings: list[Finding] = []
     for arch in spec.arches:
         if not is_for(recipe, arch):
             continue
         arches.append(arch.apk)
         found = _examine(recipe, arch, spec, output)
-        packages |= dict.fromkeys(found.packages)
+        packages += found.packages
         findings += found.findings
-    return RecipeReport(str(file), tuple(arches), tuple(packages), merge_findings(findings, spec.arches))
+    return RecipeReport(str(file), tuple(arches), tuple(packages), merge_findings(findings))
 
 
 def _examine(recipe: Recipe, arch: Arch, spec: TreeSpec, output: Path | None) -> RecipeReport:
@@ -170,14 +190,26 @@ def _examine(recipe: Recipe, arch: Arch, spec: TreeSpec, output: Path | None) ->
     findings = [_finding(fault, file, (arch.apk,)) for fault in faults.found]
     findings += [_finding(warning, file, (arch.apk,), severity="warning") for warning in faults.warnings]
     if output and not faults.found:
-        output.write_text(compiled_text(compile_recipe(found)), encoding="utf-8", errors="surrogateescape")
-    names = tuple(package.name for package in found.packages)
+        _write_whole(output, compiled_text(compile_recipe(found)))
+    names = tuple((arch.apk, package.name) for package in found.packages)
     return RecipeReport(file, (arch.apk,), names, tuple(findings))
 
 
-def _findings(error: RecipeError, file: str, arches: tuple[str, ...]) -> Iterator[Finding]:
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all; unlike packages these need not outlive a power failure."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _findings(error: MelpyError, file: str, arches: tuple[str, ...]) -> Iterator[Finding]:
     for fault in error.faults if isinstance(error, FaultsError) else [error]:
         yield _finding(fault, file, arches)
+
+
+def describe_fault(error: MelpyError, file: str) -> Finding:
+    """Return the finding that an error is, found in a file or directory."""
+    return _finding(error, file, ())
 
 
 def _finding(error: MelpyError, file: str, arches: tuple[str, ...], severity: str = "error") -> Finding:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from melpy.errors import PipelineError, find_near
+from melpy.errors import PipelineError, RecipeError, find_near
 from melpy.recipe.load import parse_pipeline, read_text
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Definition:
         model: what it says.
         document: its text and positions.
         built_in: it came with melpy.
+        warnings: what is probably not meant.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Definition:
     model: PipelineModel
     document: Document
     built_in: bool
+    warnings: tuple[RecipeError, ...] = ()
 
 
 class Library:
@@ -67,13 +70,12 @@ class Library:
             raise PipelineError(
                 f"pipeline {name!r} leaves its directory", hint="name it relative to a pipeline directory"
             )
-        if len(name) > _LONGEST or "\0" in name:
+        if len(os.fsencode(name)) > _LONGEST or "\0" in name:
             raise PipelineError("the name of a pipeline is too long or holds a NUL", hint="name a file of a pipeline")
         for directory in self._directories:
             file = directory / f"{name}.yaml"
             if file.is_file():
-                model, document = parse_pipeline(read_text(file), str(file))
-                return Definition(name, file, model, document, built_in=directory is BUILT_IN)
+                return load_definition(name, file, built_in=directory is BUILT_IN)
         near = find_near(name, self.names)
         hint = f"did you mean {near!r}?" if near else "give a directory of pipelines with --pipeline-dir"
         raise PipelineError(f"no pipeline is called {name!r}", hint=hint)
@@ -88,6 +90,21 @@ class Library:
             if file.is_file()
         }
         return tuple(sorted(found))
+
+
+def load_definition(name: str, file: Path, *, built_in: bool = False) -> Definition:
+    """Read a pipeline definition.
+
+    Raises:
+        RecipeError: it is not valid.
+    """
+    model, document, warnings = parse_pipeline(read_text(file), str(file))
+    if model.native and not built_in:
+        place = document.place(("native",), key=True)
+        hint = "only pipelines that come with melpy are native"
+        ignored = RecipeError("`native` has no effect here", where=place, hint=hint, details=document.excerpt(place))
+        warnings = (*warnings, ignored)
+    return Definition(name, file, model, document, built_in, warnings)
 
 
 def library_for(recipe: Path, directories: tuple[Path, ...]) -> Library:

@@ -61,14 +61,19 @@ def plan_recipe(recipe: Recipe, arch: Arch, library: Library, options: PlanOptio
     Raises:
         RecipeError: something in it does not evaluate; a FaultsError holds all faults that were found.
     """
-    found = evaluate_recipe(recipe, arch, library, options)
-    package, variables = recipe.model.package, found.variables
+    return make_plan(evaluate_recipe(recipe, arch, library, options))
+
+
+def make_plan(found: Evaluation) -> Plan:
+    """Return what a build needs to know of an evaluated recipe that has no faults."""
+    recipe, variables = found.recipe, found.variables
+    package = recipe.model.package
     return Plan(
         recipe=recipe.path.name,
         name=variables["package.name"],
         version=variables["package.version"],
         epoch=package.epoch,
-        arch=arch.apk,
+        arch=found.arch,
         packages=found.packages,
         environment=found.environment,
         sources=tuple(dict.fromkeys(_sources(step for group in found.steps for step in group))),
@@ -113,6 +118,7 @@ class _Evaluator:
 
     def evaluate(self) -> Evaluation:
         self._check_options()
+        self._check_single()
         variables, origins = self._variables()
         self._check_version(variables["package.version"])
         subpackages = expand_subpackages(self.model, variables, self.root, self.faults)
@@ -124,7 +130,7 @@ class _Evaluator:
         package = self.model.package
         scopes = [_context(variables, name), *(_context(variables, found.name, found) for found in subpackages)]
         steps = [self._steps(self.model.pipeline, scopes[0], self.root.below("pipeline"))]
-        packages = [plan_package(package, name, variables, steps[0], self.root.below("package"), self.faults)]
+        packages = [plan_package(package, name, scopes[0], steps[0], self.root.below("package"), self.faults)]
         for found, scope in zip(subpackages, scopes[1:], strict=True):
             steps.append(self._steps(found.model.pipeline, scope, found.spot.below("pipeline")))
             packages.append(
@@ -159,6 +165,13 @@ class _Evaluator:
                 known = hint_near(name, self.model.options, f"it has {', '.join(self.model.options) or 'none'}")
                 error = RecipeError(f"no build option is called {name!r}", where=self.root.document.file, hint=known)
                 self.faults.add(error)
+
+    def _check_single(self) -> None:
+        document = self.recipe.document
+        place = document.second
+        if place:
+            message, hint = "a second document, which is not read", "write each recipe into a file of its own"
+            self.faults.warnings.append(RecipeError(message, where=place, hint=hint, details=document.excerpt(place)))
 
     def _variables(self) -> tuple[dict[str, str], dict[str, Spot | str]]:
         constants = arch_variables(self.arch, self.options.libc)

@@ -116,8 +116,9 @@ class Compiler:
             self._faults.warnings.append(spot.below("uses").at_key(RecipeError, message, "leave one of them out"))
         name = self._faults.render_prose(step.name, variables, spot, "name")
         inner, own = self._enter(step, scope, spot, name or scope.label or "runs")
+        before = len(self._faults)
         children = self.compile_all(step.pipeline, inner, spot.below("pipeline")) if step.pipeline else ()
-        self._check_assertions(step, len(children), spot)
+        self._check_assertions(step, len(children), spot, before)
         return CompiledStep(
             label=inner.label,
             name=name,
@@ -152,12 +153,13 @@ class Compiler:
         visible = outer._replace(variables=variables, chain=(*scope.chain, step.uses))
         inner, own = self._enter(model, visible, inside, visible.label)
         inner = inner._replace(network=inner.network or model.network, alone=len(model.pipeline) == 1)
+        before = len(self._faults)
         children = self.compile_all(model.pipeline, inner, inside.below("pipeline")) if model.pipeline else ()
         # What the file does not say, the step may.
         if model.assertions.required_steps >= 0:
-            self._check_assertions(model, len(children), inside)
+            self._check_assertions(model, len(children), inside, before)
         else:
-            self._check_assertions(step, len(children), spot)
+            self._check_assertions(step, len(children), spot, before)
         return CompiledStep(
             label=inner.label,
             name=name,
@@ -186,6 +188,8 @@ class Compiler:
             definition = self._library.find(name)
         except PipelineError as error:
             raise spot.below("uses").at(name, 0, PipelineError, error.message, error.hint) from None
+        if name not in self.used:
+            self._faults.warnings += definition.warnings
         self.used[name] = definition
         return definition
 
@@ -218,9 +222,10 @@ class Compiler:
         names = step.needs.packages
         return self._faults.render_constraints(names, variables, spot, "needs", "packages") if names else ()
 
-    def _check_assertions(self, step: Step | PipelineModel, ran: int, spot: Spot) -> None:
+    def _check_assertions(self, step: Step | PipelineModel, ran: int, spot: Spot, before: int) -> None:
+        """Check how many children are left, unless faults among them, since there were `before`, say why."""
         required = step.assertions.required_steps
-        if required >= 0 and required != ran and not len(self._faults):
+        if required >= 0 and required != ran and len(self._faults) == before:
             message = f"{required} of its steps must run, the conditions of {ran} hold"
             self._faults.add(spot.below("assertions", "required-steps").at("", 0, RecipeError, message, None))
 

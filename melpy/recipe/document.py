@@ -8,6 +8,7 @@ for: documents without a fault, nearly all, never pay for them.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ import yaml
 from melpy.errors import FaultsError, Place, RecipeError, RecipeSyntaxError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 Path = tuple[str | int, ...]
 """Where a value is in a document: mapping keys and list indexes from the root."""
@@ -29,7 +30,7 @@ _MAX_MERGES = 10  # mappings that merge mappings that merge
 _TRUSTED_SIZE = 16_384  # less text cannot nest deep enough to hurt; few recipes are larger
 _WIDE = 160  # characters of an excerpt
 _BOMB = "aliases that hold aliases multiply; write the values out"
-_ANCHOR = re.compile(r"&(?<![^\s\[{,]&)[^\s&]")  # perhaps an anchor; without one there are no aliases
+_ANCHOR = re.compile(r"&(?<![^\s\[{,?:\ufeff]&)[^\s&]")  # perhaps an anchor; without one there are no aliases
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,15 @@ class Document:
     file: str
     text: str
     data: object = None
+
+    @property
+    def second(self) -> Place | None:
+        """Where a second document begins in the file, which nobody reads; None when there is none."""
+        for match in re.finditer(r"^---(?:\s|$)", self.text, re.MULTILINE) if "\n---" in self.text else ():
+            before = self.text[: match.start()].splitlines()
+            if any(line.strip() and not line.startswith(("#", "%", "---")) for line in before):
+                return Place(self.file, len(before) + 1, 1)
+        return None
 
     @cached_property
     def marks(self) -> tuple[Mapping[Path, Mark], Mapping[Path, Mark]]:
@@ -101,7 +111,7 @@ class Document:
         if len(line) > _WIDE:  # a window of it will do
             start = max(0, min(place.column - 1 - _WIDE // 2, len(line) - _WIDE))
             line, place = line[start : start + _WIDE], Place(place.file, place.line, place.column - start)
-        pad = "".join("\t" if char == "\t" else " " for char in line[: place.column - 1])
+        pad = "".join(_blank(char) for char in line[: place.column - 1])
         return (number + line, " " * (len(number) - 2) + "| " + pad + "^")
 
     @cached_property
@@ -114,6 +124,13 @@ class Document:
     def _indent(self, number: int) -> int:
         line = self._line(number)
         return len(line) - len(line.lstrip(" "))
+
+
+def _blank(char: str) -> str:
+    """Return what is as wide on a terminal."""
+    if char == "\t":
+        return "\t"
+    return "  " if not char.isascii() and unicodedata.east_asian_width(char) in "WF" else " "
 
 
 def parse_document(text: str, file: str) -> Document:
@@ -207,7 +224,20 @@ def _syntax_error(error: yaml.YAMLError, text: str, file: str) -> RecipeSyntaxEr
     context = getattr(error, "context", None)
     message = f"not valid YAML: {problem}" + (f" {context}" if context else "")
     excerpt = Document(file, text).excerpt(place)
-    return RecipeSyntaxError(message, where=place, details=excerpt, hint="check indentation, quotes and colons here")
+    return RecipeSyntaxError(message, where=place, details=excerpt, hint=_syntax_hint(problem, excerpt))
+
+
+def _syntax_hint(problem: str, excerpt: Sequence[str]) -> str:
+    line = excerpt[0].partition("| ")[2] if excerpt else ""
+    if line.startswith(("<<<<<<<", "=======", ">>>>>>>")):
+        return "resolve the merge conflict"
+    if "\t" in line:
+        return "indent with blanks; YAML takes no tabs there"
+    if "cannot start any token" in problem or "alphabetic or numeric" in problem:
+        return "quote the value: '…'"
+    if "mapping values are not allowed" in problem:
+        return "a value with a colon and a blank in it needs quotes; else check the indentation"
+    return "check indentation, quotes and colons here"
 
 
 class _Builder:
@@ -240,7 +270,7 @@ class _Builder:
         merged = self._merged(node)
         for key, value in [*own, *merged]:
             if not isinstance(key, yaml.ScalarNode):
-                self._fault("a mapping key must be a plain value", key)
+                self._fault("a mapping key must be a plain value", key, "a value that begins with a brace needs quotes")
                 continue
             if key.value in seen:
                 if (key, value) not in merged:

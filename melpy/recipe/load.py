@@ -94,29 +94,52 @@ def parse_recipe(text: str, path: Path) -> Recipe:
     return Recipe(path, model, document)
 
 
-def parse_pipeline(text: str, file: str) -> tuple[PipelineModel, Document]:
-    """Parse a pipeline definition.
+def parse_pipeline(text: str, file: str) -> tuple[PipelineModel, Document, tuple[RecipeError, ...]]:
+    """Parse a pipeline definition; what is probably not meant comes beside it.
 
     Raises:
         RecipeError: it is not valid.
     """
     document = parse_document(text, file)
+    warnings: list[RecipeError] = []
     try:
-        return PipelineModel.model_validate(document.data), document
+        model = PipelineModel.model_validate(document.data)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-    # Definitions may say what a recipe may not, in steps too; melange passes it over.
-    data = copy.deepcopy(document.data)
-    for item in details:
-        if item["type"] == "extra_forbidden":
-            _remove(data, _document_path(item["loc"]))
-    return _validate(PipelineModel, document, data), document
+        # Definitions may say what a recipe may not, in steps too; melange passes it over.
+        data = copy.deepcopy(document.data)
+        for item in error.errors(include_url=False):
+            path = _document_path(item["loc"])
+            if path == ("uses",):
+                message, hint = "a pipeline cannot be another one", "put a step that uses it under `pipeline`"
+                raise _key_fault(message, path, document, hint) from None
+            if item["type"] == "extra_forbidden":
+                _remove(data, path)
+                if path[-1] != "description":  # prose does no harm
+                    warnings.append(_fault(item, PipelineModel, document))
+        model = _validate(PipelineModel, document, data)
+    faults = tuple(_check_pipeline(model.pipeline, ("pipeline",), document))
+    if faults:
+        raise FaultsError(faults)
+    if not (model.runs or model.pipeline or model.native or model.needs.packages):
+        place = document.place(())
+        hint = "it needs `runs` or `pipeline`"
+        warnings.append(RecipeError("this pipeline does nothing", where=place, hint=hint))
+    return model, document, tuple(warnings)
 
 
 def _remove(data: Any, path: DocumentPath) -> None:  # whatever YAML holds
     for part in path[:-1]:
         data = data[part]
     del data[path[-1]]
+
+
+def is_utf8(text: str) -> bool:
+    """Tell whether a text can be written as UTF-8: names of files, and escapes, may hold what cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_text(path: Path) -> str:
@@ -127,8 +150,12 @@ def read_text(path: Path) -> str:
         RecipeError: it is no regular file, not UTF-8, or cannot be read.
     """
     try:
+        if path.is_dir():
+            raise RecipeError("is a directory, not a file", where=str(path))
         if path.exists() and not path.is_file():
             raise RecipeError("is not a regular file", where=str(path))
+        if not is_utf8(str(path)):
+            raise RecipeError("has a name that is not UTF-8", where=repr(path.name))
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise _not_found(path) from None
@@ -171,7 +198,7 @@ def _fault(item: ErrorDetails, model: type[BaseModel], document: Document) -> Re
 
 
 def _found(value: object) -> str:
-    shapes: dict[type, str] = {dict: "a mapping", list: "a list"}
+    shapes: dict[type, str] = {dict: "a mapping", list: "a list", type(None): "nothing"}
     return shapes.get(type(value), repr(value))
 
 
@@ -239,12 +266,12 @@ def _check_pipeline(steps: Sequence[Step], path: DocumentPath, document: Documen
     for index, step in enumerate(steps):
         here = (*path, index)
         if step.uses and step.runs:
-            yield _step_fault("a step has either `uses` or `runs`, this one has both", (*here, "runs"), document)
+            yield _key_fault("a step has either `uses` or `runs`, this one has both", (*here, "runs"), document)
         if step.with_ and not step.uses:
-            yield _step_fault("`with` gives inputs to `uses`, which this step lacks", (*here, "with"), document)
+            yield _key_fault("`with` gives inputs to `uses`, which this step lacks", (*here, "with"), document)
         yield from _check_pipeline(step.pipeline, (*here, "pipeline"), document)
 
 
-def _step_fault(message: str, path: DocumentPath, document: Document) -> RecipeError:
+def _key_fault(message: str, path: DocumentPath, document: Document, hint: str | None = None) -> RecipeError:
     place = document.place(path, key=True)
-    return RecipeError(message, where=place, details=document.excerpt(place))
+    return RecipeError(message, where=place, hint=hint, details=document.excerpt(place))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
@@ -76,9 +76,10 @@ def _architecture(value: str) -> str:
     return value
 
 
-Architecture = Annotated[
-    Text, AfterValidator(_architecture), WithJsonSchema({"anyOf": [{"enum": ARCH_NAMES}, {"pattern": r"\$\{\{"}]})
-]
+_ARCHITECTURE_SCHEMA: dict[str, Any] = {
+    "anyOf": [{"type": "string", "enum": ARCH_NAMES}, {"type": "string", "pattern": r"\$\{\{"}]
+}
+Architecture = Annotated[Text, AfterValidator(_architecture), WithJsonSchema(_ARCHITECTURE_SCHEMA)]
 CpePart = Annotated[Text, AfterValidator(_cpe_part)]
 CpeField = Annotated[Text, AfterValidator(_cpe_field)]
 Capabilities = Annotated[Text, AfterValidator(_capabilities)]

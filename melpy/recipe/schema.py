@@ -85,4 +85,5 @@ def _or_null(value: dict[str, Any]) -> dict[str, Any]:
     if "$ref" in value:
         return {"anyOf": [value, {"type": "null"}]}
     kind = value.get("type")
-    return {**value, "type": [kind, "null"]} if isinstance(kind, str) else value
+    nullable = {**value, "type": [kind, "null"]} if isinstance(kind, str) else value
+    return {**nullable, "enum": [*value["enum"], None]} if "enum" in value else nullable

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pydantic import ConfigDict
-
 from melpy.recipe.part import Boolean, Natural, Part, Text, TextList, TextMap, Variables, constant
 
 
@@ -62,13 +60,11 @@ class Step(Part):
 
 
 class PipelineModel(Part):
-    """A pipeline definition: a step that others use. Unknown keys are passed over, as melange does.
+    """A pipeline definition: a step that others use. Unknown keys are passed over, as melange does, with a warning.
 
     `native` names a step that melpy does itself, outside the sandbox; only built-in pipelines have it. `network` lets
     its steps use the network, which they otherwise cannot see.
     """
-
-    model_config = ConfigDict(extra="ignore")
 
     name: Text = ""
     """What to call it."""

@@ -17,7 +17,7 @@ def _period(value: str) -> str:
     return value
 
 
-Period = Annotated[Text, AfterValidator(_period), WithJsonSchema({"enum": _PERIODS})]
+Period = Annotated[Text, AfterValidator(_period), WithJsonSchema({"type": "string", "enum": _PERIODS})]
 
 
 class ReleaseMonitor(Part):

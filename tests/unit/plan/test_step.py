@@ -293,7 +293,7 @@ GIVEN = {
 
 @pytest.mark.parametrize("name", BUILT_IN_NAMES)
 def test_every_built_in_pipeline_compiles_in_a_subpackage(name: str) -> None:
-    model, _ = parse_pipeline((BUILT_IN / f"{name}.yaml").read_text(), name)
+    model, _, _ = parse_pipeline((BUILT_IN / f"{name}.yaml").read_text(), name)
     required = [key for key, value in model.inputs.items() if value.required or key in OFTEN_NEEDED]
     given = "".join(f"\n          {key}: {GIVEN.get(key, '0' * 40)}" for key in required)
     text = f"""\

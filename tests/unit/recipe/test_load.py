@@ -72,7 +72,7 @@ def test_a_recipe_that_is_not_utf_8(directory: Path) -> None:
 def test_a_recipe_that_is_a_directory(directory: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe(directory / "folder.yaml")
-    assert render_error(caught.value) == ["error: packages/folder.yaml: is not a regular file"]
+    assert render_error(caught.value) == ["error: packages/folder.yaml: is a directory, not a file"]
 
 
 def test_a_key_without_a_value_is_as_good_as_absent() -> None:
@@ -172,12 +172,12 @@ def test_faults_of_nested_steps_are_found_everywhere() -> None:
 
 
 def test_a_pipeline_definition_may_have_unknown_keys() -> None:
-    model, _ = parse_pipeline("name: x\nanything: else\nruns: make\n", "x.yaml")
+    model, _, _ = parse_pipeline("name: x\nanything: else\nruns: make\n", "x.yaml")
     assert model.runs == "make"
 
 
 def test_every_built_in_pipeline_is_named_and_does_something() -> None:
     for file in BUILT_IN.rglob("*.yaml"):
-        model, _ = parse_pipeline(file.read_text(), file.name)
+        model, _, _ = parse_pipeline(file.read_text(), file.name)
         assert model.name, file
         assert model.pipeline or model.runs or model.native, file
