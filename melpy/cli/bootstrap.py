@@ -44,7 +44,7 @@ def command(asked: tuple[str, ...], sources: bool, update: bool, quiet: bool, **
     spec = make_seed_spec(settings)
     if spec is None:
         raise UsageError("no Debian suite is set", hint='give --seed trixie, or write seed = "trixie" into melpy.toml')
-    arches = read_arches(settings.items("arch"))
+    arches = read_arches(settings)
     jobs = make_jobs(load_recipes(recipes), arches, settings, print_warning) if recipes else ()
     missing: set[str] = set()
     with open_monitor(quiet=quiet) as monitor:

@@ -13,14 +13,12 @@ from melpy import events
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import PATH, read_arches, read_settings, setting_options
 from melpy.cli.report import count_text, print_table, print_warning, short_list, size_text
-from melpy.errors import FaultsError, MelpyError, RecipeNotFoundError
+from melpy.errors import FaultsError, MelpyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from melpy.engine.model import BuildResult
-
-_DEFAULT_RECIPES = (".melange.yaml", ".melange.yml", "melange.yaml", "melange.yml")
 
 
 @click.command(short_help="Build recipes into signed packages and a signed index.")
@@ -62,16 +60,16 @@ def command(
     A DIRECTORY stands for its recipes, the *.yaml in it. Recipes are built in the order in which they need one
     another, each against the repositories and what was built before. Without arguments, ./melange.yaml is built.
     """
-    places = recipes or _default_recipe()
-    from melpy.cli.planning import load_recipes, make_jobs  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.planning import default_recipe, load_recipes, make_jobs  # noqa: PLC0415  # --help does not need it
     from melpy.cli.setup import make_context  # noqa: PLC0415  # likewise
     from melpy.engine.run import run_jobs  # noqa: PLC0415  # likewise
 
+    places = recipes or default_recipe("build")
     start = time.monotonic()
     results: list[BuildResult] = []
     try:
         settings = read_settings(flags, places)
-        arches = read_arches(settings.items("arch"))
+        arches = read_arches(settings)
         loaded = load_recipes(places)
         jobs = make_jobs(loaded, arches, settings, print_warning, options)
         with open_monitor(verbose=verbose, quiet=quiet) as monitor:
@@ -91,13 +89,6 @@ def command(
         _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet, failure=error)
         raise
     _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet)
-
-
-def _default_recipe() -> tuple[Path, ...]:
-    for name in _DEFAULT_RECIPES:
-        if Path(name).exists():
-            return (Path(name),)
-    raise RecipeNotFoundError("no recipe is named, and there is no melange.yaml here", hint="melpy build RECIPE.yaml")
 
 
 def _report(

@@ -50,7 +50,7 @@ def command(paths: tuple[Path, ...], options: tuple[str, ...], form: str, jobs: 
 
     paths = paths or (Path(),)
     settings = read_settings(flags, paths)
-    arches = read_arches(settings.items("arch"))
+    arches = read_arches(settings)
     files, found = _find_files(paths)
     spec = make_tree_spec(settings, arches, options)
     reports = list(track(survey_recipes(files, spec, jobs or os.cpu_count() or 1), len(files), "recipes"))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Print compiled recipes: what they evaluate to, as JSON.")
-@click.argument("paths", nargs=-1, required=True, type=PATH, metavar="RECIPE|DIRECTORY...")
+@click.argument("paths", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
 @setting_options("arch", "packages", "pipeline-dirs", "env-files", "vars-file")
 @click.option("--build-option", "options", multiple=True, metavar="NAME", help="Turn on an option of the recipes.")
 @click.option("--output-dir", type=PATH, metavar="DIR", help="Write <recipe file>.json for each recipe instead.")
@@ -33,12 +33,15 @@ def command(
     """Print what recipes evaluate to for one architecture, as JSON in the form of `melange compile`.
 
     Templates are rendered, ranges expanded, pipelines inlined; packages that steps need are among those of the
-    environment. Several recipes need --output-dir, where recipes that are not meant for the architecture are left out.
+    environment. Without arguments, ./melange.yaml is meant. Several recipes need --output-dir, where recipes that are
+    not meant for the architecture are left out.
     """
-    from melpy.recipe.load import find_recipes  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.planning import default_recipe  # noqa: PLC0415  # --help does not need it
+    from melpy.recipe.load import find_recipes  # noqa: PLC0415  # likewise
 
+    paths = paths or default_recipe("compile")
     settings = read_settings(flags, paths)
-    arches = read_arches(settings.items("arch"))
+    arches = read_arches(settings)
     if len(arches) != 1:
         names = ", ".join(arch.apk for arch in arches)
         raise SettingsError(f"a recipe is compiled for one architecture, not for {names}", hint="name one with --arch")

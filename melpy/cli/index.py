@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from melpy.cli.option import PATH, read_settings, setting_options
+from melpy.cli.option import PATH, read_arches, read_settings, setting_options
 from melpy.cli.report import count_text
 from melpy.errors import RepositoryError, UsageError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from melpy.apk.signature import Signer
+    from melpy.arch import Arch
 
 
 @click.command(short_help="Write the signed index of a repository.")
@@ -45,14 +46,13 @@ def command(packages: tuple[Path, ...], output: Path | None, merge: bool, **flag
         raise UsageError("--output and --merge go with packages", hint="melpy index --output APKINDEX.tar.gz *.apk")
     out_dir = settings.path("out-dir")
     assert out_dir is not None
-    _index_repository(out_dir, flags.get("arch") or (), signer)
+    _index_repository(out_dir, read_arches(settings) if flags.get("arch") else (), signer)
 
 
-def _index_repository(root: Path, arches: Sequence[str], signer: Signer | None) -> None:
-    from melpy.cli.option import read_arches  # noqa: PLC0415  # next to its only use
+def _index_repository(root: Path, arches: Sequence[Arch], signer: Signer | None) -> None:
     from melpy.repo.repository import scan_packages, write_repository_index  # noqa: PLC0415  # --help does not need it
 
-    names = [arch.apk for arch in read_arches(arches)] if arches else []
+    names = [arch.apk for arch in arches]
     found = sorted({path.parent.name for path in root.glob("*/*.apk")})
     missing = [name for name in names if name not in found]
     if missing or not found:

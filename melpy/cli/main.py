@@ -6,12 +6,13 @@ import importlib
 import os
 import signal
 import sys
+from pathlib import Path
 
 import click
 
 from melpy import __version__
 from melpy.cli.report import print_error
-from melpy.errors import MelpyError, OutputError
+from melpy.errors import MelpyError, OutputError, UsageError
 
 COMMANDS = {
     "bootstrap": "Make a first package repository from a Debian suite.",
@@ -72,6 +73,7 @@ def main() -> None:
     """Run the command line; failures become one clear message and an exit status of their own."""
     # What is written must not depend on who runs melpy.
     os.umask(0o022)
+    _check_streams()
     # A polite end cleans up as an interrupt does.
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
@@ -79,7 +81,7 @@ def main() -> None:
     try:
         status = cli.main(standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        _print_usage_error(error)
         sys.exit(error.exit_code)
     except MelpyError as error:
         print_error(error)
@@ -89,10 +91,49 @@ def main() -> None:
         sys.exit(130)
     except OSError as error:
         if isinstance(error, BrokenPipeError):
-            # Whoever read our output has seen enough.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(141)
+            _leave_pipe()
         where = str(error.filename) if error.filename else None
         print_error(OutputError((error.strerror or str(error)).lower(), where=where))
+        _drop_output()
         sys.exit(OutputError.exit_status)
-    sys.exit(status if isinstance(status, int) else 0)
+    _finish(status if isinstance(status, int) else 0)
+
+
+def _check_streams() -> None:
+    """See to it that there is somewhere to print to; Python has no stream for what its caller closed."""
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # as long as the process
+    if sys.stdout is None:
+        print_error(OutputError("standard output is closed", hint="send it to /dev/null if nobody is to read it"))
+        sys.exit(OutputError.exit_status)
+
+
+def _print_usage_error(error: click.ClickException) -> None:
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        click.echo(context.get_usage(), err=True)
+    print_error(UsageError(error.format_message().rstrip("."), hint=context and f"see {context.command_path} --help"))
+
+
+def _finish(status: int) -> None:
+    """End with a status, and with all that was printed printed."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _leave_pipe()
+    except OSError as error:
+        print_error(OutputError((error.strerror or str(error)).lower(), where="standard output"))
+        status = OutputError.exit_status
+        _drop_output()
+    sys.exit(status)
+
+
+def _leave_pipe() -> None:
+    """Whoever read our output has seen enough."""
+    _drop_output()
+    sys.exit(141)
+
+
+def _drop_output() -> None:
+    """Have what is still to be printed go nowhere: Python would try once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -13,7 +13,7 @@ from melpy.arch import ARCHES, Arch, parse_arch
 from melpy.config.load import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from melpy.config.model import Settings, Value
 from melpy.errors import SettingsError
@@ -120,15 +120,20 @@ def _append(value: Value, added: Value) -> Value:
     return replace(value, value=(*value.value, *added.value), origin=origin)
 
 
-def read_arches(texts: Sequence[str]) -> tuple[Arch, ...]:
-    """Return architectures from names and comma lists, each once, in order; `all` is every one.
+def read_arches(settings: Settings) -> tuple[Arch, ...]:
+    """Return the architectures of the settings, from names and comma lists, each once, in order; `all` is every one.
 
     Raises:
         SettingsError: one is not known, or none is named.
     """
+    texts, origin = settings.items("arch"), settings.values["arch"].origin
+    where = "--arch" if origin == "flag" else f"arch, of {origin.partition(' ')[2] or origin}"
     names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
     if not names:
-        raise SettingsError("no architecture is named", where="arch", hint="name one, such as x86_64, aarch64 or host")
+        raise SettingsError("no architecture is named", where=where, hint="name one, such as x86_64, aarch64 or host")
     if "all" in names:
         names = list(ARCHES)
-    return tuple(dict.fromkeys(parse_arch(name) for name in names))
+    try:
+        return tuple(dict.fromkeys(parse_arch(name) for name in names))
+    except SettingsError as error:
+        raise SettingsError(error.message, where=where, hint=error.hint) from None

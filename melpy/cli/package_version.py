@@ -14,21 +14,22 @@ if TYPE_CHECKING:
 
 
 @click.command("package-version", short_help="Print name, version and release of recipes.")
-@click.argument("recipes", nargs=-1, required=True, type=PATH, metavar="RECIPE|DIRECTORY...")
+@click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
 def command(recipes: tuple[Path, ...]) -> None:
     """Print `<name>-<version>-r<epoch>` of recipes, one a line.
 
-    That of a single recipe ends without a newline unless it goes to a terminal, as melange's does.
+    Without arguments, ./melange.yaml is meant. That of a single recipe ends without a newline unless it goes to a
+    terminal, as melange's does.
     """
     from melpy.arch import host_arch  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.planning import default_recipe, load_recipes  # noqa: PLC0415  # likewise
     from melpy.plan.fault import Faults  # noqa: PLC0415  # likewise
     from melpy.plan.variable import arch_variables, recipe_variables  # noqa: PLC0415  # likewise
-    from melpy.recipe.load import find_recipes, load_recipe  # noqa: PLC0415  # likewise
 
     lines = []
-    for path in find_recipes(recipes):
-        faults = Faults()
-        variables, _ = recipe_variables(load_recipe(path), arch_variables(host_arch()), {}, faults)
-        faults.raise_found()
+    faults = Faults()
+    for recipe in load_recipes(recipes or default_recipe("package-version")):
+        variables, _ = recipe_variables(recipe, arch_variables(host_arch()), {}, faults)
         lines.append(f"{variables['package.name']}-{variables['package.full-version']}")
+    faults.raise_found()
     click.echo("\n".join(lines), nl=len(lines) > 1 or sys.stdout.isatty())

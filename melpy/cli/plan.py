@@ -17,20 +17,22 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Show what a build would do.")
-@click.argument("recipes", nargs=-1, required=True, type=PATH, metavar="RECIPE|DIRECTORY...")
+@click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
 @setting_options("arch", "packages", "pipeline-dirs", "env-files", "vars-file")
 @click.option("--build-option", "options", multiple=True, metavar="NAME", help="Turn on an option of the recipe.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: whole plans, with their scripts.")
 def command(recipes: tuple[Path, ...], options: tuple[str, ...], as_json: bool, **flags: Any) -> None:
     """Show what a build would do: one plan for each recipe and architecture, with no template left.
 
-    A plan's digest changes with everything in the recipe and its pipelines that its packages depend on.
+    Without arguments, ./melange.yaml is meant. A plan's digest changes with everything in the recipe and its pipelines
+    that its packages depend on.
     """
     from melpy.cli.plan_view import describe_plan  # noqa: PLC0415  # --help does not need it
-    from melpy.cli.planning import load_recipes, make_jobs  # noqa: PLC0415  # likewise
+    from melpy.cli.planning import default_recipe, load_recipes, make_jobs  # noqa: PLC0415  # likewise
 
+    recipes = recipes or default_recipe("plan")
     settings = read_settings(flags, recipes)
-    arches, loaded = read_arches(settings.items("arch")), load_recipes(recipes)
+    arches, loaded = read_arches(settings), load_recipes(recipes)
     jobs = make_jobs(loaded, arches, settings, print_warning, options)
     if as_json:
         plans = [{**job.plan.to_json(), "digest": job.plan.digest()} for job in jobs]

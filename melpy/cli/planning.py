@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from melpy.errors import FaultsError, RecipeError, SettingsError
+from melpy.errors import FaultsError, RecipeError, RecipeNotFoundError, SettingsError
 from melpy.plan.envfile import load_env_files, load_vars_file
 from melpy.plan.library import library_for
 from melpy.plan.planner import PlanOptions, examine_recipe, is_for, make_plan
@@ -19,6 +19,21 @@ if TYPE_CHECKING:
     from melpy.engine.model import Job
     from melpy.engine.tree import TreeSpec
     from melpy.recipe.model import Recipe
+
+_DEFAULT_RECIPES = (".melange.yaml", ".melange.yml", "melange.yaml", "melange.yml")
+
+
+def default_recipe(command: str) -> tuple[Path, ...]:
+    """Return the recipe that is meant when none is named.
+
+    Raises:
+        RecipeNotFoundError: there is none of these names here.
+    """
+    for name in _DEFAULT_RECIPES:
+        if Path(name).exists():
+            return (Path(name),)
+    message = "no recipe is named, and there is no melange.yaml here"
+    raise RecipeNotFoundError(message, hint=f"melpy {command} RECIPE.yaml")
 
 
 def load_recipes(paths: Sequence[Path]) -> tuple[Recipe, ...]:
@@ -104,16 +119,14 @@ def make_options(arch: Arch, settings: Settings, enabled: Sequence[str] = ()) ->
     """Return what plans for an architecture are told beside their recipes.
 
     Raises:
-        SettingsError: an env-file or the vars-file says something that cannot be used.
-        RecipeNotFoundError: one of them is not there.
+        SettingsError: an env-file or the vars-file is not there, or says something that cannot be used.
     """
     vars_file = settings.path("vars-file")
-    stated = load_vars_file(vars_file) if vars_file else {}
     return PlanOptions(
         enabled=tuple(enabled),
         packages=settings.items("packages"),
         environment=load_env_files(Path(item.replace("{arch}", arch.apk)) for item in settings.items("env-files")),
-        variables={name: (value, str(vars_file)) for name, value in stated.items()},
+        variables=load_vars_file(vars_file) if vars_file else {},
     )
 
 

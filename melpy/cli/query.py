@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 @click.argument("recipe", type=PATH)
 @click.argument("template")
 @setting_options("arch", "pipeline-dirs", "vars-file")
-def command(recipe: Path, template: str, **flags: Any) -> None:
+@click.option("--build-option", "options", multiple=True, metavar="NAME", help="Turn on an option of the recipe.")
+def command(recipe: Path, template: str, options: tuple[str, ...], **flags: Any) -> None:
     """Answer a question about a recipe: TEMPLATE, filled in from what the recipe evaluates to.
 
     \b
@@ -34,10 +35,16 @@ def command(recipe: Path, template: str, **flags: Any) -> None:
     from melpy.recipe.load import load_recipe  # noqa: PLC0415  # likewise
 
     settings = read_settings(flags, [recipe])
-    arch = read_arches(settings.items("arch"))[0]
+    arch = read_arches(settings)[0]
     library = library_for(recipe, pipeline_directories(settings))
     # A question may be about one part while another is faulty.
-    found, _ = examine_recipe(load_recipe(recipe), arch, library, make_options(arch, settings))
+    found, _ = examine_recipe(load_recipe(recipe), arch, library, make_options(arch, settings, options))
     data = describe_recipe(found)
+    model = found.recipe.model
     data["package"]["full-version"] = found.variables["package.full-version"]
+    data["vars"] = {
+        name.removeprefix("vars."): value for name, value in found.variables.items() if name.startswith("vars.")
+    }
+    data["var-transforms"] = [transform.model_dump(by_alias=True) for transform in model.var_transforms]
+    data["options"] = {name: option.model_dump(by_alias=True) for name, option in model.options.items()}
     click.echo(answer_query(template, data))

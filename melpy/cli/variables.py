@@ -37,7 +37,7 @@ def command(recipe: Path, options: tuple[str, ...], package: str | None, as_json
     from melpy.recipe.load import load_recipe  # noqa: PLC0415  # likewise
 
     settings = read_settings(flags, [recipe])
-    arch = read_arches(settings.items("arch"))[0]
+    arch = read_arches(settings)[0]
     library = library_for(recipe, pipeline_directories(settings))
     found, _ = examine_recipe(load_recipe(recipe), arch, library, make_options(arch, settings, options))
     scope = _scope(found, package)
@@ -61,8 +61,6 @@ def _scope(found: Evaluation, package: str | None) -> Mapping[str, str]:
 
 def _origin(name: str, found: Evaluation) -> str:
     origin = found.origins.get(name)
-    if isinstance(origin, str):
-        return origin
     if origin is not None:
         return str(origin.document.place(origin.path))
     root = name.partition(".")[0]

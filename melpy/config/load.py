@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,6 +112,8 @@ def _absolute(text: str, base: Path) -> str:
 
 
 def _read_file(path: Path) -> dict[str, object]:
+    import tomllib  # noqa: PLC0415  # 8 ms that only a file needs
+
     try:
         stated = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -10,16 +10,14 @@ Quoted text may hold references, so that both of melange's ways to write a compa
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from melpy.errors import TemplateError
+from melpy.errors import FaultsError, RecipeError, TemplateError
 from melpy.plan.template import Spot, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from melpy.errors import RecipeError
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _REFERENCE = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
@@ -36,6 +34,7 @@ def evaluate_condition(text: str, variables: Mapping[str, str], spot: Spot) -> b
     Raises:
         UndefinedVariableError: it names something that does not exist.
         TemplateError: it does not parse.
+        FaultsError: several of these.
     """
     if not text.strip():
         return True
@@ -43,6 +42,8 @@ def evaluate_condition(text: str, variables: Mapping[str, str], spot: Spot) -> b
     value = parser.expression()
     if parser.position < len(text):
         raise parser.fault("unexpected text after the condition")
+    if parser.faults:
+        raise FaultsError(parser.faults) if len(parser.faults) > 1 else parser.faults[0]
     return value
 
 
@@ -53,6 +54,7 @@ class _Parser:
     spot: Spot
     position: int = 0
     depth: int = 0
+    faults: list[RecipeError] = field(default_factory=list)
 
     def expression(self) -> bool:
         value = self.atom()
@@ -90,7 +92,7 @@ class _Parser:
         self.position = end + 1
         self.skip_space()
         inner = _ESCAPE.sub(lambda match: _ESCAPES[match[0]], self.text[start + 1 : end])
-        return render(inner, self.variables, self.spot)
+        return self._render(inner, start + 1)
 
     def _reference(self, start: int) -> str:
         match = _REFERENCE.match(self.text, start)
@@ -98,7 +100,15 @@ class _Parser:
             raise self.fault("`${{` is not closed")
         self.position = match.end()
         self.skip_space()
-        return render(_LINE_BREAK.sub(" ", match[0]), self.variables, self.spot)
+        return self._render(_LINE_BREAK.sub(" ", match[0]), start)
+
+    def _render(self, text: str, start: int) -> str:
+        """Render what begins at a position; go on after a fault, so that all are reported."""
+        try:
+            return render(text, self.variables, self.spot.within(self.text, start))
+        except RecipeError as error:
+            self.faults += error.faults if isinstance(error, FaultsError) else [error]
+            return ""
 
     def _closing_quote(self, start: int, quote: str) -> int:
         position = start + 1

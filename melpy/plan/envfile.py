@@ -6,8 +6,9 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from melpy.errors import Place, SettingsError
+from melpy.errors import Place, RecipeNotFoundError, SettingsError
 from melpy.plan.model import Pairs, pairs
+from melpy.plan.template import Spot
 from melpy.recipe.document import parse_document
 from melpy.recipe.load import read_text
 
@@ -25,14 +26,20 @@ def load_env_files(paths: Iterable[Path]) -> Pairs:
     set the same variable the first one wins, as in melange.
 
     Raises:
-        RecipeNotFoundError: a file is not there.
-        SettingsError: a line sets no variable.
+        SettingsError: a file is not there, or a line sets no variable.
     """
     found: dict[str, str] = {}
     for path in paths:
-        for name, value in _parse(read_text(path), str(path)).items():
+        for name, value in _parse(_read(path, "env-file"), str(path)).items():
             found.setdefault(name, value)
     return pairs(found)
+
+
+def _read(path: Path, kind: str) -> str:
+    try:
+        return read_text(path)
+    except RecipeNotFoundError:
+        raise SettingsError(f"no such {kind}", where=str(path)) from None
 
 
 def _parse(text: str, file: str) -> dict[str, str]:
@@ -50,19 +57,18 @@ def _parse(text: str, file: str) -> dict[str, str]:
     return values
 
 
-def load_vars_file(path: Path) -> dict[str, str]:
-    """Read a flat YAML mapping of names to texts.
+def load_vars_file(path: Path) -> dict[str, tuple[str, Spot]]:
+    """Read a flat YAML mapping of names to texts; return each text and where it stands.
 
     Raises:
-        RecipeNotFoundError: it is not there.
         RecipeError: it is not valid YAML.
-        SettingsError: it is no flat mapping.
+        SettingsError: it is not there, or is no flat mapping.
     """
-    document = parse_document(read_text(path), str(path))
+    document = parse_document(_read(path, "vars-file"), str(path))
     data = document.data if document.data is not None else {}
     if not isinstance(data, dict):
         raise SettingsError("expected a mapping of names to texts", where=str(path))
     for key, value in data.items():
         if not isinstance(value, str | None):
             raise SettingsError(f"{key} must be a text", where=document.place((key,)))
-    return {key: value or "" for key, value in data.items()}
+    return {key: (value or "", Spot(document, (key,))) for key, value in data.items()}

@@ -77,7 +77,7 @@ def join(items: Iterable[object], separator: str = "") -> str:
 
 def tojson(value: Any) -> str:  # whatever an expression makes
     """Return a value as JSON."""
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, default=lambda node: node.plain())
 
 
 def at_least(version: str, other: str) -> bool:

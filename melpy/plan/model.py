@@ -245,7 +245,7 @@ class Evaluation:
         recipe: what was evaluated.
         arch: APK architecture.
         variables: every variable of the recipe as a whole, by name.
-        origins: who says a variable: where it stands, or in words; those of melpy itself are left out.
+        origins: where a variable stands; those of melpy itself are left out.
         packages: plans of the packages, the main one first.
         scopes: every variable that the texts of each package see, by name.
         subpackages: what the recipe says of the packages after the main one.
@@ -260,7 +260,7 @@ class Evaluation:
     recipe: Recipe
     arch: str
     variables: Mapping[str, str]
-    origins: Mapping[str, Spot | str]
+    origins: Mapping[str, Spot]
     packages: tuple[PackagePlan, ...]
     scopes: tuple[Mapping[str, str], ...]
     subpackages: tuple[Subpackage, ...]

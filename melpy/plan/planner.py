@@ -36,14 +36,14 @@ class PlanOptions:
         libc: flavour in host triplets.
         packages: further packages of the environment.
         environment: environment variables of every step, from env-files; the recipe's own win.
-        variables: `vars` that the caller sets, by name without `vars.`: the value, and who says so.
+        variables: `vars` that the caller sets, by name without `vars.`: the value, and where it stands.
     """
 
     enabled: tuple[str, ...] = ()
     libc: str = "gnu"
     packages: tuple[str, ...] = ()
     environment: Pairs = ()
-    variables: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    variables: Mapping[str, tuple[str, Spot]] = field(default_factory=dict)
 
 
 def is_for(recipe: Recipe, arch: Arch) -> bool:
@@ -173,16 +173,17 @@ class _Evaluator:
             message, hint = "a second document, which is not read", "write each recipe into a file of its own"
             self.faults.warnings.append(RecipeError(message, where=place, hint=hint, details=document.excerpt(place)))
 
-    def _variables(self) -> tuple[dict[str, str], dict[str, Spot | str]]:
+    def _variables(self) -> tuple[dict[str, str], dict[str, Spot]]:
         constants = arch_variables(self.arch, self.options.libc)
         constants["package.srcdir"] = WORKSPACE
         constants["targets.outdir"] = OUTPUT
-        overrides: dict[str, tuple[str, str]] = dict(self.options.variables)
+        overrides: dict[str, tuple[str, Spot]] = dict(self.options.variables)
         for name, option in self.model.options.items():
             enabled = name in self.options.enabled
             constants[f"options.{name}.enabled"] = "true" if enabled else "false"
             if enabled:
-                overrides |= {key: (text, f"build option {name}") for key, text in option.vars.items()}
+                where = self.root.below("options", name, "vars")
+                overrides |= {key: (text, where.below(key)) for key, text in option.vars.items()}
         return recipe_variables(self.recipe, constants, overrides, self.faults)
 
     def _check_version(self, version: str) -> None:

@@ -1,8 +1,7 @@
 """Questions about a recipe: a template over what it evaluates to.
 
-Templates are Jinja's: `{{ package.version }}`. Keys with a hyphen are written with an underscore, or as subscripts.
-melange's, of Go's text/template, are understood as far as scripts use them: fields (`{{.Package.Name}}`), `range`,
-`if`, `else`, `end`, `.` and `$`.
+Templates are Jinja's: `{{ package.version }}`; keys with a hyphen are written as in recipes or with an underscore.
+melange's, which are Go's, work too.
 """
 
 from __future__ import annotations
@@ -10,14 +9,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from melpy.errors import TemplateError, UndefinedVariableError, find_near
+from melpy.errors import MelpyError, TemplateError, UndefinedVariableError, find_near
+from melpy.plan.gotemplate import FILTERS, convert_go_template, is_go_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_ACTION = re.compile(r"\{\{(-?)\s*(.*?)\s*(-?)\}\}", re.DOTALL)
-_GO = re.compile(r"\{\{-?\s*(?:\.|\$|range\b|if\s+[.$]|end\b)")
-_FIELDS = re.compile(r"(\$|)((?:\.[A-Za-z]\w*)+)|(\.)|(\"(?:\\.|[^\"\\])*\")")
+_TAG = re.compile(r"(\{\{.*?\}\}|\{%.*?%\})", re.DOTALL)
+_STRINGS = re.compile(r"(\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')")
+_HYPHENATED = re.compile(r"(?<=[\w\]])\.([a-z]+(?:-[a-z]+)+)(?![\w(])")
+_GO_NAMES = {"githubmonitor": "github", "gitmonitor": "git", "ocimonitor": "oci", "versiondata": "version_data"}
+"""Fields of melange's that are not called as the keys of recipes are."""
 
 
 def answer_query(template: str, data: Mapping[str, Any]) -> str:
@@ -31,16 +33,32 @@ def answer_query(template: str, data: Mapping[str, Any]) -> str:
 
     from melpy.plan.expression import make_environment  # noqa: PLC0415  # likewise
 
-    text = _from_go(template) if _GO.search(template) else template
+    environment = make_environment()
+    environment.filters |= FILTERS
+    text = convert_go_template(template) if is_go_template(template) else _with_hyphens(template)
     root = _Node(data)
     try:
-        return make_environment().from_string(text).render({"root": root, **root.names()})
+        return environment.from_string(text).render(
+            {"root": root, **{key.replace("-", "_"): root[key] for key in data}}
+        )
+    except MelpyError:
+        raise
     except jinja2.UndefinedError as error:
         raise UndefinedVariableError(str(error.message), hint=f"a recipe has {', '.join(sorted(data))}") from None
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(f"not a template: {error.message}") from None
-    except (TypeError, ValueError, ArithmeticError, MemoryError, jinja2.TemplateError) as error:
-        raise TemplateError(f"the template failed: {error}") from None
+    except Exception as error:  # a filter may raise anything
+        raise TemplateError(f"the template failed: {str(error) or type(error).__name__}") from None
+
+
+def _with_hyphens(template: str) -> str:
+    """Return a template with keys such as `.full-version` written as subscripts."""
+    pieces = _TAG.split(template)
+    for number in range(1, len(pieces), 2):
+        parts = _STRINGS.split(pieces[number])
+        parts[::2] = [_HYPHENATED.sub(r'["\1"]', part) for part in parts[::2]]
+        pieces[number] = "".join(parts)
+    return "".join(pieces)
 
 
 class _Node:
@@ -50,16 +68,18 @@ class _Node:
         self._data = data
         self._keys = {_plain(key): key for key in data}
 
-    def names(self) -> dict[str, object]:
-        """Return what is in it, by names that a template can write."""
-        return {key.replace("-", "_"): self[key] for key in self._data}
+    def plain(self) -> dict[str, Any]:
+        """Return it as the mapping that it is."""
+        return dict(self._data)
 
     def __getitem__(self, name: str) -> object:
-        key = name if name in self._data else self._keys.get(_plain(str(name)))
+        text = _plain(str(name))
+        key = name if name in self._data else self._keys.get(_GO_NAMES.get(text, text), self._keys.get(text))
         if key is None:
             near = find_near(str(name).lower(), self._data)
+            known = f"here are {', '.join(self)}" if self._data else "there is nothing here"
             raise UndefinedVariableError(
-                f"there is no {name!r} here", hint=f"did you mean {near!r}?" if near else f"here are {', '.join(self)}"
+                f"there is no {str(name)!r} here", hint=f"did you mean {near!r}?" if near else known
             )
         return _wrap(self._data[key])
 
@@ -83,47 +103,3 @@ def _wrap(value: object) -> object:
 
 def _plain(key: str) -> str:
     return key.replace("-", "").replace("_", "").lower()
-
-
-def _from_go(template: str) -> str:
-    """Return Jinja's form of a template of Go's."""
-    blocks: list[tuple[str, str]] = []
-    pieces: list[str] = []
-    end = 0
-    for match in _ACTION.finditer(template):
-        pieces += [template[end : match.start()], _action(match, blocks)]
-        end = match.end()
-    if blocks:
-        raise TemplateError(f"`{blocks[-1][0]}` has no `end`")
-    return "".join([*pieces, template[end:]])
-
-
-def _action(match: re.Match[str], blocks: list[tuple[str, str]]) -> str:
-    left, body, right = match.groups()
-    word, _, rest = body.partition(" ")
-    dot = next((name for kind, name in reversed(blocks) if kind == "range"), "root")
-    if word == "range":
-        name = f"dot{len(blocks)}"
-        blocks.append(("range", name))
-        return f"{{%{left} for {name} in {_operand(rest, dot)} {right}%}}"
-    if word == "if":
-        blocks.append(("if", dot))
-        return f"{{%{left} if {_operand(rest, dot)} {right}%}}"
-    if body in {"else", "end"}:
-        if not blocks:
-            raise TemplateError(f"`{body}` ends nothing")
-        kind = blocks.pop()[0] if body == "end" else ""
-        word = {"range": "endfor", "if": "endif", "": "else"}[kind]
-        return f"{{%{left} {word} {right}%}}"
-    return f"{{{{{left} {_operand(body, dot)} {right}}}}}"
-
-
-def _operand(text: str, dot: str) -> str:
-    match = _FIELDS.fullmatch(text.strip())
-    if match is None:
-        raise TemplateError(f"not understood: `{text.strip()}`", hint="write a field such as .Package.Name, or Jinja")
-    dollar, fields, alone, literal = match.groups()
-    if literal or alone:
-        return literal or dot
-    start = "root" if dollar else dot
-    return start + "".join(f'["{name}"]' for name in fields[1:].split("."))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from melpy.errors import FaultsError, RecipeError, TemplateError, UndefinedVariableError, find_near
+from melpy.recipe.document import is_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -51,13 +52,24 @@ _STRINGS = re.compile(r"(\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')")
 
 @dataclass(frozen=True)
 class Spot:
-    """A string of a document: what error messages point into."""
+    """A string of a document: what error messages point into.
+
+    Attributes:
+        document: the document.
+        path: the string.
+        whole: the string's text, where what is looked at is only a part of it.
+        base: where in it that part begins.
+    """
 
     document: Document
     path: DocumentPath
+    whole: str = ""
+    base: int = 0
 
     def at(self, text: str, offset: int, error: type[RecipeError], message: str, hint: str | None) -> RecipeError:
         """Return an error about the character at `offset` of the string's text."""
+        if self.whole:
+            text, offset = self.whole, self.base + offset
         place = self.document.place(self.path, offset=offset, text=text)
         return error(message, where=place, hint=hint, details=self.document.excerpt(place))
 
@@ -68,7 +80,11 @@ class Spot:
 
     def below(self, *parts: str | int) -> Spot:
         """Return the spot of a part of this value."""
-        return Spot(self.document, (*self.path, *parts))
+        return Spot(self.document, (*self.path, *parts)) if parts else self
+
+    def within(self, whole: str, base: int) -> Spot:
+        """Return the spot of what begins at `base` in the string, whose text is `whole`."""
+        return Spot(self.document, self.path, whole, base)
 
 
 def render(text: str, variables: Mapping[str, str], spot: Spot, *path: str | int) -> str:
@@ -200,6 +216,8 @@ def _evaluate_expression(body: str, variables: Mapping[str, str]) -> str:
         is_list = isinstance(value, list | tuple) or hasattr(value, "__next__")
         hint = "a list becomes a text by `| join(' ')`" if is_list else None
         raise TemplateError(f"`{body.strip()}` is {'a list' if is_list else 'no text'}", hint=hint)
+    if not is_utf8(text):
+        raise TemplateError(f"`{body.strip()}` holds what is no character")
     return text
 
 

@@ -36,14 +36,14 @@ def arch_variables(arch: Arch, libc: str = "gnu") -> dict[str, str]:
 
 
 def recipe_variables(
-    recipe: Recipe, constants: Mapping[str, str], overrides: Mapping[str, tuple[str, str]], faults: Faults
-) -> tuple[dict[str, str], dict[str, Spot | str]]:
+    recipe: Recipe, constants: Mapping[str, str], overrides: Mapping[str, tuple[str, Spot]], faults: Faults
+) -> tuple[dict[str, str], dict[str, Spot]]:
     """Return `package.*` and `vars.*`, var-transforms applied, beside the constants; and who says each of them.
 
     Args:
         recipe: the recipe.
         constants: variables that are known already.
-        overrides: `vars` that the caller sets, by name without `vars.`: the value, and who says so.
+        overrides: `vars` that the caller sets, by name without `vars.`: the value, and where it stands.
         faults: receives what is wrong; the variables concerned keep their text.
     """
     resolver = _Resolver(recipe, constants, overrides, faults)
@@ -57,17 +57,17 @@ class _Resolver:
         self,
         recipe: Recipe,
         constants: Mapping[str, str],
-        overrides: Mapping[str, tuple[str, str]],
+        overrides: Mapping[str, tuple[str, Spot]],
         faults: Faults,
     ) -> None:
         self._faults = faults
         self._values = dict(constants)
         self._pending = dict(_definitions(recipe, overrides))
-        self._origins: dict[str, Spot | str] = {name: origin for name, (_, _, origin) in self._pending.items()}
+        self._origins: dict[str, Spot] = {name: origin for name, (_, _, origin) in self._pending.items()}
         self._active: list[str] = []
         self._length = 0
 
-    def all(self) -> tuple[dict[str, str], dict[str, Spot | str]]:
+    def all(self) -> tuple[dict[str, str], dict[str, Spot]]:
         for name in list(self._pending):
             self._resolve(name)
         return self._values, self._origins
@@ -123,8 +123,8 @@ class _Resolver:
 
 
 def _definitions(
-    recipe: Recipe, overrides: Mapping[str, tuple[str, str]]
-) -> Iterator[tuple[str, tuple[str, Spot, Spot | str]]]:
+    recipe: Recipe, overrides: Mapping[str, tuple[str, Spot]]
+) -> Iterator[tuple[str, tuple[str, Spot, Spot]]]:
     package = recipe.model.package
     root = Spot(recipe.document, ())
     for key in ("name", "version", "description"):
@@ -139,4 +139,4 @@ def _definitions(
             spot = root.below("vars", name)
             yield f"vars.{name}", (text, spot, spot)
     for name, (text, origin) in overrides.items():
-        yield f"vars.{name}", (text, root, origin)
+        yield f"vars.{name}", (text, origin, origin)

@@ -157,6 +157,15 @@ def parse_document(text: str, file: str) -> Document:
     return Document(file, text, data)
 
 
+def is_utf8(text: str) -> bool:
+    """Tell whether a text can be written as UTF-8: names of files, and escapes, may hold what cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _compose(text: str, file: str) -> yaml.Node | None:
     try:
         loader = _Loader(text)
@@ -224,12 +233,12 @@ def _syntax_error(error: yaml.YAMLError, text: str, file: str) -> RecipeSyntaxEr
     context = getattr(error, "context", None)
     message = f"not valid YAML: {problem}" + (f" {context}" if context else "")
     excerpt = Document(file, text).excerpt(place)
-    return RecipeSyntaxError(message, where=place, details=excerpt, hint=_syntax_hint(problem, excerpt))
+    return RecipeSyntaxError(message, where=place, details=excerpt, hint=_syntax_hint(problem, text, excerpt))
 
 
-def _syntax_hint(problem: str, excerpt: Sequence[str]) -> str:
+def _syntax_hint(problem: str, text: str, excerpt: Sequence[str]) -> str:
     line = excerpt[0].partition("| ")[2] if excerpt else ""
-    if line.startswith(("<<<<<<<", "=======", ">>>>>>>")):
+    if re.search(r"^(<{7}|>{7}) ", text, re.MULTILINE):
         return "resolve the merge conflict"
     if "\t" in line:
         return "indent with blanks; YAML takes no tabs there"

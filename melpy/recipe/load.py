@@ -19,7 +19,7 @@ from melpy.errors import (
     find_near,
     hint_near,
 )
-from melpy.recipe.document import Document, parse_document
+from melpy.recipe.document import Document, is_utf8, parse_document
 from melpy.recipe.document import Path as DocumentPath
 from melpy.recipe.model import Recipe, RecipeModel
 from melpy.recipe.package import NAME
@@ -131,15 +131,6 @@ def _remove(data: Any, path: DocumentPath) -> None:  # whatever YAML holds
     for part in path[:-1]:
         data = data[part]
     del data[path[-1]]
-
-
-def is_utf8(text: str) -> bool:
-    """Tell whether a text can be written as UTF-8: names of files, and escapes, may hold what cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def read_text(path: Path) -> str:

@@ -227,6 +227,7 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]  # its parameters a
         ]
         # Least important first: sorting keeps the order of equals.
         choices.sort(key=lambda choice: choice.offer.name if choice.offer else "")
+        choices.sort(key=lambda choice: version_key(choice.offer.version if choice.offer else "0"), reverse=True)
         choices.sort(key=_version_rank, reverse=True)
         return sorted(choices, key=self._rank, reverse=True)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.factories.project import Project
 from tests.factories.repository import make_repository
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GOOD = """
 package:
@@ -144,6 +145,118 @@ def test_two_recipes_that_make_the_same_package(project: Project) -> None:
     assert "error: b.yaml: makes the package 'b', which a.yaml makes too" in run.stdout
 
 
+def test_the_same_package_elsewhere_is_no_clash(project: Project) -> None:
+    project.write("a.yaml", "package: {name: foo, version: 1, target-architecture: [x86_64]}\n")
+    project.write("b.yaml", "package: {name: foo, version: 1, target-architecture: [aarch64]}\n")
+    project.write("other/foo.yaml", "package: {name: foo, version: 1}\n")
+    run = project.melpy("check", ".", "other", "--arch", "x86_64,aarch64")
+    assert (run.returncode, run.stdout) == (0, "")
+
+
+def test_a_fault_of_a_shared_pipeline_is_said_once_for_all_its_architectures(project: Project) -> None:
+    project.write("pipelines/bad.yaml", "runs: echo ${{vars.nothing}}\n")
+    for name, more in (("a", ", target-architecture: [x86_64]"), ("b", ""), ("c", ", target-architecture: [x86_64]")):
+        project.write(f"{name}.yaml", f"package: {{name: {name}, version: 1{more}}}\npipeline: [{{uses: bad}}]\n")
+    run = project.melpy("check", "--arch", "x86_64,aarch64")
+    assert run.stdout.splitlines()[0] == "error: pipelines/bad.yaml:1:12: undefined variable 'vars.nothing'"
+    assert run.stderr == "3 recipes for x86_64, aarch64: 1 error\n"
+
+
+def test_pipelines_are_looked_into_though_no_recipe_uses_them(project: Project) -> None:
+    project.write("good.yaml", "package: {name: good, version: 1}\n")
+    project.write("pipelines/broken.yaml", "foo: [\n")
+    project.write("pipelines/deep/typo.yaml", "pipelin: [{runs: x}]\nnative: fetch\nneeds: {pacakges: [a]}\n")
+    run = project.melpy("check")
+    assert run.returncode == 12
+    lines = [line for line in run.stdout.splitlines() if line.startswith(("error", "warning", "hint"))]
+    problem = "did not find expected node content while parsing a flow node"
+    assert lines == [
+        f"error: pipelines/broken.yaml:2:1: not valid YAML: {problem}",
+        "hint: check indentation, quotes and colons here",
+        "warning: pipelines/deep/typo.yaml:1:1: unknown key 'pipelin'",
+        "hint: did you mean 'pipeline'?",
+        "warning: pipelines/deep/typo.yaml:2:1: `native` has no effect here",
+        "hint: only pipelines that come with melpy are native",
+        "warning: pipelines/deep/typo.yaml:3:9: unknown key 'pacakges'",
+        "hint: did you mean 'packages'?",
+    ]
+
+
+def test_findings_of_the_same_words_are_shown_once(project: Project) -> None:
+    for number in range(9):
+        text = f"package: {{name: a{number}, version: 1}}\npipeline: [{{uses: nowhere/at-all}}]\n"
+        project.write(f"a{number}.yaml", text)
+    run = project.melpy("check")
+    assert run.stdout.count("no pipeline is called") == 1
+    assert "the same in 8 more places: a1.yaml:2:19 a2.yaml:2:19" in run.stdout
+    assert run.stderr == "9 recipes for x86_64: 9 errors\n"
+    assert len(loads(project.melpy("check", "--json").stdout)) == 9
+
+
+def test_a_place_that_is_not_there_is_one_of_the_findings(project: Project) -> None:
+    project.write("faulty.yaml", FAULTY)
+    found = loads(project.melpy("check", "fault.yaml", "faulty.yaml", "--format", "json").stdout)
+    assert [item["code"] for item in found] == ["recipe-not-found", "recipe-invalid", "unknown-key", "wrong-type"]
+
+
+def test_annotations_name_files_from_the_top_of_the_repository(project: Project) -> None:
+    project.write("packages/late.yaml", LATE)
+    project.environment["GITHUB_WORKSPACE"] = str(project.directory)
+    run = project.melpy("check", "packages", "--format", "github")
+    assert run.stdout.startswith("::error file=packages/late.yaml,line=3,")
+
+
+def test_warnings_are_shown_when_a_recipe_is_planned(project: Project) -> None:
+    project.write("one.yaml", "package: {name: one, version: 1, description: 'of ${{vars.nothing}}'}\n")
+    run = project.melpy("plan", "one.yaml")
+    assert run.returncode == 0
+    assert run.stderr.startswith("warning: one.yaml:1:51: undefined variable 'vars.nothing'\n")
+    assert run.stdout.startswith("one 1-r0 for x86_64\n")
+
+
+def test_the_recipe_that_is_meant_when_none_is_named(project: Project) -> None:
+    project.write("melange.yaml", "package: {name: one, version: 1}\n")
+    for command in ("plan", "compile", "package-version"):
+        assert project.melpy(command).returncode == 0
+    (project.directory / "melange.yaml").unlink()
+    run = project.melpy("compile")
+    assert (run.returncode, "hint: melpy compile RECIPE.yaml" in run.stderr) == (10, True)
+
+
+def test_recipes_of_one_name_are_not_compiled_into_one_file(project: Project) -> None:
+    for directory in ("a", "b"):
+        project.write(f"{directory}/x.yaml", "package: {name: x, version: 1}\n")
+    run = project.melpy("compile", "a/x.yaml", "b/x.yaml", "--output-dir", "out")
+    assert (run.returncode, "several recipes are called x.yaml" in run.stderr) == (20, True)
+
+
+def test_a_name_that_is_not_utf8(project: Project) -> None:
+    path = Path(os.fsdecode(os.fsencode(project.directory) + b"/g\xff.yaml"))
+    path.write_text("package: {name: x, version: 1}\n")
+    for command in ("check", "plan", "compile", "package-version"):
+        run = subprocess.run(
+            [sys.executable, "-m", "melpy", command, path],
+            cwd=project.directory, env=project.full_environment(), capture_output=True, check=False,
+        )  # fmt: skip
+        assert run.returncode == 11
+        assert b"has a name that is not UTF-8" in run.stdout + run.stderr
+        assert b"Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "plan", "compile", "config"])
+def test_output_that_goes_nowhere(project: Project, command: str) -> None:
+    project.write("one.yaml", "package: {name: one, version: 1}\npipeline: [{runs: '${{x}}'}]\n")
+    base = f"{sys.executable} -m melpy {command} one.yaml"
+    for redirection in (">&-", "> /dev/full"):
+        run = subprocess.run(
+            ["sh", "-c", f"{base} {redirection}"],
+            cwd=project.directory, env=project.full_environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert run.returncode in {15, 22}
+        assert "error: " in run.stderr
+        assert "Traceback" not in run.stderr
+
+
 def test_a_compiled_recipe(tree: Project) -> None:
     found = loads(tree.melpy("compile", "tree/good-007.yaml", "--arch", "x86_64").stdout)
     assert found["package"] == {"name": "good-007", "version": "1.10", "epoch": 2}
@@ -210,7 +323,7 @@ def test_variables_and_where_they_come_from(tree: Project) -> None:
         ).stdout
     )  # fmt: skip
     assert found["vars.level"]["value"] == "9"
-    assert found["vars.level"]["origin"].endswith("vars.yaml")
+    assert found["vars.level"]["origin"].endswith("vars.yaml:1:8")
     assert found["subpkg.name"]["value"] == "good-001-doc"
     run = tree.melpy("variables", "tree/good-001.yaml", "--arch", "x86_64", "--package", "good-001-docs")
     assert (run.returncode, "did you mean 'good-001-doc'?" in run.stderr) == (11, True)

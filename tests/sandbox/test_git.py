@@ -465,7 +465,7 @@ def test_gitmodules_reads_no_file_of_this_machine(place: Place) -> None:
 
 def test_gitmodules_that_git_cannot_read(place: Place) -> None:
     commit = place.upstream.commit(__gitmodules="[submodule\n")
-    with pytest.raises(UnreachableError, match="its .gitmodules cannot be read"):
+    with pytest.raises(UnreachableError, match=r"its \.gitmodules cannot be read"):
         place.fetch(branch="main", expected_commit=commit, recurse_submodules="true")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from melpy.errors import RecipeNotFoundError, SettingsError
+from melpy.errors import FaultsError, SettingsError
 from melpy.plan.envfile import load_env_files, load_vars_file
 from melpy.plan.planner import PlanOptions
 from tests.factories.recipe import plan
@@ -50,16 +50,22 @@ def test_lines_that_set_nothing(tmp_path: Path, text: str, line: int) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(RecipeNotFoundError):
+    with pytest.raises(SettingsError, match="no such env-file"):
         load_env_files([tmp_path / "none.env"])
 
 
 def test_variables_from_a_file_come_before_the_recipe(tmp_path: Path) -> None:
     stated = load_vars_file(write(tmp_path, "vars.yaml", "level: 1.10\nempty:\n"))
-    assert stated == {"level": "1.10", "empty": ""}
-    options = PlanOptions(variables={name: (value, "vars.yaml") for name, value in stated.items()})
+    assert {name: value for name, (value, _) in stated.items()} == {"level": "1.10", "empty": ""}
+    options = PlanOptions(variables=stated)
     found = plan('vars: {level: "2"}\npipeline: [{runs: "echo ${{vars.level}} [${{vars.empty}}]"}]', options=options)
     assert found.packages[0].steps[0].script == "echo 1.10 []"
+
+
+def test_faults_of_such_a_file_are_shown_there(tmp_path: Path) -> None:
+    stated = load_vars_file(write(tmp_path, "vars.yaml", "a: 1\nlevel: ${{vars.b}}\n"))
+    with pytest.raises(FaultsError, match=r"vars\.yaml:2:8: undefined variable 'vars\.b'"):
+        plan("pipeline: [{runs: x}]", options=PlanOptions(variables=stated))
 
 
 @pytest.mark.parametrize("text", ["- a\n", "a: [1]\n", "a: {b: c}\n", "text\n"])

@@ -23,11 +23,44 @@ from tests.factories.recipe import plan
         ("'new' if package.version is at_least('1.10') else 'old'", "old"),
         ("'old' if package.version is below('1.10') else 'new'", "old"),
         ("package.name | upper | replace('L', 'l')", "HEllO"),
+        ("package.version.split('.') | last", "3"),
+        ("package.version | split('.') | join('/')", "1/2/3"),
+        ("'yes' if package.version is matching('^1\\\\.') else 'no'", "yes"),
+        ("package.name.startswith('he')", "true"),
+        ("vars.none | default('other')", "other"),
+        ("range.key | default('none')", "none"),
+        ("[1, 'a'] | tojson", '[1, "a"]'),
     ],
 )
 def test_filters_and_tests(expression: str, value: str) -> None:
     found = plan("pipeline:\n  - runs: |\n      echo [${{ " + expression + " }}]\n")
     assert found.packages[0].steps[0].script == f"echo [{value}]\n"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "[1, 2] | random",
+        "[1, 2] | map('string')",
+        "[1, 2]",
+        "'x'.upper",
+        "'x'.encode()",
+        "'x'.format(1)",
+        "'x'.zfill(1000000000)",
+        "'%9d' | format(1)",
+        "'x' | center(1000000000)",
+        "[1] | batch(1000000000, 0) | list | length",
+        "none",
+        "package",
+        "{'a': 1}.items()",
+        "'abc' | list | map(attribute='__class__') | join",
+        "range(3) | join",
+        "'x' * 2000 ~ " + "'x' ~ " * 1000 + "'x'",
+    ],
+)
+def test_expressions_are_values_the_same_every_time(expression: str) -> None:
+    with pytest.raises(FaultsError):
+        plan("pipeline:\n  - runs: |\n      echo ${{ " + expression + " }}\n")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from melpy.errors import FaultsError
 from melpy.plan.environment import DEFAULT_VARIABLES
 from melpy.plan.library import Library
 from melpy.plan.model import Licence, SetCapability, Source
-from melpy.plan.planner import PlanOptions, is_for, plan_recipe
+from melpy.plan.planner import PlanOptions, examine_recipe, is_for, plan_recipe
 from tests.factories.recipe import HEADER, plan, recipe
 
 
@@ -323,6 +323,99 @@ def test_options_change_the_environment() -> None:
     """
     assert plan(text).environment.packages == ("busybox", "gcc")
     assert plan(text, options=PlanOptions(enabled=("clang",))).environment.packages == ("busybox", "clang")
+
+
+def test_options_change_what_the_recipe_states_before_anything_is_rendered() -> None:
+    text = """\
+    vars: {compiler: gcc}
+    environment: {contents: {packages: [busybox, "${{vars.compiler}}", "${{vars.compiler}}-doc"]}}
+    options:
+      other:
+        vars: {compiler: clang}
+        environment: {contents: {packages: {add: ["${{vars.compiler}}-tools"], remove: [make, clang-doc]}}}
+    pipeline: [{runs: x, needs: {packages: [make]}}]
+    """
+    found = plan(text, options=PlanOptions(enabled=("other",)))
+    assert found.environment.packages == ("busybox", "clang", "clang-tools", "make")
+
+
+def test_faults_of_an_option_are_shown_there() -> None:
+    text = """\
+    options:
+      other:
+        vars: {a: "${{vars.b}}"}
+    """
+    with pytest.raises(FaultsError, match=r"hello\.yaml:7:15: undefined variable 'vars\.b'"):
+        plan(text, options=PlanOptions(enabled=("other",)))
+
+
+def test_repositories_and_keys_are_rendered() -> None:
+    found = plan(
+        """\
+        vars: {stage: three}
+        environment:
+          contents:
+            build_repositories: ["https://example.org/${{vars.stage}}"]
+            repositories: ["https://example.org/${{build.arch}}"]
+            keyring: ["https://example.org/${{vars.stage}}.rsa.pub"]
+        """
+    ).environment
+    assert found.repositories == ("https://example.org/three", "https://example.org/x86_64")
+    assert found.keyring == ("https://example.org/three.rsa.pub",)
+
+
+def test_what_a_key_without_a_value_means() -> None:
+    found = plan(
+        """\
+        options: {plain: }
+        pipeline: [~, {runs: x, inputs: {unused: }}]
+        subpackages:
+        """
+    )
+    assert [step.script for step in found.packages[0].steps] == ["x"]
+    assert [package.name for package in found.packages] == ["hello"]
+
+
+def test_the_main_package_knows_its_context() -> None:
+    found = plan(
+        """\
+        package:
+          name: hello
+          version: 1
+          dependencies: {provides: ["${{context.name}}-program"]}
+        """
+    )
+    assert found.packages[0].provides == ("hello-program",)
+
+
+def test_chains_of_variables_are_bounded() -> None:
+    links = "".join(f"  v{number}: ${{{{vars.v{number + 1}}}}}\n" for number in range(700))
+    assert "variables refer to each other too deep" in complaint(f"vars:\n{links}  v700: x\n")
+
+
+def test_the_number_of_packages_is_bounded() -> None:
+    items = "".join(f"    k{number}: x\n" for number in range(300))
+    subpackages = "".join(f"  - name: a{number}-${{{{range.key}}}}\n    range: t\n" for number in range(300))
+    found = complaint(f"data:\n- name: t\n  items:\n{items}subpackages:\n{subpackages}")
+    assert found.endswith("the recipe makes too many packages")
+
+
+def test_what_all_texts_together_expand_to_is_bounded() -> None:
+    steps = "".join(f"  - runs: echo {'${{vars.a}}' * 20}\n" for _ in range(100))
+    found = complaint(f"vars: {{a: {'x' * 100_000}}}\npipeline:\n{steps}")
+    assert found.endswith("the recipe expands to too much text")
+    assert found.count("\n") == 0
+
+
+def test_a_text_full_of_faults_is_complained_of_so_often_only() -> None:
+    assert complaint('pipeline: [{runs: "' + "${{nope}} ${{ " * 5_000 + '"}]').count("\n") < 50
+
+
+def test_a_second_document_is_warned_about() -> None:
+    _, faults = examine_recipe(recipe(HEADER + "---\npackage: {}\n"), parse_arch("x86_64"), Library())
+    assert [str(warning) for warning in faults.warnings] == ["hello.yaml:5:1: a second document, which is not read"]
+    _, faults = examine_recipe(recipe("# a comment\n---\n" + HEADER), parse_arch("x86_64"), Library())
+    assert faults.warnings == []
 
 
 @pytest.mark.parametrize(

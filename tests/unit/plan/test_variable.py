@@ -7,13 +7,16 @@ import pytest
 from melpy.errors import FaultsError
 from melpy.plan.fault import Faults
 from melpy.plan.planner import PlanOptions
+from melpy.plan.template import Spot
 from melpy.plan.variable import recipe_variables
+from melpy.recipe.document import parse_document
 from tests.factories.recipe import plan, recipe
 
 
 def variables(text: str, **overrides: str) -> dict[str, str]:
     faults = Faults()
-    stated = {name: (value, "the test") for name, value in overrides.items()}
+    place = Spot(parse_document("", "vars.yaml"), ())
+    stated = {name: (value, place) for name, value in overrides.items()}
     found, _ = recipe_variables(recipe(text), {"host.triplet.gnu": "x86_64-pc-linux-gnu"}, stated, faults)
     assert not len(faults)
     return found

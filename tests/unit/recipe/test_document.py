@@ -7,6 +7,7 @@ from textwrap import dedent
 import pytest
 
 from melpy.errors import FaultsError, RecipeSyntaxError
+from melpy.recipe import document as document_module
 from melpy.recipe.document import Document, Mark, parse_document
 
 
@@ -35,6 +36,46 @@ def test_mapping_keys_keep_their_text() -> None:
 
 def test_only_the_first_document_is_read() -> None:
     assert document("a: b\n---\nc: d\n").data == {"a": "b"}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a: b\n---\nc: d\n", 2),
+        ("# x\n---\na: b\n--- \n", 4),
+        ("---\na: b\n", 0),
+        ("%YAML 1.1\n---\na: b\n", 0),
+        ("a: |\n  ---\n  x\n", 0),
+        ("a: b\n", 0),
+    ],
+)
+def test_where_a_second_document_begins(text: str, line: int) -> None:
+    found = document(text).second
+    assert (found.line if found else 0) == line
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a":&x [1], "b": *x}', "\ufeff&x {a: &y b, c: *y}", "{?&x a : b, c: *x}", "a: &x b\nc: *x"]
+)
+def test_aliases_are_found_wherever_their_anchors_stand(text: str) -> None:
+    # The quick builder counts nothing, so it must never see one.
+    assert document_module._ANCHOR.search(text)
+
+
+def test_the_shell_has_no_anchors() -> None:
+    assert not document_module._ANCHOR.search("run: a && b 2>&1 & c\n")
+
+
+def test_an_excerpt_of_a_long_line_is_a_window_of_it() -> None:
+    found = document("a: '" + "x" * 500 + "Y" + "z" * 500 + "'\n")
+    line, caret = found.excerpt(found.place(("a",), offset=500, text="x" * 501))
+    assert len(line) < 200
+    assert line[len(caret) - 1] == "Y"
+
+
+def test_a_caret_stands_under_its_place_after_wide_characters() -> None:
+    found = document("\u65e5\u672c: [x, y]\n")
+    assert found.excerpt(found.place(("\u65e5\u672c", 0)))[1] == "      |        ^"
 
 
 def test_a_file_without_values_has_no_data() -> None:

@@ -283,3 +283,8 @@ def test_a_solution_names_packages_exactly() -> None:
         {"name": "a", "version": "2_rc1-r0", "checksum": "Q1a=2_rc1-r0"},
         {"name": "b", "version": "1-r0", "checksum": "Q1b"},
     ]
+
+
+def test_of_equal_provides_the_newer_package_is_taken() -> None:
+    old, new = entry("b=1-r0", provides="v=1"), entry("b=2-r0", provides="v=1")
+    assert chosen("v", old, new) == chosen("v", new, old) == {"b=2-r0"}
