@@ -117,6 +117,13 @@ class TemplateError(RecipeError):
     exit_status = 16
 
 
+class ScriptError(RecipeError):
+    """A script of a recipe is not shell."""
+
+    code = "script"
+    exit_status = 18
+
+
 class PipelineError(RecipeError):
     """A `uses:` cannot be expanded: no such pipeline, or wrong inputs."""
 

@@ -24,10 +24,14 @@ def print_error(error: MelpyError) -> None:
 
 def print_warning(error: MelpyError) -> None:
     """Print on stderr what is probably not meant."""
+    for line in render_warning(error):
+        click.echo(_painted(line) if has_color(sys.stderr.isatty()) else line, err=True)
+
+
+def render_warning(error: MelpyError) -> list[str]:
+    """Return the lines of a warning."""
     lines = [f"warning: {error}", *error.details, *([f"hint: {error.hint}"] if error.hint else [])]
-    for line in lines:
-        text = printable(line)
-        click.echo(_painted(text) if has_color(sys.stderr.isatty()) else text, err=True)
+    return [printable(line) for line in lines]
 
 
 def print_json(data: object) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING, NamedTuple
 
-from melpy.errors import PipelineError, RecipeError
+from melpy.errors import PipelineError, RecipeError, ScriptError
 from melpy.plan import git
 from melpy.plan.input import given_inputs, resolve_inputs
 from melpy.plan.model import WORKSPACE, Pairs, PlanStep, pairs
+from melpy.plan.shell import find_syntax_error, is_plausible
 from melpy.plan.template import Spot
 
 if TYPE_CHECKING:
@@ -215,8 +216,23 @@ class Compiler:
         script = self._faults.render(text, variables, spot, "runs")
         if script.lstrip().startswith("#"):
             lines = (line.strip() for line in script.split("\n"))
-            return "" if all(not line or line.startswith("#") for line in lines) else script
+            if all(not line or line.startswith("#") for line in lines):
+                return ""
+        if not is_plausible(text):
+            self._check_syntax(text, script, spot)
         return script
+
+    def _check_syntax(self, text: str, script: str, spot: Spot) -> None:
+        """Check that a script is shell; one with faults in its references is not looked at."""
+        found = None if "${{" in script else find_syntax_error(script)
+        if found:
+            line, message = found
+            lines = text.split("\n")
+            # Where a script merely ends too early its last line is shown.
+            number = min(line, len(text.rstrip().split("\n"))) - 1
+            offset = sum(len(before) + 1 for before in lines[:number])
+            offset += len(lines[number]) - len(lines[number].lstrip())
+            self._faults.add(spot.below("runs").at(text, offset, ScriptError, f"not shell: {message}", None))
 
     def _packages(self, step: Step | PipelineModel, variables: Mapping[str, str], spot: Spot) -> tuple[str, ...]:
         names = step.needs.packages

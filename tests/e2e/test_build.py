@@ -234,6 +234,52 @@ def test_a_source_comes_from_cache_or_mirror_and_is_extracted(project: Project, 
     assert source["checksums"] == [{"algorithm": "SHA256", "checksumValue": digest}]
 
 
+@pytest.mark.parametrize(
+    ("workdir", "directory", "place"),
+    [
+        ("fresh/place", ".", "fresh/place"),
+        ("fresh", "/home/build/there", "there"),
+        ("/opt/elsewhere", ".", "/opt/elsewhere"),
+        (".", "/opt/elsewhere", "/opt/elsewhere"),
+    ],
+)
+def test_where_a_source_is_extracted(
+    project: Project, tmp_path: Path, workdir: str, directory: str, place: str
+) -> None:
+    import hashlib
+
+    (tmp_path / "hello-1").mkdir()
+    (tmp_path / "hello-1/file").write_text("from upstream")
+    archive = tmp_path / "mirror/hello-1.tar.gz"
+    archive.parent.mkdir()
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(tmp_path / "hello-1", "hello-1")
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    project.write("one/there/mine", "")
+    project.write(
+        "one.yaml",
+        f"""
+        package: {{name: one, version: "1.0"}}
+        environment: {{contents: {{packages: [busybox, wget]}}}}
+        pipeline:
+          - uses: fetch
+            working-directory: {workdir}
+            with:
+              uri: https://upstream.invalid/hello-1.tar.gz
+              expected-sha256: {digest}
+              directory: {directory}
+          - runs: |
+              mkdir -p ${{{{targets.destdir}}}}/x
+              cp {place}/file ${{{{targets.destdir}}}}/x/
+              test -e {workdir}/hello-1.tar.gz
+              test ! -e .melpy-outside
+        """,
+    )
+    build(project, "one.yaml", "--mirror", str(archive.parent))
+    with tarfile.open(project.out / "x86_64/one-1.0-r0.apk", ignore_zeros=True) as tar:
+        assert "x/file" in tar.getnames()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_an_ordinary_user_builds_the_same_bytes(project: Project, tmp_path: Path) -> None:
     project.write("one.yaml", shell_recipe())

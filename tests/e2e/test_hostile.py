@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import posixpath
 import pty
 import shutil
 import stat
@@ -171,13 +172,15 @@ def test_fetch_follows_no_planted_directory(
 @pytest.mark.parametrize(
     ("working", "directory"), [("/etc", "."), ("..", "."), ("/home/builder", "."), (".", "../../etc"), (".", "..")]
 )
-def test_fetch_stays_in_the_workspace(project: Project, working: str, directory: str) -> None:
+def test_fetch_stays_in_the_root_of_the_build(project: Project, working: str, directory: str) -> None:
     tail = fetch(_archive(project), working=working, directory=directory, extract=True)
-    result = build(project, shell_recipe(tail=tail))
-    check(result, 42)
-    assert "workspace" in result.stderr
-    assert project.packages() == {}
-    assert work(project) == []
+    place = posixpath.normpath(posixpath.join("/home/build", working, directory))
+    tail += f"  - runs: grep bad {place}/planted\n"
+    before = sorted(Path("/etc").iterdir())
+    check(build(project, shell_recipe(tail=tail)))
+    assert sorted(Path("/etc").iterdir()) == before
+    assert not Path(place, "planted").exists()
+    assert [path for path in project.directory.rglob("planted") if "store" not in path.parts] == []
 
 
 def _archive(project: Project) -> Path:

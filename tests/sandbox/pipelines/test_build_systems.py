@@ -114,13 +114,20 @@ def test_meson(bench: Bench) -> None:
         assert bench.use("meson/install", inputs).status == 0
         assert bench.argvs[-3:] == [
             (
-                *("meson", "setup", ".", directory, "--prefix=/usr", "--libdir=lib", "--wrap-mode=nodownload"),
-                *("-Da=b c", "-Dd=e"),
+                *("meson", "setup", ".", directory, "--prefix=/usr", "--wrap-mode=nodownload"),
+                *("--libdir=lib", "-Da=b c", "-Dd=e"),
             ),
             ("meson", "compile", "-j", jobs, "-C", directory),
             ("meson", "install", "-C", directory),
         ]
     assert bench.calls[2].environment["DESTDIR"] == OUT
+
+
+@pytest.mark.parametrize("option", ["-Dlibdir=lib64", "--libdir=lib64", "--libdir lib64"])
+def test_meson_is_told_one_directory_of_libraries(bench: Bench, option: str) -> None:
+    bench.tool("meson")
+    assert bench.use("meson/configure", {"opts": option}).status == 0
+    assert bench.argvs[0][6:] == tuple(option.split())
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,19 @@ def test_a_build_that_fails(go: Bench, pipeline: str) -> None:
     assert list((go.changed / "tmp").glob("*")) == []
 
 
+@pytest.mark.parametrize("pipeline", [*BUILDS, "go/install"])
+def test_a_command_that_fails_in_the_options_of_the_linker(go: Bench, pipeline: str) -> None:
+    inputs = {"package": "x"} if pipeline == "go/install" else PLAIN
+    assert go.use(pipeline, {**inputs, "ldflags": "-X main.v=$(git rev-parse nosuch)"}).status == 128
+    assert go.calls == []
+
+
+def test_options_of_the_linker_are_those_before_modules_are_updated(go: Bench) -> None:
+    go.add({"go.mod.local": "module other\n"})
+    assert go.use("go/build", {**PLAIN, "ldflags": "-X main.m=$(cut -d' ' -f2 go.mod)"}).status == 0
+    assert "-w -X main.m=hello" in go.calls[0].argv
+
+
 def test_modules_are_updated_first(go: Bench) -> None:
     go.add({"go.mod.local": "module local\n", "sub/go.mod": "module sub\n"})
     go.tool("go", 'if [ "$1" = build ]; then cat go.mod; ls; fi')

@@ -125,7 +125,7 @@ def report(program: str, ignored: str = "") -> list[tuple[str, ...]]:
 @pytest.mark.parametrize(("given", "found"), [("a b", "a b"), ("llvm-cov", "/opt/tools/llvm-cov")])
 def test_coverage_of_a_program(llvm: Bench, given: str, found: str) -> None:
     result = llvm.use("llvm/covreport", {"object": given, "ignore-filename-regex": "^(a|b) c$"})
-    assert (result.status, result.lines) == (0, ["Function coverage: 75.00%"])
+    assert (result.status, result.lines) == (0, ["Statements coverage: 75.00%"])
     assert llvm.argvs == report(found, "^(a|b) c$")
 
 
