@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import types
 import typing
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -47,20 +48,33 @@ def find_recipes(paths: Iterable[Path]) -> tuple[Path, ...]:
     Raises:
         RecipeNotFoundError: a path is not there, or a directory holds no recipe.
     """
-    found: dict[Path, Path] = {}  # by what they really are: the same file may be named twice
+    found: dict[tuple[int, int], Path] = {}  # by what they really are: the same file may be named twice
     for path in paths:
         if path.is_dir():
-            inside = sorted(item for item in path.glob("*.yaml") if not item.name.startswith(".") and item.is_file())
+            inside = _recipes_inside(path)
             if not inside:
                 raise RecipeNotFoundError(
                     "this directory holds no recipe", where=str(path), hint="recipes end in .yaml"
                 )
-            found |= {item.resolve(): item for item in inside}
+            for item in inside:
+                found[_identity(item)] = item
         elif path.exists():
-            found.setdefault(path.resolve(), path)
+            found.setdefault(_identity(path), path)
         else:
             raise _not_found(path)
     return tuple(found.values())
+
+
+def _recipes_inside(directory: Path) -> list[Path]:
+    """Return the recipes of a directory by name; of thousands none is opened."""
+    with os.scandir(directory) as entries:
+        names = [entry.name for entry in entries if entry.name.endswith(".yaml") and entry.is_file()]
+    return [directory / name for name in sorted(names) if not name.startswith(".")]
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    info = path.stat()
+    return info.st_dev, info.st_ino
 
 
 def _not_found(path: Path) -> RecipeNotFoundError:

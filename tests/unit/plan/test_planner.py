@@ -465,7 +465,10 @@ def test_versions(version: str) -> None:
     assert plan(f"package:\n  name: hello\n  version: {version}\n").version == version
 
 
-@pytest.mark.parametrize("version", ["v1", "1.2-3", "1.2-r3", "1..2", "1.2_foo", "1.2.", "latest", "1.2 ", "1,2"])
+@pytest.mark.parametrize(
+    "version",
+    ["v1", "1.2-3", "1.2-r3", "1..2", "1.2_foo", "1.2.", "latest", "1.2 ", "1,2", "1~ab", "1_p1_rc1", "1_rc1_rc2"],
+)
 def test_not_versions(version: str) -> None:
     assert "is not an APK version" in complaint(f"package:\n  name: hello\n  version: '{version}'\n")
 
