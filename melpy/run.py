@@ -10,7 +10,9 @@ import os
 import shutil
 import signal
 import subprocess  # noqa: TID251  # this is the door
+import threading
 from collections import deque
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING
 from melpy.errors import ProcessError, ToolMissingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 TAIL_LINES = 20
@@ -84,20 +86,43 @@ def run(
         )
     except FileNotFoundError:
         raise ToolMissingError(f"{argv[0]} is not installed", hint=f"install {argv[0]}") from None
-    with process:
+    with process, _deadline(process, timeout) as expired:
         try:
-            stdout, stderr = process.communicate(stdin, timeout)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            stdout, stderr = process.communicate()
-            stderr += f"{argv[0]} was given up after {timeout:.0f} s\n"
+            stdout, stderr = process.communicate(stdin)
         except BaseException:
             process.kill()
             raise
+    if expired.is_set():
+        stderr += f"{argv[0]} was given up after {timeout:.0f} s\n"
     outcome = Outcome(process.returncode, stdout, stderr, tuple(stderr.splitlines()[-TAIL_LINES:]))
     if check and outcome.status:
         raise ProcessError(f"{argv[0]} ended with status {outcome.status}", details=outcome.tail)
     return outcome
+
+
+@contextmanager
+def _deadline(process: subprocess.Popen[str], seconds: float | None) -> Iterator[threading.Event]:
+    """Kill a process and all that it started when it takes too long; what is yielded is set then.
+
+    subprocess itself would ask again and again whether the process has ended.
+    """
+    expired = threading.Event()
+    if seconds is None:
+        yield expired
+        return
+
+    def expire() -> None:
+        expired.set()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(seconds, expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield expired
+    finally:
+        timer.cancel()
 
 
 def stream(
