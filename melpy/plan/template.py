@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from melpy.errors import FaultsError, RecipeError, TemplateError, UndefinedVariableError, find_near
 from melpy.recipe.document import is_utf8
@@ -50,9 +49,8 @@ _SUBSCRIPT = re.compile(rf"(?<![\w.\"'])({_ROOTS})\[[\"']([^\"']+)[\"']\]")
 _STRINGS = re.compile(r"(\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')")
 
 
-@dataclass(frozen=True)
-class Spot:
-    """A string of a document: what error messages point into.
+class Spot(NamedTuple):
+    """A string of a document: what error messages point into; a tuple, since so many are made.
 
     Attributes:
         document: the document.
