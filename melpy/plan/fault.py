@@ -74,15 +74,26 @@ class Faults:
     def render_constraints(
         self, texts: Sequence[str], variables: Mapping[str, str], spot: Spot, *path: str | int
     ) -> tuple[str, ...]:
-        """Render a list of packages, constraints on them, or what a package provides."""
+        """Render a list of packages, or of constraints on them."""
         rendered = self.render_all(texts, variables, spot, *path)
         for index, text in enumerate(rendered):
-            if "${{" not in text:
-                try:
-                    parse_atom(text)
-                except PackageFormatError as error:
-                    place = spot.below(*path, index)
-                    self.add(place.at("", 0, WrongTypeError, error.message, error.hint))
+            problem = None if "${{" in text else _find_problem(text)
+            if problem:
+                self.add(spot.below(*path, index).at("", 0, WrongTypeError, problem.message, problem.hint))
+        return rendered
+
+    def render_provides(
+        self, texts: Sequence[str], variables: Mapping[str, str], spot: Spot, *path: str | int
+    ) -> tuple[str, ...]:
+        """Render what a package provides. A version that is none is warned about only: apk passes it over."""
+        rendered = self.render_all(texts, variables, spot, *path)
+        for index, text in enumerate(rendered):
+            problem = None if "${{" in text else _find_problem(text)
+            if problem:
+                fault = spot.below(*path, index).at("", 0, WrongTypeError, problem.message, problem.hint)
+                name, _, version = text.partition("=")
+                harmless = version and "=" not in version and not version.split()[1:] and not _find_problem(name)
+                self.warnings.append(fault) if harmless else self.add(fault)
         return rendered
 
     def render_prose(self, text: str, variables: Mapping[str, str], spot: Spot, *path: str | int) -> str:
@@ -113,6 +124,15 @@ class Faults:
         """
         if self._found:
             raise FaultsError(self.found)
+
+
+def _find_problem(text: str) -> PackageFormatError | None:
+    """Return why a text is no constraint on a package."""
+    try:
+        parse_atom(text)
+    except PackageFormatError as error:
+        return error
+    return None
 
 
 def _in_order(faults: Iterable[RecipeError]) -> tuple[RecipeError, ...]:

@@ -99,7 +99,7 @@ def format_cpe(package: Package, variables: Mapping[str, str]) -> str:
 def _dependencies(model: Dependencies, variables: Mapping[str, str], spot: Spot, faults: Faults) -> dict[str, Any]:
     return {
         "runtime": faults.render_constraints(model.runtime, variables, spot, "runtime"),
-        "provides": faults.render_constraints(model.provides, variables, spot, "provides"),
+        "provides": faults.render_provides(model.provides, variables, spot, "provides"),
         "replaces": faults.render_constraints(model.replaces, variables, spot, "replaces"),
         "provider_priority": _priority(model.provider_priority, variables, spot, "provider-priority", faults),
         "replaces_priority": _priority(model.replaces_priority, variables, spot, "replaces-priority", faults),
