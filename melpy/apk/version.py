@@ -17,7 +17,7 @@ _SUFFIXES = {name: rank for rank, name in enumerate(("alpha", "beta", "pre", "rc
 _PLAIN = _SUFFIXES[""]
 _WHOLE = re.compile(
     r"(?P<initial>[0-9]+)(?P<digits>(?:\.[0-9]+)*)(?P<letter>[a-z]?)"
-    r"(?P<suffixes>(?:_(?:alpha|beta|pre|rc|cvs|svn|git|hg|p)[0-9]*)*)"
+    r"(?P<suffixes>(?:_(?:alpha|beta|pre|rc|cvs|svn|git|hg|p)(?![a-z])[0-9]*)*)"
     r"(?:~(?P<hash>[0-9a-f]+))?(?:-r(?P<revision>[0-9]+))?"
 )
 _SUFFIX = re.compile(r"_([a-z]+)([0-9]*)")
@@ -34,6 +34,7 @@ class _Token(IntEnum):
     HASH = 5
     REVISION = 6
     END = 7
+    INVALID = 8
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class _Part:
 
 
 _END = _Part(_Token.END, 0, "")
+_INVALID = _Part(_Token.INVALID, 0, "")
 
 
 def is_version(text: str) -> bool:
@@ -57,14 +59,16 @@ def check_version(text: str) -> None:
     Raises:
         PackageFormatError: it is not.
     """
-    _parse(text)
+    if not is_version(text):
+        raise PackageFormatError(f"invalid version {text!r}", hint="a version looks like 1.2.3, 1.2_rc1 or 1.2.3-r4")
 
 
 @functools.lru_cache(maxsize=65536)
 def _parse(text: str) -> tuple[_Part, ...]:
-    match = _WHOLE.fullmatch(text)
+    """Return the parts of a version; one that is none ends where it stops being one."""
+    match = _WHOLE.match(text)
     if match is None:
-        raise PackageFormatError(f"invalid version {text!r}", hint="a version looks like 1.2.3, 1.2_rc1 or 1.2.3-r4")
+        return (_INVALID,)
     parts = [_Part(_Token.INITIAL, int(match["initial"]), match["initial"])]
     parts += [_Part(_Token.DIGITS, int(digits), digits) for digits in match["digits"].split(".")[1:]]
     if match["letter"]:
@@ -77,16 +81,14 @@ def _parse(text: str) -> tuple[_Part, ...]:
         parts.append(_Part(_Token.HASH, 0, match["hash"]))
     if match["revision"]:
         parts.append(_Part(_Token.REVISION, int(match["revision"]), match["revision"]))
-    return (*parts, _END)
+    return (*parts, _END if match.end() == len(text) else _INVALID)
 
 
 def compare_versions(left: str, right: str, *, fuzzy: bool = False) -> int:
     """Return -1, 0 or 1 as `left` is older than, equal to or newer than `right`.
 
-    With `fuzzy`, versions are also equal when `left` only goes on where `right` ends: `1.2.3` and `1.2`.
-
-    Raises:
-        PackageFormatError: one of them is not a version.
+    With `fuzzy`, versions are also equal when `left` only goes on where `right` ends: `1.2.3` and `1.2`. What is no
+    version is compared as far as it is one, as apk does.
     """
     for a, b in zip(_parse(left), _parse(right), strict=False):
         if a.token is not b.token:

@@ -134,5 +134,19 @@ def test_not_versions(version: str) -> None:
     assert not is_version(version)
     with pytest.raises(PackageFormatError, match="invalid version"):
         check_version(version)
-    with pytest.raises(PackageFormatError, match="invalid version"):
-        compare_versions("1", version)
+
+
+@pytest.mark.parametrize(
+    ("left", "order", "right"),
+    [
+        ("1.0", -1, "1.0bc"),
+        ("3:1.0", 1, "1.0bc"),
+        ("23_foo", 1, "4_beta"),
+        ("1_pfoo", -1, "1_p"),
+        ("1.0bc", 0, "1.0bd"),
+        ("", -1, "1"),
+    ],
+)
+def test_what_is_no_version_is_compared_as_far_as_it_is_one(left: str, order: int, right: str) -> None:
+    assert compare_versions(left, right) == order
+    assert compare_versions(right, left) == -order
