@@ -90,7 +90,7 @@ def run(
         try:
             stdout, stderr = process.communicate(stdin)
         except BaseException:
-            process.kill()
+            _kill(process, group=timeout is not None)
             raise
     if expired.is_set():
         stderr += f"{argv[0]} was given up after {timeout:.0f} s\n"
@@ -98,6 +98,15 @@ def run(
     if check and outcome.status:
         raise ProcessError(f"{argv[0]} ended with status {outcome.status}", details=outcome.tail)
     return outcome
+
+
+def _kill(process: subprocess.Popen[str], *, group: bool) -> None:
+    """Kill a process; with `group`, which it must be the first of, all that it started too."""
+    if group:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
 
 
 @contextmanager
@@ -113,8 +122,7 @@ def _deadline(process: subprocess.Popen[str], seconds: float | None) -> Iterator
 
     def expire() -> None:
         expired.set()
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _kill(process, group=True)
 
     timer = threading.Timer(seconds, expire)
     timer.daemon = True

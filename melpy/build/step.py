@@ -12,6 +12,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from melpy.build.workspace import remove_tree
+from melpy.errors import ExtractError
 from melpy.inside import create_file, move_tree, open_below, open_root
 from melpy.plan import git
 from melpy.plan.git import GitSource
@@ -122,7 +123,13 @@ def run_native(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> 
         return 0, ()
     lines = [f"staged={shlex.quote(f'{WORKSPACE}/{_OUTSIDE}')}"]
     for path in map(shlex.quote, outside):
-        lines += [f'if [ -d "$staged"{path} ]; then', f"mkdir -p {path}", f'cp -a "$staged"{path}/. {path}/', "fi"]
+        # Not the directory itself, which may be there already, with a mode of its own.
+        lines += [
+            f"mkdir -p {path}",
+            f'for entry in "$staged"{path}/* "$staged"{path}/.[!.]* "$staged"{path}/..?*; do',
+            f'if [ -e "$entry" ] || [ -L "$entry" ]; then cp -a "$entry" {path}/; fi',
+            "done",
+        ]
     script = "\n".join([*lines, 'rm -rf "$staged"'])
     return run_script(replace(step, native="", script=script, workdir=WORKSPACE), place, on_line)
 
@@ -138,9 +145,11 @@ def _fetch(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> list
     directory = posixpath.normpath(posixpath.join(step.workdir, inputs["directory"]))
     with open_root(place.workspace) as root:
         # As in a script: the working directory is made, `directory` must be there.
-        for path in [step.workdir] if _is_inside(directory) else [step.workdir, directory]:
-            with open_below(root, _parts(path), make=True):
-                pass
+        _make_directory(root, step.workdir)
+        if not _is_inside(directory):
+            _make_directory(root, directory)
+        elif inputs["extract"] == "true":
+            _check_directory(root, directory)
     if inputs["extract"] == "true":
         unpack_archive(verified, place.workspace, below=_parts(directory), strip=strip)
     if inputs["delete"] != "true":
@@ -153,6 +162,24 @@ def _fetch(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> list
             shutil.copyfileobj(content, stream)
             os.fchmod(stream.fileno(), 0o644)
     return [step.workdir, directory]
+
+
+def _make_directory(root: int, path: str) -> None:
+    try:
+        with open_below(root, _parts(path), make=True):
+            pass
+    except OSError as error:
+        raise ExtractError(f"cannot be made: {(error.strerror or str(error)).lower()}", where=path) from None
+
+
+def _check_directory(root: int, path: str) -> None:
+    try:
+        with open_below(root, _parts(path)):
+            pass
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        hint = "a source's directory must be there already; its working-directory is made"
+        raise ExtractError(f"cannot be extracted into: {reason}", where=path, hint=hint) from None
 
 
 def _git_checkout(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> list[str]:

@@ -11,12 +11,12 @@ import click
 from melpy.cli.option import PATH, read_arches, read_settings, setting_options
 from melpy.cli.progress import track
 from melpy.cli.report import count_text, paint_lines, print_json, short_list
-from melpy.errors import RecipeNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from melpy.engine.tree import Finding
+    from melpy.errors import RecipeNotFoundError
 
 
 @click.command(short_help="Check recipes for everything that is wrong with them.")
@@ -55,8 +55,10 @@ def command(paths: tuple[Path, ...], options: tuple[str, ...], form: str, jobs: 
     spec = make_tree_spec(settings, arches, options)
     reports = list(track(survey_recipes(files, spec, jobs or os.cpu_count() or 1), len(files), "recipes"))
     found += [finding for report in reports for finding in report.findings]
-    directories = {path / BESIDE for path in paths if (path / BESIDE).is_dir()}
-    findings = merge_findings([*found, *find_clashes(reports), *survey_pipelines({*directories, *spec.pipeline_dirs})])
+    beside = [path / BESIDE for path in paths if (path / BESIDE).is_dir()]
+    directories = {path.resolve(): path for path in (*beside, *spec.pipeline_dirs)}
+    pipelines = survey_pipelines(directories.values())
+    findings = merge_findings([*found, *find_clashes(reports), *pipelines])
     names = [arch.apk for arch in arches]
     _PRINTERS[form](findings, names)
     if form != "json":
@@ -71,19 +73,14 @@ _MIXED = 11
 """Exit status of faults of several kinds, that of `recipe-invalid`."""
 
 
-def _find_files(paths: Sequence[Path]) -> tuple[list[Path], list[Finding]]:
+def _find_files(paths: Sequence[Path]) -> tuple[tuple[Path, ...], list[Finding]]:
     """Return the recipes of all places, and a finding for each place that has none."""
     from melpy.engine.tree import describe_fault  # noqa: PLC0415  # --help does not need it
     from melpy.recipe.load import find_recipes  # noqa: PLC0415  # likewise
 
-    files: dict[Path, None] = {}
-    missing: list[Finding] = []
-    for path in paths:
-        try:
-            files |= dict.fromkeys(find_recipes([path]))
-        except RecipeNotFoundError as error:
-            missing.append(describe_fault(error, str(path)))
-    return list(files), missing
+    missing: list[RecipeNotFoundError] = []
+    files = find_recipes(paths, missing)
+    return files, [describe_fault(error, str(error.where)) for error in missing]
 
 
 def _summary(findings: Sequence[Finding], files: int, arches: Sequence[str], left: Sequence[str]) -> str:

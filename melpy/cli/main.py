@@ -79,13 +79,15 @@ def main() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
             signal.signal(number, signal.default_int_handler)
     try:
-        status = cli.main(standalone_mode=False)
+        status = _run()
     except click.ClickException as error:
         _print_usage_error(error)
         sys.exit(error.exit_code)
     except MelpyError as error:
         print_error(error)
         sys.exit(error.exit_status)
+    except click.exceptions.Exit as end:
+        status = end.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
@@ -97,6 +99,14 @@ def main() -> None:
         _drop_output()
         sys.exit(OutputError.exit_status)
     _finish(status if isinstance(status, int) else 0)
+
+
+def _run() -> object:
+    """Run the command of the command line; click's own way to do so would end by itself on a broken pipe."""
+    if "_MELPY_COMPLETE" in os.environ:  # a shell asks for completions
+        return cli.main(standalone_mode=False)
+    with cli.make_context("melpy", sys.argv[1:]) as context:
+        return cli.invoke(context)
 
 
 def _check_streams() -> None:

@@ -85,7 +85,7 @@ def make_jobs(
     for arch in arches:
         plan_options = make_options(arch, settings, options)
         for recipe in recipes:
-            if not is_for(recipe, arch):
+            if not is_for(recipe, arch, plan_options):
                 continue
             library = library_for(recipe.path, directories)
             found, problems = examine_recipe(recipe, arch, library, plan_options)

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 def print_error(error: MelpyError) -> None:
     """Print an error on stderr: what is wrong and where, details, and what to do."""
-    for line in render_error(error):
-        click.echo(_painted(line) if has_color(sys.stderr.isatty()) else line, err=True)
+    try:
+        for line in render_error(error):
+            click.echo(_painted(line) if has_color(sys.stderr.isatty()) else line, err=True)
+    except OSError:
+        # Nothing can be printed; the exit status still says it, if Python does not try to print once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def print_warning(error: MelpyError) -> None:

@@ -10,11 +10,12 @@ import gc
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from melpy.errors import FaultsError, MelpyError, Place, RecipeError
+from melpy.errors import FaultsError, MelpyError, Place, ProcessError, RecipeError
 from melpy.plan.compiled import compile_recipe, compiled_text
 from melpy.plan.library import library_for, load_definition
 from melpy.plan.planner import PlanOptions, examine_recipe, is_for
@@ -104,6 +105,9 @@ def survey_recipes(files: Sequence[Path], spec: TreeSpec, jobs: int) -> Iterator
         files: recipe files.
         spec: what is to be done.
         jobs: how many processes may work.
+
+    Raises:
+        ProcessError: one of the processes was killed.
     """
     work = functools.partial(_survey_chunk, spec=spec)
     chunks = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
@@ -114,8 +118,12 @@ def survey_recipes(files: Sequence[Path], spec: TreeSpec, jobs: int) -> Iterator
     # Forked, so that modules are there already.
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(min(jobs, len(chunks)), mp_context=context, initializer=gc.disable) as pool:
-        for reports in pool.map(work, chunks):
-            yield from reports
+        try:
+            for reports in pool.map(work, chunks):
+                yield from reports
+        except BrokenProcessPool:
+            hint = "it may have had too little memory; --jobs 1 has it work in this process"
+            raise ProcessError("a process that looked into recipes ended", hint=hint) from None
 
 
 def survey_pipelines(directories: Iterable[Path]) -> Iterator[Finding]:
@@ -174,7 +182,7 @@ def _survey(file: Path, spec: TreeSpec) -> RecipeReport:
     packages: list[tuple[str, str]] = []
     findings: list[Finding] = []
     for arch in spec.arches:
-        if not is_for(recipe, arch):
+        if not is_for(recipe, arch, spec.options.get(arch.apk)):
             continue
         arches.append(arch.apk)
         found = _examine(recipe, arch, spec, output)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 LONGEST = 1_000_000
-"""How long a text may be that an expression makes, and how large a number in bits."""
+"""How long a text may be that a filter or an operator makes."""
 
 
 def weigh(value: object) -> int:
@@ -34,28 +34,38 @@ def part(version: str, number: int) -> str:
 
 def parts(version: str, count: int, separator: str = ".") -> str:
     """Return the beginning of a version: the first two of 3.14.7 are 3.14."""
-    return separator.join(re.split(r"[._-]", version)[:count])
+    return join(re.split(r"[._-]", version)[:count], separator)
 
 
 def mangle(text: str, separator: str = "_") -> str:
     """Return a text with everything but letters and digits replaced: `"1.2-rc1" | mangle` is 1_2_rc1."""
-    return re.sub(r"[^A-Za-z0-9]+", lambda _: separator, text)
+    return join(re.split(r"[^A-Za-z0-9]+", text), separator)
 
 
 def regex_replace(text: str, pattern: str, replacement: str) -> str:
     """Return a text with every match replaced, in the syntax of var-transforms."""
-    return replace_all(pattern, replacement, text)
+    return replace_all(pattern, replacement, text, limit=LONGEST)
 
 
-def replace(text: str, old: str, new: str) -> str:
-    """Return a text with every `old` in it replaced.
+def replace(text: str, old: str, new: str, count: int = -1) -> str:
+    """Return a text with every `old` in it replaced, or the first `count` of them.
 
     Raises:
         ValueError: the result would be too long.
     """
     if text.count(old) * len(new) > LONGEST:
         raise ValueError("the result would be too long")
-    return text.replace(old, new)
+    return text.replace(old, new, count)
+
+
+def rounded(number: float, precision: int = 0) -> float:
+    """Return a number rounded to so many decimal places, of which a number has some fifteen."""
+    return round(number, max(-15, min(precision, 15)))
+
+
+def total(numbers: Iterable[float]) -> float:
+    """Return the sum of numbers."""
+    return sum(numbers)
 
 
 def split(text: str, separator: str | None = None) -> list[str]:
@@ -63,13 +73,13 @@ def split(text: str, separator: str | None = None) -> list[str]:
     return text.split(separator)
 
 
-def join(items: Iterable[object], separator: str = "") -> str:
-    """Return one text of several.
+def join(items: Iterable[Any], separator: str = "", attribute: str | int | None = None) -> str:
+    """Return one text of several, or of what each of them has under a name.
 
     Raises:
         ValueError: the result would be too long.
     """
-    texts = [str(item) for item in items]
+    texts = [str(item if attribute is None else item[attribute]) for item in items]
     if sum(map(len, texts)) + len(separator) * len(texts) > LONGEST:
         raise ValueError("the result would be too long")
     return separator.join(texts)
@@ -104,6 +114,8 @@ FILTERS: dict[str, Callable[..., object]] = {
     "split": split,
     "join": join,
     "tojson": tojson,
+    "round": rounded,
+    "sum": total,
 }
 """Filters by name."""
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 _ACTION = re.compile(
     r"\{\{(-(?=\s))?\s*(/\*.*?\*/|(?:\"(?:\\.|[^\"\\])*\"|`[^`]*`|[^\"`])*?)\s*((?<=\s)-)?\}\}", re.DOTALL
 )
-_GO = re.compile(r"\{\{-?\s*(?:\.|\$|/\*|(?:range|with|if|end|len|index|print|printf|eq|not)\b)")
+_GO = re.compile(
+    r"/\*|(?:range|with|end|else|define|template|block)\b|(?:^|.*[\s(|])(?:\.[A-Za-z]|\.(?=[\s)|]|$)|\$)", re.DOTALL
+)
+_STRING = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|`[^`]*`")
 _TOKEN = re.compile(
     r"""\s*(?:
     (?P<string>"(?:\\.|[^"\\])*") | `(?P<raw>[^`]*)` | (?P<number>-?\d+) | (?P<assign>:=) | (?P<mark>[(),|])
@@ -31,8 +34,9 @@ _HINT = "write a field such as .Package.Name, or a Jinja template"
 
 
 def is_go_template(text: str) -> bool:
-    """Tell whether a template is one of Go's, not of Jinja's."""
-    return _GO.search(text) is not None
+    """Tell whether a template is one of Go's, not of Jinja's: only those have fields that begin with a dot or `$`."""
+    bodies = (_STRING.sub("''", match[2]) for match in _ACTION.finditer(text))
+    return any(_GO.match(body) for body in bodies)
 
 
 def convert_go_template(template: str) -> str:
@@ -96,6 +100,7 @@ FILTERS: dict[str, Callable[..., object]] = {"go_text": go_text, "go_pairs": go_
 class _Block:
     word: str
     dot: str
+    outer: str  # the dot around it, which is that of its `else`
     ends: list[str]
 
 
@@ -117,9 +122,11 @@ class _Converter:
             return self._else(rest.strip(), left, right)
         if body == "end":
             return "".join(f"{{%{left} {end} {right}%}}" for end in self._pop().ends)
-        assigned = re.fullmatch(r"\$(\w+)\s*:?=\s*(.+)", body, re.DOTALL)
+        assigned = re.fullmatch(r"\$(\w+)\s*(:?=)\s*(.+)", body, re.DOTALL)
         if assigned:
-            return f"{{%{left} set go_{assigned[1]} = {self._value(assigned[2])} {right}%}}"
+            if assigned[2] == "=" and any(block.word == "range" for block in self.blocks):
+                self._refuse(f"{body}, within a range")
+            return f"{{%{left} set go_{assigned[1]} = {self._value(assigned[3])} {right}%}}"
         return f"{{{{{left} {self._value(body)} | go_text {right}}}}}"
 
     @property
@@ -133,14 +140,15 @@ class _Converter:
 
     def _if(self, text: str, left: str, right: str) -> str:
         condition = self._value(text)
-        self.blocks.append(_Block("if", self.dot, ["endif"]))
+        self.blocks.append(_Block("if", self.dot, self.dot, ["endif"]))
         return f"{{%{left} if {condition} {right}%}}"
 
     def _with(self, text: str, left: str, right: str) -> str:
-        value = self._value(text)
+        named = re.fullmatch(r"\s*\$(\w+)\s*:=\s*(.+)", text, re.DOTALL)
+        value = self._value(named[2] if named else text)
         self.count += 1
-        name = f"dot{self.count}"
-        self.blocks.append(_Block("with", name, ["endif"]))
+        name = f"go_{named[1]}" if named else f"dot{self.count}"
+        self.blocks.append(_Block("with", name, self.dot, ["endif"]))
         return f"{{%{left} set {name} = {value} %}}{{% if {name} {right}%}}"
 
     def _range(self, text: str, left: str, right: str) -> str:
@@ -152,7 +160,7 @@ class _Converter:
         dot = f"dot{self.count}"
         first, second = match[1], match[2]
         key = f"go_{first}" if second else f"key{self.count}"
-        self.blocks.append(_Block("range", dot, ["endfor"]))
+        self.blocks.append(_Block("range", dot, self.dot, ["endfor"]))
         named = f"{{% set go_{second or first} = {dot} {right}%}}" if first else ""
         return f"{{%{left} for {key}, {dot} in {value} | go_pairs {'' if named else right}%}}{named}"
 
@@ -164,6 +172,7 @@ class _Converter:
             return f"{{%{left} elif {self._value(condition)} {right}%}}"
         if rest:
             self._refuse(f"else {rest}")
+        self.blocks[-1].dot = self.blocks[-1].outer
         return f"{{%{left} else {right}%}}"
 
     def _value(self, text: str) -> str:
@@ -241,6 +250,7 @@ _FUNCTIONS: dict[str, tuple[int, Callable[[list[str]], str]]] = {
     "len": (1, lambda of: f"({of[0]} | length)"),
     "index": (1, lambda of: of[0] + "".join(f"[{key}]" for key in of[1:])),
     "print": (1, lambda of: "(" + " ~ ".join(f"({one} | go_text)" for one in of) + ")"),
+    "println": (1, lambda of: "(" + " ~ ' ' ~ ".join(f"({one} | go_text)" for one in of) + ' ~ "\\n")'),
     "printf": (1, lambda of: f"({of[0]} | go_printf({', '.join(of[1:])}))"),
 }
 """Functions: how many arguments they take at least, and Jinja's form of a call."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,7 @@ def plan_licences(package: Package, variables: Mapping[str, str], spot: Spot, fa
     for number, entry in enumerate(package.copyright):
         here = spot.below("copyright", number)
         license_path = faults.render(entry.license_path, variables, here, "license-path")
-        path = PurePosixPath(license_path)
+        path = PurePosixPath(posixpath.normpath(license_path))
         if path.is_absolute() or ".." in path.parts:
             where = here.below("license-path")
             message = f"{license_path!r} leaves the workspace"

@@ -50,11 +50,11 @@ class PlanOptions:
     variables: Mapping[str, tuple[str, Spot]] = field(default_factory=dict)
 
 
-def is_for(recipe: Recipe, arch: Arch) -> bool:
+def is_for(recipe: Recipe, arch: Arch, options: PlanOptions | None = None) -> bool:
     """Tell whether a recipe is meant for an architecture."""
     wanted = recipe.model.package.target_architecture
     if any("${{" in name for name in wanted):
-        variables, _ = recipe_variables(recipe, arch_variables(arch), {}, Faults())
+        variables, _ = recipe_variables(recipe, arch_variables(arch), options.variables if options else {}, Faults())
         wanted = [render_loosely(name, variables) for name in wanted]
     return not wanted or wanted == ["all"] or bool({arch.apk, arch.go} & set(wanted))
 

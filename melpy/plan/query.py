@@ -35,6 +35,7 @@ def answer_query(template: str, data: Mapping[str, Any]) -> str:
 
     environment = make_environment()
     environment.filters |= FILTERS
+    environment.finalize = _printed
     text = convert_go_template(template) if is_go_template(template) else _with_hyphens(template)
     root = _Node(data)
     try:
@@ -59,6 +60,11 @@ def _with_hyphens(template: str) -> str:
         parts[::2] = [_HYPHENATED.sub(r'["\1"]', part) for part in parts[::2]]
         pieces[number] = "".join(parts)
     return "".join(pieces)
+
+
+def _printed(value: object) -> object:
+    """Return what a template prints for a value: truths as recipes write them."""
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 class _Node:

@@ -18,12 +18,15 @@ from melpy.run import run
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_LONG = 16_384  # characters; the parser takes quadratic time and space for some texts, a shell for none
 _LINE = re.compile(r"^/dev/stdin: line (\d+): (.*)$", re.MULTILINE)
 
 
 @functools.lru_cache(maxsize=16384)
 def is_plausible(script: str) -> bool:
     """Tell whether a script, its `${{…}}` still in it, looks like shell; a false answer may be wrong."""
+    if len(script) > _LONG:
+        return False
     text = REFERENCE.sub(lambda match: "x" * len(match[0]), script) if "${{" in script else script
     return not _parser()(text.encode("utf-8", "replace"))
 
@@ -36,7 +39,8 @@ def find_syntax_error(script: str) -> tuple[int, str] | None:
     bash = shutil.which("bash")
     if bash is None:
         return None
-    outcome = run([bash, "--norc", "-n", "/dev/stdin"], env={"LC_ALL": "C"}, stdin=script, check=False)
+    command = [bash, "--norc", "-O", "extglob", "-n", "/dev/stdin"]
+    outcome = run(command, env={"LC_ALL": "C"}, stdin=script, check=False, timeout=20)
     match = _LINE.search(outcome.stderr)
     if outcome.status == 0 or match is None:
         return None

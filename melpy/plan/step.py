@@ -10,7 +10,7 @@ from melpy.plan import git
 from melpy.plan.input import given_inputs, resolve_inputs
 from melpy.plan.model import WORKSPACE, Pairs, PlanStep, pairs
 from melpy.plan.shell import find_syntax_error, is_plausible
-from melpy.plan.template import Spot
+from melpy.plan.template import Spot, render_loosely
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -219,17 +219,20 @@ class Compiler:
             if all(not line or line.startswith("#") for line in lines):
                 return ""
         if not is_plausible(text):
-            self._check_syntax(text, script, spot)
+            self._check_syntax(text, script, variables, spot)
         return script
 
-    def _check_syntax(self, text: str, script: str, spot: Spot) -> None:
+    def _check_syntax(self, text: str, script: str, variables: Mapping[str, str], spot: Spot) -> None:
         """Check that a script is shell; one with faults in its references is not looked at."""
         found = None if "${{" in script else find_syntax_error(script)
         if found:
-            line, message = found
+            rendered, message = found
             lines = text.split("\n")
-            # Where a script merely ends too early its last line is shown.
-            number = min(line, len(text.rstrip().split("\n"))) - 1
+            # Values may have lines of their own. Where a script merely ends too early its last line is shown.
+            number = -1
+            while rendered > 0 and number + 1 < len(text.rstrip().split("\n")):
+                number += 1
+                rendered -= 1 + render_loosely(lines[number], variables).count("\n")
             offset = sum(len(before) + 1 for before in lines[:number])
             offset += len(lines[number]) - len(lines[number].lstrip())
             self._faults.add(spot.below("runs").at(text, offset, ScriptError, f"not shell: {message}", None))

@@ -35,19 +35,31 @@ class PatternError(ValueError):
         self.position = max(pattern.find(culprit), 0) if culprit else 0
 
 
-def replace_all(pattern: str, replacement: str, text: str) -> str:
+def replace_all(pattern: str, replacement: str, text: str, limit: int = 4_000_000) -> str:
     """Return `text` with every match of `pattern` replaced, as Go's `ReplaceAllString`.
 
+    Args:
+        pattern: regular expression.
+        replacement: what takes the place of a match.
+        text: text to change.
+        limit: how many characters the result may have.
+
     Raises:
-        PatternError: the pattern is not valid.
+        PatternError: the pattern is not valid, or the result would be too long.
     """
     expression = _compile(pattern)
     pieces: list[str] = []
-    end = 0
+    end = length = 0
+    references = replacement.count("$") + 1
     for number, match in enumerate(expression.finditer(text)):
         if number and match.start() == match.end() == end:
             continue
+        if len(replacement) + references * (match.end() - match.start()) > limit:
+            raise PatternError("the result would be too long", pattern)
         pieces += [text[end : match.start()], _expand(replacement, match)]
+        length += len(pieces[-1]) + len(pieces[-2])
+        if length > limit:
+            raise PatternError("the result would be too long", pattern)
         end = match.end()
     return "".join([*pieces, text[end:]])
 

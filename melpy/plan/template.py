@@ -196,6 +196,7 @@ def _evaluate_expression(body: str, variables: Mapping[str, str]) -> str:
     if len(body) > _LONGEST_EXPRESSION:
         raise TemplateError(f"the expression is longer than {_LONGEST_EXPRESSION} characters")
     try:
+        _environment().spent = 0
         value = _expression(body)(**_namespaces(variables))
         text = str(value)  # what is undefined raises here, and a namespace
     except jinja2.UndefinedError as error:

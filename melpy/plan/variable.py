@@ -79,9 +79,9 @@ class _Resolver:
             source = self._render(transform.from_, spot.below("from"))
             result = replace_all(transform.match, transform.replace, source)
             # A replacement may bring in a reference of its own.
-            self._values[name] = self._render(result, spot.below("replace"))
+            self._keep(name, self._render(result, spot.below("replace")), spot.below("replace"))
         except PatternError as error:
-            message = f"not a regular expression: {error.message}"
+            message = error.message if "too long" in error.message else f"not a regular expression: {error.message}"
             self._faults.add(spot.below("match").at(transform.match, error.position, TemplateError, message, None))
             self._values[name] = transform.from_
         except RecipeError as error:
@@ -109,12 +109,14 @@ class _Resolver:
         finally:
             self._active.pop()
         del self._pending[name]
+        self._keep(name, value, spot)
+
+    def _keep(self, name: str, value: str, spot: Spot) -> None:
+        """Note the value of a variable, as long as all together are not too long."""
         if self._length <= LONGEST < self._length + len(value):
-            self._faults.add(spot.at(text, 0, TemplateError, "variables expand to too much text", None))
+            self._faults.add(spot.at("", 0, TemplateError, "variables expand to too much text", None))
         self._length += len(value)
-        if self._length > LONGEST:
-            value = ""
-        self._values[name] = value
+        self._values[name] = "" if self._length > LONGEST else value
 
     def _render(self, text: str, spot: Spot, *, loosely: bool = False) -> str:
         for name in find_names(text):

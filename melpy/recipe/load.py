@@ -42,27 +42,39 @@ _SHAPES = {
 }
 
 
-def find_recipes(paths: Iterable[Path]) -> tuple[Path, ...]:
+def find_recipes(paths: Iterable[Path], missing: list[RecipeNotFoundError] | None = None) -> tuple[Path, ...]:
     """Return recipe files: a file is itself, a directory its non-hidden `*.yaml`, sorted by name.
+
+    Args:
+        paths: files and directories.
+        missing: receives what would be raised, so that the others are found all the same.
 
     Raises:
         RecipeNotFoundError: a path is not there, or a directory holds no recipe.
     """
     found: dict[tuple[int, int], Path] = {}  # by what they really are: the same file may be named twice
     for path in paths:
-        if path.is_dir():
-            inside = _recipes_inside(path)
-            if not inside:
-                raise RecipeNotFoundError(
-                    "this directory holds no recipe", where=str(path), hint="recipes end in .yaml"
-                )
-            for item in inside:
-                found[_identity(item)] = item
-        elif path.exists():
-            found.setdefault(_identity(path), path)
+        try:
+            files = _recipes_at(path)
+        except RecipeNotFoundError as error:
+            if missing is None:
+                raise
+            missing.append(error)
         else:
-            raise _not_found(path)
+            for file in files:
+                found.setdefault(_identity(file), file)
     return tuple(found.values())
+
+
+def _recipes_at(path: Path) -> list[Path]:
+    if path.is_dir():
+        inside = _recipes_inside(path)
+        if not inside:
+            raise RecipeNotFoundError("this directory holds no recipe", where=str(path), hint="recipes end in .yaml")
+        return inside
+    if not path.exists():
+        raise _not_found(path)
+    return [path]
 
 
 def _recipes_inside(directory: Path) -> list[Path]:

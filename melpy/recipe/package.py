@@ -56,7 +56,7 @@ def _cpe_field(value: str) -> str:
 
 def _capabilities(value: str) -> str:
     for name in value.split(","):
-        if name.strip() not in FILE_CAPABILITIES:
+        if name not in FILE_CAPABILITIES:
             hint = f"allowed are {', '.join(FILE_CAPABILITIES)}"
             raise ValueFaultError(f"files of packages may not have the capability {name!r}", hint)
     return value

@@ -81,6 +81,8 @@ def _text(value: object) -> object:
     if value is None:
         return ""
     if isinstance(value, str):
+        if "\0" in value:
+            raise ValueFaultError("holds a NUL character", "no file, script or variable can hold one")
         return value
     raise ValueError(f"expected text, found {_describe(value)}")
 
@@ -110,7 +112,7 @@ def _environment_name(value: str) -> str:
 
 def _capability(value: str) -> str:
     name = value.upper()
-    if name not in CAPABILITIES:
+    if name not in CAPABILITIES and name != "ALL":
         raise ValueFaultError(
             f"no capability is called {value!r}", hint_near(name, CAPABILITIES, "Linux has those of capabilities(7)")
         )

@@ -37,7 +37,8 @@ _MISSING = re.compile(r"couldn't find remote ref|not our ref|unadvertised object
 _WHOLE_ONLY = re.compile(r"(does not|doesn't) support (shallow|--depth)", re.IGNORECASE)
 _FINAL = re.compile(
     r"authentication failed|could not read (username|password)|permission denied|not found|host key verification"
-    r"|does not appear to be a git repository|does not exist|returned error: 4\d\d|dubious ownership|fsck|not allowed",
+    r"|does not appear to be a git repository|does not exist|returned error: 4\d\d|given up after|dubious ownership"
+    r"|fsck|not allowed",
     re.IGNORECASE,
 )
 _LONGEST_FETCH = 3600  # seconds; of all transports only http tells git when a server says nothing more

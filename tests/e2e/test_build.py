@@ -280,6 +280,36 @@ def test_where_a_source_is_extracted(
         assert "x/file" in tar.getnames()
 
 
+def test_directories_that_are_there_keep_their_modes(project: Project, tmp_path: Path) -> None:
+    import hashlib
+
+    archive = tmp_path / "mirror/file.txt"
+    archive.parent.mkdir()
+    archive.write_text("text")
+    project.write(
+        "one.yaml",
+        f"""
+        package: {{name: one, version: "1.0"}}
+        environment: {{contents: {{packages: [busybox, wget]}}}}
+        pipeline:
+          - runs: mkdir -p -m 1777 /tmp && mkdir -m 700 /opt
+          - uses: fetch
+            working-directory: /tmp
+            with: &inputs
+              uri: https://upstream.invalid/file.txt
+              expected-sha256: {hashlib.sha256(archive.read_bytes()).hexdigest()}
+              extract: "false"
+          - uses: fetch
+            working-directory: /opt
+            with: *inputs
+          - runs: |
+              test "$(cat /tmp/file.txt /opt/file.txt)" = texttext
+              test "$(stat -c %a /tmp /opt | tr '\\n' ' ')" = "1777 700 "
+        """,
+    )
+    build(project, "one.yaml", "--mirror", str(archive.parent))
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_an_ordinary_user_builds_the_same_bytes(project: Project, tmp_path: Path) -> None:
     project.write("one.yaml", shell_recipe())

@@ -199,6 +199,32 @@ def test_a_place_that_is_not_there_is_one_of_the_findings(project: Project) -> N
     assert [item["code"] for item in found] == ["recipe-not-found", "recipe-invalid", "unknown-key", "wrong-type"]
 
 
+def test_a_recipe_that_is_named_twice_is_looked_at_once(project: Project) -> None:
+    project.write("late.yaml", LATE)
+    (project.directory / "again.yaml").symlink_to("late.yaml")
+    run = project.melpy("check", "late.yaml", str(project.directory / "late.yaml"), "again.yaml", "--arch", "x86_64")
+    assert run.stderr == "1 recipe for x86_64: 2 errors\n"
+
+
+def test_a_reader_that_has_seen_enough(project: Project) -> None:
+    project.write("one.yaml", "package: {name: one, version: 1}\n")
+    for command in ("plan one.yaml", "schema", "config", "--help"):
+        shell = f"{sys.executable} -m melpy {command}; echo $? >&2"
+        run = subprocess.run(
+            ["bash", "-c", f"({shell}) | true"],
+            cwd=project.directory, env=project.full_environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert run.stderr in {"141\n", "0\n"}  # what it had printed before nobody read any more
+
+
+def test_the_exit_status_tells_though_nothing_can_be_printed(project: Project) -> None:
+    run = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m melpy plan nosuch.yaml 2> /dev/full"],
+        cwd=project.directory, env=project.full_environment(), check=False,
+    )  # fmt: skip
+    assert run.returncode == 10
+
+
 def test_annotations_name_files_from_the_top_of_the_repository(project: Project) -> None:
     project.write("packages/late.yaml", LATE)
     project.environment["GITHUB_WORKSPACE"] = str(project.directory)

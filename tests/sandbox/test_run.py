@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
 from melpy.run import run
 
 
@@ -10,3 +17,19 @@ def test_a_program_that_takes_too_long_is_killed_with_all_that_it_started() -> N
     assert (outcome.status, outcome.stdout) == (-9, "started\n")
     assert outcome.tail[-1] == "sh was given up after 0 s"
     assert run(["sh", "-c", "echo quick"], timeout=60).stdout == "quick\n"
+
+
+def test_an_interrupt_leaves_nothing_of_a_program_with_a_deadline(tmp_path: Path) -> None:
+    there = tmp_path / "pid"
+    threading.Timer(0.5, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt):
+        run(["sh", "-c", f"sleep 61 & echo $! > {there}; wait"], timeout=60)
+    for _ in range(50):
+        if not Path(f"/proc/{there.read_text().strip()}").exists() or _is_zombie(there.read_text().strip()):
+            return
+        time.sleep(0.1)
+    pytest.fail("the program's child still runs")
+
+
+def _is_zombie(pid: str) -> bool:
+    return " Z " in Path(f"/proc/{pid}/stat").read_text()

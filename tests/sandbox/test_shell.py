@@ -60,9 +60,31 @@ def test_what_is_said_of_them() -> None:
     assert caught.value.exit_status == 18
 
 
+def test_lines_that_values_bring_in_are_not_counted() -> None:
+    text = """\
+    vars: {multi: "one\\ntwo\\nthree"}
+    pipeline:
+      - runs: |
+          cat <<EOF
+          ${{vars.multi}}
+          EOF
+          if true; then
+          done
+          echo after
+    """
+    with pytest.raises(FaultsError, match=r"hello\.yaml:12:7: not shell: .* near unexpected token `done'"):
+        plan(text)
+
+
+def test_a_script_that_the_quick_parser_would_take_long_for() -> None:
+    with pytest.raises(FaultsError, match="not shell: "):
+        plan("pipeline:\n  - runs: " + "a | " * 20_000 + "\n")
+
+
 @pytest.mark.parametrize(
     "script",
     [
+        "shopt -s extglob\nrm -rf !(keep|this)",
         "echo ${#x} ${x##*/} ${x:+-j ${x}} {{.Version}} }} %} {#",
         "cat <<-EOF\n\tone\n\tEOF\n",
         "cat <<'EOF'\n$(not closed ${{vars.x}\nEOF\n",

@@ -30,6 +30,9 @@ from tests.factories.recipe import plan
         ("vars.none | default('other')", "other"),
         ("range.key | default('none')", "none"),
         ("[1, 'a'] | tojson", '[1, "a"]'),
+        ("'1.2.3' | replace('.', '-', 1)", "1-2.3"),
+        ("1.25 | round(1) ~ ' ' ~ (10 | round(-1000000000))", "1.2 0"),
+        ("[1, 2.5] | sum", "3.5"),
     ],
 )
 def test_filters_and_tests(expression: str, value: str) -> None:
@@ -56,6 +59,14 @@ def test_filters_and_tests(expression: str, value: str) -> None:
         "'abc' | list | map(attribute='__class__') | join",
         "range(3) | join",
         "'x' * 2000 ~ " + "'x' ~ " * 1000 + "'x'",
+        "'\"'" + " | tojson" * 40,
+        "('a.' * 100000) | mangle('b' * 100000)",
+        "('a.' * 100000) | parts(100000, 'b' * 100000)",
+        "('a' * 100000) | regex_replace('', 'b' * 100000)",
+        "('a' * 100000) | list | map('replace', 'a', 'b' * 100000) | list",
+        "('a' * 100000) | list | map('list') | sum(start=[])",
+        "(9 ** 999) * (9 ** 999) // (7 ** 999)",
+        "['a'] * 500000 + ['b'] * 500000",
     ],
 )
 def test_expressions_are_values_the_same_every_time(expression: str) -> None:

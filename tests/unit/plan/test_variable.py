@@ -30,6 +30,15 @@ def faults(text: str) -> list[str]:
     return [str(fault) for fault in caught.value.faults]
 
 
+def test_what_a_transform_makes_is_bounded() -> None:
+    many = "$1" * 50_000
+    text = f"vars: {{a: {'x' * 50_000}}}\nvar-transforms:\n"
+    found = faults(text + f"  - {{from: '${{{{vars.a}}}}', match: '(.*)', replace: '{many}', to: b}}\n")
+    assert found == ["hello.yaml:7:34: the result would be too long"]
+    long = "".join(f"  - {{from: '${{{{vars.a}}}}', match: x, replace: xxxxxxxxxx, to: b{n}}}\n" for n in range(20))
+    assert faults(text + long)[0].endswith("variables expand to too much text")
+
+
 def test_the_package_itself() -> None:
     found = variables("")
     assert found["package.name"] == "hello"
