@@ -44,7 +44,7 @@ class Atom:
         """Tell whether a version satisfies the operator; an empty one (unversioned provide) only meets no operator."""
         if not self.operator:
             return True
-        if not version or self.operator == "><" or not is_version(version):
+        if not version or self.operator == "><":
             return False
         order = compare_versions(version, self.version, fuzzy="~" in self.operator)
         return (
@@ -61,6 +61,19 @@ def parse_atom(text: str) -> Atom:
     Raises:
         PackageFormatError: it is not one.
     """
+    atom = parse_dependency(text)
+    if atom.operator and atom.operator != "><" and not is_version(atom.version):
+        raise PackageFormatError(f"invalid version {atom.version!r} in dependency {text!r}")
+    return atom
+
+
+@functools.lru_cache(maxsize=65536)
+def parse_dependency(text: str) -> Atom:
+    """Parse a requirement of a package in an index; its version may be none, as some in published indexes are.
+
+    Raises:
+        PackageFormatError: it is not one.
+    """
     match = _ATOM.fullmatch(text.strip())
     operator = (match["op"] or "") if match else ""
     if match is None or (operator and operator not in _OPERATORS):
@@ -69,10 +82,7 @@ def parse_atom(text: str) -> Atom:
             hint="a dependency looks like name, name=1.2-r0, name>=1.2, name~1.2 or !name",
         )
     normal = {"=~": "~", "~=": "~", "==": "="}.get(operator, operator)
-    version = match["version"] or ""
-    if normal and normal != "><" and not is_version(version):
-        raise PackageFormatError(f"invalid version {version!r} in dependency {text!r}")
-    return Atom(match["name"], normal, version, bool(match["not"]), match["tag"] or "")
+    return Atom(match["name"], normal, match["version"] or "", bool(match["not"]), match["tag"] or "")
 
 
 @functools.lru_cache(maxsize=65536)

@@ -55,6 +55,10 @@ def _fields(entry: IndexEntry) -> Iterator[tuple[str, str]]:
     yield from ((key, one_line(value)) for key, value in optional if value)
 
 
+_LISTS = {"D", "p", "i"}
+"""Fields that go on where they are repeated."""
+
+
 def parse_index(text: str, *, where: str) -> tuple[IndexEntry, ...]:
     """Read the text of APKINDEX; unknown lines are ignored.
 
@@ -70,7 +74,8 @@ def _parse_stanza(stanza: str, where: str) -> IndexEntry:
     for line in stanza.split("\n"):
         if line[1:2] != ":":
             raise PackageFormatError(f"malformed line {line!r} in the index", where=where)
-        fields[line[0]] = line[2:]
+        key, value = line[0], line[2:]
+        fields[key] = f"{fields[key]} {value}" if key in _LISTS and key in fields else value
     get = fields.get
     try:
         info = PackageInfo(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from melpy.apk.atom import parse_atom
+from melpy.apk.atom import parse_dependency
 from melpy.apk.model import Index
 from melpy.errors import MelpyError, PackageFormatError
 from melpy.repo.remote import fetch_package, load_keys, load_repository, split_tag
@@ -53,7 +53,7 @@ class Repositories:
             sources.append((place, tag, self._index(place, arch, keys).entries))
         if context.supply and supplied:
             sources.append((str(context.supply.root), "", self._supplied(context.supply, arch).entries))
-        return make_universe(sources)
+        return make_universe(sources, arch)
 
     def forget_supplied(self) -> None:
         """Read the supply's index again next time."""
@@ -112,7 +112,7 @@ def find_missing(world: Iterable[str], universe: Universe) -> set[str]:
     pending = list(world)
     while pending:
         try:
-            atom = parse_atom(pending.pop())
+            atom = parse_dependency(pending.pop())
         except PackageFormatError:
             continue  # the resolver reports it
         if atom.conflict or atom.name in seen:

@@ -87,11 +87,13 @@ def _write_setup(spec: SandboxSpec, bwrap: str, status_fd: int) -> Path:
 
 def _remove_work(work: Path) -> None:
     """Remove what overlayfs left, so that the same upper directory can be mounted again."""
+    # The kernel makes directories with mode 0, one in the other; `incompat/volatile` would keep the overlay from being
+    # mounted once more. Source: fs/overlayfs/super.c, ovl_create_volatile_dirty.
     inner = work / "work"
-    if inner.is_dir():
-        # The kernel makes it with mode 0.
-        inner.chmod(0o700)
-        shutil.rmtree(inner, ignore_errors=True)
+    for directory in (inner, inner / "incompat", inner / "incompat" / "volatile"):
+        if directory.is_dir():
+            directory.chmod(0o700)
+    shutil.rmtree(inner, ignore_errors=True)
 
 
 def _setup_error(error: str) -> SandboxError | EmulationError:

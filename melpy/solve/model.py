@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
@@ -75,13 +76,35 @@ class Universe:
         return frozenset(offer.name for offer in self.offers)
 
 
-def make_universe(repositories: Iterable[tuple[str, str, Iterable[IndexEntry]]]) -> Universe:
-    """Return what repositories, given as root, tag and entries, offer; the same package again is passed over."""
-    seen: dict[tuple[str, str, str], Offer] = {}
+def make_universe(repositories: Iterable[tuple[str, str, Iterable[IndexEntry]]], arch: str = "") -> Universe:
+    """Return what repositories, given as root, tag and entries, offer; the same package again is passed over.
+
+    Args:
+        repositories: the repositories.
+        arch: architecture that packages must be for; `noarch` is for every one.
+
+    Of packages that are called the same but are not, the first repository's is taken, as apk does; a package is the
+    same where its checksum is.
+    """
+    offers: list[Offer] = []
+    seen: set[tuple[object, str]] = set()
     for root, tag, entries in repositories:
         for entry in entries:
-            seen.setdefault((entry.info.name, entry.info.version, tag), Offer(entry, root, tag))
-    return Universe(tuple(seen.values()))
+            if arch and entry.info.arch not in {arch, "noarch", ""}:
+                continue
+            keys = {((entry.info.name, entry.info.version), tag), (_identity(entry.checksum), tag)}
+            if not keys & seen:
+                offers.append(Offer(entry, root, tag))
+            seen |= keys
+    return Universe(tuple(offers))
+
+
+def _identity(checksum: str) -> object:
+    """Return what a checksum stands for: base64 has several spellings of the same bytes."""
+    try:
+        return base64.b64decode(checksum[2:])
+    except ValueError:
+        return checksum
 
 
 @dataclass(frozen=True)

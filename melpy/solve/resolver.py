@@ -7,15 +7,16 @@ and those it provides with a version). Source of the rules: apk-tools 3, apk-pac
 
 from __future__ import annotations
 
-from collections import Counter
+import functools
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep, Resolver
 
-from melpy.apk.atom import Atom, parse_atom
-from melpy.apk.version import version_key
+from melpy.apk.atom import Atom, parse_atom, parse_dependency
+from melpy.apk.version import compare_versions
 from melpy.errors import PackageFormatError, UnresolvableError, find_near
 from melpy.solve.model import Offer, Solution, Universe
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _MAX_ROUNDS = 200_000
+_FEW_ROUNDS = 2_000
 _NO_REPOSITORY = 'no repository has any package: name one with -r, or write seed = "trixie" into melpy.toml'
 
 
@@ -45,6 +47,7 @@ class _Need:
     key: _Key
     atom: Atom | None = None
     offer: Offer | None = None
+    tags: frozenset[str] = frozenset()  # of repositories that the answer may come from, beside those without a tag
 
     def __str__(self) -> str:
         return str(self.atom or self.offer or self.key.name)
@@ -57,15 +60,18 @@ class _Choice:
     key: _Key
     offer: Offer | None
     version: str = ""
+    tags: frozenset[str] = field(default=frozenset(), compare=False)
 
 
-def solve(world: Sequence[str], universe: Universe, *, where: str = "") -> Solution:
+def solve(world: Sequence[str], universe: Universe, *, where: str = "", choosy: bool = False) -> Solution:
     """Return the packages that satisfy a world, chosen by highest version, and all they depend on.
 
     Args:
         world: constraints, as in /etc/apk/world.
         universe: what the repositories offer.
         where: who asks, for messages.
+        choosy: leave it to the user, as apk does, to choose among packages that provide a name without a version and
+            without a priority. Otherwise one is chosen, as apko does for build environments.
 
     Raises:
         UnresolvableError: there is no such set.
@@ -74,7 +80,14 @@ def solve(world: Sequence[str], universe: Universe, *, where: str = "") -> Solut
     atoms = [_parse(text, where) for text in dict.fromkeys(world)]
     _check_known(atoms, universe, where)
     while True:
-        solution = _solve_once(atoms, universe, where)
+        solution = _solve_once(atoms, universe, where, strict=choosy)
+        unasked = _find_unasked(atoms, solution) if choosy else {}
+        if unasked:
+            # Others may bring in what nobody asks for by name; mostly they do not, so not much time is spent on it.
+            try:
+                solution = _solve_once(atoms, universe, where, strict=True, choosy=True)
+            except UnresolvableError:
+                raise _explain_unasked(unasked, universe, where) from None
         triggered = _find_install_if(solution, universe)
         if not triggered:
             return solution
@@ -105,11 +118,41 @@ def _check_known(atoms: Iterable[Atom], universe: Universe, where: str) -> None:
     )
 
 
-def _solve_once(atoms: Sequence[Atom], universe: Universe, where: str) -> Solution:
-    provider = _Provider(universe, atoms)
+def _find_unasked(atoms: Sequence[Atom], solution: Solution) -> dict[str, str]:
+    """Return the names that only packages provide which nobody asks for by their own, and who needs them."""
+    askers = [("the request", atom) for atom in atoms]
+    askers += [(str(offer), parse_dependency(text)) for offer in solution.offers for text in offer.entry.info.depends]
+    asked = {atom.name for _, atom in askers if not atom.conflict}
+    held: dict[str, list[tuple[Offer, str]]] = defaultdict(list)
+    for offer in solution.offers:
+        for name, version in ((offer.name, offer.version), *offer.provides):
+            held[name].append((offer, version))
+    taken: set[str] = set()  # packages that are there for another reason than that somebody had to be chosen
+    for name in asked:
+        taken |= {offer.name for offer, version in held[name] if _is_selectable(name, offer, version)}
+    return {
+        atom.name: asker
+        for asker, atom in askers
+        if not atom.conflict and held[atom.name] and not any(offer.name in taken for offer, _ in held[atom.name])
+    }
+
+
+def _explain_unasked(unasked: Mapping[str, str], universe: Universe, where: str) -> UnresolvableError:
+    lines = []
+    for name, asker in sorted(unasked.items()):
+        offers = ", ".join(sorted({offer.name for offer, _ in universe.providers[name]}))
+        lines.append(f"{asker} needs {name}, which {offers} may provide")
+    hint = "ask for one of these packages by its name; melpy chooses none that gives itself no priority"
+    return UnresolvableError("some packages are to be chosen by you", where=where, details=lines, hint=hint)
+
+
+def _solve_once(
+    atoms: Sequence[Atom], universe: Universe, where: str, *, strict: bool, choosy: bool = False
+) -> Solution:
+    provider = _Provider(universe, atoms, strict=strict, choosy=choosy)
     resolver: Resolver[_Need, _Choice, _Key] = Resolver(provider, _Reporter(provider))
     try:
-        result = resolver.resolve([_need(atom) for atom in atoms], max_rounds=_MAX_ROUNDS)
+        result = resolver.resolve([_need(atom) for atom in atoms], max_rounds=_FEW_ROUNDS if choosy else _MAX_ROUNDS)
     except ResolutionImpossible as error:
         raise _explain(error.causes, universe, where) from None
     except ResolutionTooDeep:
@@ -120,8 +163,9 @@ def _solve_once(atoms: Sequence[Atom], universe: Universe, where: str) -> Soluti
     return Solution(tuple(_in_order(offers, answers)))
 
 
-def _need(atom: Atom) -> _Need:
-    return _Need(_Key("absent", str(atom)) if atom.conflict else _Key("name", atom.name), atom=atom)
+def _need(atom: Atom, tags: frozenset[str] = frozenset()) -> _Need:
+    key = _Key("absent", str(atom)) if atom.conflict else _Key("name", atom.name)
+    return _Need(key, atom=atom, tags=tags | {atom.tag} if atom.tag else tags)
 
 
 def _in_order(offers: Iterable[Offer], answers: Mapping[str, Offer]) -> Iterator[Offer]:
@@ -133,7 +177,7 @@ def _in_order(offers: Iterable[Offer], answers: Mapping[str, Offer]) -> Iterator
             return
         done.add(offer.name)
         for text in offer.entry.info.depends:
-            dependency = answers.get(parse_atom(text).name)
+            dependency = answers.get(parse_dependency(text).name)
             if dependency:
                 yield from visit(dependency)
         yield offer
@@ -145,14 +189,15 @@ def _in_order(offers: Iterable[Offer], answers: Mapping[str, Offer]) -> Iterator
 def _find_install_if(solution: Solution, universe: Universe) -> list[Atom]:
     """Return what is to be installed because everything in its `install_if` is."""
     installed = {offer.name: offer.version for offer in solution.offers}
+    tags = {"", *(offer.tag for offer in solution.offers)}
     provided = {name: version for offer in solution.offers for name, version in offer.provides} | installed
     found: dict[str, Atom] = {}
     for offer in universe.offers:
-        conditions = [parse_atom(text) for text in offer.entry.info.install_if]
-        if not conditions or offer.name in installed or offer.tag:
+        conditions = [parse_dependency(text) for text in offer.entry.info.install_if]
+        if not conditions or offer.name in installed or offer.tag not in tags:
             continue
         if all(_holds(condition, provided) for condition in conditions):
-            found[offer.name] = Atom(offer.name)
+            found[offer.name] = Atom(offer.name, tag=offer.tag)
     return list(found.values())
 
 
@@ -174,9 +219,11 @@ class _Reporter(BaseReporter[_Need, _Choice, _Key]):
 class _Provider(AbstractProvider):  # type: ignore[type-arg]  # its parameters are the three classes above
     """Answers resolvelib's questions."""
 
-    def __init__(self, universe: Universe, world: Sequence[Atom]) -> None:
+    def __init__(self, universe: Universe, world: Sequence[Atom], *, strict: bool, choosy: bool) -> None:
         self._universe = universe
-        self._tags = {atom.name: atom.tag for atom in world if atom.tag}
+        self._strict = strict
+        self._choosy = choosy
+        self._pins = {atom.name: atom.tag for atom in world if atom.tag}
         self._chosen: Mapping[_Key, _Choice] = {}
         self._contested = _contested_names(universe)
         self._conflicts = _conflict_keys(universe, world)
@@ -192,7 +239,10 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]  # its parameters a
         order = {"package": 0, "holder": 1, "absent": 2}.get(identifier.kind)
         if order is not None:
             return order, identifier.name
-        return 3 + min(len(self._universe.providers.get(identifier.name, ())), 50), identifier.name
+        offers = self._universe.providers.get(identifier.name, ())
+        if not any(_is_selectable(identifier.name, offer, version) for offer, version in offers):
+            return 1_000, identifier.name  # once it is known what else is taken
+        return 3 + min(len(offers), 50), identifier.name
 
     def find_matches(
         self,
@@ -204,7 +254,8 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]  # its parameters a
         excluded = set(incompatibilities[identifier])
         found = [choice for choice in self._choices(identifier, needs) if choice not in excluded]
         matches = [choice for choice in found if all(self.is_satisfied_by(need, choice) for need in needs)]
-        return matches if identifier.kind != "name" or len(matches) < 2 else _Matches(matches, self)
+        lazy = identifier.kind == "name" and (len(matches) > 1 or self._choosy)
+        return _Matches(matches, self) if lazy else matches
 
     def is_taken(self, choice: _Choice) -> bool:
         """Tell whether the package of a choice is chosen already."""
@@ -212,34 +263,34 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]  # its parameters a
         taken = self._chosen.get(_Key("package", choice.offer.name))
         return taken is not None and taken.offer == choice.offer
 
+    def may_choose(self, choice: _Choice) -> bool:
+        """Tell whether a package may be taken for a name, as things are."""
+        assert choice.offer is not None
+        return (
+            not self._choosy
+            or _is_selectable(choice.key.name, choice.offer, choice.version)
+            or self.is_taken(choice)
+            or _Key("name", choice.offer.name) in self._chosen
+        )
+
     def _choices(self, key: _Key, needs: Sequence[_Need]) -> list[_Choice]:
+        tags = frozenset().union(*(need.tags for need in needs))
         if key.kind == "name":
-            return self._ranked(key, {need.atom.tag for need in needs if need.atom})
-        found = {need.offer: _Choice(key, need.offer) for need in needs if need.offer}
+            return self._ranked(key, tags)
+        found = {need.offer: _Choice(key, need.offer, tags=tags) for need in needs if need.offer}
         return list(found.values()) or [_Choice(key, None)]
 
-    def _ranked(self, key: _Key, tags: set[str]) -> list[_Choice]:
-        wanted = tags | {self._tags.get(key.name, "")} | {""}
+    def _ranked(self, key: _Key, tags: frozenset[str]) -> list[_Choice]:
         choices = [
-            _Choice(key, offer, version)
+            _Choice(key, offer, version, tags)
             for offer, version in self._universe.providers.get(key.name, ())
-            if offer.tag in wanted
+            if (not offer.tag or offer.tag in tags) and not (self._strict and _is_at_odds(offer))
         ]
         # Least important first: sorting keeps the order of equals.
         choices.sort(key=lambda choice: choice.offer.name if choice.offer else "")
-        choices.sort(key=lambda choice: version_key(choice.offer.version if choice.offer else "0"), reverse=True)
-        choices.sort(key=_version_rank, reverse=True)
-        return sorted(choices, key=self._rank, reverse=True)
-
-    def _rank(self, choice: _Choice) -> tuple[bool, int, bool]:
-        assert choice.offer is not None
-        info = choice.offer.entry.info
-        priority = info.provider_priority
-        return (
-            bool(choice.offer.tag),
-            int(priority) if priority.lstrip("-").isdecimal() else 0,
-            info.name == choice.key.name,
-        )
+        choices.sort(key=functools.cmp_to_key(_compare_choices), reverse=True)
+        pin = self._pins.get(key.name, "")
+        return sorted(choices, key=lambda choice: choice.offer is not None and choice.offer.tag == pin, reverse=True)
 
     def is_satisfied_by(self, requirement: _Need, candidate: _Choice) -> bool:
         if requirement.key.kind == "name":
@@ -255,10 +306,11 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]  # its parameters a
         if offer is None or candidate.key.kind in {"holder", "absent"}:
             return []
         if candidate.key.kind == "name":
-            return [_Need(_Key("package", offer.name), offer=offer)]
+            return [_Need(_Key("package", offer.name), offer=offer, tags=candidate.tags)]
         own = {offer.name, *(name for name, _ in offer.provides)}
-        atoms = [parse_atom(text) for text in offer.entry.info.depends]
-        needs = [_need(atom) for atom in atoms if atom.conflict or atom.name not in own or not _self_met(atom, offer)]
+        atoms = [parse_dependency(text) for text in offer.entry.info.depends]
+        outer = [atom for atom in atoms if atom.conflict or atom.name not in own or not _self_met(atom, offer)]
+        needs = [_need(atom, candidate.tags) for atom in outer]
         # What conflicts with a name of its own conflicts with others that have it, not with itself.
         needs = [_excluding(need, offer) for need in needs]
         held = [offer.name, *(name for name, version in offer.provides if version)]
@@ -274,18 +326,19 @@ def _excluding(need: _Need, offer: Offer) -> _Need:
 
 
 def _falls_under(conflict: _Key, offer: Offer) -> bool:
-    return offer.name != conflict.owner and _self_met(replace(parse_atom(conflict.name), conflict=False), offer)
+    return offer.name != conflict.owner and _self_met(replace(parse_dependency(conflict.name), conflict=False), offer)
 
 
 class _Matches(Sequence[_Choice]):
-    """The answers to a name, best first. What is taken already is preferred, which is known when it is their turn."""
+    """The answers to a name, best first. What may be taken, and what is already, is known when it is their turn."""
 
     def __init__(self, ranked: list[_Choice], provider: _Provider) -> None:
         self._ranked = ranked
         self._provider = provider
 
     def __iter__(self) -> Iterator[_Choice]:
-        return iter(sorted(self._ranked, key=self._provider.is_taken, reverse=True))
+        chosen = filter(self._provider.may_choose, self._ranked)
+        return iter(sorted(chosen, key=self._provider.is_taken, reverse=True))
 
     def __len__(self) -> int:
         return len(self._ranked)
@@ -294,8 +347,30 @@ class _Matches(Sequence[_Choice]):
         return list(self)[index]
 
 
-def _version_rank(choice: _Choice) -> Any:  # cmp_to_key's key
-    return version_key(choice.version or "0")
+def _compare_choices(one: _Choice, two: _Choice) -> int:
+    """Return how two answers to a name compare: greater is better. Source: apk-tools 3, its order of providers."""
+    assert one.offer is not None
+    assert two.offer is not None
+    order = compare_versions(one.version, two.version) if one.version and two.version else 0
+    if not order and one.offer.name == two.offer.name:
+        order = compare_versions(one.offer.version, two.offer.version)
+    return order or _priority(one.offer) - _priority(two.offer)
+
+
+def _priority(offer: Offer) -> int:
+    text = offer.entry.info.provider_priority
+    return int(text) if text.lstrip("-").isdecimal() else 0
+
+
+def _is_selectable(name: str, offer: Offer, version: str) -> bool:
+    """Tell whether apk takes a package for a name by itself: not for one that it provides without a version."""
+    return bool(version) or offer.name == name or bool(_priority(offer))
+
+
+def _is_at_odds(offer: Offer) -> bool:
+    """Tell whether a package holds a name twice, at odds with itself: nobody can install it."""
+    held = Counter([offer.name, *(name for name, version in offer.provides if version or name == offer.name)])
+    return max(held.values()) > 1
 
 
 def _meets(atom: Atom, candidate: _Choice) -> bool:
@@ -324,7 +399,7 @@ def _conflict_keys(universe: Universe, world: Iterable[Atom]) -> tuple[_Key, ...
     stated = [
         _excluding(_need(atom), offer).key
         for offer in universe.offers
-        for atom in map(parse_atom, offer.entry.info.depends)
+        for atom in map(parse_dependency, offer.entry.info.depends)
         if atom.conflict
     ]
     return tuple(dict.fromkeys([*stated, *(_need(atom).key for atom in world if atom.conflict)]))

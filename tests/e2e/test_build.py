@@ -312,7 +312,9 @@ def test_directories_that_are_there_keep_their_modes(project: Project, tmp_path:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_an_ordinary_user_builds_the_same_bytes(project: Project, tmp_path: Path) -> None:
-    project.write("one.yaml", shell_recipe())
+    # Two steps: the build root is mounted twice.
+    text = shell_recipe(tail="  - runs: echo more >> ${{targets.destdir}}/usr/share/one/greeting\n")
+    project.write("one.yaml", text)
     build(project, "one.yaml")
     python = _python_for()
     if python is None:
@@ -328,7 +330,7 @@ def test_an_ordinary_user_builds_the_same_bytes(project: Project, tmp_path: Path
             theirs / "toy/keys" / project.repository.public_key.name,
         )
         other = Project(theirs / "project", repository)
-        recipe = other.write("one.yaml", shell_recipe())
+        recipe = other.write("one.yaml", text)
         for path in (theirs, *theirs.rglob("*")):
             os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
         result = subprocess.run(

@@ -115,8 +115,9 @@ def test_the_highest_provided_version_wins() -> None:
     assert chosen("v", entry("a", provides="v=1"), entry("b", provides="v=2")) == {"b=1-r0"}
 
 
-def test_a_package_of_the_name_comes_before_its_providers() -> None:
-    assert chosen("v", entry("a", provides="v=9"), entry("v=1")) == {"v=1"}
+def test_the_highest_version_of_the_name_is_taken_whoever_provides_it() -> None:
+    assert chosen("v", entry("a", provides="v=9"), entry("v=1")) == {"a=1-r0"}
+    assert chosen("v", entry("a", provides="v=1"), entry("v=2")) == {"v=2"}
 
 
 def test_provider_priority_decides() -> None:
