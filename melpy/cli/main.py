@@ -25,6 +25,7 @@ COMMANDS = {
     "package-version": "Print name, version and release of recipes.",
     "plan": "Show what a build would do.",
     "query": "Answer a question about a recipe, asked as a template.",
+    "solve": "Show the packages that constraints lead to.",
     "schema": "Print the JSON schema of recipes or pipelines.",
     "variables": "Show every variable of a recipe, and who says it.",
 }

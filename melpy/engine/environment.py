@@ -15,7 +15,7 @@ from melpy.solve.model import Solution, Universe, make_universe
 from melpy.solve.resolver import solve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from melpy import events
@@ -76,6 +76,26 @@ class Repositories:
             trusted = load_keys([str(supply.public_key)], self.context.cache_dir)
             self._indexes[key] = load_index(supply.root, arch, keyring=trusted)
         return self._indexes[key]
+
+
+def load_universe(lines: Iterable[str], arch: str, keys: Sequence[str] | None, cache_dir: Path) -> Universe:
+    """Return what repositories offer for an architecture.
+
+    Args:
+        lines: the repositories, `place` or `@tag place`.
+        arch: APK architecture.
+        keys: public keys that they are trusted by; None trusts all of them.
+        cache_dir: directory where keys from servers are kept.
+
+    Raises:
+        RepositoryError: a repository cannot be read.
+        SignatureError: one is not signed by a trusted key.
+    """
+    trusted = None if keys is None else load_keys(keys, cache_dir / "keys")
+    named = map(split_tag, lines)
+    return make_universe(
+        [(place, tag, load_repository(place, arch, keyring=trusted).entries) for tag, place in named], arch
+    )
 
 
 def resolve_environment(plan: Plan, arch: Arch, repositories: Repositories) -> Solution:

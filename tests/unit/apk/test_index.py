@@ -169,3 +169,8 @@ def test_a_repository_keeps_its_index_sorted_and_signed(tmp_path: Path, signer: 
     assert path == tmp_path / "x86_64" / "APKINDEX.tar.gz"
     assert [found.info.name for found in load_index(tmp_path, "x86_64", keyring=keyring).entries] == ["a", "b"]
     assert load_index(tmp_path, "aarch64", keyring=keyring).entries == ()
+
+
+def test_lists_go_on_where_they_are_repeated() -> None:
+    (found,) = parse_index("C:Q1x\nP:a\nV:1\nD:b c\np:d\nD:e\np:f=1\n", where="x")
+    assert (found.info.depends, found.info.provides) == (("b", "c", "e"), ("d", "f=1"))

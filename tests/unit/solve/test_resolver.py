@@ -289,3 +289,60 @@ def test_a_solution_names_packages_exactly() -> None:
 def test_of_equal_provides_the_newer_package_is_taken() -> None:
     old, new = entry("b=1-r0", provides="v=1"), entry("b=2-r0", provides="v=1")
     assert chosen("v", old, new) == chosen("v", new, old) == {"b=2-r0"}
+
+
+def choosy(world: str, *repositories: tuple[str, list[IndexEntry]]) -> set[str]:
+    """Return the packages that apk would choose from tagged repositories, as `name=version`, `@tag` after it."""
+    found = make_universe([("r", tag, entries) for tag, entries in repositories], "x86_64")
+    solution = solve(world.split(), found, choosy=True)
+    return {f"{offer.name}={offer.version}{'@' if offer.tag else ''}{offer.tag}" for offer in solution.offers}
+
+
+def test_a_tag_is_for_what_asks_for_it_and_what_that_needs() -> None:
+    plain = ("", [entry("a=1"), entry("b=1"), entry("c=1", depends="a")])
+    edge = ("edge", [entry("a=2"), entry("b=2"), entry("c=2", depends="a>=2 b")])
+    assert choosy("a b", plain, edge) == {"a=1", "b=1"}
+    assert choosy("a@edge b", plain, edge) == {"a=2@edge", "b=1"}
+    assert choosy("c@edge", plain, edge) == {"c=2@edge", "a=2@edge", "b=1"}
+
+
+def test_what_is_installed_with_a_tagged_package_may_be_tagged_too() -> None:
+    plain = ("", [entry("a=1")])
+    edge = ("edge", [entry("a=2"), entry("a-doc=2", install_if="a")])
+    assert choosy("a", plain, edge) == {"a=1"}
+    assert choosy("a@edge", plain, edge) == {"a=2@edge", "a-doc=2@edge"}
+
+
+def test_what_provides_a_name_without_a_version_is_for_the_user_to_choose() -> None:
+    packages = [entry("one", provides="v"), entry("two", provides="v"), entry("user", depends="v")]
+    with pytest.raises(UnresolvableError) as caught:
+        choosy("user", ("", packages))
+    assert render_error(caught.value) == [
+        "error: some packages are to be chosen by you",
+        "user-1-r0 needs v, which one, two may provide",
+        "hint: ask for one of these packages by its name; melpy chooses none that gives itself no priority",
+    ]
+    assert choosy("user two", ("", packages)) == {"user=1-r0", "two=1-r0"}
+    assert choosy("user", ("", [*packages, entry("three", provides="v", priority="1")])) == {
+        "user=1-r0",
+        "three=1-r0",
+    }
+    assert chosen("user", *packages) == {"user=1-r0", "one=1-r0"}  # a build environment has somebody choose
+
+
+def test_what_is_at_odds_with_itself_is_for_nobody() -> None:
+    for provides in ("a=2", "v=1 v=2", "a"):
+        with pytest.raises(UnresolvableError):
+            choosy("a", ("", [entry("a", provides=provides)]))
+
+
+def test_packages_of_other_architectures_are_not_there() -> None:
+    other = IndexEntry(PackageInfo("a", "2", "aarch64"), "Q1other", 1)
+    everywhere = IndexEntry(PackageInfo("b", "2", "noarch"), "Q1noarch", 1)
+    assert choosy("a b", ("", [entry("a=1"), other, everywhere])) == {"a=1", "b=2"}
+
+
+def test_versions_of_published_indexes_may_be_none() -> None:
+    packages = [entry("a", depends="!b=6.8.0p2-r4"), entry("b=6.8"), entry("c", depends="d=1.x"), entry("d=1.x")]
+    assert choosy("a b", ("", packages)) == {"a=1-r0", "b=6.8"}
+    assert choosy("c", ("", packages)) == {"c=1-r0", "d=1.x"}

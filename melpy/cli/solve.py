@@ -1,0 +1,81 @@
+"""`melpy solve`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from melpy.cli.option import read_arches, read_settings, setting_options
+from melpy.cli.report import print_json
+from melpy.errors import SettingsError, UnresolvableError, hint_near
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from melpy.solve.model import Solution
+
+
+@click.command(short_help="Show the packages that constraints lead to.")
+@click.argument("world", nargs=-1, required=True, metavar="CONSTRAINT...")
+@setting_options("arch", "repositories", "keyring", "cache-dir")
+@click.option("--ignore-signatures", is_flag=True, help="Take repositories that no trusted key has signed.")
+@click.option("--explain", metavar="PACKAGE", help="Say why this package is one of them.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(world: tuple[str, ...], ignore_signatures: bool, explain: str | None, as_json: bool, **flags: Any) -> None:
+    """Show the packages that apk would install into an empty root, each after what it depends on.
+
+    \b
+    melpy solve busybox 'openssl>3' -r https://packages.wolfi.dev/os -k https://packages.wolfi.dev/os/wolfi-signing.rsa.pub
+    melpy solve curl --explain zlib
+
+    A constraint is a name, with or without a version, as in /etc/apk/world. Where several packages provide a name
+    without a version, it is yours to choose, as with apk. Nothing is installed.
+    """  # noqa: D301  # click wants the character itself; the line is to be copied
+    from melpy.engine.environment import load_universe  # noqa: PLC0415  # --help does not need it
+    from melpy.solve.resolver import solve  # noqa: PLC0415  # likewise
+
+    settings = read_settings(flags)
+    arches = read_arches(settings)
+    if len(arches) != 1:
+        names = ", ".join(arch.apk for arch in arches)
+        raise SettingsError(f"packages are found for one architecture, not for {names}", hint="name one with --arch")
+    cache = settings.path("cache-dir")
+    assert cache is not None
+    universe = load_universe(
+        settings.items("repositories"),
+        arches[0].apk,
+        None if ignore_signatures else settings.items("keyring"),
+        cache,
+    )
+    solution = solve(world, universe, choosy=True)
+    if explain:
+        _explain(explain, world, solution, as_json=as_json)
+    elif as_json:
+        print_json(
+            [
+                {
+                    "name": offer.name,
+                    "version": offer.version,
+                    "checksum": offer.entry.checksum,
+                    "repository": offer.repository,
+                    "location": offer.location,
+                }
+                for offer in solution.offers
+            ]
+        )
+    else:
+        click.echo("\n".join(map(str, solution.offers)))
+
+
+def _explain(name: str, world: Sequence[str], solution: Solution, *, as_json: bool) -> None:
+    from melpy.solve.explanation import explain_package  # noqa: PLC0415  # only when it is asked for
+
+    chain = explain_package(name, world, solution)
+    if not chain:
+        hint = hint_near(name, [offer.name for offer in solution.offers])
+        raise UnresolvableError(f"{name!r} is none of the {len(solution.offers)} packages", hint=hint)
+    if as_json:
+        print_json([{"asker": one.asker, "constraint": one.constraint, "package": one.package} for one in chain])
+    else:
+        click.echo("\n".join(map(str, chain)))
