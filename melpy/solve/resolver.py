@@ -79,6 +79,7 @@ def solve(world: Sequence[str], universe: Universe, *, where: str = "", choosy: 
     """
     atoms = [_parse(text, where) for text in dict.fromkeys(world)]
     _check_known(atoms, universe, where)
+    refused: set[str] = set()
     while True:
         solution = _solve_once(atoms, universe, where, strict=choosy)
         unasked = _find_unasked(atoms, solution) if choosy else {}
@@ -88,10 +89,34 @@ def solve(world: Sequence[str], universe: Universe, *, where: str = "", choosy: 
                 solution = _solve_once(atoms, universe, where, strict=True, choosy=True)
             except UnresolvableError:
                 raise _explain_unasked(unasked, universe, where) from None
-        triggered = _find_install_if(solution, universe)
+        triggered = [atom for atom in _find_install_if(solution, universe) if atom.name not in refused]
         if not triggered:
             return solution
-        atoms += triggered
+        atoms, failed = _add_possible(atoms, triggered, universe, strict=choosy)
+        refused |= failed
+
+
+def _add_possible(
+    atoms: list[Atom], triggered: list[Atom], universe: Universe, *, strict: bool
+) -> tuple[list[Atom], set[str]]:
+    """Return a world with what comes with others, where that can be installed; and the names of what cannot."""
+    if _is_solvable([*atoms, *triggered], universe, strict=strict):
+        return [*atoms, *triggered], set()
+    failed: set[str] = set()
+    for atom in triggered:
+        if _is_solvable([*atoms, atom], universe, strict=strict):
+            atoms = [*atoms, atom]
+        else:
+            failed.add(atom.name)
+    return atoms, failed
+
+
+def _is_solvable(atoms: Sequence[Atom], universe: Universe, *, strict: bool) -> bool:
+    try:
+        _solve_once(atoms, universe, "", strict=strict)
+    except UnresolvableError:
+        return False
+    return True
 
 
 def _parse(text: str, where: str) -> Atom:

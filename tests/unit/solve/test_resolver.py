@@ -346,3 +346,14 @@ def test_versions_of_published_indexes_may_be_none() -> None:
     packages = [entry("a", depends="!b=6.8.0p2-r4"), entry("b=6.8"), entry("c", depends="d=1.x"), entry("d=1.x")]
     assert choosy("a b", ("", packages)) == {"a=1-r0", "b=6.8"}
     assert choosy("c", ("", packages)) == {"c=1-r0", "d=1.x"}
+
+
+def test_what_comes_with_others_comes_only_where_it_can() -> None:
+    packages = [
+        entry("a"),
+        entry("a-one", install_if="a", provides="cmd:x=1"),
+        entry("a-two", install_if="a", provides="cmd:x=1"),
+        entry("a-doc", install_if="a"),
+    ]
+    assert chosen("a", *packages) == {"a=1-r0", "a-one=1-r0", "a-doc=1-r0"}
+    assert chosen("a a-two", *packages) == {"a=1-r0", "a-two=1-r0", "a-doc=1-r0"}
