@@ -1,13 +1,13 @@
 """World and indexes become the packages to install, or a reason why there are none.
 
-The search is resolvelib's. It sees three kinds of questions: who satisfies a name (a package of that name, or one
-that provides it), which version of a package is taken, and who holds a name that only one package may hold (its own,
-and those it provides with a version). Source of the rules: apk-tools 3, apk-package(5).
+A quick search that never goes back comes first and finds most solutions; where it finds none resolvelib searches, which
+finds one if there is one. It sees three kinds of questions: who satisfies a name (a package of that name, or one that
+provides it), which version of a package is taken, and who holds a name that only one package may hold (its own, and
+those it provides with a version). Source of the rules: apk-tools 3, apk-package(5).
 """
 
 from __future__ import annotations
 
-import functools
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep, Resolver
 
 from melpy.apk.atom import Atom, parse_atom, parse_dependency
-from melpy.apk.version import compare_versions
 from melpy.errors import PackageFormatError, UnresolvableError, find_near
+from melpy.solve.greedy import find_quickly
 from melpy.solve.model import Offer, Solution, Universe
+from melpy.solve.preference import is_selectable, meets, rank_offers, urgency
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -154,7 +155,7 @@ def _find_unasked(atoms: Sequence[Atom], solution: Solution) -> dict[str, str]:
             held[name].append((offer, version))
     taken: set[str] = set()  # packages that are there for another reason than that somebody had to be chosen
     for name in asked:
-        taken |= {offer.name for offer, version in held[name] if _is_selectable(name, offer, version)}
+        taken |= {offer.name for offer, version in held[name] if is_selectable(name, offer, version)}
     return {
         atom.name: asker
         for asker, atom in askers
@@ -174,6 +175,10 @@ def _explain_unasked(unasked: Mapping[str, str], universe: Universe, where: str)
 def _solve_once(
     atoms: Sequence[Atom], universe: Universe, where: str, *, strict: bool, choosy: bool = False
 ) -> Solution:
+    if not choosy:
+        quick = find_quickly(atoms, universe, strict=strict)
+        if quick:
+            return Solution(tuple(_in_order(quick.offers, quick.answers)))
     provider = _Provider(universe, atoms, strict=strict, choosy=choosy)
     resolver: Resolver[_Need, _Choice, _Key] = Resolver(provider, _Reporter(provider))
     try:
@@ -264,10 +269,7 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]  # its parameters a
         order = {"package": 0, "holder": 1, "absent": 2}.get(identifier.kind)
         if order is not None:
             return order, identifier.name
-        offers = self._universe.providers.get(identifier.name, ())
-        if not any(_is_selectable(identifier.name, offer, version) for offer, version in offers):
-            return 1_000, identifier.name  # once it is known what else is taken
-        return 3 + min(len(offers), 50), identifier.name
+        return urgency(identifier.name, self._universe), identifier.name
 
     def find_matches(
         self,
@@ -293,7 +295,7 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]  # its parameters a
         assert choice.offer is not None
         return (
             not self._choosy
-            or _is_selectable(choice.key.name, choice.offer, choice.version)
+            or is_selectable(choice.key.name, choice.offer, choice.version)
             or self.is_taken(choice)
             or _Key("name", choice.offer.name) in self._chosen
         )
@@ -306,22 +308,15 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]  # its parameters a
         return list(found.values()) or [_Choice(key, None)]
 
     def _ranked(self, key: _Key, tags: frozenset[str]) -> list[_Choice]:
-        choices = [
-            _Choice(key, offer, version, tags)
-            for offer, version in self._universe.providers.get(key.name, ())
-            if (not offer.tag or offer.tag in tags) and not (self._strict and _is_at_odds(offer))
-        ]
-        # Least important first: sorting keeps the order of equals.
-        choices.sort(key=lambda choice: choice.offer.name if choice.offer else "")
-        choices.sort(key=functools.cmp_to_key(_compare_choices), reverse=True)
         pin = self._pins.get(key.name, "")
-        return sorted(choices, key=lambda choice: choice.offer is not None and choice.offer.tag == pin, reverse=True)
+        ranked = rank_offers(key.name, self._universe, tags, pin, strict=self._strict)
+        return [_Choice(key, offer, version, tags) for offer, version in ranked]
 
     def is_satisfied_by(self, requirement: _Need, candidate: _Choice) -> bool:
         if requirement.key.kind == "name":
             assert requirement.atom is not None
             assert candidate.offer is not None
-            return _meets(requirement.atom, candidate)
+            return meets(requirement.atom, candidate.offer, candidate.version)
         if requirement.key.kind == "absent":
             return (candidate.offer is None) == (requirement.offer is None)
         return requirement.offer == candidate.offer
@@ -370,39 +365,6 @@ class _Matches(Sequence[_Choice]):
 
     def __getitem__(self, index: Any) -> Any:  # an index or a slice
         return list(self)[index]
-
-
-def _compare_choices(one: _Choice, two: _Choice) -> int:
-    """Return how two answers to a name compare: greater is better. Source: apk-tools 3, its order of providers."""
-    assert one.offer is not None
-    assert two.offer is not None
-    order = compare_versions(one.version, two.version) if one.version and two.version else 0
-    if not order and one.offer.name == two.offer.name:
-        order = compare_versions(one.offer.version, two.offer.version)
-    return order or _priority(one.offer) - _priority(two.offer)
-
-
-def _priority(offer: Offer) -> int:
-    text = offer.entry.info.provider_priority
-    return int(text) if text.lstrip("-").isdecimal() else 0
-
-
-def _is_selectable(name: str, offer: Offer, version: str) -> bool:
-    """Tell whether apk takes a package for a name by itself: not for one that it provides without a version."""
-    return bool(version) or offer.name == name or bool(_priority(offer))
-
-
-def _is_at_odds(offer: Offer) -> bool:
-    """Tell whether a package holds a name twice, at odds with itself: nobody can install it."""
-    held = Counter([offer.name, *(name for name, version in offer.provides if version or name == offer.name)])
-    return max(held.values()) > 1
-
-
-def _meets(atom: Atom, candidate: _Choice) -> bool:
-    assert candidate.offer is not None
-    if atom.operator == "><":
-        return candidate.offer.entry.checksum == atom.version
-    return atom.is_met_by(candidate.version)
 
 
 def _self_met(atom: Atom, offer: Offer) -> bool:
@@ -456,6 +418,6 @@ def _availability(atom: Atom, universe: Universe) -> str:
     if not offers:
         near = find_near(atom.name, universe.names)
         return ", which no repository has" + (f" (near: {near})" if near else "")
-    fitting = [offer for offer, version in offers if _meets(atom, _Choice(_Key("name", atom.name), offer, version))]
+    fitting = [offer for offer, version in offers if meets(atom, offer, version)]
     there = ", ".join(sorted(str(offer) for offer, _ in offers)[:5])
     return "" if fitting else f", there is {there}"

@@ -1,0 +1,84 @@
+"""Which of several packages is taken for a name, and which name is decided first."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from melpy.apk.version import compare_versions
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+    from melpy.apk.atom import Atom
+    from melpy.solve.model import Offer, Universe
+
+    Answer = tuple[Offer, str]
+
+_LAST = 1_000
+
+
+def rank_offers(name: str, universe: Universe, tags: AbstractSet[str], pin: str, *, strict: bool) -> list[Answer]:
+    """Return the packages that may be taken for a name and the version they have it at, best first.
+
+    Args:
+        name: the name.
+        universe: what there is.
+        tags: tags of repositories that they may come from, beside those without one.
+        pin: tag that is asked for by name.
+        strict: leave out what is at odds with itself.
+    """
+    found = [
+        (offer, version)
+        for offer, version in universe.providers.get(name, ())
+        if (not offer.tag or offer.tag in tags) and not (strict and is_at_odds(offer))
+    ]
+    if len(found) < 2:
+        return found
+    # Least important first: sorting keeps the order of equals.
+    found.sort(key=lambda answer: answer[0].name)
+    found.sort(key=functools.cmp_to_key(_compare), reverse=True)
+    found.sort(key=lambda answer: answer[0].tag == pin, reverse=True)
+    return found
+
+
+def urgency(name: str, universe: Universe) -> int:
+    """Return how late a name is decided: the fewer choices the sooner, and what nobody gives by itself at last."""
+    offers = universe.providers.get(name, ())
+    if not any(is_selectable(name, offer, version) for offer, version in offers):
+        return _LAST
+    return 3 + min(len(offers), 50)
+
+
+def meets(atom: Atom, offer: Offer, version: str) -> bool:
+    """Tell whether a package that has a name at a version satisfies a constraint on that name."""
+    if atom.operator == "><":
+        return offer.entry.checksum == atom.version
+    return atom.is_met_by(version)
+
+
+def is_selectable(name: str, offer: Offer, version: str) -> bool:
+    """Tell whether apk takes a package for a name by itself: not for one that it provides without a version."""
+    return bool(version) or offer.name == name or bool(_priority(offer))
+
+
+def is_at_odds(offer: Offer) -> bool:
+    """Tell whether a package holds a name twice, at odds with itself: nobody can install it."""
+    if not offer.provides:
+        return False
+    held = Counter([offer.name, *(name for name, version in offer.provides if version or name == offer.name)])
+    return max(held.values()) > 1
+
+
+def _compare(one: Answer, two: Answer) -> int:
+    """Return how two answers to a name compare: greater is better. Source: apk-tools 3, its order of providers."""
+    order = compare_versions(one[1], two[1]) if one[1] and two[1] else 0
+    if not order and one[0].name == two[0].name:
+        order = compare_versions(one[0].version, two[0].version)
+    return order or _priority(one[0]) - _priority(two[0])
+
+
+def _priority(offer: Offer) -> int:
+    text = offer.entry.info.provider_priority
+    return int(text) if text.lstrip("-").isdecimal() else 0
