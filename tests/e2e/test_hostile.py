@@ -499,7 +499,8 @@ def test_whatever_is_left_can_be_removed(project: Project, left: str) -> None:
     result = build(project, shell_recipe(runs=LEFT[left]))
     if result.returncode:
         assert "error: " in result.stderr
-        assert left.startswith("deep")
+        # What nobody but root may open only root can pack.
+        assert left.startswith("deep") or (left == "locked-root" and os.geteuid() != 0)
         assert project.packages() == {}
     assert work(project) == []
 

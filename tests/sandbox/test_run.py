@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import signal
 import threading
 import time
 from pathlib import Path
@@ -19,8 +20,13 @@ def test_a_program_that_takes_too_long_is_killed_with_all_that_it_started() -> N
     assert run(["sh", "-c", "echo quick"], timeout=60).stdout == "quick\n"
 
 
-def test_an_interrupt_leaves_nothing_of_a_program_with_a_deadline(tmp_path: Path) -> None:
+def test_an_interrupt_leaves_nothing_of_a_program_with_a_deadline(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     there = tmp_path / "pid"
+    # Whoever runs the tests may ignore interrupts, as shells make their jobs in the background do.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     threading.Timer(0.5, _thread.interrupt_main).start()
     with pytest.raises(KeyboardInterrupt):
         run(["sh", "-c", f"sleep 61 & echo $! > {there}; wait"], timeout=60)
