@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _thread
+import os
 import signal
 import threading
 import time
@@ -27,7 +27,7 @@ def test_an_interrupt_leaves_nothing_of_a_program_with_a_deadline(
     # Whoever runs the tests may ignore interrupts, as shells make their jobs in the background do.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
-    threading.Timer(0.5, _thread.interrupt_main).start()
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         run(["sh", "-c", f"sleep 61 & echo $! > {there}; wait"], timeout=60)
     for _ in range(50):
