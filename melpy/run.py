@@ -91,6 +91,7 @@ def run(
             stdout, stderr = process.communicate(stdin)
         except BaseException:
             _kill(process, group=timeout is not None)
+            process.wait()  # which Popen leaves out after an interrupt
             raise
     if expired.is_set():
         stderr += f"{argv[0]} was given up after {timeout:.0f} s\n"
