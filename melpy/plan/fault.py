@@ -10,7 +10,7 @@ from melpy.plan.condition import evaluate_condition
 from melpy.plan.template import render, render_loosely
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from melpy.plan.template import Spot
 
@@ -76,10 +76,8 @@ class Faults:
     ) -> tuple[str, ...]:
         """Render a list of packages, or of constraints on them."""
         rendered = self.render_all(texts, variables, spot, *path)
-        for index, text in enumerate(rendered):
-            problem = None if "${{" in text else _find_problem(text)
-            if problem:
-                self.add(spot.below(*path, index).at("", 0, WrongTypeError, problem.message, problem.hint))
+        for _, fault in _find_problems(rendered, spot.below(*path)):
+            self.add(fault)
         return rendered
 
     def render_provides(
@@ -87,13 +85,10 @@ class Faults:
     ) -> tuple[str, ...]:
         """Render what a package provides. A version that is none is warned about only: apk passes it over."""
         rendered = self.render_all(texts, variables, spot, *path)
-        for index, text in enumerate(rendered):
-            problem = None if "${{" in text else _find_problem(text)
-            if problem:
-                fault = spot.below(*path, index).at("", 0, WrongTypeError, problem.message, problem.hint)
-                name, _, version = text.partition("=")
-                harmless = version and "=" not in version and not version.split()[1:] and not _find_problem(name)
-                self.warnings.append(fault) if harmless else self.add(fault)
+        for text, fault in _find_problems(rendered, spot.below(*path)):
+            name, _, version = text.partition("=")
+            harmless = version and "=" not in version and not version.split()[1:] and not _find_problem(name)
+            self.warnings.append(fault) if harmless else self.add(fault)
         return rendered
 
     def render_prose(self, text: str, variables: Mapping[str, str], spot: Spot, *path: str | int) -> str:
@@ -124,6 +119,14 @@ class Faults:
         """
         if self._found:
             raise FaultsError(self.found)
+
+
+def _find_problems(texts: Sequence[str], spot: Spot) -> Iterator[tuple[str, RecipeError]]:
+    """Yield each text of a list that is no constraint on a package, and what is wrong with it."""
+    for index, text in enumerate(texts):
+        problem = None if "${{" in text else _find_problem(text)
+        if problem:
+            yield text, spot.below(index).at("", 0, WrongTypeError, problem.message, problem.hint)
 
 
 def _find_problem(text: str) -> PackageFormatError | None:

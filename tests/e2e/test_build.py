@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -203,16 +204,19 @@ def test_the_source_directory_is_the_workspace(project: Project) -> None:
     assert info.depends == ("cmd:bash",)
 
 
-def test_a_source_comes_from_cache_or_mirror_and_is_extracted(project: Project, tmp_path: Path) -> None:
-    import hashlib
-
-    (tmp_path / "src/hello-1").mkdir(parents=True)
-    (tmp_path / "src/hello-1/file").write_text("from upstream")
-    archive = tmp_path / "mirror/hello-1.tar.gz"
+def _upstream(directory: Path) -> tuple[Path, str]:
+    """Return an archive of upstream's in a mirror, and its SHA-256."""
+    (directory / "src/hello-1").mkdir(parents=True)
+    (directory / "src/hello-1/file").write_text("from upstream")
+    archive = directory / "mirror/hello-1.tar.gz"
     archive.parent.mkdir()
     with tarfile.open(archive, "w:gz") as tar:
-        tar.add(tmp_path / "src/hello-1", "hello-1")
-    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+        tar.add(directory / "src/hello-1", "hello-1")
+    return archive, hashlib.sha256(archive.read_bytes()).hexdigest()
+
+
+def test_a_source_comes_from_cache_or_mirror_and_is_extracted(project: Project, tmp_path: Path) -> None:
+    archive, digest = _upstream(tmp_path)
     recipe = (
         shell_recipe(runs="mkdir ${{targets.destdir}}/x\ncp file ${{targets.destdir}}/x/")
         .replace(
@@ -246,15 +250,7 @@ def test_a_source_comes_from_cache_or_mirror_and_is_extracted(project: Project, 
 def test_where_a_source_is_extracted(
     project: Project, tmp_path: Path, workdir: str, directory: str, place: str
 ) -> None:
-    import hashlib
-
-    (tmp_path / "hello-1").mkdir()
-    (tmp_path / "hello-1/file").write_text("from upstream")
-    archive = tmp_path / "mirror/hello-1.tar.gz"
-    archive.parent.mkdir()
-    with tarfile.open(archive, "w:gz") as tar:
-        tar.add(tmp_path / "hello-1", "hello-1")
-    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    archive, digest = _upstream(tmp_path)
     project.write("one/there/mine", "")
     project.write(
         "one.yaml",
@@ -281,8 +277,6 @@ def test_where_a_source_is_extracted(
 
 
 def test_directories_that_are_there_keep_their_modes(project: Project, tmp_path: Path) -> None:
-    import hashlib
-
     archive = tmp_path / "mirror/file.txt"
     archive.parent.mkdir()
     archive.write_text("text")
