@@ -27,6 +27,7 @@ COMMANDS = {
     "query": "Answer a question about a recipe, asked as a template.",
     "solve": "Show the packages that constraints lead to.",
     "schema": "Print the JSON schema of recipes or pipelines.",
+    "verify": "Check signatures and contents of packages and repositories.",
     "variables": "Show every variable of a recipe, and who says it.",
 }
 

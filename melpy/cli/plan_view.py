@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import textwrap
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from melpy.plan.model import PackagePlan, Plan, PlanStep
 
 _FUNCTION = re.compile(r"\w+\(\)\s*\{\s*")
+_WRAP = functools.partial(textwrap.wrap, break_on_hyphens=False, break_long_words=False)  # to be copied whole
 _INDENT = 15  # of what follows a heading
 
 
@@ -44,9 +46,7 @@ def _field(heading: str, values: Iterable[str], width: int | None) -> Iterator[s
             yield first + printable(value)
         else:
             margin = " " * _INDENT
-            yield from textwrap.wrap(
-                printable(value), width, initial_indent=first, subsequent_indent=margin, break_on_hyphens=False
-            )
+            yield from _WRAP(printable(value), width, initial_indent=first, subsequent_indent=margin)
 
 
 def _source(material: dict[str, str]) -> str:

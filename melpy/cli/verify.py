@@ -1,0 +1,66 @@
+"""`melpy verify`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from melpy.cli.option import PATH, read_settings, setting_options
+from melpy.cli.report import count_text, print_error, print_json
+from melpy.errors import MelpyError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from melpy.apk.signature import Keyring
+
+_MIXED = 33  # exit status of failures of several kinds, that of `signature`
+
+
+@click.command(short_help="Check signatures and contents of packages and repositories.")
+@click.argument("paths", nargs=-1, type=PATH, metavar="[PACKAGE|INDEX|REPOSITORY]...")
+@setting_options("keyring", "out-dir", "cache-dir")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: what is wrong, one object each.")
+def command(paths: tuple[Path, ...], as_json: bool, **flags: Any) -> int:
+    """Check that packages and indexes are signed by a trusted key, and hold what was signed.
+
+    A repository is checked whole: its indexes, and that every package is there and is the one that its index names.
+    Without arguments, the repository that melpy writes is meant. Trusted are the keys of --keyring-append and
+    melpy.toml.
+    """
+    from melpy.repo.remote import load_keys  # noqa: PLC0415  # --help does not need it
+
+    settings = read_settings(flags, paths)
+    out_dir, cache = settings.path("out-dir"), settings.path("cache-dir")
+    assert out_dir is not None
+    assert cache is not None
+    keys = settings.items("keyring")
+    if not keys:
+        raise SettingsError("no key is trusted", where="keyring", hint="name a public key with --keyring-append")
+    outcomes = list(_verify(paths or (out_dir,), load_keys(keys, cache / "keys")))
+    failures = [error for error in outcomes if error]
+    if as_json:
+        print_json([{"code": one.code, "where": str(one.where or ""), "message": one.message} for one in failures])
+    else:
+        for error in failures:
+            print_error(error)
+        good = len(outcomes) - len(failures)
+        bad = f", {len(failures)} not as they should be" if failures else ""
+        click.echo(f"{count_text(good, 'file')} verified{bad}", err=True)
+    statuses = {error.exit_status for error in failures}
+    return statuses.pop() if len(statuses) == 1 else _MIXED if statuses else 0
+
+
+def _verify(paths: tuple[Path, ...], keyring: Keyring) -> Iterator[MelpyError | None]:
+    from melpy.repo.verification import find_places, verify_place  # noqa: PLC0415  # --help does not need it
+
+    for path in paths:
+        try:
+            places = list(find_places(path))
+        except MelpyError as error:
+            yield error
+            continue
+        for place in places:
+            yield from verify_place(place, keyring, whole=path.is_dir())

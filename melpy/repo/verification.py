@@ -1,0 +1,86 @@
+"""Packages, indexes and whole repositories, checked against trusted keys: signatures, identities and contents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from melpy.apk.archive import check_datahash, read_entry, read_segments
+from melpy.apk.index import FILE_NAME, read_index
+from melpy.errors import MelpyError, PackageFormatError, RepositoryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from melpy.apk.model import IndexEntry
+    from melpy.apk.signature import Keyring
+
+
+def check_package(path: Path, keyring: Keyring) -> IndexEntry:
+    """Check a package: one of its signatures is by a trusted key, and its data is what the signed part says.
+
+    Raises:
+        PackageFormatError: it is no package, or its data is not the one that was signed.
+        SignatureError: it is not signed by a trusted key.
+    """
+    entry = read_entry(path, keyring=keyring)
+    with path.open("rb") as stream:
+        check_datahash(stream, read_segments(stream, where=str(path)), where=str(path))
+    return entry
+
+
+def find_places(path: Path) -> Iterator[Path]:
+    """Yield the packages and indexes that a path stands for.
+
+    A directory is a repository, or the part of one for an architecture: its indexes stand for their packages.
+
+    Raises:
+        RepositoryError: it is neither, or not there.
+    """
+    if path.is_dir():
+        indexes = [path / FILE_NAME] if (path / FILE_NAME).is_file() else sorted(path.glob(f"*/{FILE_NAME}"))
+        if not indexes:
+            raise RepositoryError("is no repository: it has no index", where=str(path), hint=f"one is {FILE_NAME}")
+        yield from indexes
+    elif path.is_file():
+        yield path
+    else:
+        raise RepositoryError("is not there", where=str(path))
+
+
+def verify_place(path: Path, keyring: Keyring, *, whole: bool) -> Iterator[MelpyError | None]:
+    """Yield None for each package and index that is as it should be, and an error for each that is not.
+
+    Args:
+        path: a package, or an index.
+        keyring: trusted keys.
+        whole: look at the packages of an index, too.
+    """
+    if path.name.endswith(".apk"):
+        yield _attempt(path, keyring)
+        return
+    try:
+        entries = read_index(path.read_bytes(), keyring=keyring, where=str(path)).entries
+    except MelpyError as error:
+        yield error
+        return
+    except OSError as error:
+        yield RepositoryError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=str(path))
+        return
+    yield None
+    for entry in entries if whole else ():
+        yield _attempt(path.parent / entry.info.file_name, keyring, entry)
+
+
+def _attempt(path: Path, keyring: Keyring, expected: IndexEntry | None = None) -> MelpyError | None:
+    if expected and not path.is_file():
+        return RepositoryError("is in the index and not there", where=str(path))
+    try:
+        entry = check_package(path, keyring)
+    except MelpyError as error:
+        return error
+    except OSError as error:
+        return PackageFormatError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=str(path))
+    if expected and (entry.checksum, entry.size) != (expected.checksum, expected.size):
+        return RepositoryError("is not the package that the index names", where=str(path), hint="melpy index")
+    return None
