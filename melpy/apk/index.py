@@ -124,7 +124,7 @@ def read_index(data: bytes, *, keyring: Keyring | None, where: str) -> Index:
         PackageFormatError: it is not an index.
         SignatureError: it is not signed by a trusted key.
     """
-    signatures, body = _split(data, where)
+    signatures, body = split_signatures(data, where)
     if keyring is not None:
         check_signatures(signatures, body, keyring, where=where)
     files = dict(_files(body, where))
@@ -137,7 +137,7 @@ def read_index(data: bytes, *, keyring: Keyring | None, where: str) -> Index:
     return Index(parse_index(text, where=where), description)
 
 
-def _split(data: bytes, where: str) -> tuple[list[tuple[str, bytes]], bytes]:
+def split_signatures(data: bytes, where: str) -> tuple[list[tuple[str, bytes]], bytes]:
     """Return the signature files and the bytes that they sign."""
     signatures: list[tuple[str, bytes]] = []
     while True:

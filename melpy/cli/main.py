@@ -25,6 +25,8 @@ COMMANDS = {
     "package-version": "Print name, version and release of recipes.",
     "plan": "Show what a build would do.",
     "query": "Answer a question about a recipe, asked as a template.",
+    "sign": "Sign packages with another key.",
+    "sign-index": "Sign indexes of repositories.",
     "solve": "Show the packages that constraints lead to.",
     "schema": "Print the JSON schema of recipes or pipelines.",
     "verify": "Check signatures and contents of packages and repositories.",

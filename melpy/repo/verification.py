@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from melpy.apk.model import IndexEntry
     from melpy.apk.signature import Keyring
 
+_INDEX_HINT = "write the index anew: melpy index"
+
 
 def check_package(path: Path, keyring: Keyring) -> IndexEntry:
     """Check a package: one of its signatures is by a trusted key, and its data is what the signed part says.
@@ -81,6 +83,9 @@ def _attempt(path: Path, keyring: Keyring, expected: IndexEntry | None = None) -
         return error
     except OSError as error:
         return PackageFormatError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=str(path))
-    if expected and (entry.checksum, entry.size) != (expected.checksum, expected.size):
-        return RepositoryError("is not the package that the index names", where=str(path), hint="melpy index")
+    if expected and entry.checksum != expected.checksum:
+        return RepositoryError("is not the package that the index names", where=str(path), hint=_INDEX_HINT)
+    if expected and entry.size != expected.size:
+        message = f"has {entry.size} bytes, the index says {expected.size}"
+        return RepositoryError(message, where=str(path), hint=_INDEX_HINT)
     return None

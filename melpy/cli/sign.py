@@ -1,0 +1,50 @@
+"""`melpy sign`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from melpy.cli.option import PATH, read_settings, setting_options
+from melpy.cli.report import count_text
+from melpy.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from melpy.apk.signature import Signer
+    from melpy.config.model import Settings
+
+
+@click.command(short_help="Sign packages with another key.")
+@click.argument("packages", nargs=-1, required=True, type=PATH, metavar="PACKAGE...")
+@setting_options("signing-key")
+@click.option("--add", is_flag=True, help="Keep the signatures that are there; apk takes any that it trusts.")
+def command(packages: tuple[Path, ...], add: bool, **flags: Any) -> None:
+    """Sign packages: the signature takes the place of the one that is there, or with --add stands beside it.
+
+    What is signed stays the same, and so does its identity in indexes; an index made before tells another size, so
+    make it anew (melpy index).
+    """
+    from melpy.repo.signing import sign_package_file  # noqa: PLC0415  # --help does not need it
+
+    signer = read_signer(read_settings(flags, packages))
+    for package in packages:
+        sign_package_file(package, signer, keep=add)
+    click.echo(f"{count_text(len(packages), 'package')} signed with {signer.key_name}", err=True)
+
+
+def read_signer(settings: Settings) -> Signer:
+    """Return the signing key of the settings.
+
+    Raises:
+        SettingsError: they name none.
+        KeyFileError: it cannot be used.
+    """
+    from melpy.apk.signature import load_signer  # noqa: PLC0415  # --help does not need it
+
+    key = settings.path("signing-key")
+    if key is None:
+        raise SettingsError("no key is named", where="signing-key", hint="name a private key with --signing-key")
+    return load_signer(key)

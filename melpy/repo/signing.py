@@ -1,0 +1,82 @@
+"""Packages and indexes signed anew: the signature is replaced, or another one stands beside it.
+
+What is signed stays byte for byte the same, so that an index that names a package goes on naming it. Several signatures
+are files of one gzip member: apk looks for one by a key that it trusts (apk-tools 3, apk-v2(5)).
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from melpy.apk.archive import read_segments, write_flat
+from melpy.apk.index import split_signatures
+from melpy.apk.pkginfo import parse_pkginfo
+from melpy.errors import RepositoryError
+from melpy.files import replace_file, write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from melpy.apk.signature import Signer
+
+
+def sign_package_file(path: Path, signer: Signer, *, keep: bool) -> None:
+    """Sign a package; with `keep`, beside the signatures that others gave it.
+
+    Raises:
+        PackageFormatError: it is no package.
+        OutputError: it cannot be written.
+        RepositoryError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            segments = read_segments(stream, where=str(path))
+            info = parse_pkginfo(segments.files[".PKGINFO"].decode())
+            head = _member(segments.signatures if keep else (), signer, segments.control, mtime=info.build_date)
+            stream.seek(segments.data_offset)
+            with replace_file(path) as target:
+                target.write(head + segments.control)
+                shutil.copyfileobj(stream, target)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def sign_index_file(path: Path, signer: Signer, *, keep: bool) -> None:
+    """Sign an index; with `keep`, beside the signatures that others gave it.
+
+    Raises:
+        PackageFormatError: it is no index.
+        OutputError: it cannot be written.
+        RepositoryError: it cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    signatures, body = split_signatures(data, str(path))
+    write_file(path, _member(signatures if keep else (), signer, body, mtime=0) + body)
+
+
+def has_signature(path: Path) -> bool:
+    """Tell whether an index is signed.
+
+    Raises:
+        PackageFormatError: it is no index.
+        RepositoryError: it cannot be read.
+    """
+    try:
+        return bool(split_signatures(path.read_bytes(), str(path))[0])
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _member(others: Iterable[tuple[str, bytes]], signer: Signer, signed: bytes, *, mtime: int) -> bytes:
+    """Return the signature member; the signer's own comes last and takes the place of an earlier one."""
+    kept = [(name, content, 0o644) for name, content in others if name.split(".", 3)[3:] != [signer.key_name]]
+    return write_flat([*kept, (signer.member_name, signer.sign(signed), 0o644)], mtime=mtime)
+
+
+def _unreadable(path: Path, error: OSError) -> RepositoryError:
+    return RepositoryError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=str(path))
