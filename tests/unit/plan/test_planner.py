@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -416,6 +417,37 @@ def test_a_second_document_is_warned_about() -> None:
     assert [str(warning) for warning in faults.warnings] == ["hello.yaml:5:1: a second document, which is not read"]
     _, faults = examine_recipe(recipe("# a comment\n---\n" + HEADER), parse_arch("x86_64"), Library())
     assert faults.warnings == []
+
+
+def test_a_user_without_a_group_has_one_of_its_own_number() -> None:
+    text = "environment: {accounts: {run-as: x, users: [{username: x, uid: 7}]}}\n"
+    assert plan(text).environment.user == (7, 7)
+
+
+def test_packages_of_tests_are_sorted_and_named_once() -> None:
+    found = plan(
+        """\
+        test:
+          environment: {contents: {packages: [zlib, busybox]}}
+          pipeline: [{runs: x, needs: {packages: [curl, busybox]}}]
+        """
+    ).tests[0]
+    assert found.environment.packages == ("busybox", "curl", "hello", "zlib")
+
+
+def test_compiled_uses_name_the_inputs_that_differ_from_the_defaults() -> None:
+    text = """\
+    pipeline:
+      - uses: autoconf/make
+        with: {dir: ., opts: -k}
+      - uses: autoconf/make
+      - pipeline:
+          - uses: autoconf/make
+    """
+    steps = json.loads(plan(text).compiled)["pipeline"]
+    assert steps[0]["with"] == {"opts": "-k"}
+    assert "with" not in steps[1]
+    assert "with" not in steps[2]["pipeline"][0]
 
 
 @pytest.mark.parametrize(
