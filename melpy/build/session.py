@@ -159,12 +159,15 @@ class _Runner:
 
     def _failure(self, status: int, tail: Sequence[str]) -> StepFailedError:
         lines = [f"  {_shown(line)}" for line in tail]
+        hint = "read the log; the workspace is kept as the step left it"
+        if tail and tail[-1].startswith("bwrap: execvp /bin/sh: No such file"):
+            hint = "the environment has no shell; add busybox to environment.contents.packages"
         ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         return StepFailedError(
             f"step {self.number} of {self.total}, {self.label!r}, {ended}",
             where=self.plan.job,
             details=[*lines, f"log: {self.log_path}", f"workspace: {self.place.workspace}"],
-            hint="read the log; the workspace is kept as the step left it",
+            hint=hint,
         )
 
 

@@ -32,7 +32,10 @@ def make_root(layers: Sequence[Path], directory: Path) -> Root:
         (upper / name).chmod(0o1777)
     _add_accounts(layers, upper / "etc/passwd", (_ROOT_USER, _BUILD_USER))
     _add_accounts(layers, upper / "etc/group", (_ROOT_GROUP, _BUILD_GROUP))
-    return Root(tuple(reversed(layers)), upper, directory / "work", directory / "root")
+    lower = tuple(reversed(layers)) or (directory / "lower",)
+    if not layers:
+        lower[0].mkdir(exist_ok=True)  # an overlay without lower directories cannot be mounted
+    return Root(lower, upper, directory / "work", directory / "root")
 
 
 def _add_accounts(layers: Sequence[Path], target: Path, wanted: Sequence[str]) -> None:

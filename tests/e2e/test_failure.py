@@ -44,6 +44,11 @@ CASES = {
         ["one.yaml:15:12", "package.versoin", "package.version"],
     ),
     "failing-step": (shell_recipe(runs="echo about to fail\nfalse"), 60, ["step 1", "about to fail", "log:"]),
+    "no-shell": (
+        shell_recipe().replace("packages:\n      - busybox", "packages: []"),
+        60,
+        ["step 1", "no shell; add busybox to environment.contents.packages"],
+    ),
     "unresolvable": (
         shell_recipe().replace("- busybox", "- bussybox"),
         31,
