@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from melpy.apk.secret import MARKS, read_secret
 from melpy.errors import KeyFileError, OutputError, SignatureError
 from melpy.files import output_error, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 _HASHES: dict[str, type[hashes.HashAlgorithm]] = {
     "RSA": hashes.SHA1,
@@ -28,6 +29,7 @@ _HASHES: dict[str, type[hashes.HashAlgorithm]] = {
     "RSA512": hashes.SHA512,
 }
 _KEYGEN_HINT = "make one with: melpy keygen"
+_LOCKED_HINT = "say where it is kept: --signing-passphrase with a file, env:VARIABLE or fd:NUMBER"
 
 
 @dataclass(frozen=True)
@@ -89,21 +91,48 @@ class Keyring:
             ) from None
 
 
-def load_signer(path: Path) -> Signer:
-    """Read a private key, PEM, PKCS#1 or PKCS#8, without a passphrase.
+def load_signer(place: str | Path, *, key_name: str = "", passphrase: str = "") -> Signer:
+    """Read a private key, PEM, PKCS#1 or PKCS#8.
+
+    Args:
+        place: where it is kept, as `read_secret` has it.
+        key_name: file name of its public key; that of a file with `.pub` by default.
+        passphrase: where the passphrase of an encrypted key is kept, likewise; a line end after it is no part of it.
 
     Raises:
-        KeyFileError: it is missing, unreadable, or not such a key.
+        KeyFileError: it is missing, unreadable, or not such a key; or the passphrase is.
     """
-    data = _read_key(path, "signing key")
+    where = str(place)
+    if not key_name and where.startswith(MARKS):
+        raise KeyFileError(
+            "such a key has no name", where=where, hint="name its public key: --signing-key-name local.rsa.pub"
+        )
+    data = read_secret(where, "signing key", hint=_KEYGEN_HINT)
+    encrypted = b"ENCRYPTED" in data
+    if encrypted and not passphrase:
+        raise KeyFileError("has a passphrase, and none is named", where=where, hint=_LOCKED_HINT)
+    password = read_passphrase(passphrase) if encrypted else None
     try:
-        key = serialization.load_pem_private_key(data, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        hint = "keys with a passphrase are not supported" if isinstance(error, TypeError) else _KEYGEN_HINT
-        raise KeyFileError("not an unencrypted RSA private key in PEM form", where=str(path), hint=hint) from None
+        key = serialization.load_pem_private_key(data, password)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        if encrypted:
+            raise KeyFileError("the passphrase does not open it", where=where, hint=_LOCKED_HINT) from None
+        raise KeyFileError("not an RSA private key in PEM form", where=where, hint=_KEYGEN_HINT) from None
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise KeyFileError("not an RSA key, and APK signatures are RSA", where=str(path), hint=_KEYGEN_HINT)
-    return Signer(f"{path.name}.pub", key)
+        raise KeyFileError("not an RSA key, and APK signatures are RSA", where=where, hint=_KEYGEN_HINT)
+    return Signer(key_name or f"{Path(place).name}.pub", key)
+
+
+def read_passphrase(place: str) -> bytes:
+    """Return a passphrase without the line end after it.
+
+    Raises:
+        KeyFileError: there is none.
+    """
+    passphrase = read_secret(place, "passphrase", where="signing-passphrase", hint=_LOCKED_HINT).rstrip(b"\r\n")
+    if not passphrase:
+        raise KeyFileError("is empty", where="signing-passphrase", hint=_LOCKED_HINT)
+    return passphrase
 
 
 def load_keyring(paths: Iterable[Path]) -> Keyring:
@@ -115,7 +144,7 @@ def load_keyring(paths: Iterable[Path]) -> Keyring:
     keys: dict[str, rsa.RSAPublicKey] = {}
     for path in paths:
         try:
-            key = serialization.load_pem_public_key(_read_key(path, "public key"))
+            key = serialization.load_pem_public_key(_read_public_key(path))
         except (ValueError, UnsupportedAlgorithm):
             raise KeyFileError("not a public key in PEM form", where=str(path)) from None
         if not isinstance(key, rsa.RSAPublicKey):
@@ -124,18 +153,20 @@ def load_keyring(paths: Iterable[Path]) -> Keyring:
     return Keyring(tuple(sorted(keys.items())))
 
 
-def _read_key(path: Path, what: str) -> bytes:
+def _read_public_key(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise KeyFileError(f"no such {what}", where=str(path), hint=_KEYGEN_HINT) from None
+        raise KeyFileError("no such public key", where=str(path), hint=_KEYGEN_HINT) from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise KeyFileError(f"cannot read the {what}: {reason}", where=str(path)) from None
+        raise KeyFileError(f"cannot read the public key: {reason}", where=str(path)) from None
 
 
-def write_key_pair(path: Path, bits: int = 4096) -> Path:
-    """Make a private key at `path` (PKCS#1 PEM, mode 0600) and its public key at `<path>.pub`; return the latter.
+def write_key_pair(path: Path, bits: int = 4096, passphrase: bytes = b"") -> Path:
+    """Make a private key at `path` (PEM, mode 0600) and its public key at `<path>.pub`; return the latter.
+
+    The private key is PKCS#1; with a passphrase PKCS#8, encrypted.
 
     Raises:
         OutputError: one of the files is there already, or cannot be written.
@@ -149,11 +180,9 @@ def write_key_pair(path: Path, bits: int = 4096) -> Path:
                 hint="name another key, or remove it",
             )
     key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
-    private_pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.TraditionalOpenSSL,
-        serialization.NoEncryption(),
-    )
+    form = serialization.PrivateFormat.PKCS8 if passphrase else serialization.PrivateFormat.TraditionalOpenSSL
+    encryption = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
+    private_pem = key.private_bytes(serialization.Encoding.PEM, form, encryption)
     public_pem = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )

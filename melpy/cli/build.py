@@ -11,7 +11,7 @@ import click
 
 from melpy import events
 from melpy.cli.monitor import open_monitor
-from melpy.cli.option import PATH, read_arches, read_settings, setting_options
+from melpy.cli.option import PATH, SIGNING, read_arches, read_settings, setting_options
 from melpy.cli.report import count_text, print_table, print_warning, short_list, size_text
 from melpy.errors import FaultsError, MelpyError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @setting_options(
     "arch",
     "out-dir",
-    "signing-key",
+    *SIGNING,
     "repositories",
     "keyring",
     "packages",

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from melpy.cli.option import PATH, read_arches, read_settings, setting_options
+from melpy.cli.option import PATH, SIGNING, read_arches, read_settings, setting_options
 from melpy.cli.report import count_text
+from melpy.cli.signer import find_signer
 from melpy.errors import RepositoryError, UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Write the signed index of a repository.")
 @click.argument("packages", nargs=-1, type=PATH, metavar="[PACKAGE.apk]...")
-@setting_options("arch", "out-dir", "signing-key")
+@setting_options("arch", "out-dir", *SIGNING)
 @click.option(
     "--output",
     type=PATH,
@@ -34,11 +35,8 @@ def command(packages: tuple[Path, ...], output: Path | None, merge: bool, **flag
     Without arguments, the index of each architecture in the out-dir is computed anew from the packages that are
     there. With packages, an index of just these is written to --output.
     """
-    from melpy.apk.signature import load_signer  # noqa: PLC0415  # --help does not need it
-
     settings = read_settings(flags)
-    key = settings.path("signing-key")
-    signer = load_signer(key) if key else None
+    signer = find_signer(settings)
     if packages:
         _index_files(packages, output, signer, merge=merge)
         return

@@ -8,22 +8,28 @@ from typing import Any
 import click
 
 from melpy.cli.option import PATH, read_settings, setting_options
+from melpy.errors import UsageError
 
 
 @click.command(short_help="Make a key pair that signs packages and indexes.")
 @click.argument("file", required=False, type=PATH)
-@setting_options()
+@setting_options("signing-passphrase")
 @click.option("--bits", default=4096, show_default=True, type=click.IntRange(2048, 16384), help="Size of the key.")
 @click.option("--if-missing", is_flag=True, help="Do nothing when the key is there.")
 def command(file: Path | None, bits: int, if_missing: bool, **flags: Any) -> None:  # settings
     """Make a key pair: FILE, readable by you alone, and FILE.pub, which whoever installs your packages needs.
 
-    Without FILE, the signing-key of the settings is made.
+    Without FILE, the signing-key of the settings is made. With a signing-passphrase, the private key is encrypted.
     """
-    from melpy.apk.signature import write_key_pair  # noqa: PLC0415  # --help does not need it
+    from melpy.apk.secret import MARKS  # noqa: PLC0415  # --help does not need it
+    from melpy.apk.signature import read_passphrase, write_key_pair  # noqa: PLC0415  # likewise
 
-    path = file or read_settings(flags).path("signing-key") or Path("melange.rsa")
+    settings = read_settings(flags)
+    if not file and settings.text("signing-key").startswith(MARKS):
+        raise UsageError("the signing-key of the settings is not a file", hint="name the file to write")
+    path = file or settings.path("signing-key") or Path("melange.rsa")
     if if_missing and path.exists():
         return
-    public = write_key_pair(path, bits)
+    place = settings.text("signing-passphrase")
+    public = write_key_pair(path, bits, read_passphrase(place) if place else b"")
     click.echo(f"private key: {path}\npublic key:  {public}", err=True)

@@ -26,7 +26,15 @@ PATH = click.Path(path_type=Path, readable=False)
 OPTIONS: dict[str, Callable[[Any], Any]] = {
     "arch": click.option("--arch", multiple=True, metavar="ARCH", help="Architecture; several, or a comma list."),
     "out-dir": click.option("-o", "--out-dir", metavar="DIR", help="Repository to write."),
-    "signing-key": click.option("--signing-key", metavar="FILE", help="RSA private key that signs."),
+    "signing-key": click.option(
+        "--signing-key", metavar="PLACE", help="RSA private key that signs: file, env:VARIABLE or fd:NUMBER."
+    ),
+    "signing-key-name": click.option(
+        "--signing-key-name", metavar="NAME", help="File name of its public key; FILE.pub by default."
+    ),
+    "signing-passphrase": click.option(
+        "--signing-passphrase", metavar="PLACE", help="Passphrase of the key: file, env:VARIABLE or fd:NUMBER."
+    ),
     "repositories": click.option(
         "-r",
         "--repository-append",
@@ -71,6 +79,9 @@ OPTIONS: dict[str, Callable[[Any], Any]] = {
     "seed-mirror": click.option("--seed-mirror", metavar="URL", help="Debian archive for the seed."),
 }
 """Every setting's flag."""
+
+SIGNING = ("signing-key", "signing-key-name", "signing-passphrase")
+"""The settings of whatever signs."""
 
 _APPENDED = {"repositories", "keyring", "packages"}
 

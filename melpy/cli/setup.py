@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from melpy.apk.signature import load_signer
+from melpy.cli.signer import find_signer
 from melpy.engine.history import read_epoch
 from melpy.engine.model import BuildContext, Supply
 from melpy.files import check_writable
@@ -29,7 +29,6 @@ def make_context(settings: Settings, monitor: events.Monitor, **extra: Any) -> B
         KeyFileError: the signing key cannot be read.
         SettingsError: SOURCE_DATE_EPOCH is not a number.
     """
-    key = settings.path("signing-key")
     out_dir, cache_dir = settings.path("out-dir"), settings.path("cache-dir")
     assert out_dir is not None
     assert cache_dir is not None
@@ -39,7 +38,7 @@ def make_context(settings: Settings, monitor: events.Monitor, **extra: Any) -> B
         cache_dir=cache_dir,
         repositories=settings.items("repositories"),
         keyring=settings.items("keyring"),
-        signer=load_signer(key) if key else None,
+        signer=find_signer(settings),
         namespace=settings.text("namespace"),
         mirrors=settings.items("mirrors"),
         supply=make_supply(settings, monitor),

@@ -6,20 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from melpy.cli.option import PATH, read_settings, setting_options
+from melpy.cli.option import PATH, SIGNING, read_settings, setting_options
 from melpy.cli.report import count_text
-from melpy.errors import SettingsError
+from melpy.cli.signer import read_signer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from melpy.apk.signature import Signer
-    from melpy.config.model import Settings
-
 
 @click.command(short_help="Sign packages with another key.")
 @click.argument("packages", nargs=-1, required=True, type=PATH, metavar="PACKAGE...")
-@setting_options("signing-key")
+@setting_options(*SIGNING)
 @click.option("--add", is_flag=True, help="Keep the signatures that are there; apk takes any that it trusts.")
 def command(packages: tuple[Path, ...], add: bool, **flags: Any) -> None:
     """Sign packages: the signature takes the place of the one that is there, or with --add stands beside it.
@@ -33,18 +30,3 @@ def command(packages: tuple[Path, ...], add: bool, **flags: Any) -> None:
     for package in packages:
         sign_package_file(package, signer, keep=add)
     click.echo(f"{count_text(len(packages), 'package')} signed with {signer.key_name}", err=True)
-
-
-def read_signer(settings: Settings) -> Signer:
-    """Return the signing key of the settings.
-
-    Raises:
-        SettingsError: they name none.
-        KeyFileError: it cannot be used.
-    """
-    from melpy.apk.signature import load_signer  # noqa: PLC0415  # --help does not need it
-
-    key = settings.path("signing-key")
-    if key is None:
-        raise SettingsError("no key is named", where="signing-key", hint="name a private key with --signing-key")
-    return load_signer(key)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from melpy.cli.option import PATH, read_settings, setting_options
-from melpy.cli.sign import read_signer
+from melpy.cli.option import PATH, SIGNING, read_settings, setting_options
+from melpy.cli.signer import read_signer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("sign-index", short_help="Sign indexes of repositories.")
 @click.argument("indexes", nargs=-1, required=True, type=PATH, metavar="INDEX...")
-@setting_options("signing-key")
+@setting_options(*SIGNING)
 @click.option("-f", "--force", is_flag=True, help="Replace the signature of an index that has one.")
 @click.option("--add", is_flag=True, help="Keep the signatures that are there; apk takes any that it trusts.")
 def command(indexes: tuple[Path, ...], force: bool, add: bool, **flags: Any) -> None:

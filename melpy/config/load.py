@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from melpy.apk.secret import MARKS
 from melpy.config.model import BY_KEY, FILE_NAME, SETTINGS, Setting, Settings, Value
 from melpy.errors import SettingsError, hint_near
 
@@ -93,7 +94,7 @@ def _typed(setting: Setting, value: object, base: Path, where: str) -> str | tup
     return _located(setting, value, base) if value else ""
 
 
-_LOCATED = {"path", "paths"}
+_LOCATED = {"path", "paths", "secret"}
 _MAYBE_LOCATED = {"repositories", "keyring", "mirrors"}
 
 
@@ -104,6 +105,14 @@ def _located(setting: Setting, text: str, base: Path) -> str:
         if "://" in place:
             return text
         return f"{tag}{space}{_absolute(place, base)}"
+    if setting.kind == "secret" and "-----BEGIN" in text:
+        raise SettingsError(  # before anything shows it, such as melpy config
+            "this is a key itself, not where it is kept",
+            where=setting.key,
+            hint="name a file, env:VARIABLE or fd:NUMBER",
+        )
+    if setting.kind == "secret" and text.startswith(MARKS):
+        return text
     return _absolute(text, base) if setting.kind in _LOCATED else text
 
 

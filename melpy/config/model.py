@@ -15,7 +15,8 @@ class Setting:
 
     Attributes:
         key: its name in melpy.toml and, with `--`, on the command line.
-        kind: `text`, `path`, `list` or `paths`; relative paths count from the file that says them.
+        kind: `text`, `path`, `secret`, `list` or `paths`; relative paths count from the file that says them. A secret
+            is kept in a file, unless its place begins with `env:` or `fd:`.
         help: what it is for.
         default: its value when nobody says anything.
     """
@@ -52,7 +53,17 @@ SETTINGS = (
     Setting(
         "out-dir", "path", "where packages and indexes are written, one directory for each architecture", "packages"
     ),
-    Setting("signing-key", "path", "RSA private key that signs packages and indexes; none leaves them unsigned"),
+    Setting(
+        "signing-key",
+        "secret",
+        "RSA private key that signs packages and indexes: a file, env:VARIABLE or fd:NUMBER; none leaves them unsigned",
+    ),
+    Setting(
+        "signing-key-name", "text", "file name of the public key that goes with it; that of a file with .pub after"
+    ),
+    Setting(
+        "signing-passphrase", "secret", "where the passphrase of the key is kept: a file, env:VARIABLE or fd:NUMBER"
+    ),
     Setting("repositories", "list", "repositories that build environments come from: directories or URLs", ()),
     Setting("keyring", "list", "public keys that repositories are trusted by: files or URLs", ()),
     Setting("packages", "list", "packages that every build environment has besides", ()),

@@ -87,3 +87,39 @@ def test_what_cannot_be_signed(project: Project) -> None:
     assert "is not an index" in project.melpy("sign-index", "text.apk", "--force").stderr
     run = project.melpy("sign", PACKAGE, "--config", "none/melpy.toml")
     assert (run.returncode, "no key is named" in run.stderr) == (20, True)
+
+
+def test_a_key_in_a_descriptor_with_its_passphrase_in_a_variable(project: Project) -> None:
+    project.environment["WORD"] = "quiet"
+    passphrase = ("--signing-passphrase", "env:WORD")
+    made = project.melpy("keygen", "locked.rsa", "--bits", "2048", *passphrase)
+    assert made.returncode == 0, made.stderr
+    key = ("--signing-key", "fd:3", "--signing-key-name", "new.rsa.pub")
+    opened = ("sh", "-c", 'exec "$@" 3<locked.rsa', "sh")
+    run = project.melpy("sign", PACKAGE, *key, *passphrase, prefix=opened)
+    assert (run.returncode, run.stderr) == (0, "1 package signed with new.rsa.pub\n")
+    assert trusted(project, PACKAGE) == []
+    (project.directory / "locked.rsa.pub").replace(project.directory / "new.rsa.pub")
+    assert trusted(project, PACKAGE) == ["new"]
+
+
+def test_a_key_in_a_variable_does_not_reach_builds(project: Project) -> None:
+    looks = "tr '\\0' '\\n' < /proc/self/environ > seen\ngrep PATH= seen\n! grep PRIVATE seen\n"
+    project.write("look.yaml", shell_recipe("look", runs=looks))
+    project.environment["KEY"] = (project.directory / "new.rsa").read_text()
+    options = ("--signing-key", "env:KEY", "--signing-key-name", "new.rsa.pub", "-v")
+    run = project.melpy("build", "look.yaml", *options)
+    assert run.returncode == 0, run.stderr
+    assert "PATH=" in run.stderr
+    assert "PRIVATE" not in run.stdout + run.stderr
+    assert trusted(project, "out/x86_64/look-1.0-r0.apk") == ["new"]
+
+
+def test_keys_that_cannot_be_had(project: Project) -> None:
+    run = project.melpy("sign", PACKAGE, "--signing-key", "env:NOWHERE", "--signing-key-name", "x.rsa.pub")
+    assert (run.returncode, "env:NOWHERE: no signing key: the variable is not set" in run.stderr) == (21, True)
+    run = project.melpy("sign", PACKAGE, "--signing-key", "new.rsa", "--signing-key-name", "keys/x.rsa.pub")
+    assert (run.returncode, "signing-key-name: is a path, not a file name" in run.stderr) == (20, True)
+    project.environment["MELPY_SIGNING_KEY"] = "env:KEY"
+    run = project.melpy("keygen")
+    assert (run.returncode, "the signing-key of the settings is not a file" in run.stderr) == (2, True)

@@ -84,18 +84,61 @@ def test_pkcs_8_is_accepted(tmp_path: Path, signer: Signer) -> None:
     assert found.sign(DATA) == signer.sign(DATA)
 
 
-def test_a_passphrase_is_refused(tmp_path: Path, signer: Signer) -> None:
+@pytest.mark.parametrize("form", [serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL])
+@pytest.mark.parametrize("said", [b"secret", b"secret\n", b"secret\r\n"])
+def test_a_passphrase_opens_a_key(
+    tmp_path: Path, signer: Signer, form: serialization.PrivateFormat, said: bytes
+) -> None:
+    encryption = serialization.BestAvailableEncryption(b"secret")
+    (tmp_path / "locked.rsa").write_bytes(signer.key.private_bytes(serialization.Encoding.PEM, form, encryption))
+    (tmp_path / "passphrase").write_bytes(said)
+    found = load_signer(tmp_path / "locked.rsa", passphrase=str(tmp_path / "passphrase"))
+    assert found.sign(DATA) == signer.sign(DATA)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (None, "has a passphrase, and none is named"),
+        (b"another", "the passphrase does not open it"),
+        (b"", "signing-passphrase: is empty"),
+    ],
+)
+def test_keys_that_stay_closed(tmp_path: Path, signer: Signer, said: bytes | None, message: str) -> None:
     (tmp_path / "locked.rsa").write_bytes(private_pem(signer, b"secret"))
-    with pytest.raises(KeyFileError, match="not an unencrypted RSA private key in PEM form") as caught:
-        load_signer(tmp_path / "locked.rsa")
-    assert caught.value.hint == "keys with a passphrase are not supported"
+    (tmp_path / "passphrase").write_bytes(said or b"")
+    place = "" if said is None else str(tmp_path / "passphrase")
+    with pytest.raises(KeyFileError, match=message) as caught:
+        load_signer(tmp_path / "locked.rsa", passphrase=place)
+    assert "--signing-passphrase" in (caught.value.hint or "")
+
+
+def test_a_key_without_a_passphrase_needs_none(tmp_path: Path, key: Path, signer: Signer) -> None:
+    found = load_signer(key, passphrase=str(tmp_path / "nowhere"))
+    assert found.sign(DATA) == signer.sign(DATA)
+
+
+def test_a_key_made_with_a_passphrase(tmp_path: Path) -> None:
+    write_key_pair(tmp_path / "locked.rsa", 2048, b"secret")
+    assert (tmp_path / "locked.rsa").read_bytes().startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
+    (tmp_path / "passphrase").write_bytes(b"secret\n")
+    found = load_signer(tmp_path / "locked.rsa", passphrase=str(tmp_path / "passphrase"))
+    trusted = load_keyring([tmp_path / "locked.rsa.pub"])
+    trusted.check(found.member_name, found.sign(DATA), DATA, where="")
+
+
+def test_a_key_that_is_no_file_needs_a_name(monkeypatch: pytest.MonkeyPatch, key: Path) -> None:
+    monkeypatch.setenv("KEY", key.read_text())
+    with pytest.raises(KeyFileError, match="env:KEY: such a key has no name"):
+        load_signer("env:KEY")
+    assert load_signer("env:KEY", key_name="other.rsa.pub").key_name == "other.rsa.pub"
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"-----BEGIN RSA PRIVATE KEY-----\nAAAA\n", b"\xff\x00"])
 def test_garbage_is_no_key(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.rsa"
     path.write_bytes(content)
-    with pytest.raises(KeyFileError, match="not an unencrypted RSA private key in PEM form"):
+    with pytest.raises(KeyFileError, match="not an RSA private key in PEM form"):
         load_signer(path)
     with pytest.raises(KeyFileError, match="not a public key in PEM form"):
         load_keyring([path])

@@ -81,6 +81,16 @@ def test_paths_of_the_file_count_from_the_file_others_from_here(project: Path) -
     assert load(out_dir="/abs/../olute").path("out-dir") == Path("/olute")
 
 
+def test_secrets_are_kept_in_files_variables_or_descriptors(project: Path) -> None:
+    assert load(signing_key="key.rsa").text("signing-key") == str(Path.cwd() / "key.rsa")
+    assert load(signing_key="env:KEY").text("signing-key") == "env:KEY"
+    assert load({"MELPY_SIGNING_PASSPHRASE": "fd:3"}).text("signing-passphrase") == "fd:3"
+    assert load(signing_key="./env:KEY").text("signing-key") == str(Path.cwd() / "env:KEY")
+    with pytest.raises(SettingsError) as caught:
+        load({"MELPY_SIGNING_KEY": "-----BEGIN RSA PRIVATE KEY-----\nAAAA"})
+    assert str(caught.value) == "signing-key: this is a key itself, not where it is kept"
+
+
 def test_urls_and_tags_of_lists(project: Path) -> None:
     (project / "melpy.toml").write_text(
         'repositories = ["repo", "@edge https://example.org/edge", "@local ../other", "https://example.org/os"]\n'
@@ -149,4 +159,4 @@ def test_a_named_file_that_is_not_there(project: Path) -> None:
 
 def test_every_setting_has_its_own_variable_and_help() -> None:
     assert len({setting.variable for setting in SETTINGS}) == len(SETTINGS)
-    assert all(setting.help and setting.kind in {"text", "path", "list", "paths"} for setting in SETTINGS)
+    assert all(setting.help and setting.kind in {"text", "path", "secret", "list", "paths"} for setting in SETTINGS)

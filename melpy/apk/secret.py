@@ -1,0 +1,55 @@
+"""Secrets, from where they are kept: a file, an environment variable or an open file descriptor.
+
+A place is written as openssl-passphrase-options(1) has it, `env:VARIABLE` or `fd:NUMBER`; all else is a file's path.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from melpy.errors import KeyFileError
+
+MARKS = ("env:", "fd:")
+"""What places begin with that are no files."""
+
+SIZE_LIMIT = 1 << 20
+"""Bytes that a secret may have; no key comes near."""
+
+
+def read_secret(place: str, what: str, *, where: str = "", hint: str | None = None) -> bytes:
+    """Return what a place holds.
+
+    A variable is taken out of the environment, so that no program that is started later sees it, and a descriptor is
+    closed: each can be read once.
+
+    Args:
+        place: `env:VARIABLE`, `fd:NUMBER` or a path.
+        what: what is read, for messages: `signing key`.
+        where: what messages name instead of the place; whoever takes it for the secret itself must not find it in logs.
+        hint: what helps where there is none.
+
+    Raises:
+        KeyFileError: there is nothing, or it cannot be read.
+    """
+    where = where or place
+    if place.startswith("env:"):
+        value = os.environb.pop(os.fsencode(place.removeprefix("env:")), b"")
+        if not value:
+            raise KeyFileError(f"no {what}: the variable is not set", where=where)
+        return value
+    number = place.removeprefix("fd:") if place.startswith("fd:") else None
+    if number is not None and not re.fullmatch("[0-9]{1,9}", number):
+        raise KeyFileError("not the number of a file descriptor", where=where, hint="write fd:3, for example")
+    try:
+        with Path(place).open("rb") if number is None else os.fdopen(int(number), "rb") as stream:
+            data = stream.read(SIZE_LIMIT + 1)
+    except FileNotFoundError:
+        raise KeyFileError(f"no such {what}", where=where, hint=hint) from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise KeyFileError(f"cannot read the {what}: {reason}", where=where) from None
+    if len(data) > SIZE_LIMIT:
+        raise KeyFileError(f"too large to be a {what}", where=where)
+    return data

@@ -1,0 +1,43 @@
+"""The signing key of the settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from melpy.errors import SettingsError
+
+if TYPE_CHECKING:
+    from melpy.apk.signature import Signer
+    from melpy.config.model import Settings
+
+
+def find_signer(settings: Settings) -> Signer | None:
+    """Return the signing key of the settings, or None when they name none.
+
+    Raises:
+        KeyFileError: it cannot be used.
+    """
+    from melpy.apk.signature import load_signer  # noqa: PLC0415  # --help does not need it
+
+    place = settings.text("signing-key")
+    if not place:
+        return None
+    key_name, passphrase = settings.text("signing-key-name"), settings.text("signing-passphrase")
+    if "/" in key_name:
+        raise SettingsError(
+            "is a path, not a file name", where="signing-key-name", hint="write local.rsa.pub, for example"
+        )
+    return load_signer(place, key_name=key_name, passphrase=passphrase)
+
+
+def read_signer(settings: Settings) -> Signer:
+    """Return the signing key of the settings.
+
+    Raises:
+        SettingsError: they name none.
+        KeyFileError: it cannot be used.
+    """
+    signer = find_signer(settings)
+    if signer is None:
+        raise SettingsError("no key is named", where="signing-key", hint="name a private key with --signing-key")
+    return signer
