@@ -48,7 +48,7 @@ def command(packages: tuple[Path, ...], output: Path | None, merge: bool, **flag
 
 
 def _index_repository(root: Path, arches: Sequence[Arch], signer: Signer | None) -> None:
-    from melpy.repo.repository import scan_packages, write_repository_index  # noqa: PLC0415  # --help does not need it
+    from melpy.repo.repository import index_path, refresh_index  # noqa: PLC0415  # --help does not need it
 
     names = [arch.apk for arch in arches]
     found = sorted({path.parent.name for path in root.glob("*/*.apk")})
@@ -57,9 +57,11 @@ def _index_repository(root: Path, arches: Sequence[Arch], signer: Signer | None)
         where = root / missing[0] if missing else root
         raise RepositoryError("holds no packages", where=str(where), hint="build some first: melpy build RECIPE")
     for name in names or found:
-        entries = scan_packages(root / name)
-        path = write_repository_index(root, name, entries, signer=signer)
-        click.echo(f"{path}: {count_text(len(entries), 'package')}{'' if signer else ', not signed'}", err=True)
+        entries = refresh_index(root, name, signer=signer)
+        click.echo(
+            f"{index_path(root, name)}: {count_text(len(entries), 'package')}{'' if signer else ', not signed'}",
+            err=True,
+        )
 
 
 def _index_files(packages: Sequence[Path], output: Path | None, signer: Signer | None, *, merge: bool) -> None:

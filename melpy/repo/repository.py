@@ -15,7 +15,7 @@ from melpy.apk.archive import read_entry
 from melpy.apk.index import FILE_NAME, read_index, write_index
 from melpy.apk.model import Index, IndexEntry
 from melpy.apk.version import version_key
-from melpy.errors import RepositoryError
+from melpy.errors import PackageFormatError, RepositoryError
 from melpy.files import write_file
 
 if TYPE_CHECKING:
@@ -49,12 +49,41 @@ def load_index(root: Path, arch: str, *, keyring: Keyring | None) -> Index:
 
 
 def scan_packages(directory: Path) -> tuple[IndexEntry, ...]:
-    """Read every package of a directory.
+    """Read every package of a repository's directory for an architecture.
 
     Raises:
-        PackageFormatError: a file named .apk is not a package.
+        PackageFormatError: files named .apk are not packages, or lie where no client looks for them; it tells all.
     """
-    return tuple(read_entry(path) for path in sorted(directory.glob("*.apk")))
+    entries: list[IndexEntry] = []
+    faults: list[PackageFormatError] = []
+    for path in sorted(directory.glob("*.apk")):
+        try:
+            entries.append(_read_placed(path))
+        except PackageFormatError as error:
+            faults.append(error)
+    if len(faults) > 1:
+        raise PackageFormatError(
+            f"{len(faults)} files cannot be indexed",
+            where=str(directory),
+            details=[f"  {fault}" for fault in faults],
+            hint="move them away, or build them anew",
+        )
+    if faults:
+        raise faults[0]
+    return tuple(entries)
+
+
+def _read_placed(path: Path) -> IndexEntry:
+    """Read a package and check that it lies where clients look: they make up the path from what the index says."""
+    entry = read_entry(path)
+    arch, name = path.parent.name, entry.info.file_name
+    if path.name != name:
+        raise PackageFormatError(f"holds {entry.info.full_name}", where=str(path), hint=f"rename it to {name}")
+    if entry.info.arch not in {arch, "noarch", ""}:
+        raise PackageFormatError(
+            f"is for {entry.info.arch}", where=str(path), hint=f"move it from {arch} to {entry.info.arch}"
+        )
+    return entry
 
 
 def write_repository_index(
@@ -68,6 +97,21 @@ def write_repository_index(
     path = index_path(root, arch)
     write_file(path, write_index(sort_entries(entries), signer=signer, description=description))
     return path
+
+
+def refresh_index(root: Path, arch: str, *, signer: Signer | None) -> tuple[IndexEntry, ...]:
+    """Write the index of an architecture from the packages that are there; return its entries.
+
+    Nobody can publish in between.
+
+    Raises:
+        OutputError: it cannot be written.
+        PackageFormatError: a package is broken or misplaced; the index stays as it was.
+    """
+    with _locked(root / arch):
+        entries = scan_packages(root / arch)
+        write_repository_index(root, arch, entries, signer=signer)
+    return entries
 
 
 def publish_packages(

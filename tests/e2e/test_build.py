@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +84,46 @@ def test_the_index_made_anew_is_the_same(project: Project) -> None:
     index.unlink()
     assert project.melpy("index").returncode == 0
     assert index.read_bytes() == before
+
+
+def test_packages_where_no_client_looks_leave_the_index_as_it_was(project: Project) -> None:
+    project.write("one.yaml", shell_recipe())
+    build(project, "one.yaml")
+    directory = project.out / "x86_64"
+    before = (directory / "APKINDEX.tar.gz").read_bytes()
+    (directory / "broken-1-r0.apk").write_bytes(b"no package")
+    run = project.melpy("index")
+    assert (run.returncode, "broken-1-r0.apk: is not a gzip file" in run.stderr) == (34, True)
+    shutil.copy(directory / "one-1.0-r0.apk", directory / "other.apk")
+    run = project.melpy("index")
+    assert "2 files cannot be indexed" in run.stderr
+    assert "broken-1-r0.apk: is not a gzip file" in run.stderr
+    assert "other.apk: holds one-1.0-r0\n" in run.stderr
+    assert (directory / "APKINDEX.tar.gz").read_bytes() == before
+    (project.out / "aarch64").mkdir()
+    shutil.copy(directory / "one-1.0-r0.apk", project.out / "aarch64")
+    run = project.melpy("index", "--arch", "aarch64")
+    assert "is for x86_64\nhint: move it from aarch64 to x86_64\n" in run.stderr
+
+
+def test_the_index_waits_for_whoever_is_publishing(project: Project) -> None:
+    project.write("one.yaml", shell_recipe())
+    build(project, "one.yaml")
+    directory, late = project.out / "x86_64", project.directory / "late.apk"
+    (directory / "one-1.0-r0.apk").replace(late)
+    shutil.copy(project.repository.root / "x86_64/busybox-1-r0.apk", directory)
+    descriptor = os.open(directory, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    command = [sys.executable, "-m", "melpy", "index"]
+    with subprocess.Popen(command, cwd=project.directory, env=project.full_environment()) as run:
+        while not re.search(rf"-> FLOCK .* {run.pid} ", Path("/proc/locks").read_text()):
+            assert run.poll() is None, "it did not wait"
+            time.sleep(0.01)
+        late.replace(directory / "one-1.0-r0.apk")
+        os.close(descriptor)
+        assert run.wait() == 0
+    index = read_index((directory / "APKINDEX.tar.gz").read_bytes(), keyring=None, where="")
+    assert [entry.info.name for entry in index.entries] == ["busybox", "one"]
 
 
 def test_the_sbom_and_the_inputs_are_inside(project: Project) -> None:

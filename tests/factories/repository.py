@@ -10,7 +10,7 @@ from melpy.apk.model import IndexEntry, PackageInfo
 from melpy.apk.signature import Signer, load_signer, write_key_pair
 from melpy.build.tree import load_tree
 from melpy.pack.package import write_package
-from melpy.repo.repository import scan_packages, write_repository_index
+from melpy.repo.repository import refresh_index
 
 # Where Debian's busybox-static puts the one program that a build environment can do with.
 BUSYBOX = Path("/bin/busybox")
@@ -35,7 +35,7 @@ class Repository:
         tree = load_tree(name, files or self.root / "nothing")
         facts = PackageInfo(name=name, version=version, arch=arch, origin=name, **info)  # type: ignore[arg-type]  # a test's own facts
         entry = write_package(tree, facts, self.root / arch, mtime=0, signer=self.signer)
-        write_repository_index(self.root, arch, scan_packages(self.root / arch), signer=self.signer)
+        refresh_index(self.root, arch, signer=self.signer)
         return entry
 
 
