@@ -1,4 +1,4 @@
-"""Measure start-up, a whole distribution's recipes, a build of one file, and GNU hello: what melpy costs itself.
+"""Measure start-up, a whole tree of recipes, a build of one file, an index, and GNU hello: what melpy costs itself.
 
 Machines are noisy, so each figure is the best of several runs, and shares are taken within one run.
 """
@@ -6,20 +6,26 @@ Machines are noisy, so each figure is the best of several runs, and shares are t
 from __future__ import annotations
 
 import json
+import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from melpy.apk.signature import write_key_pair
+from melpy.apk.model import PackageInfo
+from melpy.apk.signature import load_signer, write_key_pair
+from melpy.build.tree import load_tree
+from melpy.pack.package import write_package
 from tests.bench.tree import RECIPES, write_tree
 from tests.factories.project import Project, shell_recipe
 from tests.factories.repository import add_busybox, make_repository
 
 ROOT = Path(__file__).parent.parent.parent
 RUNS = 3
+PACKAGES, PACKAGE_SIZE = 3000, 200_000
 
 
 def main() -> None:
@@ -29,14 +35,19 @@ def main() -> None:
         measure_start(directory)
         measure_tree(directory / "tree")
         measure_one_file(directory)
+        measure_index(directory)
         measure_hello(directory)
 
 
 def best(*command: str, cwd: Path = ROOT) -> float:
+    return best_of([sys.executable, "-m", "melpy", *command], cwd)
+
+
+def best_of(command: list[str], cwd: Path) -> float:
     times = []
     for _ in range(RUNS):
         start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "melpy", *command], cwd=cwd, check=True, capture_output=True)
+        subprocess.run(command, cwd=cwd, check=True, capture_output=True)
         times.append(time.perf_counter() - start)
     return min(times)
 
@@ -72,6 +83,27 @@ def measure_one_file(directory: Path) -> None:
         best("build", "one.yaml", cwd=project.directory),
         "promised: under 1 s",
     )
+
+
+def measure_index(directory: Path) -> None:
+    root, key = directory / "index", directory / "index.rsa"
+    (root / "x86_64").mkdir(parents=True)
+    write_key_pair(key, 2048)
+    signer, files = load_signer(key), directory / "files"
+    files.mkdir()
+    for number in range(PACKAGES):
+        name = f"package-{number}"
+        (files / "data").write_bytes(os.urandom(PACKAGE_SIZE))
+        info = PackageInfo(name=name, version="1.0-r0", arch="x86_64", origin=name, depends=("so:libc.so.6", "busybox"))
+        write_package(load_tree(name, files), info, root / "x86_64", mtime=0, signer=signer, level=1)
+    ours = best("index", "--out-dir", str(root), "--signing-key", str(key))
+    note = "apk is not installed, so not compared"
+    if apk := shutil.which("apk"):
+        packages = [str(path) for path in sorted((root / "x86_64").glob("*.apk"))]
+        theirs = best_of([apk, "index", "--allow-untrusted", "-o", str(directory / "apk.tar.gz"), *packages], ROOT)
+        note = f"apk index {theirs:.2f} s, {theirs / ours:.2f} times as long; promised: faster"
+    report(f"melpy index, {PACKAGES} packages of {PACKAGE_SIZE // 1000} kB", ours, note)
+    shutil.rmtree(root)
 
 
 def measure_hello(directory: Path) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import io
 import tarfile
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -136,6 +136,20 @@ def test_segments(apk: Path, signer: Signer) -> None:
         stream.seek(found.data_offset)
         assert hashlib.sha256(stream.read()).hexdigest().encode() in found.files[".PKGINFO"]
         check_datahash(stream, found, where=str(apk))
+
+
+@pytest.mark.parametrize("form", [1, 2], ids=["gnu", "pax"])
+@pytest.mark.parametrize("name", [".short", "l" * 120, "\u00e4" * 60])
+@pytest.mark.parametrize("blocks", [0, 2, 20])
+def test_control_members_of_other_tools(form: Literal[1, 2], name: str, blocks: int) -> None:
+    wanted = {".PKGINFO": b"x" * 512, name: b"y" * 513, ".empty": b""}
+    body = b""
+    for path, content in wanted.items():
+        item = tarfile.TarInfo(path)
+        item.size = len(content)
+        body += item.tobuf(form) + content + bytes(-len(content) % 512)
+    control = gzip.compress(body + bytes(512 * blocks))
+    assert read_segments(io.BytesIO(control), where="").files == wanted
 
 
 def test_an_entry_is_what_an_index_needs(apk: Path, keyring: Keyring) -> None:
