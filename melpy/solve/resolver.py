@@ -310,7 +310,8 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]  # its parameters a
     def _ranked(self, key: _Key, tags: frozenset[str]) -> list[_Choice]:
         pin = self._pins.get(key.name, "")
         ranked = rank_offers(key.name, self._universe, tags, pin, strict=self._strict)
-        return [_Choice(key, offer, version, tags) for offer, version in ranked]
+        # Such a package would let resolvelib go back and forth for ever: its own needs undo that it is taken.
+        return [_Choice(key, offer, version, tags) for offer, version in ranked if not _contradiction(offer)]
 
     def is_satisfied_by(self, requirement: _Need, candidate: _Choice) -> bool:
         if requirement.key.kind == "name":
@@ -372,6 +373,15 @@ def _self_met(atom: Atom, offer: Offer) -> bool:
     return any(name == atom.name and atom.is_met_by(version) for name, version in own)
 
 
+def _contradiction(offer: Offer) -> Atom | None:
+    """Return what a package needs of a name that it alone may hold, and does not meet; nothing can install it."""
+    held = {offer.name, *(name for name, version in offer.provides if version)}
+    for atom in map(parse_dependency, offer.entry.info.depends):
+        if not atom.conflict and atom.name in held and not _self_met(atom, offer):
+            return atom
+    return None
+
+
 def _contested_names(universe: Universe) -> frozenset[str]:
     """Return names that different packages hold: their own name, or one provided with a version."""
     counts = Counter(
@@ -419,5 +429,7 @@ def _availability(atom: Atom, universe: Universe) -> str:
         near = find_near(atom.name, universe.names)
         return ", which no repository has" + (f" (near: {near})" if near else "")
     fitting = [offer for offer, version in offers if meets(atom, offer, version)]
-    there = ", ".join(sorted(str(offer) for offer, _ in offers)[:5])
-    return "" if fitting else f", there is {there}"
+    if not fitting:
+        return f", there is {', '.join(sorted(str(offer) for offer, _ in offers)[:5])}"
+    clashes = sorted(f"{offer} needs {_contradiction(offer)}" for offer in fitting if _contradiction(offer))
+    return f", but of itself {', '.join(clashes[:5])}" if len(clashes) == len(fitting) else ""

@@ -336,6 +336,15 @@ def test_what_is_at_odds_with_itself_is_for_nobody() -> None:
             choosy("a", ("", [entry("a", provides=provides)]))
 
 
+def test_versions_that_need_one_another_of_the_same_name_are_refused_and_not_tried_for_ever() -> None:
+    found = complaint("d", entry("d=1", "d~2 !d"), entry("d=2", "d=1 d"))
+    assert found[:2] == [
+        "error: hello.yaml: these packages cannot be installed together",
+        "the request needs d, but of itself d-1 needs d~2, d-2 needs d=1",
+    ]
+    assert chosen("d", entry("d=1"), entry("d=2", "d=1")) == {"d=1"}
+
+
 def test_packages_of_other_architectures_are_not_there() -> None:
     other = IndexEntry(PackageInfo("a", "2", "aarch64"), "Q1other", 1)
     everywhere = IndexEntry(PackageInfo("b", "2", "noarch"), "Q1noarch", 1)
