@@ -277,6 +277,11 @@ class FaultsError(RecipeError):
         return "\n".join(str(fault) for fault in self.faults)
 
 
+def reason_of(error: OSError) -> str:
+    """Return what the system says about a failure, as messages end with it: `permission denied`."""
+    return (error.strerror or str(error)).lower()
+
+
 def fault_position(fault: MelpyError) -> tuple[str, int, int]:
     """Sort key for faults: file, line, column; what has no place comes first."""
     place = fault.where if isinstance(fault.where, Place) else Place("")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from melpy.errors import OutputError
+from melpy.errors import OutputError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,7 @@ def check_writable(directory: Path) -> None:
 
 def output_error(path: Path, error: OSError) -> OutputError:
     """Return the error that says why `path` cannot be written."""
-    reason = (error.strerror or str(error)).lower()
+    reason = reason_of(error)
     return OutputError(
         f"cannot write: {reason}", where=str(path), hint="choose another place, or change its owner or mode"
     )

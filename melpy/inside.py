@@ -12,7 +12,7 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
-from melpy.errors import ExtractError
+from melpy.errors import ExtractError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -128,9 +128,7 @@ def move_tree(source: Path, root: Path, parts: Sequence[str]) -> None:
         with open_root(source) as origin, open_root(root) as base, open_below(base, parts, make=True) as target:
             _move_entries(origin, target)
     except OSError as error:
-        raise ExtractError(
-            f"cannot be moved: {(error.strerror or str(error)).lower()}", where="/".join(parts)
-        ) from None
+        raise ExtractError(f"cannot be moved: {reason_of(error)}", where="/".join(parts)) from None
     except RecursionError:
         raise ExtractError("nests too deep to be moved", where="/".join(parts)) from None
 

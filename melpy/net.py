@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from melpy import __version__
-from melpy.errors import UnreachableError
+from melpy.errors import UnreachableError, reason_of
 
 if TYPE_CHECKING:
     import urllib3  # noqa: TID251  # this is the door
@@ -54,7 +54,7 @@ def _copy(path: Path, stream: IO[bytes], uri: str, hint: str) -> None:
         with path.open("rb") as source:
             shutil.copyfileobj(source, stream)
     except OSError as error:
-        raise UnreachableError((error.strerror or str(error)).lower(), where=uri, hint=hint) from None
+        raise UnreachableError(reason_of(error), where=uri, hint=hint) from None
 
 
 def _download_http(uri: str, stream: IO[bytes], timeout: float, retries: int, hint: str) -> None:

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 import libarchive
 import libarchive.exception
 
-from melpy.errors import ExtractError
+from melpy.errors import ExtractError, reason_of
 from melpy.inside import create_file, open_below, open_root, remove_entry
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def unpack_archive(archive: Path, directory: Path, *, below: Sequence[str] = (),
     try:
         stream = archive.open("rb")
     except OSError as error:
-        raise ExtractError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=archive.name) from None
+        raise ExtractError(f"cannot be read: {reason_of(error)}", where=archive.name) from None
     with stream:
         unpack_stream(stream, directory, where=archive.name, below=below, strip=strip)
 
@@ -65,7 +65,7 @@ def unpack_stream(stream: IO[bytes], directory: Path, *, where: str, below: Sequ
             f"wants to write outside of its directory: {error.message}", where=where, hint="do not trust this archive"
         ) from None
     except OSError as error:
-        raise ExtractError(f"cannot be unpacked: {(error.strerror or str(error)).lower()}", where=where) from None
+        raise ExtractError(f"cannot be unpacked: {reason_of(error)}", where=where) from None
 
 
 class _Tree:

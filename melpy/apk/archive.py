@@ -19,7 +19,7 @@ from zlib_ng import zlib_ng
 
 from melpy.apk.model import IndexEntry
 from melpy.apk.pkginfo import parse_pkginfo
-from melpy.errors import PackageFormatError, SignatureError
+from melpy.errors import PackageFormatError, SignatureError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -260,7 +260,7 @@ def read_entry(path: Path, *, keyring: Keyring | None = None) -> IndexEntry:
             segments = read_segments(stream, where=str(path))
             size = stream.seek(0, io.SEEK_END)
     except OSError as error:
-        raise PackageFormatError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=str(path)) from None
+        raise PackageFormatError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
     if keyring is not None:
         check_signatures(segments.signatures, segments.control, keyring, where=str(path))
     try:

@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import Path
 
-from melpy.errors import KeyFileError
+from melpy.errors import KeyFileError, reason_of
 
 MARKS = ("env:", "fd:")
 """What places begin with that are no files."""
@@ -48,7 +48,7 @@ def read_secret(place: str, what: str, *, where: str = "", hint: str | None = No
     except FileNotFoundError:
         raise KeyFileError(f"no such {what}", where=where, hint=hint) from None
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise KeyFileError(f"cannot read the {what}: {reason}", where=where) from None
     if len(data) > SIZE_LIMIT:
         raise KeyFileError(f"too large to be a {what}", where=where)

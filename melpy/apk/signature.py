@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from melpy.apk.secret import MARKS, read_secret
-from melpy.errors import KeyFileError, OutputError, SignatureError
+from melpy.errors import KeyFileError, OutputError, SignatureError, reason_of
 from melpy.files import output_error, write_file
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _read_public_key(path: Path) -> bytes:
     except FileNotFoundError:
         raise KeyFileError("no such public key", where=str(path), hint=_KEYGEN_HINT) from None
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise KeyFileError(f"cannot read the public key: {reason}", where=str(path)) from None
 
 

@@ -12,7 +12,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from melpy.build.workspace import remove_tree
-from melpy.errors import ExtractError
+from melpy.errors import ExtractError, reason_of
 from melpy.inside import create_file, move_tree, open_below, open_root
 from melpy.plan import git
 from melpy.plan.git import GitSource
@@ -169,7 +169,7 @@ def _make_directory(root: int, path: str) -> None:
         with open_below(root, _parts(path), make=True):
             pass
     except OSError as error:
-        raise ExtractError(f"cannot be made: {(error.strerror or str(error)).lower()}", where=path) from None
+        raise ExtractError(f"cannot be made: {reason_of(error)}", where=path) from None
 
 
 def _check_directory(root: int, path: str) -> None:
@@ -177,7 +177,7 @@ def _check_directory(root: int, path: str) -> None:
         with open_below(root, _parts(path)):
             pass
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         hint = "a source's directory must be there already; its working-directory is made"
         raise ExtractError(f"cannot be extracted into: {reason}", where=path, hint=hint) from None
 

@@ -58,10 +58,7 @@ def _index_repository(root: Path, arches: Sequence[Arch], signer: Signer | None)
         raise RepositoryError("holds no packages", where=str(where), hint="build some first: melpy build RECIPE")
     for name in names or found:
         entries = refresh_index(root, name, signer=signer)
-        click.echo(
-            f"{index_path(root, name)}: {count_text(len(entries), 'package')}{'' if signer else ', not signed'}",
-            err=True,
-        )
+        _tell(index_path(root, name), len(entries), signer)
 
 
 def _index_files(packages: Sequence[Path], output: Path | None, signer: Signer | None, *, merge: bool) -> None:
@@ -74,4 +71,8 @@ def _index_files(packages: Sequence[Path], output: Path | None, signer: Signer |
     old = read_index(path.read_bytes(), keyring=None, where=str(path)).entries if merge and path.exists() else ()
     entries = merge_entries(old, [read_entry(package) for package in packages])
     write_file(path, write_index(entries, signer=signer))
-    click.echo(f"{path}: {count_text(len(entries), 'package')}{'' if signer else ', not signed'}", err=True)
+    _tell(path, len(entries), signer)
+
+
+def _tell(path: Path, count: int, signer: Signer | None) -> None:
+    click.echo(f"{path}: {count_text(count, 'package')}{'' if signer else ', not signed'}", err=True)

@@ -12,7 +12,7 @@ import click
 
 from melpy import __version__
 from melpy.cli.report import print_error
-from melpy.errors import MelpyError, OutputError, UsageError
+from melpy.errors import MelpyError, OutputError, UsageError, reason_of
 
 COMMANDS = {
     "bootstrap": "Make a first package repository from a Debian suite.",
@@ -99,7 +99,7 @@ def main() -> None:
         if isinstance(error, BrokenPipeError):
             _leave_pipe()
         where = str(error.filename) if error.filename else None
-        print_error(OutputError((error.strerror or str(error)).lower(), where=where))
+        print_error(OutputError(reason_of(error), where=where))
         _drop_output()
         sys.exit(OutputError.exit_status)
     _finish(status if isinstance(status, int) else 0)
@@ -136,7 +136,7 @@ def _finish(status: int) -> None:
     except BrokenPipeError:
         _leave_pipe()
     except OSError as error:
-        print_error(OutputError((error.strerror or str(error)).lower(), where="standard output"))
+        print_error(OutputError(reason_of(error), where="standard output"))
         status = OutputError.exit_status
         _drop_output()
     sys.exit(status)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from melpy.apk.secret import MARKS
 from melpy.config.model import BY_KEY, FILE_NAME, SETTINGS, Setting, Settings, Value
-from melpy.errors import SettingsError, hint_near
+from melpy.errors import SettingsError, hint_near, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -126,7 +126,7 @@ def _read_file(path: Path) -> dict[str, object]:
     try:
         stated = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=str(path)) from None
+        raise SettingsError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"is not TOML: {error}", where=str(path)) from None
     for key in stated:

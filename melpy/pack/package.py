@@ -13,7 +13,7 @@ from melpy.apk.archive import LEVEL, Member, control_checksum, sign_package, wri
 from melpy.apk.model import IndexEntry, PackageInfo
 from melpy.apk.pkginfo import render_pkginfo
 from melpy.build.model import Entry, Kind, OutputTree
-from melpy.errors import PackageFormatError
+from melpy.errors import PackageFormatError, reason_of
 from melpy.files import output_error, replace_file
 
 if TYPE_CHECKING:
@@ -107,9 +107,7 @@ def _file(tree: OutputTree, entry: Entry) -> Member:
         with tree.open(entry) as stream:
             checksum = hashlib.file_digest(stream, "sha1").hexdigest()  # type: ignore[arg-type]  # any binary stream
     except OSError as error:
-        raise PackageFormatError(
-            f"{entry.path} cannot be read: {(error.strerror or str(error)).lower()}", where=tree.package
-        ) from None
+        raise PackageFormatError(f"{entry.path} cannot be read: {reason_of(error)}", where=tree.package) from None
     return Member(
         entry.path,
         tarfile.REGTYPE,

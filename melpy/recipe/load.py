@@ -19,6 +19,7 @@ from melpy.errors import (
     fault_position,
     find_near,
     hint_near,
+    reason_of,
 )
 from melpy.recipe.document import Document, is_utf8, parse_document
 from melpy.recipe.document import Path as DocumentPath
@@ -179,7 +180,7 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise RecipeError(f"is not UTF-8 at byte {error.start}", where=str(path)) from None
     except OSError as error:
-        raise RecipeError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=str(path)) from None
+        raise RecipeError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
 
 
 def _validate(model: type[Model], document: Document, data: object = None) -> Model:

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 from melpy.apk.archive import control_checksum, read_segments
 from melpy.apk.index import FILE_NAME, read_index
 from melpy.apk.signature import Keyring, load_keyring
-from melpy.errors import PackageFormatError, RepositoryError, UnreachableError
+from melpy.errors import PackageFormatError, RepositoryError, UnreachableError, reason_of
 from melpy.files import replace_file
 from melpy.net import download
 
@@ -66,7 +66,7 @@ def _read(path: Path, place: str, arch: str) -> bytes:
         what = f"has no index for {arch}" if Path(place).is_dir() else "no such repository"
         raise RepositoryError(what, where=place, hint=hint) from None
     except OSError as error:
-        raise RepositoryError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=str(path)) from None
+        raise RepositoryError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
 
 
 def fetch_package(location: str, checksum: str, cache: Path) -> Path:

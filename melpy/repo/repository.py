@@ -15,7 +15,7 @@ from melpy.apk.archive import read_entry
 from melpy.apk.index import FILE_NAME, read_index, write_index
 from melpy.apk.model import Index, IndexEntry
 from melpy.apk.version import version_key
-from melpy.errors import PackageFormatError, RepositoryError
+from melpy.errors import PackageFormatError, RepositoryError, reason_of
 from melpy.files import write_file
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def load_index(root: Path, arch: str, *, keyring: Keyring | None) -> Index:
     except FileNotFoundError:
         return Index(())
     except OSError as error:
-        raise RepositoryError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=str(path)) from None
+        raise RepositoryError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
     return read_index(data, keyring=keyring, where=str(path))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from melpy.apk.archive import read_segments, write_flat
 from melpy.apk.index import split_signatures
 from melpy.apk.pkginfo import parse_pkginfo
-from melpy.errors import RepositoryError
+from melpy.errors import RepositoryError, reason_of
 from melpy.files import replace_file, write_file
 
 if TYPE_CHECKING:
@@ -79,4 +79,4 @@ def _member(others: Iterable[tuple[str, bytes]], signer: Signer, signed: bytes, 
 
 
 def _unreadable(path: Path, error: OSError) -> RepositoryError:
-    return RepositoryError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=str(path))
+    return RepositoryError(f"cannot be read: {reason_of(error)}", where=str(path))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from melpy.apk.archive import check_datahash, read_entry, read_segments
 from melpy.apk.index import FILE_NAME, read_index
-from melpy.errors import MelpyError, PackageFormatError, RepositoryError
+from melpy.errors import MelpyError, PackageFormatError, RepositoryError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +67,7 @@ def verify_place(path: Path, keyring: Keyring, *, whole: bool) -> Iterator[Melpy
         yield error
         return
     except OSError as error:
-        yield RepositoryError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=str(path))
+        yield RepositoryError(f"cannot be read: {reason_of(error)}", where=str(path))
         return
     yield None
     for entry in entries if whole else ():
@@ -82,7 +82,7 @@ def _attempt(path: Path, keyring: Keyring, expected: IndexEntry | None = None) -
     except MelpyError as error:
         return error
     except OSError as error:
-        return PackageFormatError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=str(path))
+        return PackageFormatError(f"cannot be read: {reason_of(error)}", where=str(path))
     if expected and entry.checksum != expected.checksum:
         return RepositoryError("is not the package that the index names", where=str(path), hint=_INDEX_HINT)
     if expected and entry.size != expected.size:

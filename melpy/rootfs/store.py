@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 
 from melpy import events
 from melpy.apk.archive import check_datahash, control_checksum, read_segments
-from melpy.errors import PackageFormatError
+from melpy.errors import PackageFormatError, reason_of
 from melpy.files import output_error
 from melpy.unpack import unpack_stream
 
@@ -105,7 +105,7 @@ def _extract(store: Path, package: StoredPackage) -> None:
             check_datahash(stream, segments, where=where)
             _extract_data(store, package, stream, segments.data_offset)
     except OSError as error:
-        raise PackageFormatError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=where) from None
+        raise PackageFormatError(f"cannot be read: {reason_of(error)}", where=where) from None
 
 
 def _extract_data(store: Path, package: StoredPackage, stream: IO[bytes], offset: int) -> None:
