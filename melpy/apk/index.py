@@ -6,19 +6,21 @@ One stanza a package, one `letter:value` line a fact, an empty line between pack
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 from typing import TYPE_CHECKING
 
 from zlib_ng import zlib_ng
 
 from melpy.apk.archive import GzipError, check_signatures, write_flat
-from melpy.apk.model import Index, IndexEntry, PackageInfo
-from melpy.apk.pkginfo import one_line
+from melpy.apk.model import Index
+from melpy.apk.stanza import parse_stanza, render_stanza
 from melpy.errors import PackageFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from melpy.apk.model import IndexEntry
     from melpy.apk.signature import Keyring, Signer
 
 FILE_NAME = "APKINDEX.tar.gz"
@@ -29,75 +31,24 @@ _INDEX_LIMIT = 300 << 20
 
 def render_index(entries: Iterable[IndexEntry]) -> str:
     """Return the text of APKINDEX."""
-    return "".join("".join(f"{key}:{value}\n" for key, value in _fields(entry)) + "\n" for entry in entries)
+    return "".join(f"{render_stanza(entry)}\n" for entry in entries)
 
 
-def _fields(entry: IndexEntry) -> Iterator[tuple[str, str]]:
-    info = entry.info
-    yield from (("C", entry.checksum), ("P", info.name), ("V", info.version), ("A", info.arch))
-    yield from (
-        ("S", str(entry.size)),
-        ("I", str(info.installed_size)),
-        ("T", " ".join(info.description.split())),
-    )
-    optional = (
-        ("U", info.url),
-        ("L", " AND ".join(info.licenses)),
-        ("o", info.origin),
-        ("m", info.maintainer),
-        ("t", str(info.build_date or "")),
-        ("c", info.commit),
-        ("k", "" if info.provider_priority == "0" else info.provider_priority),
-        ("D", " ".join(info.depends)),
-        ("p", " ".join(info.provides)),
-        ("i", " ".join(info.install_if)),
-    )
-    yield from ((key, one_line(value)) for key, value in optional if value)
+def parse_index(text: str, *, description: str = "", where: str) -> Index:
+    """Take the text of APKINDEX apart into its packages, which are not looked into yet."""
+    text = text.replace("\r\n", "\n").strip("\n")
+    if "\n\n\n" in text:
+        text = re.sub(r"\n{3,}", "\n\n", text)
+    return Index(tuple(text.split("\n\n")) if text else (), description, where)
 
 
-_LISTS = {"D", "p", "i"}
-"""Fields that go on where they are repeated."""
-
-
-def parse_index(text: str, *, where: str) -> tuple[IndexEntry, ...]:
-    """Read the text of APKINDEX; unknown lines are ignored.
+def read_entries(index: Index) -> tuple[IndexEntry, ...]:
+    """Read every package of an index.
 
     Raises:
         PackageFormatError: a line is malformed or a package lacks its name, version or checksum.
     """
-    stanzas = text.replace("\r\n", "\n").strip("\n").split("\n\n")
-    return tuple(_parse_stanza(stanza, where) for stanza in stanzas if stanza.strip())
-
-
-def _parse_stanza(stanza: str, where: str) -> IndexEntry:
-    fields: dict[str, str] = {}
-    for line in stanza.split("\n"):
-        if line[1:2] != ":":
-            raise PackageFormatError(f"malformed line {line!r} in the index", where=where)
-        key, value = line[0], line[2:]
-        fields[key] = f"{fields[key]} {value}" if key in _LISTS and key in fields else value
-    get = fields.get
-    try:
-        info = PackageInfo(
-            name=fields["P"],
-            version=fields["V"],
-            arch=get("A", ""),
-            installed_size=int(get("I", "0")),
-            origin=get("o", ""),
-            description=get("T", ""),
-            url=get("U", ""),
-            commit=get("c", ""),
-            maintainer=get("m", ""),
-            build_date=int(get("t", "0")),
-            licenses=(get("L", ""),) if get("L") else (),
-            depends=tuple(get("D", "").split()),
-            provides=tuple(get("p", "").split()),
-            install_if=tuple(get("i", "").split()),
-            provider_priority=get("k", ""),
-        )
-        return IndexEntry(info, fields["C"], int(get("S", "0")))
-    except (KeyError, ValueError) as error:
-        raise PackageFormatError(f"a package of the index lacks or garbles {error}", where=where) from None
+    return tuple(parse_stanza(stanza, where=index.where) for stanza in index.stanzas)
 
 
 def write_index(entries: Iterable[IndexEntry], *, signer: Signer | None = None, description: str = "") -> bytes:
@@ -134,7 +85,7 @@ def read_index(data: bytes, *, keyring: Keyring | None, where: str) -> Index:
         text, description = files["APKINDEX"].decode(), files.get("DESCRIPTION", b"").decode()
     except UnicodeDecodeError:
         raise PackageFormatError("the index is not UTF-8", where=where) from None
-    return Index(parse_index(text, where=where), description)
+    return parse_index(text, description=description, where=where)
 
 
 def split_signatures(data: bytes, where: str) -> tuple[list[tuple[str, bytes]], bytes]:

@@ -82,7 +82,14 @@ class IndexEntry:
 
 @dataclass(frozen=True)
 class Index:
-    """An APKINDEX: its packages and the free text beside them."""
+    """An APKINDEX.
 
-    entries: tuple[IndexEntry, ...]
+    Attributes:
+        stanzas: its packages as they are written there, without the empty lines between them.
+        description: the free text beside them.
+        where: what it is called in messages.
+    """
+
+    stanzas: tuple[str, ...]
     description: str = ""
+    where: str = ""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from melpy.apk.archive import read_entry
 from melpy.apk.atom import parse_provide
-from melpy.apk.index import write_index
+from melpy.apk.index import read_entries, write_index
 from melpy.apk.signature import load_signer, write_key_pair
 from melpy.bootstrap.apt import Apt, download_debs, forget_downloads, prepare_apt, update_lists
 from melpy.bootstrap.batch import Workshop, make_packages, plan_tasks
@@ -106,7 +106,7 @@ def _stage(monitor: Monitor, detail: str, stage: str) -> Iterator[None]:
 def _load_entries(root: Path, arch: Arch, old: Manifest) -> dict[str, IndexEntry]:
     """Return what is known of each package that the seed's state vouches for and that is there."""
     try:
-        indexed = {entry.checksum: entry for entry in load_index(root, arch.apk, keyring=None).entries}
+        indexed = {entry.checksum: entry for entry in read_entries(load_index(root, arch.apk, keyring=None))}
     except MelpyError:
         indexed = {}
     entries = {}

@@ -63,12 +63,12 @@ def _index_repository(root: Path, arches: Sequence[Arch], signer: Signer | None)
 
 def _index_files(packages: Sequence[Path], output: Path | None, signer: Signer | None, *, merge: bool) -> None:
     from melpy.apk.archive import read_entry  # noqa: PLC0415  # --help does not need it
-    from melpy.apk.index import FILE_NAME, read_index, write_index  # noqa: PLC0415  # likewise
+    from melpy.apk.index import FILE_NAME, read_entries, read_index, write_index  # noqa: PLC0415  # likewise
     from melpy.files import write_file  # noqa: PLC0415  # likewise
     from melpy.repo.repository import merge_entries  # noqa: PLC0415  # likewise
 
     path = output or Path(FILE_NAME)
-    old = read_index(path.read_bytes(), keyring=None, where=str(path)).entries if merge and path.exists() else ()
+    old = read_entries(read_index(path.read_bytes(), keyring=None, where=str(path))) if merge and path.exists() else ()
     entries = merge_entries(old, [read_entry(package) for package in packages])
     write_file(path, write_index(entries, signer=signer))
     _tell(path, len(entries), signer)

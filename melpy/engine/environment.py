@@ -11,8 +11,8 @@ from melpy.errors import MelpyError, PackageFormatError
 from melpy.repo.remote import fetch_package, load_keys, load_repository, split_tag
 from melpy.repo.repository import index_path, load_index
 from melpy.rootfs.store import StoredPackage, ensure_layers
-from melpy.solve.model import Solution, Universe, make_universe
 from melpy.solve.resolver import solve
+from melpy.solve.universe import make_universe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from melpy.arch import Arch
     from melpy.engine.model import BuildContext, Supply
     from melpy.plan.model import Plan
+    from melpy.solve.model import Solution
+    from melpy.solve.universe import Universe
 
 
 STORE = "store-1"
@@ -43,16 +45,16 @@ class Repositories:
             supplied: whether the supply is one of them.
         """
         context, arch = self.context, plan.arch
-        sources = [(str(context.out_dir), "", load_index(context.out_dir, arch, keyring=None).entries)]
+        sources = [(str(context.out_dir), "", load_index(context.out_dir, arch, keyring=None))]
         # The recipe's own keys vouch for the recipe's own repositories only.
         trusted = dict.fromkeys(context.repositories, context.keyring)
         for line in plan.environment.repositories:
             trusted.setdefault(line, (*context.keyring, *plan.environment.keyring))
         for line, keys in trusted.items():
             tag, place = split_tag(line)
-            sources.append((place, tag, self._index(place, arch, keys).entries))
+            sources.append((place, tag, self._index(place, arch, keys)))
         if context.supply and supplied:
-            sources.append((str(context.supply.root), "", self._supplied(context.supply, arch).entries))
+            sources.append((str(context.supply.root), "", self._supplied(context.supply, arch)))
         return make_universe(sources, arch)
 
     def forget_supplied(self) -> None:
@@ -93,9 +95,7 @@ def load_universe(lines: Iterable[str], arch: str, keys: Sequence[str] | None, c
     """
     trusted = None if keys is None else load_keys(keys, cache_dir / "keys")
     named = map(split_tag, lines)
-    return make_universe(
-        [(place, tag, load_repository(place, arch, keyring=trusted).entries) for tag, place in named], arch
-    )
+    return make_universe([(place, tag, load_repository(place, arch, keyring=trusted)) for tag, place in named], arch)
 
 
 def resolve_environment(plan: Plan, arch: Arch, repositories: Repositories) -> Solution:
@@ -138,7 +138,7 @@ def find_missing(world: Iterable[str], universe: Universe) -> set[str]:
         if atom.conflict or atom.name in seen:
             continue
         seen.add(atom.name)
-        offers = universe.providers.get(atom.name, ())
+        offers = universe.providers(atom.name)
         if not offers:
             missing.add(atom.name)
         pending += [text for offer, _ in offers for text in offer.entry.info.depends]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from melpy.apk.archive import read_entry
-from melpy.apk.index import FILE_NAME, read_index, write_index
+from melpy.apk.index import FILE_NAME, read_entries, read_index, write_index
 from melpy.apk.model import Index, IndexEntry
 from melpy.apk.version import version_key
 from melpy.errors import PackageFormatError, RepositoryError, reason_of
@@ -149,7 +149,7 @@ def _current_entries(root: Path, arch: str) -> list[IndexEntry]:
     index = load_index(root, arch, keyring=None)
     path = index_path(root, arch)
     written = path.stat().st_mtime_ns if path.exists() else 0
-    known = {entry.info.file_name: entry for entry in index.entries}
+    known = {entry.info.file_name: entry for entry in read_entries(index)}
     current = []
     for package in sorted((root / arch).glob("*.apk")):
         # A rename changes ctime, whenever the file was written.

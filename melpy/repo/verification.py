@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from melpy.apk.archive import check_datahash, read_entry, read_segments
-from melpy.apk.index import FILE_NAME, read_index
+from melpy.apk.index import FILE_NAME, read_entries, read_index
 from melpy.errors import MelpyError, PackageFormatError, RepositoryError, reason_of
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def verify_place(path: Path, keyring: Keyring, *, whole: bool) -> Iterator[Melpy
         yield _attempt(path, keyring)
         return
     try:
-        entries = read_index(path.read_bytes(), keyring=keyring, where=str(path)).entries
+        entries = read_entries(read_index(path.read_bytes(), keyring=keyring, where=str(path)))
     except MelpyError as error:
         yield error
         return

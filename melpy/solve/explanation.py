@@ -60,8 +60,7 @@ def _answers(texts: Sequence[str], solution: Solution) -> Iterator[tuple[str, Of
     for text in texts:
         atom = parse_dependency(text)
         for offer in solution.offers if not atom.conflict else ():
-            own = ((offer.name, offer.version), *offer.provides)
-            if any(name == atom.name and atom.is_met_by(version) for name, version in own):
+            if offer.satisfies(atom):
                 yield text, offer
 
 

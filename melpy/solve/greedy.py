@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from melpy.apk.atom import Atom, parse_dependency
-from melpy.solve.preference import meets, rank_offers, urgency
+from melpy.solve.preference import rank_offers, urgency
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from melpy.solve.model import Offer, Universe
+    from melpy.apk.atom import Atom
+    from melpy.solve.model import Offer
+    from melpy.solve.universe import Universe
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,21 @@ class Found:
     answers: Mapping[str, Offer]
 
 
-def find_quickly(world: Sequence[Atom], universe: Universe, *, strict: bool) -> Found | None:
+def find_quickly(
+    world: Sequence[Atom], universe: Universe, *, strict: bool, start: Iterable[Offer] = ()
+) -> Found | None:
     """Return packages that satisfy a world, or None when a choice along the way was in vain.
 
     Args:
         world: constraints.
         universe: what there is.
         strict: leave out packages that are at odds with themselves.
+        start: packages that are chosen already, and go together.
     """
-    return _Search(world, universe, strict=strict).run()
+    search = _Search(world, universe, strict=strict)
+    for offer in start:
+        search.take(offer, {offer.tag} if offer.tag else set())
+    return search.run()
 
 
 class _Search:
@@ -67,7 +74,7 @@ class _Search:
         if atom.conflict:
             self._conflicts[atom.name].append((atom, owner))
             self._in_vain |= any(
-                offer.name != owner and meets(atom, offer, version) for offer, version in self._present[atom.name]
+                offer.name != owner and offer.meets(atom, version) for offer, version in self._present[atom.name]
             )
             return
         self._wants[atom.name].append(atom)
@@ -77,48 +84,38 @@ class _Search:
     def _decide(self, name: str) -> None:
         wants, tags = self._wants[name], self._tags[name]
         for offer, version in self._present[name]:
-            if all(meets(atom, offer, version) for atom in wants):
+            if all(offer.meets(atom, version) for atom in wants):
                 self._answers[name] = offer
                 return
         for offer, version in rank_offers(name, self._universe, tags, self._pins.get(name, ""), strict=self._strict):
-            if all(meets(atom, offer, version) for atom in wants) and self._fits(offer):
+            if all(offer.meets(atom, version) for atom in wants) and self._fits(offer):
                 self._answers[name] = offer
-                self._take(offer, tags)
+                self.take(offer, tags)
                 return
         self._in_vain = True
 
     def _fits(self, offer: Offer) -> bool:
         """Tell whether a package goes together with what is chosen, and with what is asked for so far."""
-        for name, version in _names(offer):
-            if version and (
-                name in self._holders or not all(meets(atom, offer, version) for atom in self._wants[name])
-            ):
+        for name, version in offer.answers:
+            if version and (name in self._holders or not all(offer.meets(atom, version) for atom in self._wants[name])):
                 return False
-            if any(owner != offer.name and meets(atom, offer, version) for atom, owner in self._conflicts[name]):
+            if any(owner != offer.name and offer.meets(atom, version) for atom, owner in self._conflicts[name]):
                 return False
-        return not any(
-            meets(atom, other, version)
-            for atom in map(parse_dependency, offer.entry.info.depends)
-            if atom.conflict
-            for other, version in self._present[atom.name]
-        )
+        return all(self._allows(atom) for atom in offer.depends)
 
-    def _take(self, offer: Offer, tags: set[str]) -> None:
+    def _allows(self, atom: Atom) -> bool:
+        """Tell whether what a package needs is there at all, and what it does not go together with is not chosen."""
+        if not atom.conflict:
+            return bool(self._universe.providers(atom.name))
+        return not any(other.meets(atom, version) for other, version in self._present[atom.name])
+
+    def take(self, offer: Offer, tags: set[str]) -> None:
+        """Choose a package."""
         self._chosen[offer.name] = offer
-        for name, version in _names(offer):
+        for name, version in offer.answers:
             self._present[name].append((offer, version))
             if version:
                 self._holders[name] = offer
-        for atom in map(parse_dependency, offer.entry.info.depends):
-            if atom.conflict or not self._is_self_met(atom, offer):
+        for atom in offer.depends:
+            if atom.conflict or not offer.satisfies(atom):
                 self._want(atom, tags, offer.name)
-
-    def _is_self_met(self, atom: Atom, offer: Offer) -> bool:
-        plain = replace(atom, conflict=False)
-        return any(name == atom.name and meets(plain, offer, version) for name, version in _names(offer))
-
-
-def _names(offer: Offer) -> Iterator[tuple[str, str]]:
-    """Yield every name that a package has, with the version it has it at."""
-    yield offer.name, offer.version
-    yield from offer.provides

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-from collections import defaultdict
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from melpy.apk.atom import parse_provide
+from melpy.apk.atom import parse_dependency, parse_provide
+from melpy.errors import PackageFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
+    from melpy.apk.atom import Atom
     from melpy.apk.model import IndexEntry
 
 
@@ -50,61 +49,58 @@ class Offer:
         """Name and version of everything it provides, itself not included."""
         return tuple(parse_provide(text) for text in self.entry.info.provides)
 
+    @cached_property
+    def answers(self) -> tuple[tuple[str, str], ...]:
+        """Every name that it has, with the version it has it at."""
+        return ((self.name, self.version), *self.provides)
+
+    @cached_property
+    def held(self) -> frozenset[str]:
+        """The names that no other package may have beside it: its own, and those that it provides with a version."""
+        return frozenset((self.name, *(name for name, version in self.provides if version)))
+
+    @cached_property
+    def depends(self) -> tuple[Atom, ...]:
+        """What it needs, and what it does not go together with."""
+        return tuple(map(parse_dependency, self.entry.info.depends))
+
+    @cached_property
+    def install_if(self) -> tuple[Atom, ...]:
+        """What it comes with; nothing where that does not parse, as apk has it."""
+        try:
+            return tuple(map(parse_dependency, self.entry.info.install_if))
+        except PackageFormatError:
+            return ()
+
+    def satisfies(self, atom: Atom) -> bool:
+        """Tell whether it satisfies a constraint by one of its names; for `!name`, whether it is what is not wanted."""
+        return any(name == atom.name and self.meets(atom, version) for name, version in self.answers)
+
+    def meets(self, atom: Atom, version: str) -> bool:
+        """Tell whether it satisfies a constraint on a name that it has at this version."""
+        return self.entry.checksum == atom.version if atom.operator == "><" else atom.is_met_by(version)
+
+    @cached_property
+    def is_at_odds(self) -> bool:
+        """Whether it holds a name twice: apk cannot install it."""
+        if not self.provides:
+            return False
+        held = Counter([self.name, *(name for name, version in self.provides if version or name == self.name)])
+        return max(held.values()) > 1
+
+    @cached_property
+    def contradiction(self) -> Atom | None:
+        """What it needs of a name that it alone may hold, and is not itself; nothing can install it then."""
+        for atom in self.depends:
+            if not atom.conflict and atom.name in self.held and not self.satisfies(atom):
+                return atom
+        return None
+
+    def __hash__(self) -> int:
+        return hash(self.entry.checksum)
+
     def __str__(self) -> str:
         return self.entry.info.full_name
-
-
-@dataclass(frozen=True)
-class Universe:
-    """Everything that repositories offer for one architecture."""
-
-    offers: tuple[Offer, ...]
-
-    @cached_property
-    def providers(self) -> Mapping[str, tuple[tuple[Offer, str], ...]]:
-        """Offers by each name that they have or provide, with the version they provide it at."""
-        found: defaultdict[str, list[tuple[Offer, str]]] = defaultdict(list)
-        for offer in self.offers:
-            found[offer.name].append((offer, offer.version))
-            for name, version in offer.provides:
-                found[name].append((offer, version))
-        return {name: tuple(offers) for name, offers in found.items()}
-
-    @cached_property
-    def names(self) -> frozenset[str]:
-        """The names of all packages."""
-        return frozenset(offer.name for offer in self.offers)
-
-
-def make_universe(repositories: Iterable[tuple[str, str, Iterable[IndexEntry]]], arch: str = "") -> Universe:
-    """Return what repositories, given as root, tag and entries, offer; the same package again is passed over.
-
-    Args:
-        repositories: the repositories.
-        arch: architecture that packages must be for; `noarch` is for every one.
-
-    Of packages that are called the same but are not, the first repository's is taken, as apk does; a package is the
-    same where its checksum is.
-    """
-    offers: list[Offer] = []
-    seen: set[tuple[object, str]] = set()
-    for root, tag, entries in repositories:
-        for entry in entries:
-            if arch and entry.info.arch not in {arch, "noarch", ""}:
-                continue
-            keys = {((entry.info.name, entry.info.version), tag), (_identity(entry.checksum), tag)}
-            if not keys & seen:
-                offers.append(Offer(entry, root, tag))
-            seen |= keys
-    return Universe(tuple(offers))
-
-
-def _identity(checksum: str) -> object:
-    """Return what a checksum stands for: base64 has several spellings of the same bytes."""
-    try:
-        return base64.b64decode(checksum[2:])
-    except ValueError:
-        return checksum
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from melpy.apk.version import compare_versions
@@ -11,10 +10,8 @@ from melpy.apk.version import compare_versions
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from melpy.apk.atom import Atom
-    from melpy.solve.model import Offer, Universe
-
-    Answer = tuple[Offer, str]
+    from melpy.solve.model import Offer
+    from melpy.solve.universe import Answer, Universe
 
 _LAST = 1_000
 
@@ -31,8 +28,8 @@ def rank_offers(name: str, universe: Universe, tags: AbstractSet[str], pin: str,
     """
     found = [
         (offer, version)
-        for offer, version in universe.providers.get(name, ())
-        if (not offer.tag or offer.tag in tags) and not (strict and is_at_odds(offer))
+        for offer, version in universe.providers(name)
+        if (not offer.tag or offer.tag in tags) and not offer.contradiction and not (strict and offer.is_at_odds)
     ]
     if len(found) < 2:
         return found
@@ -45,30 +42,15 @@ def rank_offers(name: str, universe: Universe, tags: AbstractSet[str], pin: str,
 
 def urgency(name: str, universe: Universe) -> int:
     """Return how late a name is decided: the fewer choices the sooner, and what nobody gives by itself at last."""
-    offers = universe.providers.get(name, ())
+    offers = universe.providers(name)
     if not any(is_selectable(name, offer, version) for offer, version in offers):
         return _LAST
     return 3 + min(len(offers), 50)
 
 
-def meets(atom: Atom, offer: Offer, version: str) -> bool:
-    """Tell whether a package that has a name at a version satisfies a constraint on that name."""
-    if atom.operator == "><":
-        return offer.entry.checksum == atom.version
-    return atom.is_met_by(version)
-
-
 def is_selectable(name: str, offer: Offer, version: str) -> bool:
     """Tell whether apk takes a package for a name by itself: not for one that it provides without a version."""
     return bool(version) or offer.name == name or bool(_priority(offer))
-
-
-def is_at_odds(offer: Offer) -> bool:
-    """Tell whether a package holds a name twice, at odds with itself: nobody can install it."""
-    if not offer.provides:
-        return False
-    held = Counter([offer.name, *(name for name, version in offer.provides if version or name == offer.name)])
-    return max(held.values()) > 1
 
 
 def _compare(one: Answer, two: Answer) -> int:

@@ -8,21 +8,23 @@ those it provides with a version). Source of the rules: apk-tools 3, apk-package
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep, Resolver
 
-from melpy.apk.atom import Atom, parse_atom, parse_dependency
+from melpy.apk.atom import Atom, parse_atom
 from melpy.errors import PackageFormatError, UnresolvableError, find_near
 from melpy.solve.greedy import find_quickly
-from melpy.solve.model import Offer, Solution, Universe
-from melpy.solve.preference import is_selectable, meets, rank_offers, urgency
+from melpy.solve.model import Offer, Solution
+from melpy.solve.preference import is_selectable, rank_offers, urgency
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from melpy.solve.universe import Universe
 
 _MAX_ROUNDS = 200_000
 _FEW_ROUNDS = 2_000
@@ -80,44 +82,40 @@ def solve(world: Sequence[str], universe: Universe, *, where: str = "", choosy: 
     """
     atoms = [_parse(text, where) for text in dict.fromkeys(world)]
     _check_known(atoms, universe, where)
+    solution = _solve_once(atoms, universe, where, strict=choosy)
+    unasked = _find_unasked(atoms, solution) if choosy else {}
+    if unasked:
+        # Others may bring in what nobody asks for by name; mostly they do not, so not much time is spent on it.
+        try:
+            solution = _solve_once(atoms, universe, where, strict=True, choosy=True)
+        except UnresolvableError:
+            raise _explain_unasked(unasked, universe, where) from None
+    return _add_triggered(atoms, solution, universe, choosy=choosy)
+
+
+def _add_triggered(atoms: Sequence[Atom], solution: Solution, universe: Universe, *, choosy: bool) -> Solution:
+    """Add what comes with others by its `install_if`, where it goes together with what is chosen already."""
     refused: set[str] = set()
-    while True:
-        solution = _solve_once(atoms, universe, where, strict=choosy)
-        unasked = _find_unasked(atoms, solution) if choosy else {}
-        if unasked:
-            # Others may bring in what nobody asks for by name; mostly they do not, so not much time is spent on it.
-            try:
-                solution = _solve_once(atoms, universe, where, strict=True, choosy=True)
-            except UnresolvableError:
-                raise _explain_unasked(unasked, universe, where) from None
-        triggered = [atom for atom in _find_install_if(solution, universe) if atom.name not in refused]
-        if not triggered:
-            return solution
-        atoms, failed = _add_possible(atoms, triggered, universe, strict=choosy)
-        refused |= failed
+    world = list(atoms)
+    while triggered := [atom for atom in _find_install_if(solution, universe) if atom.name not in refused]:
+        for atom in triggered:
+            extended = _extend([*world, atom], solution, universe, choosy=choosy)
+            if extended:
+                solution = extended
+                world.append(atom)
+            else:
+                refused.add(atom.name)
+    return solution
 
 
-def _add_possible(
-    atoms: list[Atom], triggered: list[Atom], universe: Universe, *, strict: bool
-) -> tuple[list[Atom], set[str]]:
-    """Return a world with what comes with others, where that can be installed; and the names of what cannot."""
-    if _is_solvable([*atoms, *triggered], universe, strict=strict):
-        return [*atoms, *triggered], set()
-    failed: set[str] = set()
-    for atom in triggered:
-        if _is_solvable([*atoms, atom], universe, strict=strict):
-            atoms = [*atoms, atom]
-        else:
-            failed.add(atom.name)
-    return atoms, failed
-
-
-def _is_solvable(atoms: Sequence[Atom], universe: Universe, *, strict: bool) -> bool:
-    try:
-        _solve_once(atoms, universe, "", strict=strict)
-    except UnresolvableError:
-        return False
-    return True
+def _extend(world: Sequence[Atom], solution: Solution, universe: Universe, *, choosy: bool) -> Solution | None:
+    """Return a solution with what is wanted now: beside what is chosen, or in the place of some of it."""
+    found = find_quickly(world, universe, strict=choosy, start=solution.offers)
+    found = found or find_quickly(world, universe, strict=choosy)
+    if found is None:
+        return None
+    extended = Solution(tuple(_in_order(found.offers, found.answers)))
+    return None if choosy and _find_unasked(world, extended) else extended
 
 
 def _parse(text: str, where: str) -> Atom:
@@ -129,7 +127,7 @@ def _parse(text: str, where: str) -> Atom:
 
 def _check_known(atoms: Iterable[Atom], universe: Universe, where: str) -> None:
     """Report every name that nothing has before searching."""
-    missing = [atom for atom in atoms if not atom.conflict and not universe.providers.get(atom.name)]
+    missing = [atom for atom in atoms if not atom.conflict and not universe.providers(atom.name)]
     if not missing:
         return
     hints = []
@@ -140,18 +138,18 @@ def _check_known(atoms: Iterable[Atom], universe: Universe, where: str) -> None:
     raise UnresolvableError(
         f"no repository has {names}",
         where=where,
-        hint="; ".join(hints) if universe.offers else _NO_REPOSITORY,
+        hint="; ".join(hints) if universe else _NO_REPOSITORY,
     )
 
 
 def _find_unasked(atoms: Sequence[Atom], solution: Solution) -> dict[str, str]:
     """Return the names that only packages provide which nobody asks for by their own, and who needs them."""
     askers = [("the request", atom) for atom in atoms]
-    askers += [(str(offer), parse_dependency(text)) for offer in solution.offers for text in offer.entry.info.depends]
+    askers += [(str(offer), atom) for offer in solution.offers for atom in offer.depends]
     asked = {atom.name for _, atom in askers if not atom.conflict}
     held: dict[str, list[tuple[Offer, str]]] = defaultdict(list)
     for offer in solution.offers:
-        for name, version in ((offer.name, offer.version), *offer.provides):
+        for name, version in offer.answers:
             held[name].append((offer, version))
     taken: set[str] = set()  # packages that are there for another reason than that somebody had to be chosen
     for name in asked:
@@ -166,7 +164,7 @@ def _find_unasked(atoms: Sequence[Atom], solution: Solution) -> dict[str, str]:
 def _explain_unasked(unasked: Mapping[str, str], universe: Universe, where: str) -> UnresolvableError:
     lines = []
     for name, asker in sorted(unasked.items()):
-        offers = ", ".join(sorted({offer.name for offer, _ in universe.providers[name]}))
+        offers = ", ".join(sorted({offer.name for offer, _ in universe.providers(name)}))
         lines.append(f"{asker} needs {name}, which {offers} may provide")
     hint = "ask for one of these packages by its name; melpy chooses none that gives itself no priority"
     return UnresolvableError("some packages are to be chosen by you", where=where, details=lines, hint=hint)
@@ -193,9 +191,13 @@ def _solve_once(
     return Solution(tuple(_in_order(offers, answers)))
 
 
-def _need(atom: Atom, tags: frozenset[str] = frozenset()) -> _Need:
-    key = _Key("absent", str(atom)) if atom.conflict else _Key("name", atom.name)
-    return _Need(key, atom=atom, tags=tags | {atom.tag} if atom.tag else tags)
+def _need(atom: Atom, tags: frozenset[str] = frozenset(), owner: Offer | None = None) -> _Need:
+    tags = tags | {atom.tag} if atom.tag else tags
+    if not atom.conflict:
+        return _Need(_Key("name", atom.name), atom=atom, tags=tags)
+    # What conflicts with a name of its own conflicts with others that have it, not with itself.
+    exempt = owner.name if owner and owner.satisfies(atom) else ""
+    return _Need(_Key("absent", str(atom), exempt), atom=atom, tags=tags)
 
 
 def _in_order(offers: Iterable[Offer], answers: Mapping[str, Offer]) -> Iterator[Offer]:
@@ -206,8 +208,8 @@ def _in_order(offers: Iterable[Offer], answers: Mapping[str, Offer]) -> Iterator
         if offer.name in done:
             return
         done.add(offer.name)
-        for text in offer.entry.info.depends:
-            dependency = answers.get(parse_dependency(text).name)
+        for atom in offer.depends:
+            dependency = answers.get(atom.name)
             if dependency:
                 yield from visit(dependency)
         yield offer
@@ -222,11 +224,10 @@ def _find_install_if(solution: Solution, universe: Universe) -> list[Atom]:
     tags = {"", *(offer.tag for offer in solution.offers)}
     provided = {name: version for offer in solution.offers for name, version in offer.provides} | installed
     found: dict[str, Atom] = {}
-    for offer in universe.offers:
-        conditions = [parse_dependency(text) for text in offer.entry.info.install_if]
-        if not conditions or offer.name in installed or offer.tag not in tags:
+    for offer in universe.triggered_by(provided):
+        if not offer.install_if or offer.name in installed or offer.tag not in tags:
             continue
-        if all(_holds(condition, provided) for condition in conditions):
+        if all(_holds(condition, provided) for condition in offer.install_if):
             found[offer.name] = Atom(offer.name, tag=offer.tag)
     return list(found.values())
 
@@ -255,8 +256,7 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]  # its parameters a
         self._choosy = choosy
         self._pins = {atom.name: atom.tag for atom in world if atom.tag}
         self._chosen: Mapping[_Key, _Choice] = {}
-        self._contested = _contested_names(universe)
-        self._conflicts = _conflict_keys(universe, world)
+        self._conflicts = _world_conflicts(world)
 
     def identify(self, requirement_or_candidate: _Need | _Choice) -> _Key:
         return requirement_or_candidate.key
@@ -310,14 +310,13 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]  # its parameters a
     def _ranked(self, key: _Key, tags: frozenset[str]) -> list[_Choice]:
         pin = self._pins.get(key.name, "")
         ranked = rank_offers(key.name, self._universe, tags, pin, strict=self._strict)
-        # Such a package would let resolvelib go back and forth for ever: its own needs undo that it is taken.
-        return [_Choice(key, offer, version, tags) for offer, version in ranked if not _contradiction(offer)]
+        return [_Choice(key, offer, version, tags) for offer, version in ranked]
 
     def is_satisfied_by(self, requirement: _Need, candidate: _Choice) -> bool:
         if requirement.key.kind == "name":
             assert requirement.atom is not None
             assert candidate.offer is not None
-            return meets(requirement.atom, candidate.offer, candidate.version)
+            return candidate.offer.meets(requirement.atom, candidate.version)
         if requirement.key.kind == "absent":
             return (candidate.offer is None) == (requirement.offer is None)
         return requirement.offer == candidate.offer
@@ -328,26 +327,23 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]  # its parameters a
             return []
         if candidate.key.kind == "name":
             return [_Need(_Key("package", offer.name), offer=offer, tags=candidate.tags)]
-        own = {offer.name, *(name for name, _ in offer.provides)}
-        atoms = [parse_dependency(text) for text in offer.entry.info.depends]
-        outer = [atom for atom in atoms if atom.conflict or atom.name not in own or not _self_met(atom, offer)]
-        needs = [_need(atom, candidate.tags) for atom in outer]
-        # What conflicts with a name of its own conflicts with others that have it, not with itself.
-        needs = [_excluding(need, offer) for need in needs]
-        held = [offer.name, *(name for name, version in offer.provides if version)]
-        needs += [_Need(_Key("holder", name), offer=offer) for name in held if name in self._contested]
-        needs += [_Need(key, offer=offer) for key in self._conflicts if _falls_under(key, offer)]
+        outer = [atom for atom in offer.depends if atom.conflict or not offer.satisfies(atom)]
+        needs = [_need(atom, candidate.tags, offer) for atom in outer]
+        needs += [_Need(_Key("holder", name), offer=offer) for name in sorted(offer.held) if self._is_contested(name)]
+        needs += [_Need(key, offer=offer) for key in dict.fromkeys(self._forbidding(offer))]
         return needs
 
+    def _is_contested(self, name: str) -> bool:
+        """Tell whether different packages hold a name: as their own, or provided with a version."""
+        return len({offer.name for offer, version in self._universe.providers(name) if version}) > 1
 
-def _excluding(need: _Need, offer: Offer) -> _Need:
-    if need.atom and need.atom.conflict and _self_met(replace(need.atom, conflict=False), offer):
-        return replace(need, key=replace(need.key, owner=offer.name))
-    return need
-
-
-def _falls_under(conflict: _Key, offer: Offer) -> bool:
-    return offer.name != conflict.owner and _self_met(replace(parse_dependency(conflict.name), conflict=False), offer)
+    def _forbidding(self, offer: Offer) -> Iterator[_Key]:
+        """Yield what others, or the world, state against a package."""
+        for name in dict.fromkeys(name for name, _ in offer.answers):
+            stated = [(atom, _need(atom, owner=owner).key) for atom, owner in self._universe.conflicts.get(name, ())]
+            for atom, key in (*stated, *self._conflicts.get(name, ())):
+                if key.owner != offer.name and offer.satisfies(atom):
+                    yield key
 
 
 class _Matches(Sequence[_Choice]):
@@ -368,38 +364,12 @@ class _Matches(Sequence[_Choice]):
         return list(self)[index]
 
 
-def _self_met(atom: Atom, offer: Offer) -> bool:
-    own = ((offer.name, offer.version), *offer.provides)
-    return any(name == atom.name and atom.is_met_by(version) for name, version in own)
-
-
-def _contradiction(offer: Offer) -> Atom | None:
-    """Return what a package needs of a name that it alone may hold, and does not meet; nothing can install it."""
-    held = {offer.name, *(name for name, version in offer.provides if version)}
-    for atom in map(parse_dependency, offer.entry.info.depends):
-        if not atom.conflict and atom.name in held and not _self_met(atom, offer):
-            return atom
-    return None
-
-
-def _contested_names(universe: Universe) -> frozenset[str]:
-    """Return names that different packages hold: their own name, or one provided with a version."""
-    counts = Counter(
-        name
-        for name, offers in universe.providers.items()
-        for _ in {offer.name for offer, version in offers if version}
-    )
-    return frozenset(name for name, count in counts.items() if count > 1)
-
-
-def _conflict_keys(universe: Universe, world: Iterable[Atom]) -> tuple[_Key, ...]:
-    stated = [
-        _excluding(_need(atom), offer).key
-        for offer in universe.offers
-        for atom in map(parse_dependency, offer.entry.info.depends)
-        if atom.conflict
-    ]
-    return tuple(dict.fromkeys([*stated, *(_need(atom).key for atom in world if atom.conflict)]))
+def _world_conflicts(world: Iterable[Atom]) -> Mapping[str, list[tuple[Atom, _Key]]]:
+    found: defaultdict[str, list[tuple[Atom, _Key]]] = defaultdict(list)
+    for atom in world:
+        if atom.conflict:
+            found[atom.name].append((atom, _need(atom).key))
+    return found
 
 
 def _explain(causes: Iterable[Any], universe: Universe, where: str) -> UnresolvableError:
@@ -424,12 +394,12 @@ def _explain(causes: Iterable[Any], universe: Universe, where: str) -> Unresolva
 
 
 def _availability(atom: Atom, universe: Universe) -> str:
-    offers = universe.providers.get(atom.name, ())
+    offers = universe.providers(atom.name)
     if not offers:
         near = find_near(atom.name, universe.names)
         return ", which no repository has" + (f" (near: {near})" if near else "")
-    fitting = [offer for offer, version in offers if meets(atom, offer, version)]
+    fitting = [offer for offer, version in offers if offer.meets(atom, version)]
     if not fitting:
         return f", there is {', '.join(sorted(str(offer) for offer, _ in offers)[:5])}"
-    clashes = sorted(f"{offer} needs {_contradiction(offer)}" for offer in fitting if _contradiction(offer))
+    clashes = sorted(f"{offer} needs {offer.contradiction}" for offer in fitting if offer.contradiction)
     return f", but of itself {', '.join(clashes[:5])}" if len(clashes) == len(fitting) else ""

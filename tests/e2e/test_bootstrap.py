@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from melpy.apk.index import read_entries
 from melpy.apk.signature import load_keyring
 from melpy.arch import parse_arch
 from melpy.bootstrap.model import WantedSource
@@ -39,13 +40,13 @@ def test_a_seed_grows_by_what_is_asked_for_and_makes_nothing_twice(spec: SeedSpe
     assert list(first.unknown) == ["zlob-dev"]
     assert 5_000_000 < first.downloaded < 60_000_000
 
-    index = load_index(repository.root, arch.apk, keyring=load_keyring([repository.public_key]))
-    entries = {entry.info.name: entry for entry in index.entries}
+    found = read_entries(load_index(repository.root, arch.apk, keyring=load_keyring([repository.public_key])))
+    entries = {entry.info.name: entry for entry in found}
     assert set(entries) == set(first.added)
-    assert all(entry.info.arch == arch.apk for entry in index.entries)
-    provided = {item.partition("=")[0] for entry in index.entries for item in entry.info.provides}
+    assert all(entry.info.arch == arch.apk for entry in found)
+    provided = {item.partition("=")[0] for entry in found for item in entry.info.provides}
     assert {"so:libc.so.6", "so:libz.so.1", "pc:zlib"} <= provided
-    depends = {item for entry in index.entries for item in entry.info.depends}
+    depends = {item for entry in found for item in entry.info.depends}
     assert depends <= set(entries)
 
     files = {path: path.stat().st_mtime_ns for path in (repository.root / arch.apk).iterdir()}

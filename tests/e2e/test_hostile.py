@@ -21,7 +21,7 @@ import pytest
 
 from melpy import events
 from melpy.apk.archive import control_checksum, read_entry, read_segments
-from melpy.apk.index import read_index
+from melpy.apk.index import read_entries, read_index
 from melpy.errors import ExtractError, PackageFormatError
 from melpy.inside import create_file, is_real_directory, make_directory, open_below, open_root, read_regular
 from melpy.rootfs.store import StoredPackage, ensure_layers
@@ -108,7 +108,7 @@ def log(project: Project, name: str = "one") -> str:
 
 def indexed(project: Project) -> list[str]:
     data = (project.out / "x86_64/APKINDEX.tar.gz").read_bytes()
-    return [entry.info.full_name for entry in read_index(data, keyring=None, where="index").entries]
+    return [entry.info.full_name for entry in read_entries(read_index(data, keyring=None, where="index"))]
 
 
 def work(project: Project) -> list[Path]:
@@ -557,7 +557,7 @@ def test_an_index_that_was_not_written_is_mended(project: Project, tmp_path: Pat
         theirs.replace(package)
     check(build(project, shell_recipe("two"), name="two"))
     index = read_index((project.out / "x86_64/APKINDEX.tar.gz").read_bytes(), keyring=None, where="index")
-    found = {entry.info.name: (entry.checksum, entry.size) for entry in index.entries}
+    found = {entry.info.name: (entry.checksum, entry.size) for entry in read_entries(index)}
     assert set(found) == {"one", "two"}
     assert found["one"] == (checksum, package.stat().st_size)
 

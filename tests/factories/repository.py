@@ -5,12 +5,17 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from melpy.apk.model import IndexEntry, PackageInfo
+from melpy.apk.model import Index, IndexEntry, PackageInfo
 from melpy.apk.signature import Signer, load_signer, write_key_pair
+from melpy.apk.stanza import render_stanza
 from melpy.build.tree import load_tree
 from melpy.pack.package import write_package
 from melpy.repo.repository import refresh_index
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # Where Debian's busybox-static puts the one program that a build environment can do with.
 BUSYBOX = Path("/bin/busybox")
@@ -18,6 +23,11 @@ APPLETS = (
     "sh cat cp mv rm mkdir ln ls chmod echo printf sed grep find test [ expr head tail sort tr cut touch true false "
     "dirname basename id sleep seq wc env nproc date dd sha256sum tar readlink"
 ).split()
+
+
+def make_index(entries: Iterable[IndexEntry]) -> Index:
+    """Return packages as they stand in an index."""
+    return Index(tuple(map(render_stanza, entries)), where="index")
 
 
 @dataclass(frozen=True)

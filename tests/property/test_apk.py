@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from melpy.apk.archive import Member, write_data, write_flat
 from melpy.apk.atom import Atom, parse_atom
-from melpy.apk.index import parse_index, render_index
+from melpy.apk.index import parse_index, read_entries, render_index
 from melpy.apk.model import IndexEntry, PackageInfo
 from melpy.apk.pkginfo import parse_pkginfo, render_pkginfo
 from melpy.apk.version import compare_versions, is_version
@@ -134,7 +134,7 @@ def test_no_description_adds_a_key(description: str) -> None:
 def test_an_index_has_as_many_packages_as_went_in(infos: list[PackageInfo], description: str) -> None:
     entries = [IndexEntry(info, "Q1abc", 1) for info in infos]
     entries.append(IndexEntry(PackageInfo("last", "1", "x", description=description), "Q1last", 1))
-    found = parse_index(render_index(entries), where="x")
+    found = read_entries(parse_index(render_index(entries), where="x"))
     assert [(entry.info.name, entry.info.depends) for entry in found] == [
         (entry.info.name, entry.info.depends) for entry in entries
     ]

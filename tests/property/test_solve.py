@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from melpy.apk.atom import parse_atom
 from melpy.apk.model import IndexEntry, PackageInfo
 from melpy.errors import UnresolvableError
-from melpy.solve.model import Solution, make_universe
+from melpy.solve.model import Solution
 from melpy.solve.resolver import solve
+from melpy.solve.universe import make_universe
+from tests.factories.repository import make_index
 
 NAMES = ["a", "b", "c", "d"]
 ATOM = st.builds(
@@ -38,7 +40,7 @@ PACKAGE = st.builds(
 
 def find(world: list[str], entries: list[IndexEntry]) -> Solution | None:
     try:
-        return solve(world, make_universe([("r", "", entries)]))
+        return solve(world, make_universe([("r", "", make_index(entries))]))
     except UnresolvableError:
         return None
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from melpy.apk.archive import write_flat
-from melpy.apk.index import parse_index, read_index, render_index, write_index
+from melpy.apk.index import parse_index, read_entries, read_index, render_index, write_index
 from melpy.apk.model import IndexEntry, PackageInfo
 from melpy.apk.signature import Keyring
+from melpy.apk.stanza import find_identity, find_items, is_understood
 from melpy.errors import PackageFormatError, SignatureError
 from melpy.repo.repository import load_index, merge_entries, sort_entries, write_repository_index
 
@@ -74,13 +75,13 @@ def test_text_in_apks_order() -> None:
 def test_round_trip(signer: Signer, keyring: Keyring) -> None:
     for data in (write_index([HELLO, entry("b")]), write_index([HELLO, entry("b")], signer=signer)):
         found = read_index(data, keyring=None, where="x")
-        assert found.entries == (HELLO, entry("b"))
-    assert read_index(data, keyring=keyring, where="x").entries == (HELLO, entry("b"))
+        assert read_entries(found) == (HELLO, entry("b"))
+    assert read_entries(read_index(data, keyring=keyring, where="x")) == (HELLO, entry("b"))
 
 
 def test_an_empty_index(signer: Signer, keyring: Keyring) -> None:
     found = read_index(write_index([], signer=signer, description="none yet"), keyring=keyring, where="x")
-    assert (found.entries, found.description) == ((), "none yet")
+    assert (found.stanzas, found.description) == ((), "none yet")
 
 
 def test_the_same_entries_give_the_same_bytes(signer: Signer) -> None:
@@ -97,7 +98,7 @@ def test_a_signed_index_is_one_tar_with_the_signature_first(signer: Signer) -> N
 def test_a_line_break_in_a_description_starts_no_line() -> None:
     text = render_index([IndexEntry(PackageInfo("a", "1", "x", description="one\nP:evil\u2028x"), "Q1", 1)])
     assert "T:one P:evil x\n" in text
-    assert parse_index(text, where="x")[0].info.name == "a"
+    assert read_entries(parse_index(text, where="x"))[0].info.name == "a"
 
 
 def test_an_unsigned_index_is_not_trusted(keyring: Keyring) -> None:
@@ -135,13 +136,55 @@ def test_a_tampered_index_is_refused(signer: Signer, keyring: Keyring) -> None:
 )
 def test_what_is_no_index(data: bytes, message: str) -> None:
     with pytest.raises(PackageFormatError, match=message) as caught:
-        read_index(data, keyring=None, where="repo/APKINDEX.tar.gz")
+        read_entries(read_index(data, keyring=None, where="repo/APKINDEX.tar.gz"))
     assert caught.value.where == "repo/APKINDEX.tar.gz"
 
 
 def test_unknown_lines_and_windows_newlines_are_fine() -> None:
-    found = parse_index("C:Q1\r\nP:a\r\nV:1\r\nX:new\r\n\r\nC:Q2\r\nP:b\r\nV:2\r\n", where="x")
+    text = "C:Q1\r\nP:a\r\nV:1\r\nX:new\r\n\r\nC:Q2\r\nP:b\r\nV:2\r\n"
+    found = read_entries(parse_index(text, where="x"))
     assert [entry.info.full_name for entry in found] == ["a-1", "b-2"]
+
+
+def test_several_empty_lines_stand_for_one() -> None:
+    assert len(parse_index("\n\nC:Q1\nP:a\nV:1\n\n\n\nC:Q1\nP:b\nV:1\n\n", where="x").stanzas) == 2
+
+
+def test_what_identifies_a_package_stands_once() -> None:
+    with pytest.raises(PackageFormatError, match="two lines P: 'b'"):
+        read_entries(parse_index("C:Q1\nP:a\nP:b\nV:1\n", where="x"))
+
+
+@pytest.mark.parametrize(
+    ("stanza", "identity"),
+    [
+        ("C:Q1=\nP:a\nV:1\nA:x86_64\nD:b\n", ["Q1=", "a", "1", "x86_64"]),
+        ("P:a\nA:noarch\nT:P:b\nV:1\nC:Q1=", ["Q1=", "a", "1", "noarch"]),
+        ("P:a\nV:1", ["", "a", "1", ""]),
+    ],
+)
+def test_a_package_is_identified_whatever_the_order_of_its_lines(stanza: str, identity: list[str]) -> None:
+    assert list(find_identity(stanza)) == identity
+
+
+@pytest.mark.parametrize(
+    ("stanza", "items"),
+    [
+        ("P:a\np:one two=1\n", ["one", "two=1"]),
+        ("p:one\nP:a\nT:p:no\np:two\np:three", ["one", "two", "three"]),
+        ("P:a\nT:a map:\n", []),
+    ],
+)
+def test_a_list_goes_on_where_it_is_repeated(stanza: str, items: list[str]) -> None:
+    assert find_items(stanza, "p") == items
+
+
+@pytest.mark.parametrize(
+    ("stanza", "understood"),
+    [("P:a\nD:b>1 !c\nz:x", True), ("P:a\nX:new", False), ("P:a\nD:b>>1", False), ("P:a\n1:x", False)],
+)
+def test_what_needs_a_newer_reader_is_told_apart(stanza: str, *, understood: bool) -> None:
+    assert is_understood(stanza) is understood
 
 
 def test_entries_are_sorted_by_name_and_version() -> None:
@@ -167,10 +210,10 @@ def test_a_new_entry_takes_the_place_of_the_same_version() -> None:
 def test_a_repository_keeps_its_index_sorted_and_signed(tmp_path: Path, signer: Signer, keyring: Keyring) -> None:
     path = write_repository_index(tmp_path, "x86_64", [entry("b"), entry("a")], signer=signer)
     assert path == tmp_path / "x86_64" / "APKINDEX.tar.gz"
-    assert [found.info.name for found in load_index(tmp_path, "x86_64", keyring=keyring).entries] == ["a", "b"]
-    assert load_index(tmp_path, "aarch64", keyring=keyring).entries == ()
+    assert [found.info.name for found in read_entries(load_index(tmp_path, "x86_64", keyring=keyring))] == ["a", "b"]
+    assert load_index(tmp_path, "aarch64", keyring=keyring).stanzas == ()
 
 
 def test_lists_go_on_where_they_are_repeated() -> None:
-    (found,) = parse_index("C:Q1x\nP:a\nV:1\nD:b c\np:d\nD:e\np:f=1\n", where="x")
+    (found,) = read_entries(parse_index("C:Q1x\nP:a\nV:1\nD:b c\np:d\nD:e\np:f=1\n", where="x"))
     assert (found.info.depends, found.info.provides) == (("b", "c", "e"), ("d", "f=1"))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from melpy.solve.explanation import explain_package
-from melpy.solve.model import make_universe
 from melpy.solve.resolver import solve
+from melpy.solve.universe import make_universe
+from tests.factories.repository import make_index
 from tests.unit.solve.test_resolver import entry
 
 PACKAGES = [
@@ -18,7 +19,7 @@ PACKAGES = [
 
 
 def explain(name: str) -> list[str]:
-    solution = solve(["curl"], make_universe([("r", "", PACKAGES)]))
+    solution = solve(["curl"], make_universe([("r", "", make_index(PACKAGES))]))
     return [str(reason) for reason in explain_package(name, ["curl"], solution)]
 
 

@@ -6,11 +6,12 @@ import random
 
 import pytest
 
-from melpy.apk.model import IndexEntry, PackageInfo
+from melpy.apk.model import Index, IndexEntry, PackageInfo
 from melpy.cli.report import render_error
-from melpy.errors import UnresolvableError
-from melpy.solve.model import Universe, make_universe
+from melpy.errors import PackageFormatError, UnresolvableError
 from melpy.solve.resolver import solve
+from melpy.solve.universe import Universe, make_universe
+from tests.factories.repository import make_index
 
 
 def entry(name: str, depends: str = "", provides: str = "", install_if: str = "", priority: str = "") -> IndexEntry:
@@ -29,7 +30,7 @@ def entry(name: str, depends: str = "", provides: str = "", install_if: str = ""
 
 
 def universe(*entries: IndexEntry) -> Universe:
-    return make_universe([("https://example.org", "", entries)])
+    return make_universe([("https://example.org", "", make_index(entries))])
 
 
 def order(world: str, *entries: IndexEntry) -> list[str]:
@@ -213,14 +214,16 @@ def test_install_if_brings_its_dependencies(first: str) -> None:
 
 
 def test_tagged_packages_are_taken_only_where_the_tag_is_asked_for() -> None:
-    both = make_universe([("plain", "", [entry("a=1"), entry("b", "a")]), ("edge", "edge", [entry("a=2")])])
+    both = make_universe(
+        [("plain", "", make_index([entry("a=1"), entry("b", "a")])), ("edge", "edge", make_index([entry("a=2")]))]
+    )
     assert solve(["a"], both).locked == ("a=1",)
     assert solve(["a@edge"], both).locked == ("a=2",)
     assert solve(["b", "a@edge"], both).locked == ("a=2", "b=1-r0")
 
 
 def test_the_first_repository_has_a_package_that_several_have() -> None:
-    both = make_universe([("one", "", [entry("a")]), ("two", "", [entry("a")])])
+    both = make_universe([("one", "", make_index([entry("a")])), ("two", "", make_index([entry("a")]))])
     (offer,) = solve(["a"], both).offers
     assert offer.location == "one/x86_64/a-1-r0.apk"
 
@@ -293,7 +296,7 @@ def test_of_equal_provides_the_newer_package_is_taken() -> None:
 
 def choosy(world: str, *repositories: tuple[str, list[IndexEntry]]) -> set[str]:
     """Return the packages that apk would choose from tagged repositories, as `name=version`, `@tag` after it."""
-    found = make_universe([("r", tag, entries) for tag, entries in repositories], "x86_64")
+    found = make_universe([("r", tag, make_index(entries)) for tag, entries in repositories], "x86_64")
     solution = solve(world.split(), found, choosy=True)
     return {f"{offer.name}={offer.version}{'@' if offer.tag else ''}{offer.tag}" for offer in solution.offers}
 
@@ -366,3 +369,14 @@ def test_what_comes_with_others_comes_only_where_it_can() -> None:
     ]
     assert chosen("a", *packages) == {"a=1-r0", "a-one=1-r0", "a-doc=1-r0"}
     assert chosen("a a-two", *packages) == {"a=1-r0", "a-two=1-r0", "a-doc=1-r0"}
+
+
+def test_what_cannot_be_understood_is_not_there() -> None:
+    newer = Index(("C:Q1b\nP:a\nV:2-r0\nA:x86_64\nX:a new kind of need", *make_index([entry("a")]).stanzas))
+    found = make_universe([("r", "", newer)], "x86_64")
+    assert [str(offer) for offer in solve(["a"], found).offers] == ["a-1-r0"]
+
+
+def test_a_package_of_an_index_must_be_called_something() -> None:
+    with pytest.raises(PackageFormatError, match="lacks its name, version or checksum"):
+        make_universe([("r", "", Index(("C:Q1a\nP:\nV:2-r0\nA:x86_64",), where="index"))], "x86_64")

@@ -1,0 +1,168 @@
+"""Everything that repositories offer for an architecture.
+
+Of an index of many thousand packages an environment looks at some hundred: their names and what they provide are found
+at once, all else when it is asked for.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections import defaultdict
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from melpy.apk.stanza import find_identity, find_items, is_understood, parse_stanza
+from melpy.errors import PackageFormatError
+from melpy.solve.model import Offer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from melpy.apk.atom import Atom
+    from melpy.apk.model import Index
+
+    Answer = tuple[Offer, str]
+
+
+_AFTER_NAME = re.compile("[@=><~]")
+"""What the name in a dependency ends before."""
+
+
+class _Source(NamedTuple):
+    """Where a stanza comes from: the repository's root and tag, and what its index is called in messages."""
+
+    root: str
+    tag: str
+    where: str
+
+
+class Universe:
+    """The packages of repositories; each is read when it is looked at.
+
+    What cannot be installed, since it asks for something that is unknown so far, is not there.
+    """
+
+    def __init__(self) -> None:
+        self._stanzas: list[tuple[str, _Source]] = []
+        self._offers: dict[int, Offer | None] = {}
+        self._places: defaultdict[str, list[int]] = defaultdict(list)
+        self._names: list[str] = []
+        self._providers: dict[str, tuple[Answer, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._stanzas)
+
+    def add(self, stanza: str, source: _Source, name: str) -> None:
+        """Take a package in."""
+        place = len(self._stanzas)
+        self._stanzas.append((stanza, source))
+        self._names.append(name)
+        self._places[name].append(place)
+        for text in find_items(stanza, "p"):
+            places = self._places[text.partition("=")[0]]
+            if not places or places[-1] != place:
+                places.append(place)
+
+    def providers(self, name: str) -> tuple[Answer, ...]:
+        """Return the packages that have or provide a name, with the version they have it at, in the indexes' order."""
+        if name not in self._providers:
+            self._providers[name] = tuple(self._find(name)) if name in self._places else ()
+        return self._providers[name]
+
+    def _find(self, name: str) -> Iterator[Answer]:
+        for place in self._places[name]:
+            offer = self._offer(place)
+            if offer is None:
+                continue
+            if offer.name == name:
+                yield offer, offer.version
+            yield from ((offer, version) for provided, version in offer.provides if provided == name)
+
+    def _offer(self, place: int) -> Offer | None:
+        if place not in self._offers:
+            stanza, source = self._stanzas[place]
+            understood = is_understood(stanza)
+            entry = parse_stanza(stanza, where=source.where)
+            self._offers[place] = Offer(entry, source.root, source.tag) if understood else None
+        return self._offers[place]
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of all packages."""
+        return frozenset(self._names)
+
+    @cached_property
+    def _triggered(self) -> Mapping[str, list[int]]:
+        """What has an `install_if`, by the name in its last condition, which says most: `docs hello=2.10-r0`."""
+        found: defaultdict[str, list[int]] = defaultdict(list)
+        for place, (stanza, _) in enumerate(self._stanzas):
+            conditions = find_items(stanza, "i")
+            if conditions:
+                positive = [_AFTER_NAME.split(text, 1)[0] for text in conditions if not text.startswith("!")]
+                found[positive[-1] if positive else ""].append(place)
+        return found
+
+    def triggered_by(self, names: Iterable[str]) -> Iterator[Offer]:
+        """Yield the packages whose `install_if` may hold where these names are there."""
+        places = {place for name in ("", *names) for place in self._triggered.get(name, ())}
+        for place in sorted(places):
+            offer = self._offer(place)
+            if offer is not None:
+                yield offer
+
+    @cached_property
+    def conflicts(self) -> Mapping[str, tuple[tuple[Atom, Offer], ...]]:
+        """What packages do not go together with, by name, and which packages say so."""
+        found: defaultdict[str, list[tuple[Atom, Offer]]] = defaultdict(list)
+        for place, (stanza, _) in enumerate(self._stanzas):
+            offer = (
+                self._offer(place)
+                if "!" in stanza and any(text.startswith("!") for text in find_items(stanza, "D"))
+                else None
+            )
+            for atom in offer.depends if offer else ():
+                if atom.conflict and offer:
+                    found[atom.name].append((atom, offer))
+        return {name: tuple(those) for name, those in found.items()}
+
+
+def make_universe(repositories: Iterable[tuple[str, str, Index]], arch: str = "") -> Universe:
+    """Return what repositories, given as root, tag and index, offer; the same package again is passed over.
+
+    Args:
+        repositories: the repositories.
+        arch: architecture that packages must be for; `noarch` is for every one.
+
+    Of packages that are called the same but are not, the first repository's is taken, as apk does; a package is the
+    same where its checksum is.
+
+    Raises:
+        PackageFormatError: a package of an index lacks its name, version or checksum.
+    """
+    universe = Universe()
+    suitable = {arch, "noarch", ""}
+    seen: set[tuple[object, ...]] = set()
+    for root, tag, index in repositories:
+        source = _Source(root, tag, index.where)
+        for stanza in index.stanzas:
+            checksum, name, version, suits = find_identity(stanza)
+            if arch and suits not in suitable:
+                continue
+            if not (name and version and checksum):
+                message = f"a package of the index lacks its name, version or checksum: {stanza.partition('T:')[0]!r}"
+                raise PackageFormatError(message, where=index.where)
+            called, same = (name, version, tag), (_identity(checksum), tag)
+            if called not in seen and same not in seen:
+                universe.add(stanza, source, name)
+            seen.add(called)
+            seen.add(same)
+    return universe
+
+
+def _identity(checksum: str) -> object:
+    """Return what a checksum stands for: base64 has several spellings of the same bytes."""
+    try:
+        return binascii.a2b_base64(checksum[2:])
+    except ValueError:
+        return checksum
