@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def replace_file(path: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
+def replace_file(path: Path, mode: int = 0o644, *, durable: bool = True) -> Iterator[IO[bytes]]:
     """Open a new file that takes the place of `path` when the block ends well, and vanishes when it does not.
 
     It is open for writing and for reading back.
-    Parent directories are made. The bytes are on disk before the name changes.
+    Parent directories are made.
+
+    Args:
+        path: the file.
+        mode: its permission bits.
+        durable: whether the bytes are on disk before the name changes, so that a power cut leaves the old or the new.
 
     Raises:
         OutputError: the place cannot be written.
@@ -35,7 +40,8 @@ def replace_file(path: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
             yield stream
             stream.flush()
             os.fchmod(stream.fileno(), mode)
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from zlib_ng import zlib_ng
 
-from melpy.apk.archive import GzipError, check_signatures, write_flat
+from melpy.apk.archive import write_flat
 from melpy.apk.model import Index
+from melpy.apk.segment import GzipError, check_signatures
 from melpy.apk.stanza import parse_stanza, render_stanza
 from melpy.errors import PackageFormatError
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from melpy.apk.model import IndexEntry
     from melpy.apk.signature import Keyring, Signer
 
-FILE_NAME = "APKINDEX.tar.gz"
 _GZIP = 31
 _SIGNATURE_LIMIT = 1 << 16
 _INDEX_LIMIT = 300 << 20
@@ -53,11 +53,14 @@ def read_entries(index: Index) -> tuple[IndexEntry, ...]:
 
 def write_index(entries: Iterable[IndexEntry], *, signer: Signer | None = None, description: str = "") -> bytes:
     """Return an APKINDEX.tar.gz, signed when there is a signer. The same entries give the same bytes."""
-    body = write_flat(
-        [("APKINDEX", render_index(entries).encode(), 0o644), ("DESCRIPTION", description.encode(), 0o644)],
-        mtime=0,
-        end=True,
-    )
+    return compose_index(map(render_stanza, entries), signer=signer, description=description)
+
+
+def compose_index(stanzas: Iterable[str], *, signer: Signer | None = None, description: str = "") -> bytes:
+    """Return an APKINDEX.tar.gz of packages as `render_stanza` writes them."""
+    text = "".join(f"{stanza}\n" for stanza in stanzas)
+    files = [("APKINDEX", text.encode(), 0o644), ("DESCRIPTION", description.encode(), 0o644)]
+    body = write_flat(files, mtime=0, end=True)
     if signer is None:
         return body
     return write_flat([(signer.member_name, signer.sign(body), 0o644)], mtime=0) + body

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+INDEX_NAME = "APKINDEX.tar.gz"
+"""File name of an index."""
+
 
 @dataclass(frozen=True)
 class PackageInfo:

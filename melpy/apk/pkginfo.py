@@ -18,19 +18,7 @@ _REPEATED = {
     "provides": "provides",
     "replaces": "replaces",
 }
-_SINGLE = {
-    "pkgname": "name",
-    "pkgver": "version",
-    "arch": "arch",
-    "origin": "origin",
-    "pkgdesc": "description",
-    "url": "url",
-    "commit": "commit",
-    "maintainer": "maintainer",
-    "provider_priority": "provider_priority",
-    "replaces_priority": "replaces_priority",
-    "datahash": "datahash",
-}
+_VENDORED = "# vendored"
 
 
 def render_pkginfo(info: PackageInfo) -> str:
@@ -58,7 +46,7 @@ def _pairs(info: PackageInfo) -> Iterator[tuple[str, str]]:
         yield from ((key, value) for value in getattr(info, attribute))
     if info.install_if:
         yield "install_if", " ".join(info.install_if)
-    yield from (("# vendored", item) for item in info.vendored)
+    yield from ((_VENDORED, item) for item in info.vendored)
     if info.provider_priority:
         yield "provider_priority", info.provider_priority
     if info.replaces_priority:
@@ -84,33 +72,43 @@ def parse_pkginfo(text: str) -> PackageInfo:
         PackageFormatError: a line or a number is malformed, or name, version or architecture is missing.
     """
     values: dict[str, str] = {}
-    lists: dict[str, list[str]] = {attribute: [] for attribute in _REPEATED.values()}
-    vendored: list[str] = []
+    lists: dict[str, list[str]] = {}
     for number, line in enumerate(text.split("\n"), 1):
-        if line.startswith("# vendored = "):
-            vendored.append(line.removeprefix("# vendored = "))
-        if not line.strip() or line.startswith("#"):
-            continue
         key, separator, value = line.partition(" = ")
-        if not separator and not line.endswith(" ="):
+        if line[:1] == "#":
+            if key == _VENDORED and separator:
+                lists.setdefault(key, []).append(value)
+        elif key in _REPEATED and separator:
+            lists.setdefault(key, []).append(value)
+        elif separator or line.endswith(" ="):
+            values[key.removesuffix(" =")] = value
+        elif line.strip():
             raise PackageFormatError(f"malformed line {line!r}", where=f".PKGINFO:{number}")
-        key = key.removesuffix(" =")
-        if key in _REPEATED:
-            lists[_REPEATED[key]].append(value)
-        else:
-            values[key] = value
-    for key in ("pkgname", "pkgver", "arch"):
-        if not values.get(key):
-            raise PackageFormatError(f"{key} is missing", where=".PKGINFO")
-    single = {attribute: values.get(key, "") for key, attribute in _SINGLE.items()}
+    get, several = values.get, lists.get
+    if not (get("pkgname") and get("pkgver") and get("arch")):
+        missing = next(key for key in ("pkgname", "pkgver", "arch") if not get(key))
+        raise PackageFormatError(f"{missing} is missing", where=".PKGINFO")
     return PackageInfo(
-        **single,  # type: ignore[arg-type]  # all of these are strings
-        **{key: tuple(items) for key, items in lists.items()},  # type: ignore[arg-type]  # all of these are tuples
+        name=values["pkgname"],
+        version=values["pkgver"],
+        arch=values["arch"],
         installed_size=_number(values, "size"),
+        origin=get("origin", ""),
+        description=get("pkgdesc", ""),
+        url=get("url", ""),
+        commit=get("commit", ""),
+        maintainer=get("maintainer", ""),
         build_date=_number(values, "builddate"),
-        vendored=tuple(vendored),
-        install_if=tuple(values.get("install_if", "").split()),
-        triggers=tuple(values.get("triggers", "").split()),
+        licenses=tuple(several("license", ())),
+        depends=tuple(several("depend", ())),
+        provides=tuple(several("provides", ())),
+        replaces=tuple(several("replaces", ())),
+        vendored=tuple(several(_VENDORED, ())),
+        install_if=tuple(get("install_if", "").split()),
+        provider_priority=get("provider_priority", ""),
+        replaces_priority=get("replaces_priority", ""),
+        triggers=tuple(get("triggers", "").split()),
+        datahash=get("datahash", ""),
     )
 
 

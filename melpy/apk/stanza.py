@@ -16,7 +16,7 @@ from melpy.apk.pkginfo import one_line
 from melpy.errors import PackageFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 _LISTS = frozenset("Dpi")
 """Fields that go on where they are repeated."""
@@ -29,17 +29,11 @@ _HEAD = re.compile(r"C:(.*)\nP:(.*)\nV:(.*)\nA:(.*)\n")
 
 def render_stanza(entry: IndexEntry) -> str:
     """Return the lines of a package, without the empty one between packages."""
-    return "".join(f"{key}:{value}\n" for key, value in _fields(entry))
-
-
-def _fields(entry: IndexEntry) -> Iterator[tuple[str, str]]:
     info = entry.info
-    yield from (("C", entry.checksum), ("P", info.name), ("V", info.version), ("A", info.arch))
-    yield from (
-        ("S", str(entry.size)),
-        ("I", str(info.installed_size)),
-        ("T", " ".join(info.description.split())),
-    )
+    lines = [
+        f"C:{entry.checksum}\nP:{info.name}\nV:{info.version}\nA:{info.arch}",
+        f"S:{entry.size}\nI:{info.installed_size}\nT:{' '.join(info.description.split())}",
+    ]
     optional = (
         ("U", info.url),
         ("L", " AND ".join(info.licenses)),
@@ -52,7 +46,8 @@ def _fields(entry: IndexEntry) -> Iterator[tuple[str, str]]:
         ("p", " ".join(info.provides)),
         ("i", " ".join(info.install_if)),
     )
-    yield from ((key, one_line(value)) for key, value in optional if value)
+    lines += [f"{key}:{one_line(value)}" for key, value in optional if value]
+    return "\n".join(lines) + "\n"
 
 
 def find_field(stanza: str, letter: str) -> str:

@@ -11,9 +11,9 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from melpy.apk.archive import read_entry
 from melpy.apk.atom import parse_provide
 from melpy.apk.index import read_entries, write_index
+from melpy.apk.segment import read_entry
 from melpy.apk.signature import load_signer, write_key_pair
 from melpy.bootstrap.apt import Apt, download_debs, forget_downloads, prepare_apt, update_lists
 from melpy.bootstrap.batch import Workshop, make_packages, plan_tasks
@@ -27,7 +27,8 @@ from melpy.digest import sha256_hex
 from melpy.errors import MelpyError, SeedError
 from melpy.events import StageFinished, StageStarted
 from melpy.files import write_file
-from melpy.repo.repository import index_path, load_index, sort_entries
+from melpy.repo.layout import index_path
+from melpy.repo.repository import load_index, sort_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -13,7 +13,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from melpy.apk.index import FILE_NAME
+from melpy.apk.model import INDEX_NAME
 from melpy.digest import sha256_hex
 from melpy.files import write_file
 
@@ -106,6 +106,6 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
 def is_current(directory: Path, manifest: Manifest) -> bool:
     """Tell whether the index is the one that belongs to the manifest."""
     try:
-        return sha256_hex((directory / FILE_NAME).read_bytes()) == manifest.index
+        return sha256_hex((directory / INDEX_NAME).read_bytes()) == manifest.index
     except OSError:
         return False

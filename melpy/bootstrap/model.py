@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from melpy.apk.index import FILE_NAME
+from melpy.apk.model import INDEX_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,7 @@ class SeedRepository:
 
     def exists(self, arch: Arch) -> bool:
         """Tell whether there is an index for this architecture."""
-        return (self.root / arch.apk / FILE_NAME).is_file()
+        return (self.root / arch.apk / INDEX_NAME).is_file()
 
 
 @dataclass(frozen=True)

@@ -2,77 +2,167 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from melpy.cli.option import PATH, SIGNING, read_arches, read_settings, setting_options
-from melpy.cli.report import count_text
-from melpy.cli.signer import find_signer
-from melpy.errors import RepositoryError, UsageError
+from melpy.cli.report import count_text, print_json
+from melpy.cli.signer import identify_signer, read_signer
+from melpy.errors import RepositoryError, SettingsError, UsageError, reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
-    from melpy.apk.signature import Signer
-    from melpy.arch import Arch
+    from melpy.apk.model import Index
+    from melpy.config.model import Settings
+    from melpy.repo.model import IndexReport, IndexSpec
 
 
 @click.command(short_help="Write the signed index of a repository.")
 @click.argument("packages", nargs=-1, type=PATH, metavar="[PACKAGE.apk]...")
-@setting_options("arch", "out-dir", *SIGNING)
-@click.option(
-    "--output",
-    type=PATH,
-    metavar="FILE",
-    help="Index to write, for named packages.",
-)
-@click.option("-m", "--merge", is_flag=True, help="Keep what the index has besides, for named packages.")
-def command(packages: tuple[Path, ...], output: Path | None, merge: bool, **flags: Any) -> None:  # settings
+@click.option("-o", "--output", type=PATH, metavar="FILE", help="Index to write; APKINDEX.tar.gz by default.")
+@click.option("-s", "--source", type=PATH, metavar="FILE", help="Index to merge with; --output by default.")
+@click.option("-m", "--merge", is_flag=True, help="Keep what the source has besides.")
+@click.option("-a", "--arch", metavar="ARCH", help="Architecture; packages of others are left out.")
+@click.option("--ignore-signatures", is_flag=True, help="Merge with an index that no trusted key has signed.")
+@click.option("--out-dir", metavar="DIR", help="Repository whose indexes are written, where no package is named.")
+@setting_options("keyring", *SIGNING, "cache-dir")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(packages: tuple[Path, ...], as_json: bool, **flags: Any) -> None:  # settings
     """Write the signed index of a repository.
 
-    Without arguments, the index of each architecture in the out-dir is computed anew from the packages that are
-    there. With packages, an index of just these is written to --output.
-    """
+    \b
+    melpy index
+    melpy index -o packages/x86_64/APKINDEX.tar.gz packages/x86_64/*.apk
+
+    Without arguments, the index of each architecture in the out-dir is made from the packages that are there. With
+    packages, an index of just these is written. What has not changed since is not read again, and an index that is
+    right as it is stays untouched. Packages that are broken, or that clients would not find, are told, and the index
+    stays as it was.
+    """  # noqa: D301  # click wants the character itself; the lines are to be copied
+    own = {name: flags.pop(name) for name in ("output", "source", "merge", "ignore_signatures")}
     settings = read_settings(flags)
-    signer = find_signer(settings)
     if packages:
-        _index_files(packages, output, signer, merge=merge)
-        return
-    if output or merge:
-        raise UsageError("--output and --merge go with packages", hint="melpy index --output APKINDEX.tar.gz *.apk")
-    out_dir = settings.path("out-dir")
-    assert out_dir is not None
-    _index_repository(out_dir, read_arches(settings) if flags.get("arch") else (), signer)
+        reports = [_index_files(packages, settings, **own)]
+    elif any(own.values()):
+        raise UsageError("these options go with packages", hint="melpy index -o APKINDEX.tar.gz *.apk")
+    else:
+        reports = list(_index_repository(settings, named=bool(flags["arch"])))
+    if as_json:
+        print_json([_as_json(report) for report in reports])
+    for report in reports if not as_json else ():
+        _tell(report)
 
 
-def _index_repository(root: Path, arches: Sequence[Arch], signer: Signer | None) -> None:
-    from melpy.repo.repository import index_path, refresh_index  # noqa: PLC0415  # --help does not need it
+def _index_repository(settings: Settings, *, named: bool) -> Iterator[IndexReport]:
+    from melpy.repo.layout import find_arches, index_path  # noqa: PLC0415  # --help does not need it
+    from melpy.repo.memory import recall_index  # noqa: PLC0415  # likewise
 
-    names = [arch.apk for arch in arches]
-    found = sorted({path.parent.name for path in root.glob("*/*.apk")})
-    missing = [name for name in names if name not in found]
+    root = settings.path("out-dir")
+    assert root is not None
+    found = find_arches(root)
+    arches = [arch.apk for arch in read_arches(settings)] if named else list(found)
+    missing = [arch for arch in arches if arch not in found]
     if missing or not found:
         where = root / missing[0] if missing else root
         raise RepositoryError("holds no packages", where=str(where), hint="build some first: melpy build RECIPE")
-    for name in names or found:
-        entries = refresh_index(root, name, signer=signer)
-        _tell(index_path(root, name), len(entries), signer)
+    for arch in arches:
+        spec = _make_spec(index_path(root, arch), settings)
+        yield recall_index(spec, str(root / arch), found[arch]) or _refresh(root, arch, spec)
 
 
-def _index_files(packages: Sequence[Path], output: Path | None, signer: Signer | None, *, merge: bool) -> None:
-    from melpy.apk.archive import read_entry  # noqa: PLC0415  # --help does not need it
-    from melpy.apk.index import FILE_NAME, read_entries, read_index, write_index  # noqa: PLC0415  # likewise
-    from melpy.files import write_file  # noqa: PLC0415  # likewise
-    from melpy.repo.repository import merge_entries  # noqa: PLC0415  # likewise
+def _refresh(root: Path, arch: str, spec: IndexSpec) -> IndexReport:
+    from melpy.repo.indexing import refresh_index  # noqa: PLC0415  # 50 ms that an index as it was does without
 
-    path = output or Path(FILE_NAME)
-    old = read_entries(read_index(path.read_bytes(), keyring=None, where=str(path))) if merge and path.exists() else ()
-    entries = merge_entries(old, [read_entry(package) for package in packages])
-    write_file(path, write_index(entries, signer=signer))
-    _tell(path, len(entries), signer)
+    return refresh_index(root, arch, spec)
 
 
-def _tell(path: Path, count: int, signer: Signer | None) -> None:
-    click.echo(f"{path}: {count_text(count, 'package')}{'' if signer else ', not signed'}", err=True)
+def _index_files(
+    packages: tuple[Path, ...],
+    settings: Settings,
+    *,
+    output: Path | None,
+    source: Path | None,
+    merge: bool,
+    ignore_signatures: bool,
+) -> IndexReport:
+    from melpy.apk.model import INDEX_NAME  # noqa: PLC0415  # --help does not need it
+    from melpy.repo.memory import recall_index  # noqa: PLC0415  # likewise
+
+    if source and not merge:
+        raise UsageError("--source goes with --merge", hint="melpy index --merge --source OLD -o NEW *.apk")
+    path = output or Path(INDEX_NAME)
+    arches = read_arches(settings) if settings.values["arch"].origin == "flag" else ()
+    if len(arches) > 1:
+        raise SettingsError("an index is for one architecture", where="--arch")
+    spec = _make_spec(path, settings, arches[0].apk if arches else "")
+    files = list(dict.fromkeys(map(os.fspath, packages)))
+    base = source or path
+    if merge and (source or base.exists()):
+        old = _read_base(base, spec, settings, check=not ignore_signatures)
+    else:
+        old = None
+        if report := recall_index(spec, ".", files):
+            return report
+    from melpy.repo.indexing import index_files  # noqa: PLC0415  # 50 ms that an index as it was does without
+
+    return index_files(files, spec, old)
+
+
+def _make_spec(path: Path, settings: Settings, arch: str = "") -> IndexSpec:
+    from melpy.repo.model import IndexSpec  # noqa: PLC0415  # --help does not need it
+
+    cache = settings.path("cache-dir")
+    assert cache is not None
+    return IndexSpec(
+        path,
+        functools.cache(functools.partial(read_signer, settings)) if settings.text("signing-key") else None,
+        identify_signer(settings),
+        memory=cache / "index",
+        arch=arch,
+        jobs=os.cpu_count() or 1,
+    )
+
+
+def _read_base(path: Path, spec: IndexSpec, settings: Settings, *, check: bool) -> Index:
+    """Read an index to merge with: what is to be signed must be signed already, by the same or by a trusted key."""
+    from melpy.apk.index import read_index  # noqa: PLC0415  # --help does not need it
+    from melpy.apk.signature import Keyring  # noqa: PLC0415  # likewise
+    from melpy.repo.remote import load_keys  # noqa: PLC0415  # likewise
+
+    keyring = None
+    cache = settings.path("cache-dir")
+    assert cache is not None
+    if spec.signer and check:
+        own = spec.signer()
+        trusted = load_keys(settings.items("keyring"), cache / "keys")
+        keyring = Keyring(((own.key_name, own.key.public_key()), *trusted.keys))
+    try:
+        return read_index(path.read_bytes(), keyring=keyring, where=str(path))
+    except OSError as error:
+        raise RepositoryError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
+
+
+def _as_json(report: IndexReport) -> dict[str, object]:
+    return {
+        "index": str(report.path),
+        "packages": report.packages,
+        "read": report.read,
+        "written": report.written,
+        "signed": report.signed,
+        "left_out": list(report.left_out),
+        "repeated": list(report.repeated),
+    }
+
+
+def _tell(report: IndexReport) -> None:
+    for what, files in (("is for another architecture", report.left_out), ("is there twice", report.repeated)):
+        for file in files:
+            click.echo(f"{file}: {what}, and left out", err=True)
+    state = "" if report.written else ", as it was"
+    signed = "" if report.signed else ", not signed"
+    click.echo(f"{report.path}: {count_text(report.packages, 'package')}{state}{signed}", err=True)

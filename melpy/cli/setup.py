@@ -10,7 +10,7 @@ from melpy.cli.signer import find_signer
 from melpy.engine.history import read_epoch
 from melpy.engine.model import BuildContext, Supply
 from melpy.files import check_writable
-from melpy.repo.repository import index_path
+from melpy.repo.layout import index_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from melpy.apk.secret import MARKS
 from melpy.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -28,6 +30,18 @@ def find_signer(settings: Settings) -> Signer | None:
             "is a path, not a file name", where="signing-key-name", hint="write local.rsa.pub, for example"
         )
     return load_signer(place, key_name=key_name, passphrase=passphrase)
+
+
+def identify_signer(settings: Settings) -> str:
+    """Return what changes when another key signs, without opening it; empty where that cannot be told."""
+    place, name = settings.text("signing-key"), settings.text("signing-key-name")
+    if not place or place.startswith(MARKS):
+        return ""
+    try:
+        info = Path(place).stat()
+    except OSError:
+        return ""
+    return f"{info.st_size}:{info.st_mtime_ns}:{info.st_ctime_ns}:{info.st_ino} {name} {place}"
 
 
 def read_signer(settings: Settings) -> Signer:

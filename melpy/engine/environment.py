@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from melpy.apk.atom import parse_dependency
 from melpy.apk.model import Index
 from melpy.errors import MelpyError, PackageFormatError
+from melpy.repo.layout import index_path
 from melpy.repo.remote import fetch_package, load_keys, load_repository, split_tag
-from melpy.repo.repository import index_path, load_index
+from melpy.repo.repository import load_index
 from melpy.rootfs.store import StoredPackage, ensure_layers
 from melpy.solve.resolver import solve
 from melpy.solve.universe import make_universe

@@ -10,8 +10,10 @@ import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from melpy.apk.archive import control_checksum, read_segments
-from melpy.apk.index import FILE_NAME, read_index
+from melpy.apk.archive import control_checksum
+from melpy.apk.index import read_index
+from melpy.apk.model import INDEX_NAME
+from melpy.apk.segment import read_segments
 from melpy.apk.signature import Keyring, load_keyring
 from melpy.errors import PackageFormatError, RepositoryError, UnreachableError, reason_of
 from melpy.files import replace_file
@@ -44,7 +46,7 @@ def load_repository(place: str, arch: str, *, keyring: Keyring | None) -> Index:
         SignatureError: it is not signed by a trusted key.
         PackageFormatError: the index is broken.
     """
-    where = f"{place}/{arch}/{FILE_NAME}"
+    where = f"{place}/{arch}/{INDEX_NAME}"
     if "://" in place and not is_remote(place):
         raise RepositoryError("is neither a directory nor an http or https URL", where=place)
     if not is_remote(place):

@@ -11,23 +11,19 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from melpy.apk.archive import read_entry
-from melpy.apk.index import FILE_NAME, read_entries, read_index, write_index
+from melpy.apk.index import read_entries, read_index, write_index
 from melpy.apk.model import Index, IndexEntry
+from melpy.apk.segment import read_entry
 from melpy.apk.version import version_key
-from melpy.errors import PackageFormatError, RepositoryError, reason_of
+from melpy.errors import RepositoryError, reason_of
 from melpy.files import write_file
+from melpy.repo.layout import index_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from melpy.apk.signature import Keyring, Signer
-
-
-def index_path(root: Path, arch: str) -> Path:
-    """Return where the index of an architecture lies."""
-    return root / arch / FILE_NAME
 
 
 def load_index(root: Path, arch: str, *, keyring: Keyring | None) -> Index:
@@ -48,44 +44,6 @@ def load_index(root: Path, arch: str, *, keyring: Keyring | None) -> Index:
     return read_index(data, keyring=keyring, where=str(path))
 
 
-def scan_packages(directory: Path) -> tuple[IndexEntry, ...]:
-    """Read every package of a repository's directory for an architecture.
-
-    Raises:
-        PackageFormatError: files named .apk are not packages, or lie where no client looks for them; it tells all.
-    """
-    entries: list[IndexEntry] = []
-    faults: list[PackageFormatError] = []
-    for path in sorted(directory.glob("*.apk")):
-        try:
-            entries.append(_read_placed(path))
-        except PackageFormatError as error:
-            faults.append(error)
-    if len(faults) > 1:
-        raise PackageFormatError(
-            f"{len(faults)} files cannot be indexed",
-            where=str(directory),
-            details=[f"  {fault}" for fault in faults],
-            hint="move them away, or build them anew",
-        )
-    if faults:
-        raise faults[0]
-    return tuple(entries)
-
-
-def _read_placed(path: Path) -> IndexEntry:
-    """Read a package and check that it lies where clients look: they make up the path from what the index says."""
-    entry = read_entry(path)
-    arch, name = path.parent.name, entry.info.file_name
-    if path.name != name:
-        raise PackageFormatError(f"holds {entry.info.full_name}", where=str(path), hint=f"rename it to {name}")
-    if entry.info.arch not in {arch, "noarch", ""}:
-        raise PackageFormatError(
-            f"is for {entry.info.arch}", where=str(path), hint=f"move it from {arch} to {entry.info.arch}"
-        )
-    return entry
-
-
 def write_repository_index(
     root: Path, arch: str, entries: Iterable[IndexEntry], *, signer: Signer | None, description: str = ""
 ) -> Path:
@@ -97,21 +55,6 @@ def write_repository_index(
     path = index_path(root, arch)
     write_file(path, write_index(sort_entries(entries), signer=signer, description=description))
     return path
-
-
-def refresh_index(root: Path, arch: str, *, signer: Signer | None) -> tuple[IndexEntry, ...]:
-    """Write the index of an architecture from the packages that are there; return its entries.
-
-    Nobody can publish in between.
-
-    Raises:
-        OutputError: it cannot be written.
-        PackageFormatError: a package is broken or misplaced; the index stays as it was.
-    """
-    with _locked(root / arch):
-        entries = scan_packages(root / arch)
-        write_repository_index(root, arch, entries, signer=signer)
-    return entries
 
 
 def publish_packages(
@@ -127,7 +70,7 @@ def publish_packages(
         PackageFormatError: a package that is there is broken.
     """
     directory = root / arch
-    with _locked(directory):
+    with locked(directory):
         known = _current_entries(root, arch)
         for entry in entries:
             (staged / entry.info.file_name).replace(directory / entry.info.file_name)
@@ -135,7 +78,8 @@ def publish_packages(
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
+def locked(directory: Path) -> Iterator[None]:
+    """Keep others from publishing in a directory."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

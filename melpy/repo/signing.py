@@ -9,9 +9,10 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from melpy.apk.archive import read_segments, write_flat
+from melpy.apk.archive import write_flat
 from melpy.apk.index import split_signatures
 from melpy.apk.pkginfo import parse_pkginfo
+from melpy.apk.segment import read_segments
 from melpy.errors import RepositoryError, reason_of
 from melpy.files import replace_file, write_file
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from melpy.apk.archive import check_datahash, read_entry, read_segments
-from melpy.apk.index import FILE_NAME, read_entries, read_index
+from melpy.apk.index import read_entries, read_index
+from melpy.apk.model import INDEX_NAME
+from melpy.apk.segment import check_datahash, read_entry, read_segments
 from melpy.errors import MelpyError, PackageFormatError, RepositoryError, reason_of
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ def find_places(path: Path) -> Iterator[Path]:
         RepositoryError: it is neither, or not there.
     """
     if path.is_dir():
-        indexes = [path / FILE_NAME] if (path / FILE_NAME).is_file() else sorted(path.glob(f"*/{FILE_NAME}"))
+        indexes = [path / INDEX_NAME] if (path / INDEX_NAME).is_file() else sorted(path.glob(f"*/{INDEX_NAME}"))
         if not indexes:
-            raise RepositoryError("is no repository: it has no index", where=str(path), hint=f"one is {FILE_NAME}")
+            raise RepositoryError("is no repository: it has no index", where=str(path), hint=f"one is {INDEX_NAME}")
         yield from indexes
     elif path.is_file():
         yield path

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from melpy import events
-from melpy.apk.archive import check_datahash, control_checksum, read_segments
+from melpy.apk.archive import control_checksum
+from melpy.apk.segment import check_datahash, read_segments
 from melpy.errors import PackageFormatError, reason_of
 from melpy.files import output_error
 from melpy.unpack import unpack_stream

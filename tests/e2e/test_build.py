@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from melpy.apk.archive import read_entry
 from melpy.apk.index import read_entries, read_index
+from melpy.apk.segment import read_entry
 from melpy.apk.signature import load_keyring
 from tests.factories.project import ROOT, Project, shell_recipe
 from tests.factories.repository import Repository

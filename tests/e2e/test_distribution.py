@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from melpy.apk.archive import read_entry
+from melpy.apk.segment import read_entry
 from melpy.apk.signature import load_keyring, write_key_pair
 
 ROOT = Path(__file__).parent.parent.parent

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from melpy import events
-from melpy.apk.archive import control_checksum, read_entry, read_segments
+from melpy.apk.archive import control_checksum
 from melpy.apk.index import read_entries, read_index
+from melpy.apk.segment import read_entry, read_segments
 from melpy.errors import ExtractError, PackageFormatError
 from melpy.inside import create_file, is_real_directory, make_directory, open_below, open_root, read_regular
 from melpy.rootfs.store import StoredPackage, ensure_layers

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from melpy.apk.archive import read_segments
 from melpy.apk.index import split_signatures
+from melpy.apk.segment import read_segments
 from melpy.apk.signature import write_key_pair
 from tests.factories.project import Project, shell_recipe
 from tests.factories.repository import add_busybox, make_repository

@@ -7,7 +7,7 @@ import io
 import tarfile
 from pathlib import Path
 
-from melpy.apk.archive import read_segments
+from melpy.apk.segment import read_segments
 
 
 def open_data(path: Path) -> tarfile.TarFile:

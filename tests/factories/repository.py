@@ -12,7 +12,9 @@ from melpy.apk.signature import Signer, load_signer, write_key_pair
 from melpy.apk.stanza import render_stanza
 from melpy.build.tree import load_tree
 from melpy.pack.package import write_package
-from melpy.repo.repository import refresh_index
+from melpy.repo.indexing import refresh_index
+from melpy.repo.layout import index_path
+from melpy.repo.model import IndexSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +47,7 @@ class Repository:
         tree = load_tree(name, files or self.root / "nothing")
         facts = PackageInfo(name=name, version=version, arch=arch, origin=name, **info)  # type: ignore[arg-type]  # a test's own facts
         entry = write_package(tree, facts, self.root / arch, mtime=0, signer=self.signer)
-        refresh_index(self.root, arch, signer=self.signer)
+        refresh_index(self.root, arch, IndexSpec(index_path(self.root, arch), lambda: self.signer))
         return entry
 
 

@@ -11,18 +11,10 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from melpy.apk.archive import (
-    Member,
-    check_datahash,
-    control_checksum,
-    read_entry,
-    read_segments,
-    sign_package,
-    write_data,
-    write_flat,
-)
+from melpy.apk.archive import Member, control_checksum, sign_package, write_data, write_flat
 from melpy.apk.model import PackageInfo
 from melpy.apk.pkginfo import render_pkginfo
+from melpy.apk.segment import check_datahash, read_entry, read_segments
 from melpy.apk.signature import Keyring
 from melpy.errors import PackageFormatError, SignatureError
 from tests.factories.package import open_data
@@ -201,8 +193,11 @@ def test_changed_data_is_noticed(apk: Path) -> None:
         found = read_segments(stream, where="x")
         stream.seek(-1, io.SEEK_END)
         stream.write(b"\xff")
-    message = r"its data has SHA-256 [0-9a-f]{64}, its \.PKGINFO says [0-9a-f]{64}"
-    with apk.open("rb") as stream, pytest.raises(PackageFormatError, match=message):
+    message = r"its data member has SHA-256 [0-9a-f]{64}, its \.PKGINFO says [0-9a-f]{64}"
+    with apk.open("rb") as stream, pytest.raises(PackageFormatError, match=f"is damaged: {message}"):
+        check_datahash(stream, found, where=str(apk))
+    apk.write_bytes(found.head + gzip.compress(b"other data", mtime=0))
+    with apk.open("rb") as stream, pytest.raises(PackageFormatError, match=f"^[^:]*: {message}"):
         check_datahash(stream, found, where=str(apk))
 
 
@@ -210,13 +205,15 @@ def test_any_truncation_is_an_error_that_names_the_file(apk: Path) -> None:
     whole = apk.read_bytes()
     with apk.open("rb") as stream:
         offset = read_segments(stream, where="x").data_offset
-    for end in (0, 1, 9, 10, 100, offset // 2, offset - 1):
+        first = offset - len(read_segments(stream, where="x").control)
+    for end in (0, 1, 9, 10, 100, first - 1, first, first + 1, offset // 2, offset - 1):
         apk.write_bytes(whole[:end])
-        with pytest.raises(PackageFormatError, match="ends in the middle of a gzip member") as caught:
+        member = "first" if end < first else "control"
+        with pytest.raises(PackageFormatError, match=f"ends in the middle of its {member} member") as caught:
             read_entry(apk)
         assert caught.value.where == str(apk)
     apk.write_bytes(whole[:-20])
-    with apk.open("rb") as stream, pytest.raises(PackageFormatError, match="its data has SHA-256"):
+    with apk.open("rb") as stream, pytest.raises(PackageFormatError, match="is cut short: its data member has SHA-256"):
         check_datahash(stream, read_segments(stream, where="x"), where=str(apk))
 
 
@@ -227,7 +224,7 @@ def test_any_truncation_is_an_error_that_names_the_file(apk: Path) -> None:
         (gzip.compress(b"no tar" * 200, mtime=0), "holds a broken tar"),
         (gzip.compress(b"", mtime=0), "holds a broken tar: empty file"),
         (write_flat([("usr/bin/x", b"", 0o644)], mtime=0), r"has no control member with a \.PKGINFO"),
-        (write_flat([(".SIGN.RSA256.x", b"", 0o644)], mtime=0), "ends in the middle of a gzip member"),
+        (write_flat([(".SIGN.RSA256.x", b"", 0o644)], mtime=0), "ends in the middle of its control member"),
         (write_flat([(".PKGINFO", b"\xff", 0o644)], mtime=0), r"\.PKGINFO is not UTF-8"),
         (write_flat([(".PKGINFO", b"pkgname = a\n", 0o644)], mtime=0), r"\.PKGINFO: pkgver is missing"),
         (write_flat([(".PKGINFO", b"?\n", 0o644)], mtime=0), r"\.PKGINFO:1: malformed line"),

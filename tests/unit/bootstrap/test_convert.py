@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from melpy.apk.archive import read_entry
+from melpy.apk.segment import read_entry
 from melpy.apk.signature import load_keyring, write_key_pair
 from melpy.bootstrap.convert import Content, Job, Place, convert_package, render_job
 from melpy.errors import SeedError

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from melpy.apk.archive import check_datahash, read_entry, read_segments
 from melpy.apk.model import PackageInfo
+from melpy.apk.segment import check_datahash, read_entry, read_segments
 from melpy.build.tree import load_tree
 from melpy.errors import OutputError, PackageFormatError
 from melpy.pack.package import ControlFile, installed_size, write_package

@@ -1,0 +1,174 @@
+"""Indexes made from package files: of a directory of a repository, or of files that are named.
+
+Only what has changed is read, and an index is written only when it is not right as it is. One process at a time does
+this, or publishes; the index is replaced by an atomic rename.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from melpy.apk.index import compose_index
+from melpy.apk.model import Index
+from melpy.apk.stanza import find_identity, parse_stanza
+from melpy.apk.version import version_key
+from melpy.errors import PackageFormatError
+from melpy.files import write_file
+from melpy.repo.inventory import Fault, read_records
+from melpy.repo.layout import list_packages
+from melpy.repo.memory import (
+    CHANGING,
+    Memory,
+    describe_making,
+    load_memory,
+    make_memory,
+    memory_path,
+    save_memory,
+    stamp_files,
+)
+from melpy.repo.model import IndexReport
+from melpy.repo.repository import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from melpy.repo.model import IndexSpec, Record
+
+
+def refresh_index(root: Path, arch: str, spec: IndexSpec) -> IndexReport:
+    """Write the index of an architecture of a repository from the packages that are there.
+
+    Raises:
+        OutputError: it cannot be written.
+        PackageFormatError: packages are broken or lie where no client looks; all are told, the index stays as it was.
+    """
+    directory = root / arch
+    with locked(directory):
+        files = list_packages(directory)
+        return _write(directory, files, spec, Index(()), home=arch)
+
+
+def index_files(files: Sequence[str], spec: IndexSpec, base: Index | None = None) -> IndexReport:
+    """Write an index of files that are named, and of what another index has besides.
+
+    Raises:
+        OutputError: it cannot be written.
+        PackageFormatError: packages are broken, or do not go into one index; all are told.
+    """
+    directory = spec.path.parent
+    directory.mkdir(parents=True, exist_ok=True)
+    with locked(directory):
+        return _write(Path(), files, spec, base or Index(()), home="")
+
+
+def _write(directory: Path, files: Sequence[str], spec: IndexSpec, base: Index, *, home: str) -> IndexReport:
+    """Write an index of files.
+
+    Args:
+        directory: what the files are relative to.
+        files: the files.
+        spec: how it is made.
+        base: what it has besides.
+        home: architecture of the directory where they lie, as in a repository; empty when they may lie anywhere.
+    """
+    kept = memory_path(spec)
+    memory = load_memory(kept) if kept else Memory()
+    stamps = stamp_files(os.fspath(directory), files) if memory.listing else dict.fromkeys(files, CHANGING)
+    records, faults = read_records(os.fspath(directory), stamps, memory.records(), spec.jobs)
+    chosen = _choose(records, spec, home)
+    _check_faults([*faults, *chosen.faults], spec.path)
+    stanzas = _merge(base, chosen.records)
+    signer = spec.signer() if spec.signer else None
+    write_file(spec.path, compose_index(stanzas, signer=signer, description=base.description))
+    if kept:
+        # Where something is to be told every time, or merged, an index is never right as it is.
+        plain = not base.stanzas and not chosen.left_out and not chosen.repeated
+        save_memory(kept, make_memory(describe_making(spec) if plain else "?", records))
+    known = sum(record.stamp == stamps[record.file] for record in memory.records().values() if record.file in stamps)
+    return IndexReport(
+        spec.path,
+        len(stanzas),
+        read=len(stamps) - known,
+        written=True,
+        left_out=tuple(chosen.left_out),
+        repeated=tuple(chosen.repeated),
+        signed=signer is not None,
+    )
+
+
+@dataclass
+class _Chosen:
+    """What of the files goes into an index."""
+
+    records: list[Record] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
+
+
+def _choose(records: Iterable[Record], spec: IndexSpec, home: str) -> _Chosen:
+    """Take what belongs into the index: a client makes up a package's path from what the index says."""
+    chosen = _Chosen()
+    taken: dict[str, tuple[str, str]] = {}
+    arches: dict[str, str] = {}
+    for record in records:
+        checksum, name, version, arch = find_identity(record.stanza)
+        expected = f"{name}-{version}.apk"
+        if record.file.rpartition("/")[2] != expected:
+            chosen.faults.append(Fault(record.file, f"holds {name}-{version}", f"rename it to {expected}"))
+        elif arch not in {home or spec.arch or arch, "noarch", ""}:
+            if home:
+                chosen.faults.append(Fault(record.file, f"is for {arch}", f"move it from {home} to {arch}"))
+            else:
+                chosen.left_out.append(record.file)
+        elif expected in taken and taken[expected][0] == checksum:
+            chosen.repeated.append(record.file)
+        elif expected in taken:
+            other = f"is another {name}-{version} than {taken[expected][1]}"
+            chosen.faults.append(Fault(record.file, other, "leave one of them out, or give it another epoch"))
+        else:
+            taken[expected] = (checksum, record.file)
+            arches.setdefault(arch, record.file)
+            chosen.records.append(record)
+    several = sorted(arch for arch in arches if arch not in {"noarch", ""})
+    for arch in several[1:] if not home else ():
+        message = f"is for {arch}, and {arches[several[0]]} for {several[0]}"
+        chosen.faults.append(Fault(arches[arch], message, "an index is for one architecture: name it with --arch"))
+    return chosen
+
+
+def _check_faults(faults: Sequence[Fault], index: Path) -> None:
+    if len(faults) == 1:
+        raise PackageFormatError(faults[0].message, where=faults[0].where, hint=faults[0].hint)
+    if faults:
+        raise PackageFormatError(
+            f"{len(faults)} files cannot be indexed",
+            where=str(index.parent),
+            details=[f"  {fault.where}: {fault.message}" for fault in faults],
+            hint="move them away, or build them anew",
+        )
+
+
+def _merge(base: Index, records: Iterable[Record]) -> list[str]:
+    """Return the stanzas of an index, by name and version; of two with the same the later one counts.
+
+    Raises:
+        PackageFormatError: one of the other index is malformed.
+    """
+    stanzas: dict[tuple[str, str], str] = {}
+    for stanza in base.stanzas:
+        parse_stanza(stanza, where=base.where)
+        _, name, version, _ = find_identity(stanza)
+        stanzas[name, version] = f"{stanza}\n"
+    for record in records:
+        _, name, version, _ = find_identity(record.stanza)
+        stanzas[name, version] = record.stanza
+    by_name = sorted(stanzas)
+    several = {name for (name, _), (other, _) in itertools.pairwise(by_name) if name == other}
+    if several:
+        by_name.sort(key=lambda key: (key[0], version_key(key[1]) if key[0] in several else 0))
+    return [stanzas[key] for key in by_name]

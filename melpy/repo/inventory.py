@@ -1,0 +1,105 @@
+"""What package files say of themselves, each read once.
+
+A file whose stamp is as it was is not opened (`melpy.repo.memory`). Where it is not, as in a copy, the bytes before its
+data member decide, since what an index says follows from these and the size.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING, NamedTuple
+
+from melpy.apk.segment import make_entry, read_segments
+from melpy.apk.stanza import render_stanza
+from melpy.errors import PackageFormatError, ProcessError, reason_of
+from melpy.repo.memory import CHANGING, settled_before, stamp_file
+from melpy.repo.model import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_CHUNK = 500
+_PARALLEL_FROM = 4000  # fewer packages are read before other processes have started
+
+
+class Fault(NamedTuple):
+    """Why a file cannot be in an index."""
+
+    where: str
+    message: str
+    hint: str | None
+
+
+def read_records(
+    directory: str, stamps: Mapping[str, str], known: Mapping[str, Record], jobs: int
+) -> tuple[list[Record], list[Fault]]:
+    """Return what files say of themselves, in order, and what is wrong with others.
+
+    Args:
+        directory: what their names are relative to.
+        stamps: the files and their stamps.
+        known: what was read before.
+        jobs: how many processes may work.
+
+    Raises:
+        ProcessError: one of the processes was killed.
+    """
+    found: dict[str, Record | Fault] = {}
+    changed: list[tuple[str, Record | None]] = []
+    for file, stamp in stamps.items():
+        record = known.get(file)
+        if record and record.stamp == stamp != CHANGING:
+            found[file] = record
+        else:
+            changed.append((file, record))
+    found.update(zip((file for file, _ in changed), _read_all(directory, changed, jobs), strict=True))
+    outcomes = [found[file] for file in stamps]
+    return (
+        [one for one in outcomes if isinstance(one, Record)],
+        [one for one in outcomes if isinstance(one, Fault)],
+    )
+
+
+def _read_all(directory: str, changed: Sequence[tuple[str, Record | None]], jobs: int) -> Iterable[Record | Fault]:
+    work = functools.partial(_read_chunk, directory)
+    if jobs < 2 or len(changed) < _PARALLEL_FROM:  # one is not parallel
+        return work(changed)
+    chunks = [changed[start : start + _CHUNK] for start in range(0, len(changed), _CHUNK)]
+    # Forked, so that modules are there already.
+    with ProcessPoolExecutor(min(jobs, len(chunks)), mp_context=multiprocessing.get_context("fork")) as pool:
+        try:
+            return [outcome for outcomes in pool.map(work, chunks) for outcome in outcomes]
+        except BrokenProcessPool:
+            raise ProcessError("a process that read packages ended") from None
+
+
+def _read_chunk(directory: str, changed: Sequence[tuple[str, Record | None]]) -> list[Record | Fault]:
+    recent = settled_before()
+    return [_read_one(directory, file, known, recent) for file, known in changed]
+
+
+def _read_one(directory: str, file: str, known: Record | None, recent: int) -> Record | Fault:
+    where = file if directory == "." else f"{directory}/{file}"
+    try:
+        with io.FileIO(where) as stream:
+            info = os.fstat(stream.fileno())
+            stamp = stamp_file(info, recent)
+            if known and f"\nS:{info.st_size}\n" in known.stanza and _digest(stream.read(known.head)) == known.digest:
+                return known._replace(stamp=stamp)
+            segments = read_segments(stream, where=where)
+            stanza = render_stanza(make_entry(segments, info.st_size, where=where))
+            return Record(file, stamp, segments.data_offset, _digest(segments.head), stanza)
+    except PackageFormatError as error:
+        return Fault(where, error.message, error.hint)
+    except OSError as error:
+        return Fault(where, f"cannot be read: {reason_of(error)}", None)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

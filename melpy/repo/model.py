@@ -1,0 +1,74 @@
+"""The nouns of indexing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from melpy.apk.signature import Signer
+
+
+class Record(NamedTuple):
+    """What is known of a package file.
+
+    Attributes:
+        file: its path, as it was named.
+        stamp: its size, times and inode when it was read; see `melpy.repo.memory`.
+        head: bytes before its data member; its stanza follows from these and its size.
+        digest: BLAKE2b-128 of these, in hex.
+        stanza: what an index says of it.
+    """
+
+    file: str
+    stamp: str
+    head: int
+    digest: str
+    stanza: str
+
+
+@dataclass(frozen=True)
+class IndexSpec:
+    """How an index is made.
+
+    Attributes:
+        path: the index.
+        signer: loads the key that signs; None leaves it unsigned.
+        signed_by: what changes when another key signs; empty where that cannot be told without loading it.
+        memory: directory where is kept what was read; None keeps nothing.
+        arch: architecture of the packages; others are left out. Empty for the one that they have.
+        jobs: how many processes may read.
+    """
+
+    path: Path
+    signer: Callable[[], Signer] | None
+    signed_by: str = ""
+    memory: Path | None = None
+    arch: str = ""
+    jobs: int = 1
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What became of an index.
+
+    Attributes:
+        path: the index.
+        packages: how many it has.
+        read: how many packages were read, wholly or in part, since they are not as they were.
+        written: whether it was written; it is not when it is right as it is.
+        left_out: files of other architectures.
+        repeated: files that hold the same package as another.
+        signed: whether it is signed.
+    """
+
+    path: Path
+    packages: int
+    read: int
+    written: bool
+    left_out: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
+    signed: bool = True
