@@ -61,6 +61,13 @@ def write_file(path: Path, data: bytes | str, mode: int = 0o644) -> None:
         stream.write(data.encode() if isinstance(data, str) else data)
 
 
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes left of `replace_file`; nobody may be writing the file meanwhile."""
+    for name in os.listdir(path.parent):  # noqa: PTH208  # a third of the time where there are thousands
+        if name.startswith(f".{path.name}."):
+            path.with_name(name).unlink(missing_ok=True)
+
+
 def check_writable(directory: Path) -> None:
     """Make a directory and check that files can be written in it.
 

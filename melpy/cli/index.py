@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Write the signed index of a repository.")
-@click.argument("packages", nargs=-1, type=PATH, metavar="[PACKAGE.apk]...")
+@click.argument("packages", nargs=-1, type=PATH, metavar="[PACKAGE.apk|DIRECTORY]...")
 @click.option("-o", "--output", type=PATH, metavar="FILE", help="Index to write; APKINDEX.tar.gz by default.")
 @click.option("-s", "--source", type=PATH, metavar="FILE", help="Index to merge with; --output by default.")
 @click.option("-m", "--merge", is_flag=True, help="Keep what the source has besides.")
@@ -37,34 +37,35 @@ def command(packages: tuple[Path, ...], as_json: bool, **flags: Any) -> None:  #
 
     \b
     melpy index
+    melpy index packages/
     melpy index -o packages/x86_64/APKINDEX.tar.gz packages/x86_64/*.apk
 
-    Without arguments, the index of each architecture in the out-dir is made from the packages that are there. With
-    packages, an index of just these is written. What has not changed since is not read again, and an index that is
-    right as it is stays untouched. Packages that are broken, or that clients would not find, are told, and the index
-    stays as it was.
+    Of a repository, the out-dir where none is named, the index of each architecture is made from the packages that
+    are there. Of packages, an index of just these is written to --output. What has not changed since is not read
+    again, and an index that is right as it is stays untouched. Packages that are broken, or that clients would not
+    find, are told, and the index stays as it was.
     """  # noqa: D301  # click wants the character itself; the lines are to be copied
     own = {name: flags.pop(name) for name in ("output", "source", "merge", "ignore_signatures")}
     settings = read_settings(flags)
-    if packages:
+    out_dir = settings.path("out-dir")
+    assert out_dir is not None
+    if any(own.values()) or not (not packages or (len(packages) == 1 and packages[0].is_dir())):
         reports = [_index_files(packages, settings, **own)]
-    elif any(own.values()):
-        raise UsageError("these options go with packages", hint="melpy index -o APKINDEX.tar.gz *.apk")
     else:
-        reports = list(_index_repository(settings, named=bool(flags["arch"])))
+        reports = list(_index_repository(packages[0] if packages else out_dir, settings, named=bool(flags["arch"])))
     if as_json:
         print_json([_as_json(report) for report in reports])
     for report in reports if not as_json else ():
         _tell(report)
 
 
-def _index_repository(settings: Settings, *, named: bool) -> Iterator[IndexReport]:
-    from melpy.repo.layout import find_arches, index_path  # noqa: PLC0415  # --help does not need it
+def _index_repository(root: Path, settings: Settings, *, named: bool) -> Iterator[IndexReport]:
+    from melpy.repo.layout import find_arches, index_path, list_packages  # noqa: PLC0415  # --help does not need it
     from melpy.repo.memory import recall_index  # noqa: PLC0415  # likewise
 
-    root = settings.path("out-dir")
-    assert root is not None
     found = find_arches(root)
+    if not found and root.is_dir() and (packages := list_packages(root)):
+        root, found = root.absolute().parent, {root.absolute().name: packages}  # the directory of an architecture
     arches = [arch.apk for arch in read_arches(settings)] if named else list(found)
     missing = [arch for arch in arches if arch not in found]
     if missing or not found:
@@ -91,8 +92,11 @@ def _index_files(
     ignore_signatures: bool,
 ) -> IndexReport:
     from melpy.apk.model import INDEX_NAME  # noqa: PLC0415  # --help does not need it
+    from melpy.repo.layout import list_packages  # noqa: PLC0415  # likewise
     from melpy.repo.memory import recall_index  # noqa: PLC0415  # likewise
 
+    if not packages:
+        raise UsageError("these options go with packages", hint="melpy index -o APKINDEX.tar.gz *.apk")
     if source and not merge:
         raise UsageError("--source goes with --merge", hint="melpy index --merge --source OLD -o NEW *.apk")
     path = output or Path(INDEX_NAME)
@@ -100,7 +104,8 @@ def _index_files(
     if len(arches) > 1:
         raise SettingsError("an index is for one architecture", where="--arch")
     spec = _make_spec(path, settings, arches[0].apk if arches else "")
-    files = list(dict.fromkeys(map(os.fspath, packages)))
+    named = [path / name for path in packages for name in (list_packages(path) if path.is_dir() else [""])]
+    files = list(dict.fromkeys(map(os.fspath, named)))
     base = source or path
     if merge and (source or base.exists()):
         old = _read_base(base, spec, settings, check=not ignore_signatures)

@@ -17,7 +17,7 @@ from melpy.apk.model import Index
 from melpy.apk.stanza import find_identity, parse_stanza
 from melpy.apk.version import version_key
 from melpy.errors import PackageFormatError
-from melpy.files import write_file
+from melpy.files import remove_leftovers, write_file
 from melpy.repo.inventory import Fault, read_records
 from melpy.repo.layout import list_packages
 from melpy.repo.memory import (
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from melpy.repo.model import IndexSpec, Record
+
+_TOLD = 20  # faults; whoever has more has made one mistake many times
+_ONE_ARCH = "an index is for one architecture: name it with --arch"
 
 
 def refresh_index(root: Path, arch: str, spec: IndexSpec) -> IndexReport:
@@ -83,6 +86,7 @@ def _write(directory: Path, files: Sequence[str], spec: IndexSpec, base: Index, 
     _check_faults([*faults, *chosen.faults], spec.path)
     stanzas = _merge(base, chosen.records)
     signer = spec.signer() if spec.signer else None
+    remove_leftovers(spec.path)
     write_file(spec.path, compose_index(stanzas, signer=signer, description=base.description))
     if kept:
         # Where something is to be told every time, or merged, an index is never right as it is.
@@ -114,17 +118,20 @@ def _choose(records: Iterable[Record], spec: IndexSpec, home: str) -> _Chosen:
     """Take what belongs into the index: a client makes up a package's path from what the index says."""
     chosen = _Chosen()
     taken: dict[str, tuple[str, str]] = {}
-    arches: dict[str, str] = {}
+    first: tuple[str, str] | None = None  # of the files for an architecture: which, and for which
     for record in records:
         checksum, name, version, arch = find_identity(record.stanza)
         expected = f"{name}-{version}.apk"
+        anywhere = arch in {"noarch", ""}
         if record.file.rpartition("/")[2] != expected:
             chosen.faults.append(Fault(record.file, f"holds {name}-{version}", f"rename it to {expected}"))
-        elif arch not in {home or spec.arch or arch, "noarch", ""}:
-            if home:
-                chosen.faults.append(Fault(record.file, f"is for {arch}", f"move it from {home} to {arch}"))
-            else:
-                chosen.left_out.append(record.file)
+        elif home and not anywhere and arch != home:
+            chosen.faults.append(Fault(record.file, f"is for {arch}", f"move it from {home} to {arch}"))
+        elif spec.arch and not anywhere and arch != spec.arch:
+            chosen.left_out.append(record.file)
+        elif first and not anywhere and arch != first[1]:
+            message = f"is for {arch}, and {first[0]} for {first[1]}"
+            chosen.faults.append(Fault(record.file, message, _ONE_ARCH))
         elif expected in taken and taken[expected][0] == checksum:
             chosen.repeated.append(record.file)
         elif expected in taken:
@@ -132,12 +139,8 @@ def _choose(records: Iterable[Record], spec: IndexSpec, home: str) -> _Chosen:
             chosen.faults.append(Fault(record.file, other, "leave one of them out, or give it another epoch"))
         else:
             taken[expected] = (checksum, record.file)
-            arches.setdefault(arch, record.file)
+            first = first if first or anywhere else (record.file, arch)
             chosen.records.append(record)
-    several = sorted(arch for arch in arches if arch not in {"noarch", ""})
-    for arch in several[1:] if not home else ():
-        message = f"is for {arch}, and {arches[several[0]]} for {several[0]}"
-        chosen.faults.append(Fault(arches[arch], message, "an index is for one architecture: name it with --arch"))
     return chosen
 
 
@@ -145,10 +148,11 @@ def _check_faults(faults: Sequence[Fault], index: Path) -> None:
     if len(faults) == 1:
         raise PackageFormatError(faults[0].message, where=faults[0].where, hint=faults[0].hint)
     if faults:
+        more = [f"  and {len(faults) - _TOLD} more"] if len(faults) > _TOLD else []
         raise PackageFormatError(
             f"{len(faults)} files cannot be indexed",
             where=str(index.parent),
-            details=[f"  {fault.where}: {fault.message}" for fault in faults],
+            details=[f"  {fault.where}: {fault.message}" for fault in faults[:_TOLD]] + more,
             hint="move them away, or build them anew",
         )
 

@@ -24,7 +24,7 @@ from melpy.repo.model import Record
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-_CHUNK = 500
+_CHUNK = 1000
 _PARALLEL_FROM = 4000  # fewer packages are read before other processes have started
 
 

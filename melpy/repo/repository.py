@@ -16,7 +16,7 @@ from melpy.apk.model import Index, IndexEntry
 from melpy.apk.segment import read_entry
 from melpy.apk.version import version_key
 from melpy.errors import RepositoryError, reason_of
-from melpy.files import write_file
+from melpy.files import remove_leftovers, write_file
 from melpy.repo.layout import index_path
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def publish_packages(
         known = _current_entries(root, arch)
         for entry in entries:
             (staged / entry.info.file_name).replace(directory / entry.info.file_name)
+        remove_leftovers(index_path(root, arch))
         return write_repository_index(root, arch, merge_entries(known, entries), signer=signer)
 
 

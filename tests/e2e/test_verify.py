@@ -48,7 +48,7 @@ def test_what_is_not_as_it_should_be(project: Project) -> None:
     run = project.melpy("verify", "--json")
     found = {item["where"].rpartition("/")[2]: item["message"] for item in json.loads(run.stdout)}
     assert found["two-1.0-r0.apk"] == "is in the index and not there"
-    assert "its data has SHA-256" in found["one-1.0-r0.apk"]
+    assert "its data member has SHA-256" in found["one-1.0-r0.apk"]
     assert run.returncode == 33
     assert project.melpy("verify", "out/x86_64/one-1.0-r0.apk").returncode not in {0, 33}
 
