@@ -1,52 +1,109 @@
-"""The only door to the network: plain downloads over HTTP(S), and files named by `file:` URIs."""
+"""The only door to the network: downloads over HTTP(S), and files named by `file:` URIs.
+
+Proxies come from `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, as curl has them; credentials from
+`HTTP_AUTH`, `basic:HOST:USER:PASSWORD`, as apk and apko have them (`*` is every host). Certificates are those that the
+machine trusts.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from melpy import __version__
-from melpy.errors import UnreachableError, reason_of
+from melpy.errors import SettingsError, UnreachableError, reason_of
 
 if TYPE_CHECKING:
     import urllib3  # noqa: TID251  # this is the door
 
 _CHUNK = 1 << 18
+_REDIRECTS = 10
+_LONGEST_PAUSE = 30.0
+_RETRIED = {408, 425, 429}
+"""Answers below 500 that may be another one soon."""
+_AUTH_FORM = "HTTP_AUTH is basic:HOST:USER:PASSWORD, with * for every host"
+
+
+_OFFLINE_HINT = "fetch it once without --offline"
+
+
+class Answer(NamedTuple):
+    """What a server says of what it sends. Source: RFC 9110, conditional requests.
+
+    Attributes:
+        etag: its version, as the server names it.
+        modified: when it last changed, as the server writes it.
+        same: it is what was known already.
+    """
+
+    etag: str = ""
+    modified: str = ""
+    same: bool = False
+
+
+def is_remote(place: str) -> bool:
+    """Tell whether a place is named by the URL of a server."""
+    return place.startswith(("http://", "https://"))
 
 
 def download(
-    uri: str, stream: IO[bytes], *, timeout: float = 20.0, retries: int = 3, hint: str = "check the URI and the network"
-) -> None:
+    uri: str,
+    stream: IO[bytes],
+    *,
+    known: Answer | None = None,
+    offline: bool = False,
+    limit: int | None = None,
+    timeout: float = 20.0,
+    retries: int = 3,
+    hint: str = "check the URI and the network",
+) -> Answer:
     """Write the content of a URI to a stream that can be rewound.
 
     Args:
         uri: an http, https or file URI.
-        stream: receives the content.
+        stream: receives the content; nothing where it is as it was known.
+        known: what a server answered earlier, which is asked whether that is still right.
+        offline: ask no server.
+        limit: bytes that it may have at most.
         timeout: seconds to wait for a connection, and for each piece.
         retries: further attempts after a failure that may pass.
         hint: what to do when it cannot be had.
 
     Raises:
         UnreachableError: it cannot be had.
+        SettingsError: HTTP_AUTH is malformed.
     """
+    scheme = _check_uri(uri, offline=offline)
+    if scheme == "file":
+        _copy(Path(unquote(urlsplit(uri).path)), stream, uri, hint)
+        return Answer()
+    return _request(uri, stream, known, _Patience(timeout, retries, limit, hint))
+
+
+def _check_uri(uri: str, *, offline: bool) -> str:
+    """Return the scheme of a URI that can be fetched."""
     try:
         parts = urlsplit(uri)
     except ValueError:
         parts = urlsplit("")
     if "\0" in unquote(uri):
         raise UnreachableError("is not a URI", where=repr(uri))
-    if parts.scheme == "file":
-        _copy(Path(unquote(parts.path)), stream, uri, hint)
-    elif parts.scheme in {"http", "https"}:
-        _download_http(uri, stream, timeout, retries, hint)
-    else:
+    if parts.scheme not in {"http", "https", "file"}:
         raise UnreachableError(
             f"cannot fetch {parts.scheme or 'a relative'} URI", where=uri, hint="use an http, https or file URI"
         )
+    if parts.scheme != "file" and "@" in parts.netloc:
+        where = uri.replace(f"{parts.netloc.rpartition('@')[0]}@", "***@")
+        raise UnreachableError("has credentials in it", where=where, hint=f"URIs are printed; {_AUTH_FORM}")
+    if parts.scheme != "file" and offline:
+        raise UnreachableError("is not in the cache, and melpy is offline", where=uri, hint=_OFFLINE_HINT)
+    return parts.scheme
 
 
 def _copy(path: Path, stream: IO[bytes], uri: str, hint: str) -> None:
@@ -57,32 +114,77 @@ def _copy(path: Path, stream: IO[bytes], uri: str, hint: str) -> None:
         raise UnreachableError(reason_of(error), where=uri, hint=hint) from None
 
 
-def _download_http(uri: str, stream: IO[bytes], timeout: float, retries: int, hint: str) -> None:
+@dataclass(frozen=True)
+class _Patience:
+    """How long a server is waited for, and how much is taken from it."""
+
+    timeout: float
+    retries: int
+    limit: int | None
+    hint: str
+
+
+def _request(uri: str, stream: IO[bytes], known: Answer | None, patience: _Patience) -> Answer:
+    """Write what a server answers to a stream."""
     import urllib3.exceptions  # noqa: PLC0415, TID251  # 80 ms that only a download needs; this is the door
 
-    pool = _pool(uri)
+    pool = _find_pool(uri)
+    headers = {**pool.headers, **_conditions(known), **_credentials(uri)}
+    redirects = urllib3.Retry(
+        total=None, connect=0, read=0, redirect=_REDIRECTS, status=0, other=0, raise_on_redirect=False
+    )
     failure = ""
-    for attempt in range(retries + 1):
+    for attempt in range(patience.retries + 1):
         stream.seek(0)
         stream.truncate()
+        pause = min(0.5 * 2**attempt, 8.0)
         try:
             with pool.request(
-                "GET", uri, preload_content=False, timeout=timeout, retries=False, redirect=True
+                "GET", uri, headers=headers, preload_content=False, timeout=patience.timeout, retries=redirects
             ) as reply:
-                if reply.status in {301, 302, 303, 307, 308}:
-                    raise UnreachableError("redirects too often", where=uri)
-                if reply.status < 500 and reply.status != 200:
-                    raise UnreachableError(f"the server answers {reply.status}", where=uri, hint=hint)
+                if reply.status == 304 and known:
+                    reply.drain_conn()  # so that the connection can be used again
+                    return known._replace(same=True)
                 if reply.status == 200:
-                    for piece in reply.stream(_CHUNK, decode_content=False):
-                        stream.write(piece)
-                    return
-                failure = f"the server answers {reply.status}"
+                    _receive(reply, stream, uri, patience.limit)
+                    return Answer(reply.headers.get("etag", ""), reply.headers.get("last-modified", ""))
+                failure = _describe_status(reply.status)
+                if reply.status < 500 and reply.status not in _RETRIED:
+                    hint = _AUTH_FORM if reply.status in {401, 403} else patience.hint
+                    raise UnreachableError(failure, where=uri, hint=hint)
+                pause = _read_pause(reply.headers.get("retry-after", ""), pause)
         except urllib3.exceptions.HTTPError as error:
             failure = _reason(error)
-        if attempt < retries:
-            time.sleep(min(0.5 * 2**attempt, 8.0))
-    raise UnreachableError(failure, where=uri, hint=hint)
+        if attempt < patience.retries:
+            time.sleep(pause)
+    raise UnreachableError(failure, where=uri, hint=patience.hint)
+
+
+def _conditions(known: Answer | None) -> dict[str, str]:
+    headers = {"If-None-Match": known.etag, "If-Modified-Since": known.modified} if known else {}
+    return {name: value for name, value in headers.items() if value}
+
+
+def _receive(reply: urllib3.BaseHTTPResponse, stream: IO[bytes], uri: str, limit: int | None) -> None:
+    stated = reply.headers.get("content-length", "")
+    size = int(stated) if stated.isdecimal() else 0
+    received = 0
+    for piece in reply.stream(_CHUNK, decode_content=False) if limit is None or size <= limit else ():
+        received += len(piece)
+        if limit is not None and received > limit:
+            break
+        stream.write(piece)
+    if limit is not None and max(size, received) > limit:
+        raise UnreachableError(f"is larger than the {limit} bytes that it may have", where=uri)
+
+
+def _describe_status(status: int) -> str:
+    return "redirects too often" if status in {301, 302, 303, 307, 308} else f"the server answers {status}"
+
+
+def _read_pause(text: str, default: float) -> float:
+    """Return the seconds that a server asks to wait; a date is not understood. Source: RFC 9110, Retry-After."""
+    return min(float(text), _LONGEST_PAUSE) if text.isdecimal() and len(text) < 9 else default
 
 
 def _reason(error: Exception) -> str:
@@ -94,24 +196,59 @@ def _reason(error: Exception) -> str:
         ("Connection refused", "the connection is refused"),
         ("timed out", "it does not answer in time"),
         ("CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted"),
+        ("IncompleteRead", "the connection ends before all has come"),
+        ("Remote end closed connection", "the server closes the connection"),
     ):
         if sign in text:
             return meaning
     return text
 
 
-def _pool(uri: str) -> urllib3.PoolManager:
-    import urllib3  # noqa: PLC0415, TID251  # see _download_http
+def _credentials(uri: str) -> dict[str, str]:
+    """Return the header with the credentials for a server."""
+    import urllib3.util  # noqa: PLC0415, TID251  # see _request
+
+    text = os.environ.get("HTTP_AUTH", "")
+    if not text:
+        return {}
+    fields = text.split(":", 3)
+    if len(fields) != 4 or fields[0] != "basic":
+        raise SettingsError("is malformed", where="HTTP_AUTH", hint=_AUTH_FORM)
+    _, realm, user, password = fields
+    parts = urlsplit(uri)
+    if realm not in {"*", parts.netloc, parts.hostname or ""}:
+        return {}
+    return dict(urllib3.util.make_headers(basic_auth=f"{user}:{password}"))
+
+
+def _find_pool(uri: str) -> urllib3.PoolManager:
+    """Return the connections to a server, or to the proxy that is between."""
+    import urllib.request as system  # noqa: PLC0415, TID251  # see _request; for what the environment says only
+
+    parts = urlsplit(uri)
+    proxies = system.getproxies_environment()
+    proxy = proxies.get(parts.scheme) or proxies.get("all") or ""
+    is_local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    bypassed = system.proxy_bypass_environment(parts.netloc)  # type: ignore[attr-defined]  # typeshed lacks it
+    return _pool("" if is_local or bypassed else proxy)
+
+
+@functools.cache
+def _pool(proxy: str) -> urllib3.PoolManager:
+    """Return connections that are kept open and used again."""
+    import urllib3  # noqa: PLC0415, TID251  # see _request
 
     headers = {"User-Agent": f"melpy/{__version__}"}
-    scheme = urlsplit(uri).scheme
-    proxy = os.environ.get(f"{scheme}_proxy") or os.environ.get(f"{scheme.upper()}_PROXY")
-    host = urlsplit(uri).hostname or ""
-    if proxy and host not in _unproxied():
-        return urllib3.ProxyManager(proxy, headers=headers)
-    return urllib3.PoolManager(headers=headers)
-
-
-def _unproxied() -> set[str]:
-    text = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
-    return {host.strip() for host in text.split(",")} | {"localhost", "127.0.0.1", "::1"}
+    if not proxy:
+        return urllib3.PoolManager(headers=headers, maxsize=8)
+    parts = urlsplit(proxy)
+    login = unquote(parts.netloc.rpartition("@")[0])
+    try:
+        return urllib3.ProxyManager(
+            proxy.replace(f"{parts.netloc.rpartition('@')[0]}@", "") if login else proxy,
+            headers=headers,
+            maxsize=8,
+            proxy_headers=urllib3.util.make_headers(proxy_basic_auth=login) if login else None,
+        )
+    except ValueError as error:
+        raise SettingsError(f"cannot be used: {error}", where="the proxy of the environment") from None

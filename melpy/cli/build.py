@@ -11,7 +11,7 @@ import click
 
 from melpy import events
 from melpy.cli.monitor import open_monitor
-from melpy.cli.option import PATH, SIGNING, read_arches, read_settings, setting_options
+from melpy.cli.option import OFFLINE, PATH, SIGNING, read_arches, read_settings, setting_options
 from melpy.cli.report import count_text, print_table, print_warning, short_list, size_text
 from melpy.errors import FaultsError, MelpyError
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 )
 @click.option("--build-option", "options", multiple=True, metavar="NAME", help="Turn on an option of the recipe.")
 @click.option("--ignore-signatures", is_flag=True, help="Use repositories whose signature cannot be checked.")
+@OFFLINE
 @click.option("--keep-workspace", is_flag=True, help="Keep work directories of builds that end well, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what the steps print.")
@@ -49,6 +50,7 @@ def command(
     recipes: tuple[Path, ...],
     options: tuple[str, ...],
     ignore_signatures: bool,
+    offline: bool,
     keep_workspace: bool,
     as_json: bool,
     verbose: bool,
@@ -78,7 +80,11 @@ def command(
                     text = f"{recipe.path}: not meant for {', '.join(map(str, arches))}, so nothing is built of it"
                     monitor.emit(events.Warning("", text))
             context = make_context(
-                settings, monitor, check_signatures=not ignore_signatures, keep_workspace=keep_workspace
+                settings,
+                monitor,
+                check_signatures=not ignore_signatures,
+                keep_workspace=keep_workspace,
+                offline=offline,
             )
             if context.signer is None:
                 hint = "make a key with melpy keygen, and name it with --signing-key or in melpy.toml"

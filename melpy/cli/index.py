@@ -137,14 +137,14 @@ def _read_base(path: Path, spec: IndexSpec, settings: Settings, *, check: bool) 
     """Read an index to merge with: what is to be signed must be signed already, by the same or by a trusted key."""
     from melpy.apk.index import read_index  # noqa: PLC0415  # --help does not need it
     from melpy.apk.signature import Keyring  # noqa: PLC0415  # likewise
-    from melpy.repo.remote import load_keys  # noqa: PLC0415  # likewise
+    from melpy.repo.remote import ServerCache, load_keys  # noqa: PLC0415  # likewise
 
     keyring = None
     cache = settings.path("cache-dir")
     assert cache is not None
     if spec.signer and check:
         own = spec.signer()
-        trusted = load_keys(settings.items("keyring"), cache / "keys")
+        trusted = load_keys(settings.items("keyring"), ServerCache(cache))
         keyring = Keyring(((own.key_name, own.key.public_key()), *trusted.keys))
     try:
         return read_index(path.read_bytes(), keyring=keyring, where=str(path))

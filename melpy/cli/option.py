@@ -83,6 +83,9 @@ OPTIONS: dict[str, Callable[[Any], Any]] = {
 SIGNING = ("signing-key", "signing-key-name", "signing-passphrase")
 """The settings of whatever signs."""
 
+OFFLINE = click.option("--offline", is_flag=True, envvar="MELPY_OFFLINE", help="Ask no server; use what is kept.")
+"""The flag of whatever would ask servers."""
+
 _APPENDED = {"repositories", "keyring", "packages"}
 
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from melpy.config.model import Settings
 
 
-def make_context(settings: Settings, monitor: events.Monitor, **extra: Any) -> BuildContext:  # BuildContext's own
+def make_context(
+    settings: Settings, monitor: events.Monitor, *, offline: bool = False, **extra: Any
+) -> BuildContext:  # BuildContext's own
     """Return what builds have in common.
 
     Raises:
@@ -41,9 +43,10 @@ def make_context(settings: Settings, monitor: events.Monitor, **extra: Any) -> B
         signer=find_signer(settings),
         namespace=settings.text("namespace"),
         mirrors=settings.items("mirrors"),
-        supply=make_supply(settings, monitor),
+        supply=make_supply(settings, monitor, offline=offline),
         epoch=read_epoch(os.environ),
         jobs=os.cpu_count() or 1,
+        offline=offline,
         **extra,
     )
 
@@ -59,16 +62,17 @@ def make_seed_spec(settings: Settings) -> SeedSpec | None:
     return SeedSpec(suite, cache_dir / "seed", settings.text("seed-mirror"), os.cpu_count() or 1)
 
 
-def make_supply(settings: Settings, monitor: events.Monitor) -> Supply | None:
+def make_supply(settings: Settings, monitor: events.Monitor, *, offline: bool = False) -> Supply | None:
     """Return the seed as a repository that grows as builds ask for more."""
     spec = make_seed_spec(settings)
-    return _SeedSupply(spec, monitor) if spec else None
+    return _SeedSupply(spec, monitor, offline) if spec else None
 
 
 @dataclass(frozen=True)
 class _SeedSupply:
     spec: SeedSpec
     monitor: events.Monitor
+    offline: bool
 
     @property
     def root(self) -> Path:
@@ -85,6 +89,8 @@ class _SeedSupply:
     def extend(self, names: Sequence[str], arch: Arch) -> bool:
         from melpy.bootstrap.seed import extend_seed  # noqa: PLC0415  # likewise
 
+        if self.offline:
+            return False
         before = _stamp(index_path(self.root, arch.apk))
         extend_seed(self.spec, names, arch, self.monitor)
         return _stamp(index_path(self.root, arch.apk)) != before

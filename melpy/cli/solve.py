@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from melpy.cli.option import read_arches, read_settings, setting_options
+from melpy.cli.option import OFFLINE, read_arches, read_settings, setting_options
 from melpy.cli.report import print_json
 from melpy.errors import SettingsError, UnresolvableError, hint_near
 
@@ -20,9 +20,17 @@ if TYPE_CHECKING:
 @click.argument("world", nargs=-1, required=True, metavar="CONSTRAINT...")
 @setting_options("arch", "repositories", "keyring", "cache-dir")
 @click.option("--ignore-signatures", is_flag=True, help="Take repositories that no trusted key has signed.")
+@OFFLINE
 @click.option("--explain", metavar="PACKAGE", help="Say why this package is one of them.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(world: tuple[str, ...], ignore_signatures: bool, explain: str | None, as_json: bool, **flags: Any) -> None:
+def command(
+    world: tuple[str, ...],
+    ignore_signatures: bool,
+    offline: bool,
+    explain: str | None,
+    as_json: bool,
+    **flags: Any,  # the settings' flags
+) -> None:
     """Show the packages that apk would install into an empty root, each after what it depends on.
 
     \b
@@ -33,6 +41,7 @@ def command(world: tuple[str, ...], ignore_signatures: bool, explain: str | None
     without a version, it is yours to choose, as with apk. Nothing is installed.
     """  # noqa: D301  # click wants the character itself; the line is to be copied
     from melpy.engine.environment import load_universe  # noqa: PLC0415  # --help does not need it
+    from melpy.repo.remote import ServerCache  # noqa: PLC0415  # likewise
     from melpy.solve.resolver import solve  # noqa: PLC0415  # likewise
 
     settings = read_settings(flags)
@@ -46,7 +55,7 @@ def command(world: tuple[str, ...], ignore_signatures: bool, explain: str | None
         settings.items("repositories"),
         arches[0].apk,
         None if ignore_signatures else settings.items("keyring"),
-        cache,
+        ServerCache(cache, offline),
     )
     solution = solve(world, universe, choosy=True)
     if explain:

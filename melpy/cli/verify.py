@@ -30,7 +30,7 @@ def command(paths: tuple[Path, ...], as_json: bool, **flags: Any) -> int:
     Without arguments, the repository that melpy writes is meant. Trusted are the keys of --keyring-append and
     melpy.toml.
     """
-    from melpy.repo.remote import load_keys  # noqa: PLC0415  # --help does not need it
+    from melpy.repo.remote import ServerCache, load_keys  # noqa: PLC0415  # --help does not need it
 
     settings = read_settings(flags, paths)
     out_dir, cache = settings.path("out-dir"), settings.path("cache-dir")
@@ -39,7 +39,7 @@ def command(paths: tuple[Path, ...], as_json: bool, **flags: Any) -> int:
     keys = settings.items("keyring")
     if not keys:
         raise SettingsError("no key is trusted", where="keyring", hint="name a public key with --keyring-append")
-    outcomes = list(_verify(paths or (out_dir,), load_keys(keys, cache / "keys")))
+    outcomes = list(_verify(paths or (out_dir,), load_keys(keys, ServerCache(cache))))
     failures = [error for error in outcomes if error]
     if as_json:
         print_json([{"code": one.code, "where": str(one.where or ""), "message": one.message} for one in failures])

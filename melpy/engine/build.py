@@ -73,10 +73,12 @@ def _fetch_sources(
     files, checkouts = {}, {}
     for source in job.plan.sources:
         if isinstance(source, GitSource):
-            checkouts[source] = fetch_git(source, context.cache_dir / "git", monitor, job.plan.job)
+            checkouts[source] = fetch_git(
+                source, context.cache_dir / "git", monitor, job.plan.job, offline=context.offline
+            )
         else:
             cache = context.cache_dir / "sources"
-            files[source] = fetch_source(source, cache, context.mirrors, monitor, job.plan.job)
+            files[source] = fetch_source(source, cache, context.mirrors, monitor, job.plan.job, offline=context.offline)
     return files, checkouts
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from melpy import events
 from melpy.apk.atom import parse_dependency
 from melpy.apk.model import Index
 from melpy.errors import MelpyError, PackageFormatError
+from melpy.net import is_remote
 from melpy.repo.layout import index_path
 from melpy.repo.remote import fetch_package, load_keys, load_repository, split_tag
 from melpy.repo.repository import load_index
@@ -19,13 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from melpy import events
     from melpy.arch import Arch
     from melpy.engine.model import BuildContext, Supply
     from melpy.plan.model import Plan
+    from melpy.repo.remote import ServerCache
     from melpy.solve.model import Solution
     from melpy.solve.universe import Universe
 
+
+_CONNECTIONS = 4  # to one server, at the same time
 
 STORE = "store-1"
 """Directory of extracted packages in the cache; another number when another way of extracting makes them anew."""
@@ -67,8 +72,8 @@ class Repositories:
     def _index(self, place: str, arch: str, keys: tuple[str, ...]) -> Index:
         key = (place, arch, *keys)
         if key not in self._indexes:
-            trusted = load_keys(keys, self.context.cache_dir / "keys") if self.context.check_signatures else None
-            self._indexes[key] = load_repository(place, arch, keyring=trusted)
+            trusted = load_keys(keys, self.context.servers) if self.context.check_signatures else None
+            self._indexes[key] = load_repository(place, arch, self.context.servers, keyring=trusted)
         return self._indexes[key]
 
     def _supplied(self, supply: Supply, arch: str) -> Index:
@@ -76,27 +81,29 @@ class Repositories:
         if not index_path(supply.root, arch).is_file():
             return Index(())  # nothing was asked of it yet
         if key not in self._indexes:
-            trusted = load_keys([str(supply.public_key)], self.context.cache_dir)
+            trusted = load_keys([str(supply.public_key)], self.context.servers)
             self._indexes[key] = load_index(supply.root, arch, keyring=trusted)
         return self._indexes[key]
 
 
-def load_universe(lines: Iterable[str], arch: str, keys: Sequence[str] | None, cache_dir: Path) -> Universe:
+def load_universe(lines: Iterable[str], arch: str, keys: Sequence[str] | None, servers: ServerCache) -> Universe:
     """Return what repositories offer for an architecture.
 
     Args:
         lines: the repositories, `place` or `@tag place`.
         arch: APK architecture.
         keys: public keys that they are trusted by; None trusts all of them.
-        cache_dir: directory where keys from servers are kept.
+        servers: how servers are asked.
 
     Raises:
         RepositoryError: a repository cannot be read.
         SignatureError: one is not signed by a trusted key.
     """
-    trusted = None if keys is None else load_keys(keys, cache_dir / "keys")
+    trusted = None if keys is None else load_keys(keys, servers)
     named = map(split_tag, lines)
-    return make_universe([(place, tag, load_repository(place, arch, keyring=trusted)) for tag, place in named], arch)
+    return make_universe(
+        [(place, tag, load_repository(place, arch, servers, keyring=trusted)) for tag, place in named], arch
+    )
 
 
 def resolve_environment(plan: Plan, arch: Arch, repositories: Repositories) -> Solution:
@@ -150,10 +157,14 @@ def ensure_environment(
     solution: Solution, context: BuildContext, monitor: events.Monitor, job: str
 ) -> tuple[Path, ...]:
     """Return the layers of an environment, extracting and downloading what is not there yet."""
-    packages = [
-        StoredPackage(
-            fetch_package(offer.location, offer.entry.checksum, context.cache_dir / "packages"), offer.entry.checksum
-        )
-        for offer in solution.offers
-    ]
+    offers = solution.offers
+    # Servers answer several at once; what is on this machine is only named.
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        fetching = [pool.submit(fetch_package, offer.location, offer.entry, context.servers) for offer in offers]
+        paths = []
+        for number, (offer, future) in enumerate(zip(offers, fetching, strict=True), 1):
+            paths.append(future.result())
+            if is_remote(offer.location):
+                monitor.emit(events.Progress(job, "fetching packages", number, len(offers)))
+    packages = [StoredPackage(path, offer.entry.checksum) for path, offer in zip(paths, offers, strict=True)]
     return ensure_layers(context.cache_dir / STORE, packages, monitor, job, context.jobs)

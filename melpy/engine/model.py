@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from melpy.repo.remote import ServerCache
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -48,6 +50,7 @@ class BuildContext:
         epoch: SOURCE_DATE_EPOCH of the process environment; None takes the recipe's last commit.
         keep_workspace: keep the work directory of builds that end well, too.
         jobs: how many packages are unpacked at once.
+        offline: ask no server; take what is in the cache.
     """
 
     out_dir: Path
@@ -62,6 +65,12 @@ class BuildContext:
     epoch: int | None = None
     keep_workspace: bool = False
     jobs: int = 2
+    offline: bool = False
+
+    @property
+    def servers(self) -> ServerCache:
+        """How servers are asked for indexes, keys and packages."""
+        return ServerCache(self.cache_dir, self.offline)
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,71 @@
 """Repositories that build environments come from: directories of this machine, or HTTP servers.
 
-What a server sends is checked before it is used: indexes by signature, packages by the identity in the index.
+What a server sends is checked before it is used: indexes by signature, packages by the identity in the index and the
+digest in the package. Indexes and keys are kept, and asked for anew only when the server has others.
 """
 
 from __future__ import annotations
 
 import hashlib
-import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from melpy.apk.archive import control_checksum
 from melpy.apk.index import read_index
 from melpy.apk.model import INDEX_NAME
-from melpy.apk.segment import read_segments
+from melpy.apk.segment import check_datahash, read_segments
 from melpy.apk.signature import Keyring, load_keyring
-from melpy.errors import PackageFormatError, RepositoryError, UnreachableError, reason_of
-from melpy.files import replace_file
-from melpy.net import download
+from melpy.errors import (
+    KeyFileError,
+    PackageFormatError,
+    RepositoryError,
+    SignatureError,
+    UnreachableError,
+    reason_of,
+)
+from melpy.files import replace_file, write_file
+from melpy.net import download, is_remote
+from melpy.repo.http_cache import fetch_cached, forget_cached
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from melpy.apk.model import Index
+    from melpy.apk.model import Index, IndexEntry
+
+_INDEX_LIMIT = 300 << 20
+_KEY_LIMIT = 1 << 20
+_PACKAGE_LIMIT = 16 << 30  # where the index does not say how large it is
+_THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
 
 
-def is_remote(place: str) -> bool:
-    """Tell whether a repository or key is named by a URL."""
-    return place.startswith(("http://", "https://"))
+@dataclass(frozen=True)
+class ServerCache:
+    """Where is kept what comes from servers, and whether they may be asked.
+
+    Attributes:
+        directory: melpy's cache.
+        offline: take what is there, and ask no server.
+    """
+
+    directory: Path
+    offline: bool = False
+
+    @property
+    def indexes(self) -> Path:
+        """Directory of indexes."""
+        return self.directory / "indexes"
+
+    @property
+    def keys(self) -> Path:
+        """Directory of public keys."""
+        return self.directory / "keys"
+
+    @property
+    def packages(self) -> Path:
+        """Directory of packages."""
+        return self.directory / "packages"
 
 
 def split_tag(line: str) -> tuple[str, str]:
@@ -38,7 +76,7 @@ def split_tag(line: str) -> tuple[str, str]:
     return "", line
 
 
-def load_repository(place: str, arch: str, *, keyring: Keyring | None) -> Index:
+def load_repository(place: str, arch: str, cache: ServerCache, *, keyring: Keyring | None) -> Index:
     """Read the signed index of a repository.
 
     Raises:
@@ -46,18 +84,25 @@ def load_repository(place: str, arch: str, *, keyring: Keyring | None) -> Index:
         SignatureError: it is not signed by a trusted key.
         PackageFormatError: the index is broken.
     """
-    where = f"{place}/{arch}/{INDEX_NAME}"
+    where = f"{place.rstrip('/')}/{arch}/{INDEX_NAME}"
     if "://" in place and not is_remote(place):
         raise RepositoryError("is neither a directory nor an http or https URL", where=place)
     if not is_remote(place):
         return read_index(_read(Path(where), place, arch), keyring=keyring, where=where)
-    with tempfile.TemporaryFile() as stream:
-        try:
-            download(where, stream)
-        except UnreachableError as error:
-            raise RepositoryError(f"cannot be read: {error.message}", where=where, hint=error.hint) from None
-        stream.seek(0)
-        return read_index(stream.read(), keyring=keyring, where=where)
+    try:
+        return read_index(_fetch_index(where, cache), keyring=keyring, where=where)
+    except (SignatureError, PackageFormatError):
+        # What was kept may have been damaged; what the server has is told as it is.
+        if cache.offline or not forget_cached(where, cache.indexes):
+            raise
+        return read_index(_fetch_index(where, cache), keyring=keyring, where=where)
+
+
+def _fetch_index(uri: str, cache: ServerCache) -> bytes:
+    try:
+        return fetch_cached(uri, cache.indexes, offline=cache.offline, limit=_INDEX_LIMIT)
+    except UnreachableError as error:
+        raise RepositoryError(f"cannot be read: {error.message}", where=error.where, hint=error.hint) from None
 
 
 def _read(path: Path, place: str, arch: str) -> bytes:
@@ -71,10 +116,10 @@ def _read(path: Path, place: str, arch: str) -> bytes:
         raise RepositoryError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
 
 
-def fetch_package(location: str, checksum: str, cache: Path) -> Path:
+def fetch_package(location: str, entry: IndexEntry, cache: ServerCache) -> Path:
     """Return a package's file, downloaded into the cache first when it is on a server.
 
-    Whoever unpacks it checks it against the index's checksum.
+    Whoever unpacks it checks it once more.
 
     Raises:
         UnreachableError: the server does not have it.
@@ -83,33 +128,49 @@ def fetch_package(location: str, checksum: str, cache: Path) -> Path:
     """
     if not is_remote(location):
         return Path(location)
-    path = cache / f"{hashlib.sha256(checksum.encode()).hexdigest()[:32]}.apk"
-    if not path.is_file():
+    path = cache.packages / f"{hashlib.sha256(entry.checksum.encode()).hexdigest()[:32]}.apk"
+    if not _is_kept(path, entry):
         with replace_file(path) as stream:
-            download(location, stream)
-            stream.seek(0)
-            control = read_segments(stream, where=location).control
-            if control_checksum(control) != checksum:
+            download(location, stream, offline=cache.offline, limit=entry.size or _PACKAGE_LIMIT)
+            segments = read_segments(stream, where=location)
+            if control_checksum(segments.control) != entry.checksum:
                 raise PackageFormatError("is not the package that the index names", where=location)
+            check_datahash(stream, segments, where=location)
     return path
 
 
-def load_keys(places: Iterable[str], cache: Path) -> Keyring:
+def _is_kept(path: Path, entry: IndexEntry) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return control_checksum(read_segments(stream, where=str(path)).control) == entry.checksum
+    except (OSError, PackageFormatError):
+        return False
+
+
+def load_keys(places: Iterable[str], cache: ServerCache) -> Keyring:
     """Read public keys from files and URLs; those from URLs are kept in the cache.
 
     Raises:
-        KeyFileError: one is missing or is no key.
+        KeyFileError: one is missing or is no key, or would come over a connection that anybody may change.
         UnreachableError: a server does not have it.
     """
     return load_keyring(_key_file(place, cache) for place in places)
 
 
-def _key_file(place: str, cache: Path) -> Path:
+def _key_file(place: str, cache: ServerCache) -> Path:
     if not is_remote(place):
         return Path(place)
-    path = cache / hashlib.sha256(place.encode()).hexdigest()[:16] / place.rpartition("/")[2]
-    if not path.is_file():
-        stream: IO[bytes]
-        with replace_file(path) as stream:
-            download(place, stream)
+    parts = urlsplit(place)
+    if parts.scheme == "http" and parts.hostname not in _THIS_MACHINE:
+        hint = "use https, or download it, compare it with what its owner says, and name the file"
+        raise KeyFileError("a key that comes over http may be anybody's", where=place, hint=hint)
+    data = fetch_cached(place, cache.keys, offline=cache.offline, limit=_KEY_LIMIT)
+    # A keyring knows its keys by their files' names.
+    path = cache.keys / hashlib.sha256(place.encode()).hexdigest()[:16] / (Path(parts.path).name or "key")
+    try:
+        if path.read_bytes() == data:
+            return path
+    except OSError:
+        pass
+    write_file(path, data)
     return path

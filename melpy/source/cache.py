@@ -40,7 +40,15 @@ def file_name(uri: str) -> str:
     return uri.rstrip("/").rpartition("/")[2]
 
 
-def fetch_source(source: Source, cache: Path, mirrors: Sequence[str], monitor: events.Monitor, job: str = "") -> Path:
+def fetch_source(
+    source: Source,
+    cache: Path,
+    mirrors: Sequence[str],
+    monitor: events.Monitor,
+    job: str = "",
+    *,
+    offline: bool = False,
+) -> Path:
     """Return the file of a source from the cache, fetching it first when it is not there.
 
     Raises:
@@ -58,7 +66,7 @@ def fetch_source(source: Source, cache: Path, mirrors: Sequence[str], monitor: e
             return path
         path.unlink()
         monitor.emit(events.Warning(job, f"the cached {path.name} was damaged, and is fetched anew"))
-    _fetch_into(path, source, mirrors, monitor, job)
+    _fetch_into(path, source, mirrors, monitor, job, offline=offline)
     return path
 
 
@@ -78,14 +86,17 @@ def store_source(file: Path, digest: str, cache: Path) -> Path:
     return path
 
 
-def _fetch_into(path: Path, source: Source, mirrors: Sequence[str], monitor: events.Monitor, job: str) -> None:
+def _fetch_into(
+    path: Path, source: Source, mirrors: Sequence[str], monitor: events.Monitor, job: str, *, offline: bool
+) -> None:
     failures: list[UnreachableError | DigestMismatchError] = []
     for uri in _places(source, mirrors):
-        monitor.emit(events.Note(job, f"fetching {uri}"))
+        if not offline:
+            monitor.emit(events.Note(job, f"fetching {uri}"))
         try:
             with replace_file(path) as stream:
                 # A mirror that lacks a file is normal; only upstream is worth waiting for.
-                download(uri, stream, retries=3 if uri == source.uri else 0, hint=_HINT)
+                download(uri, stream, offline=offline, retries=3 if uri == source.uri else 0, hint=_HINT)
                 _check(stream, source, uri)
         except (UnreachableError, DigestMismatchError) as error:
             failures.append(error)

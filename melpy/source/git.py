@@ -19,6 +19,7 @@ from melpy.source.mirror import MISSING, WHOLE_ONLY, Mirror
 from melpy.source.submodule import Link, find_links
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from melpy.plan.git import CherryPick
@@ -48,7 +49,9 @@ class Pinned:
     submodules: tuple[tuple[Link, Pinned], ...] = ()
 
 
-def fetch_git(source: GitSource, cache: Path, monitor: events.Monitor, job: str = "") -> Pinned:
+def fetch_git(
+    source: GitSource, cache: Path, monitor: events.Monitor, job: str = "", *, offline: bool = False
+) -> Pinned:
     """Return the commit of a source in a mirror, fetching it first when it is not there.
 
     Args:
@@ -56,6 +59,7 @@ def fetch_git(source: GitSource, cache: Path, monitor: events.Monitor, job: str 
         cache: directory of all mirrors.
         monitor: is told what happens.
         job: the build that it is for.
+        offline: ask no server.
 
     Raises:
         ToolMissingError: git is not installed.
@@ -72,7 +76,7 @@ def fetch_git(source: GitSource, cache: Path, monitor: events.Monitor, job: str 
             )
         text = f"{source.repository} is not verified, so the result is what {source.version} is there today"
         monitor.emit(events.Warning(job, text))
-    fetcher = _Fetcher(cache.absolute(), monitor, job)
+    fetcher = _Fetcher(cache.absolute(), monitor, job, offline)
     pinned = fetcher.pin(source)
     picks = tuple(fetcher.pick(source, pick) for pick in source.cherry_picks)
     submodules = fetcher.submodules(pinned) if source.submodules else ()
@@ -84,6 +88,7 @@ class _Fetcher:
     cache: Path
     monitor: events.Monitor
     job: str
+    offline: bool = False
     links: int = 0  # submodules so far
 
     def pin(self, source: GitSource) -> Pinned:
@@ -111,7 +116,7 @@ class _Fetcher:
         """Fetch what a source names and return its id; nothing when the server has whole histories only."""
         ref = f"refs/tags/{source.tag}" if source.tag else f"refs/heads/{source.branch}" if source.branch else "HEAD"
         own = _fetched(ref)
-        problem = mirror.fetch([f"+{ref}:{own}"])
+        problem = self._ask(mirror, [f"+{ref}:{own}"])
         if problem == MISSING:
             what = f"tag {source.tag!r}" if source.tag else f"branch {source.branch!r}" if source.branch else "HEAD"
             hint = "check its name in the recipe; upstream may have removed it"
@@ -125,7 +130,7 @@ class _Fetcher:
             commit = mirror.commit(pick.commit)
             if not commit and pick.branch:
                 ref = f"refs/heads/{pick.branch}"
-                mirror.fetch([f"+{ref}:{_fetched(ref)}"])
+                self._ask(mirror, [f"+{ref}:{_fetched(ref)}"])
                 commit = mirror.commit(pick.commit)
             commit = commit or self._fetch_commit(mirror, pick.commit)
         # A ref may have the name of an abbreviated commit.
@@ -137,11 +142,11 @@ class _Fetcher:
 
     def _fetch_commit(self, mirror: Mirror, commit: str) -> str:
         """Fetch a commit by its id, or all there is when the server gives none by its id."""
-        if len(commit) == 40 and not mirror.fetch([f"+{commit}:refs/melpy/commits/{commit}"]):
+        if len(commit) == 40 and not self._ask(mirror, [f"+{commit}:refs/melpy/commits/{commit}"]):
             return mirror.commit(commit)
         if mirror.depth != ALL:
             return ""
-        mirror.fetch(["+refs/heads/*:refs/melpy/heads/*", "+refs/tags/*:refs/tags/*"])
+        self._ask(mirror, ["+refs/heads/*:refs/melpy/heads/*", "+refs/tags/*:refs/tags/*"])
         return mirror.commit(commit)
 
     def submodules(self, pinned: Pinned, nested: int = 0) -> tuple[tuple[Link, Pinned], ...]:
@@ -178,6 +183,15 @@ class _Fetcher:
                     return Pinned(source, mirror.path, source.commit)
         hint = "the repository around it names a commit that this one does not have"
         raise UnreachableError(f"has no commit {source.commit}", where=source.repository, hint=hint)
+
+    def _ask(self, mirror: Mirror, refspecs: Sequence[str]) -> str:
+        """Fetch from the repository of a mirror; see `Mirror.fetch`."""
+        if self.offline and not is_local(mirror.repository):
+            hint = "fetch it once without --offline"
+            raise UnreachableError(
+                "what is wanted is not in the cache, and melpy is offline", where=mirror.repository, hint=hint
+            )
+        return mirror.fetch(refspecs)
 
     def _mirrors(self, source: GitSource, only: str = "") -> tuple[Mirror, ...]:
         """Return the mirrors that may have what a source names: that of its depth, that of whole histories."""

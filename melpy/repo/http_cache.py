@@ -1,0 +1,75 @@
+"""What servers sent, kept with what they said of it, so that they are asked only whether it is still right.
+
+A file holds a line of JSON (URI, ETag and Last-Modified) and then the content. Whoever reads it checks its signature.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from typing import TYPE_CHECKING, NamedTuple
+
+from melpy.digest import sha256_hex
+from melpy.files import write_file
+from melpy.net import Answer, download
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class _Kept(NamedTuple):
+    content: bytes
+    answer: Answer
+
+
+def fetch_cached(uri: str, cache: Path, *, offline: bool = False, limit: int | None = None) -> bytes:
+    """Return what a server has under a URI.
+
+    Args:
+        uri: an http or https URI.
+        cache: directory where it is kept.
+        offline: take what was kept, and ask no server.
+        limit: bytes that it may have at most.
+
+    Raises:
+        UnreachableError: it cannot be had.
+        OutputError: the cache cannot be written.
+        SettingsError: HTTP_AUTH is malformed.
+    """
+    path = _path(uri, cache)
+    kept = _read(path, uri)
+    if offline and kept:
+        return kept.content
+    with tempfile.TemporaryFile() as stream:
+        answer = download(uri, stream, known=kept.answer if kept else None, offline=offline, limit=limit)
+        if kept and answer.same:
+            return kept.content
+        stream.seek(0)
+        content = stream.read()
+    head = json.dumps({"uri": uri, "etag": answer.etag, "modified": answer.modified})
+    write_file(path, f"{head}\n".encode() + content)
+    return content
+
+
+def forget_cached(uri: str, cache: Path) -> bool:
+    """Remove what was kept of a URI, since it is not what it should be; tell whether there was something."""
+    try:
+        _path(uri, cache).unlink()
+    except OSError:
+        return False
+    return True
+
+
+def _path(uri: str, cache: Path) -> Path:
+    return cache / sha256_hex(uri.encode())[:32]
+
+
+def _read(path: Path, uri: str) -> _Kept | None:
+    try:
+        head, _, content = path.read_bytes().partition(b"\n")
+        known = json.loads(head)
+    except (OSError, ValueError):
+        return None
+    if not isinstance(known, dict) or known.get("uri") != uri:
+        return None
+    return _Kept(content, Answer(str(known.get("etag", "")), str(known.get("modified", ""))))
