@@ -194,6 +194,13 @@ class ElfError(PackageFormatError):
     exit_status = 35
 
 
+class LockError(MelpyError):
+    """A lock file is none, or does not hold what the build asks for."""
+
+    code = "lock"
+    exit_status = 36
+
+
 class UnreachableError(MelpyError):
     """A source cannot be had: nothing answers, or what answers has no such file."""
 

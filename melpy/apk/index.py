@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import re
 import tarfile
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zlib_ng import zlib_ng
@@ -79,8 +80,7 @@ def read_index(data: bytes, *, keyring: Keyring | None, where: str) -> Index:
         SignatureError: it is not signed by a trusted key.
     """
     signatures, body = split_signatures(data, where)
-    if keyring is not None:
-        check_signatures(signatures, body, keyring, where=where)
+    signed_by = check_signatures(signatures, body, keyring, where=where) if keyring is not None else ""
     files = dict(_files(body, where))
     if "APKINDEX" not in files:
         raise PackageFormatError("is not an index: it holds no APKINDEX", where=where)
@@ -88,7 +88,7 @@ def read_index(data: bytes, *, keyring: Keyring | None, where: str) -> Index:
         text, description = files["APKINDEX"].decode(), files.get("DESCRIPTION", b"").decode()
     except UnicodeDecodeError:
         raise PackageFormatError("the index is not UTF-8", where=where) from None
-    return parse_index(text, description=description, where=where)
+    return replace(parse_index(text, description=description, where=where), signed_by=signed_by)
 
 
 def split_signatures(data: bytes, where: str) -> tuple[list[tuple[str, bytes]], bytes]:

@@ -91,8 +91,10 @@ class Index:
         stanzas: its packages as they are written there, without the empty lines between them.
         description: the free text beside them.
         where: what it is called in messages.
+        signed_by: name of the trusted key that signed it; empty where nobody checked.
     """
 
     stanzas: tuple[str, ...]
     description: str = ""
     where: str = ""
+    signed_by: str = ""

@@ -186,8 +186,8 @@ def make_entry(segments: Segments, size: int, *, where: str) -> IndexEntry:
     return IndexEntry(info, control_checksum(segments.control), size)
 
 
-def check_signatures(signatures: Iterable[tuple[str, bytes]], data: bytes, keyring: Keyring, *, where: str) -> None:
-    """Check that one signature is by a trusted key and fits; signatures by unknown keys are passed over.
+def check_signatures(signatures: Iterable[tuple[str, bytes]], data: bytes, keyring: Keyring, *, where: str) -> str:
+    """Check that one signature is by a trusted key and fits, and return that key's name; others are passed over.
 
     Raises:
         SignatureError: none is.
@@ -199,7 +199,7 @@ def check_signatures(signatures: Iterable[tuple[str, bytes]], data: bytes, keyri
         except SignatureError as error:
             failure = error
         else:
-            return
+            return name.split(".", 3)[3]
     raise failure
 
 

@@ -65,6 +65,12 @@ class Keyring:
         """The names of the trusted keys."""
         return tuple(name for name, _ in self.keys)
 
+    def pem(self, name: str) -> str:
+        """Return a key as PEM; empty where there is none of this name."""
+        key = dict(self.keys).get(name)
+        form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        return key.public_bytes(*form).decode() if key else ""
+
     def check(self, member_name: str, signature: bytes, data: bytes, *, where: str) -> None:
         """Check the signature of `data`.
 

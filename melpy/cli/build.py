@@ -11,14 +11,16 @@ import click
 
 from melpy import events
 from melpy.cli.monitor import open_monitor
-from melpy.cli.option import OFFLINE, PATH, SIGNING, read_arches, read_settings, setting_options
+from melpy.cli.option import LOCK_FILE, OFFLINE, PATH, SIGNING, read_arches, read_settings, setting_options
 from melpy.cli.report import count_text, print_table, print_warning, short_list, size_text
-from melpy.errors import FaultsError, MelpyError
+from melpy.errors import FaultsError, LockError, MelpyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from melpy.arch import Arch
     from melpy.engine.model import BuildResult
+    from melpy.solve.lockfile import Lock
 
 
 @click.command(short_help="Build recipes into signed packages and a signed index.")
@@ -42,15 +44,20 @@ if TYPE_CHECKING:
 @click.option("--build-option", "options", multiple=True, metavar="NAME", help="Turn on an option of the recipe.")
 @click.option("--ignore-signatures", is_flag=True, help="Use repositories whose signature cannot be checked.")
 @OFFLINE
+@click.option("--lock", is_flag=True, help="Take the packages that melpy lock has found, and no others.")
+@LOCK_FILE
 @click.option("--keep-workspace", is_flag=True, help="Keep work directories of builds that end well, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what the steps print.")
 @click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only.")
 def command(
     recipes: tuple[Path, ...],
+    *,
     options: tuple[str, ...],
     ignore_signatures: bool,
     offline: bool,
+    lock: bool,
+    lock_file: str,
     keep_workspace: bool,
     as_json: bool,
     verbose: bool,
@@ -85,6 +92,7 @@ def command(
                 check_signatures=not ignore_signatures,
                 keep_workspace=keep_workspace,
                 offline=offline,
+                locks=_load_locks(lock_file, arches) if lock else (),
             )
             if context.signer is None:
                 hint = "make a key with melpy keygen, and name it with --signing-key or in melpy.toml"
@@ -95,6 +103,17 @@ def command(
         _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet, failure=error)
         raise
     _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet)
+
+
+def _load_locks(template: str, arches: Sequence[Arch]) -> tuple[tuple[Path, Lock], ...]:
+    from melpy.solve.lockfile import load_lock  # noqa: PLC0415  # only where there is one
+
+    paths = {arch: Path(template.replace("{arch}", arch.apk)) for arch in arches}
+    locks = {arch: load_lock(path) for arch, path in paths.items()}
+    for arch, lock in locks.items():
+        if lock.arch != arch.apk:
+            raise LockError(f"is for {lock.arch}, not for {arch.apk}", where=str(paths[arch]))
+    return tuple((paths[arch], locks[arch]) for arch in arches)
 
 
 def _report(

@@ -26,6 +26,7 @@ COMMANDS = {
     "config": "Show each setting, and where its value comes from.",
     "index": "Write the signed index of a repository.",
     "keygen": "Make a key pair that signs packages and indexes.",
+    "lock": "Lock environments to their exact packages.",
     "package-version": "Print name, version and release of recipes.",
     "plan": "Show what a build would do.",
     "query": "Answer a question about a recipe, asked as a template.",

@@ -86,6 +86,11 @@ SIGNING = ("signing-key", "signing-key-name", "signing-passphrase")
 OFFLINE = click.option("--offline", is_flag=True, envvar="MELPY_OFFLINE", help="Ask no server; use what is kept.")
 """The flag of whatever would ask servers."""
 
+LOCK_FILE = click.option(
+    "--lock-file", metavar="FILE", default="melpy-{arch}.lock", show_default=True, help="Lock file of an architecture."
+)
+"""The flag of whatever reads or writes locks."""
+
 _APPENDED = {"repositories", "keyring", "packages"}
 
 

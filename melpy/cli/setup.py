@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def make_context(
-    settings: Settings, monitor: events.Monitor, *, offline: bool = False, **extra: Any
+    settings: Settings, monitor: events.Monitor, *, offline: bool = False, signing: bool = True, **extra: Any
 ) -> BuildContext:  # BuildContext's own
     """Return what builds have in common.
 
@@ -40,7 +40,7 @@ def make_context(
         cache_dir=cache_dir,
         repositories=settings.items("repositories"),
         keyring=settings.items("keyring"),
-        signer=find_signer(settings),
+        signer=find_signer(settings) if signing else None,
         namespace=settings.text("namespace"),
         mirrors=settings.items("mirrors"),
         supply=make_supply(settings, monitor, offline=offline),

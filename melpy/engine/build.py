@@ -15,6 +15,7 @@ from melpy.build.session import Session, run_plan
 from melpy.build.workspace import remove_tree
 from melpy.engine.environment import Repositories, ensure_environment, resolve_environment
 from melpy.engine.history import Revision, find_revision
+from melpy.engine.locking import find_locked
 from melpy.engine.model import BuildContext, BuildResult, Job
 from melpy.engine.packages import write_packages
 from melpy.errors import StepFailedError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from melpy.plan.model import Source
+    from melpy.solve.model import Solution
     from melpy.source.git import Pinned
 
 
@@ -51,7 +53,7 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
     ok = False
     try:
         with clock.stage("environment"):
-            solution = resolve_environment(job.plan, job.arch, repositories)
+            solution = _find_environment(job, context, repositories)
             layers = ensure_environment(solution, context, monitor, job.plan.job)
         with clock.stage("sources"):
             sources, checkouts = _fetch_sources(job, context, monitor)
@@ -65,6 +67,13 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
     finally:
         monitor.emit(events.JobFinished(job.plan.job, time.monotonic() - start, ok))
     return BuildResult(job.plan.job, built, tuple(clock.seconds.items()), log)
+
+
+def _find_environment(job: Job, context: BuildContext, repositories: Repositories) -> Solution:
+    if not context.locks:
+        return resolve_environment(job.plan, job.arch, repositories)
+    path, lock = next((path, lock) for path, lock in context.locks if lock.arch == job.arch.apk)
+    return find_locked(job, lock, context, path)
 
 
 def _fetch_sources(

@@ -22,15 +22,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from melpy.apk.signature import Keyring
     from melpy.arch import Arch
     from melpy.engine.model import BuildContext, Supply
-    from melpy.plan.model import Plan
+    from melpy.plan.model import Plan, PlanEnvironment
     from melpy.repo.remote import ServerCache
     from melpy.solve.model import Solution
     from melpy.solve.universe import Universe
 
 
-_CONNECTIONS = 4  # to one server, at the same time
+CONNECTIONS = 4
+"""Packages that are fetched from a server at the same time."""
+
 
 STORE = "store-1"
 """Directory of extracted packages in the cache; another number when another way of extracting makes them anew."""
@@ -38,24 +41,31 @@ STORE = "store-1"
 
 @dataclass
 class Repositories:
-    """The repositories of a run, their indexes read once for each architecture."""
+    """The repositories of a run, their indexes read once for each architecture.
+
+    Attributes:
+        context: how they are found.
+        signed_by: name and PEM of the key that signed the index of each place.
+    """
 
     context: BuildContext
+    signed_by: dict[str, tuple[str, str]] = field(default_factory=dict)
     _indexes: dict[tuple[str, ...], Index] = field(default_factory=dict)
 
-    def universe(self, plan: Plan, *, supplied: bool = True) -> Universe:
-        """Return what the plan's environment may consist of: what was built before, and all repositories.
+    def universe(self, plan: Plan, environment: PlanEnvironment, *, supplied: bool = True) -> Universe:
+        """Return what an environment may consist of: what was built before, and all repositories.
 
         Args:
             plan: the plan.
+            environment: an environment of it.
             supplied: whether the supply is one of them.
         """
         context, arch = self.context, plan.arch
         sources = [(str(context.out_dir), "", load_index(context.out_dir, arch, keyring=None))]
         # The recipe's own keys vouch for the recipe's own repositories only.
         trusted = dict.fromkeys(context.repositories, context.keyring)
-        for line in plan.environment.repositories:
-            trusted.setdefault(line, (*context.keyring, *plan.environment.keyring))
+        for line in environment.repositories:
+            trusted.setdefault(line, (*context.keyring, *environment.keyring))
         for line, keys in trusted.items():
             tag, place = split_tag(line)
             sources.append((place, tag, self._index(place, arch, keys)))
@@ -73,8 +83,13 @@ class Repositories:
         key = (place, arch, *keys)
         if key not in self._indexes:
             trusted = load_keys(keys, self.context.servers) if self.context.check_signatures else None
-            self._indexes[key] = load_repository(place, arch, self.context.servers, keyring=trusted)
+            self._remember(key, load_repository(place, arch, self.context.servers, keyring=trusted), trusted)
         return self._indexes[key]
+
+    def _remember(self, key: tuple[str, ...], index: Index, keyring: Keyring | None) -> None:
+        self._indexes[key] = index
+        if keyring:
+            self.signed_by[key[0]] = (index.signed_by, keyring.pem(index.signed_by))
 
     def _supplied(self, supply: Supply, arch: str) -> Index:
         key = (str(supply.root), arch)
@@ -82,7 +97,7 @@ class Repositories:
             return Index(())  # nothing was asked of it yet
         if key not in self._indexes:
             trusted = load_keys([str(supply.public_key)], self.context.servers)
-            self._indexes[key] = load_index(supply.root, arch, keyring=trusted)
+            self._remember(key, load_index(supply.root, arch, keyring=trusted), trusted)
         return self._indexes[key]
 
 
@@ -106,16 +121,21 @@ def load_universe(lines: Iterable[str], arch: str, keys: Sequence[str] | None, s
     )
 
 
-def resolve_environment(plan: Plan, arch: Arch, repositories: Repositories) -> Solution:
-    """Return the exact packages of a plan's environment; the supply makes those that are missing.
+def resolve_environment(
+    plan: Plan, arch: Arch, repositories: Repositories, environment: PlanEnvironment | None = None
+) -> Solution:
+    """Return the exact packages of an environment of a plan, that of its build by default.
+
+    The supply makes those that are missing.
 
     Raises:
         UnresolvableError: there is no such set of packages.
         RepositoryError: a repository cannot be read.
     """
-    world = plan.environment.packages
+    environment = environment or plan.environment
+    world = environment.packages
     supply = repositories.context.supply
-    universe = repositories.universe(plan, supplied=False)
+    universe = repositories.universe(plan, environment, supplied=False)
     asked: set[str] = set()
     # The supply is asked every time, since it also sees to it that what it has is still as it would make it.
     while supply:
@@ -123,7 +143,7 @@ def resolve_environment(plan: Plan, arch: Arch, repositories: Repositories) -> S
         if missing and supply.extend(sorted(missing), arch):
             repositories.forget_supplied()
         asked |= missing
-        universe = repositories.universe(plan)
+        universe = repositories.universe(plan, environment)
         if find_missing(world, universe) <= asked:
             break
     try:
@@ -159,8 +179,11 @@ def ensure_environment(
     """Return the layers of an environment, extracting and downloading what is not there yet."""
     offers = solution.offers
     # Servers answer several at once; what is on this machine is only named.
-    with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        fetching = [pool.submit(fetch_package, offer.location, offer.entry, context.servers) for offer in offers]
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        fetching = [
+            pool.submit(fetch_package, offer.location, offer.entry.checksum, offer.entry.size, context.servers)
+            for offer in offers
+        ]
         paths = []
         for number, (offer, future) in enumerate(zip(offers, fetching, strict=True), 1):
             paths.append(future.result())

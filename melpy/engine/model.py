@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from melpy.arch import Arch
     from melpy.plan.model import Plan
     from melpy.recipe.model import Recipe
+    from melpy.solve.lockfile import Lock
 
 
 class Supply(Protocol):
@@ -51,6 +52,7 @@ class BuildContext:
         keep_workspace: keep the work directory of builds that end well, too.
         jobs: how many packages are unpacked at once.
         offline: ask no server; take what is in the cache.
+        locks: lock file and lock of each architecture; environments are what these say, where there are any.
     """
 
     out_dir: Path
@@ -66,6 +68,7 @@ class BuildContext:
     keep_workspace: bool = False
     jobs: int = 2
     offline: bool = False
+    locks: tuple[tuple[Path, Lock], ...] = ()
 
     @property
     def servers(self) -> ServerCache:

@@ -32,7 +32,7 @@ from melpy.repo.http_cache import fetch_cached, forget_cached
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from melpy.apk.model import Index, IndexEntry
+    from melpy.apk.model import Index
 
 _INDEX_LIMIT = 300 << 20
 _KEY_LIMIT = 1 << 20
@@ -116,10 +116,16 @@ def _read(path: Path, place: str, arch: str) -> bytes:
         raise RepositoryError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
 
 
-def fetch_package(location: str, entry: IndexEntry, cache: ServerCache) -> Path:
+def fetch_package(location: str, checksum: str, size: int, cache: ServerCache) -> Path:
     """Return a package's file, downloaded into the cache first when it is on a server.
 
     Whoever unpacks it checks it once more.
+
+    Args:
+        location: its path or URL.
+        checksum: its identity, as indexes have it.
+        size: bytes that it may have; 0 where that is not known.
+        cache: where it is kept.
 
     Raises:
         UnreachableError: the server does not have it.
@@ -128,21 +134,21 @@ def fetch_package(location: str, entry: IndexEntry, cache: ServerCache) -> Path:
     """
     if not is_remote(location):
         return Path(location)
-    path = cache.packages / f"{hashlib.sha256(entry.checksum.encode()).hexdigest()[:32]}.apk"
-    if not _is_kept(path, entry):
+    path = cache.packages / f"{hashlib.sha256(checksum.encode()).hexdigest()[:32]}.apk"
+    if not _is_kept(path, checksum):
         with replace_file(path) as stream:
-            download(location, stream, offline=cache.offline, limit=entry.size or _PACKAGE_LIMIT)
+            download(location, stream, offline=cache.offline, limit=size or _PACKAGE_LIMIT)
             segments = read_segments(stream, where=location)
-            if control_checksum(segments.control) != entry.checksum:
+            if control_checksum(segments.control) != checksum:
                 raise PackageFormatError("is not the package that the index names", where=location)
             check_datahash(stream, segments, where=location)
     return path
 
 
-def _is_kept(path: Path, entry: IndexEntry) -> bool:
+def _is_kept(path: Path, checksum: str) -> bool:
     try:
         with path.open("rb") as stream:
-            return control_checksum(read_segments(stream, where=str(path)).control) == entry.checksum
+            return control_checksum(read_segments(stream, where=str(path)).control) == checksum
     except (OSError, PackageFormatError):
         return False
 

@@ -126,16 +126,16 @@ def test_a_package_is_checked_before_it_is_kept(server: Server, repository: Repo
     ):
         path.write_bytes(bad)
         with pytest.raises((PackageFormatError, UnreachableError), match=message):
-            fetch_package(location, entry, cache)
+            fetch_package(location, entry.checksum, entry.size, cache)
         assert not list(cache.packages.glob("*"))
     path.write_bytes(good)
-    kept = fetch_package(location, entry, cache)
+    kept = fetch_package(location, entry.checksum, entry.size, cache)
     assert kept.read_bytes() == good
     asked = len(server.requests)
-    assert fetch_package(location, entry, cache) == kept
+    assert fetch_package(location, entry.checksum, entry.size, cache) == kept
     assert len(server.requests) == asked
     kept.write_bytes(b"damaged")
-    assert fetch_package(location, entry, cache).read_bytes() == good
+    assert fetch_package(location, entry.checksum, entry.size, cache).read_bytes() == good
 
 
 def test_a_server_that_is_busy_is_asked_again() -> None:

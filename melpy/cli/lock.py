@@ -1,0 +1,90 @@
+"""`melpy lock`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from melpy.cli.monitor import open_monitor
+from melpy.cli.option import LOCK_FILE, OFFLINE, PATH, read_arches, read_settings, setting_options
+from melpy.cli.report import count_text, print_warning
+from melpy.errors import RecipeError, UsageError
+
+if TYPE_CHECKING:
+    from melpy.solve.lockfile import Lock
+
+
+@click.command(short_help="Lock environments to their exact packages.")
+@click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
+@setting_options(
+    "arch",
+    "out-dir",
+    "repositories",
+    "keyring",
+    "packages",
+    "pipeline-dirs",
+    "env-files",
+    "vars-file",
+    "cache-dir",
+    "seed",
+    "seed-mirror",
+)
+@click.option("--build-option", "options", multiple=True, metavar="NAME", help="Turn on an option of the recipe.")
+@click.option("--ignore-signatures", is_flag=True, help="Use repositories whose signature cannot be checked.")
+@OFFLINE
+@LOCK_FILE
+def command(
+    recipes: tuple[Path, ...],
+    options: tuple[str, ...],
+    ignore_signatures: bool,
+    offline: bool,
+    lock_file: str,
+    **flags: Any,  # the settings' flags
+) -> None:
+    """Lock the environments of recipes, and of their tests, to their exact packages.
+
+    \b
+    melpy lock packages/hello.yaml --arch x86_64,aarch64
+    melpy build --lock packages/hello.yaml
+
+    For each architecture a file is written, with name, version, checksum and repository of each package, and who signed
+    the repositories; commit it beside the recipes. It holds the environments of these recipes and no others.
+    """  # noqa: D301  # click wants the character itself; the lines are to be copied
+    from melpy.cli.planning import default_recipe, load_recipes, make_jobs  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.setup import make_context  # noqa: PLC0415  # likewise
+    from melpy.engine.environment import Repositories  # noqa: PLC0415  # likewise
+    from melpy.engine.locking import lock_jobs  # noqa: PLC0415  # likewise
+    from melpy.files import write_file  # noqa: PLC0415  # likewise
+    from melpy.solve.lockfile import render_lock  # noqa: PLC0415  # likewise
+
+    recipes = recipes or default_recipe("lock")
+    settings = read_settings(flags, recipes)
+    arches = read_arches(settings)
+    jobs = make_jobs(load_recipes(recipes), arches, settings, print_warning, options)
+    with open_monitor(verbose=False, quiet=False) as monitor:
+        context = make_context(
+            settings, monitor, offline=offline, signing=False, check_signatures=not ignore_signatures
+        )
+        repositories = Repositories(context)
+        paths = {arch: Path(lock_file.replace("{arch}", arch.apk)) for arch in arches}
+        locks = {arch: lock_jobs(jobs, arch, repositories, path.absolute().parent) for arch, path in paths.items()}
+    if not jobs:
+        raise RecipeError("none of these recipes is meant for these architectures")
+    if len(set(paths.values())) < len(paths):
+        raise UsageError("each architecture has a lock file of its own", hint="--lock-file 'melpy-{arch}.lock'")
+    for arch, lock in locks.items():
+        path = paths[arch]
+        write_file(path, render_lock(lock))
+        click.echo(f"{path}: {_summary(lock)}", err=True)
+
+
+def _summary(lock: Lock) -> str:
+    found = {
+        (package.name, package.version)
+        for recipe in lock.recipes.values()
+        for environment in (recipe.build, *recipe.tests.values())
+        for package in environment.packages
+    }
+    return f"{count_text(len(lock.recipes), 'recipe')}, {count_text(len(found), 'package')}"

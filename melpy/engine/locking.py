@@ -1,0 +1,177 @@
+"""Environments are locked to their exact packages, and builds take what was locked."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from melpy.apk.segment import read_entry
+from melpy.engine.environment import CONNECTIONS, resolve_environment
+from melpy.errors import LockError, MelpyError, UnresolvableError
+from melpy.net import is_remote
+from melpy.repo.remote import fetch_package
+from melpy.solve.lockfile import (
+    OUT_DIR,
+    SEED,
+    Lock,
+    LockedEnvironment,
+    LockedPackage,
+    LockedRecipe,
+    LockedRepository,
+)
+from melpy.solve.model import Offer, Solution
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from melpy.arch import Arch
+    from melpy.engine.environment import Repositories
+    from melpy.engine.model import BuildContext, Job
+    from melpy.plan.model import Plan, PlanEnvironment
+
+_ANEW = "lock it anew: melpy lock RECIPE"
+
+
+def lock_jobs(jobs: Sequence[Job], arch: Arch, repositories: Repositories, base: Path) -> Lock:
+    """Return the exact packages of the environments of recipes for an architecture.
+
+    A test's environment has the package that it tests only where that is built already.
+
+    Args:
+        jobs: the recipes.
+        arch: the architecture.
+        repositories: where packages come from.
+        base: directory of the lock file; repositories below it are named relative to it.
+
+    Raises:
+        UnresolvableError: there is no such set of packages.
+        RepositoryError: a repository cannot be read.
+    """
+    own = [job for job in jobs if job.arch == arch]
+    recipes = {job.plan.name: _lock_recipe(job, repositories, base) for job in own}
+    used = {
+        package.repository
+        for recipe in recipes.values()
+        for environment in (recipe.build, *recipe.tests.values())
+        for package in environment.packages
+    }
+    signed_by = {_name_place(place, repositories.context, base): one for place, one in repositories.signed_by.items()}
+    return Lock(arch.apk, {place: LockedRepository(*signed_by.get(place, ("", ""))) for place in used}, recipes)
+
+
+def _lock_recipe(job: Job, repositories: Repositories, base: Path) -> LockedRecipe:
+    names = {package.name for package in job.plan.packages}
+    tests = {}
+    for test in job.plan.tests:
+        try:
+            tests[test.package] = _lock(job, test.environment, repositories, base)
+        except UnresolvableError:
+            # What is tested may not be there yet.
+            others = [text for text in test.environment.packages if text not in names]
+            tests[test.package] = _lock(job, test.environment.with_packages(others), repositories, base)
+    return LockedRecipe(_lock(job, job.plan.environment, repositories, base), tests)
+
+
+def _lock(job: Job, environment: PlanEnvironment, repositories: Repositories, base: Path) -> LockedEnvironment:
+    solution = resolve_environment(job.plan, job.arch, repositories, environment)
+    packages = tuple(
+        LockedPackage(
+            offer.name,
+            offer.version,
+            offer.entry.checksum,
+            _name_place(offer.repository, repositories.context, base),
+        )
+        for offer in solution.offers
+    )
+    return LockedEnvironment(environment.packages, packages)
+
+
+def _name_place(place: str, context: BuildContext, base: Path) -> str:
+    """Return what a lock file calls a repository."""
+    if place == str(context.out_dir):
+        return OUT_DIR
+    if context.supply and place == str(context.supply.root):
+        return SEED
+    below = not is_remote(place) and Path(place).is_relative_to(base)
+    return f"./{Path(place).relative_to(base)}" if below else place
+
+
+def find_locked(job: Job, lock: Lock, context: BuildContext, where: Path) -> Solution:
+    """Return the packages that a recipe's environment is locked to.
+
+    Args:
+        job: the recipe.
+        lock: what was locked.
+        context: where packages are.
+        where: the lock file.
+
+    Raises:
+        LockError: the recipe is not locked, asks for something else by now, or a package is another one.
+        UnreachableError: a package is gone.
+    """
+    plan = job.plan
+    recipe = lock.recipes.get(plan.name)
+    if recipe is None or lock.arch != plan.arch:
+        raise LockError(f"does not lock {plan.name} for {plan.arch}", where=str(where), hint=_ANEW)
+    _check_world(plan, recipe.build, where)
+    packages = recipe.build.packages
+    _extend_seed(packages, job, context, where)
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        return Solution(tuple(pool.map(lambda package: _find_package(package, job, context, where), packages)))
+
+
+def _extend_seed(packages: Iterable[LockedPackage], job: Job, context: BuildContext, where: Path) -> None:
+    """Have the seed make what it does not have."""
+    supply = context.supply
+    if supply is None:
+        return
+    own = [package for package in packages if package.repository == SEED]
+    missing = [package for package in own if not Path(_location(package, job, context, where)).is_file()]
+    if missing:
+        supply.extend([f"{package.name}={package.version}" for package in missing], job.arch)
+
+
+def _check_world(plan: Plan, locked: LockedEnvironment, where: Path) -> None:
+    now, then = set(plan.environment.packages), set(locked.world)
+    if now == then:
+        return
+    lines = [*_differences("asks for it now, and did not", now - then), *_differences("asked for it then", then - now)]
+    raise LockError(f"locks another environment of {plan.name}", where=str(where), details=lines, hint=_ANEW)
+
+
+def _differences(what: str, texts: Iterable[str]) -> list[str]:
+    return [f"  {text}: the recipe {what}" for text in sorted(texts)]
+
+
+def _find_package(package: LockedPackage, job: Job, context: BuildContext, where: Path) -> Offer:
+    location = _location(package, job, context, where)
+    try:
+        path = fetch_package(location, package.checksum, 0, context.servers)
+        if not path.is_file():
+            raise LockError(f"{package.name}-{package.version} is not there any more", where=location, hint=_ANEW)
+        entry = read_entry(path)
+    except MelpyError as error:
+        error.details = (*error.details, f"  it is locked in {where}, for {job.plan.name}")
+        raise
+    if entry.checksum != package.checksum:
+        message = f"is another {package.name}-{package.version} than {where} locks"
+        raise LockError(message, where=location, hint=f"bring back the one that was locked, or {_ANEW}")
+    return Offer(entry, _root(package, context, where))
+
+
+def _location(package: LockedPackage, job: Job, context: BuildContext, where: Path) -> str:
+    return f"{_root(package, context, where)}/{job.arch.apk}/{package.name}-{package.version}.apk"
+
+
+def _root(package: LockedPackage, context: BuildContext, where: Path) -> str:
+    if package.repository == OUT_DIR:
+        return str(context.out_dir)
+    if package.repository == SEED and context.supply:
+        return str(context.supply.root)
+    if package.repository == SEED:
+        raise LockError(
+            f"{package.name} is locked to the seed, and there is none", where="seed", hint='write seed = "trixie"'
+        )
+    place = package.repository
+    return place if is_remote(place) else str(where.absolute().parent / place)

@@ -1,0 +1,152 @@
+"""Lock files: the exact packages of environments, kept so that a later build takes the same ones.
+
+One JSON file for an architecture:
+
+    {"format": "melpy-lock-1", "arch": "x86_64",
+     "repositories": {"https://…": {"key": "…rsa.pub", "pem": "…"}},
+     "recipes": {"hello": {"world": ["…"], "packages": [{"name", "version", "checksum", "repository"}…],
+                           "tests": {"hello": {"world": […], "packages": […]}}}}}
+
+Packages stand in the order in which they are installed. A checksum is that of indexes, `Q1…`. Repositories of this
+machine's own making have names instead of places, `out-dir` and `seed`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from melpy.errors import LockError, reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FORMAT = "melpy-lock-1"
+OUT_DIR, SEED = "out-dir", "seed"
+
+
+@dataclass(frozen=True)
+class LockedPackage:
+    """An exact package: its name and version, its identity as indexes have it, and where it comes from."""
+
+    name: str
+    version: str
+    checksum: str
+    repository: str
+
+
+@dataclass(frozen=True)
+class LockedEnvironment:
+    """An environment: what was asked for, and the packages that answer it."""
+
+    world: tuple[str, ...]
+    packages: tuple[LockedPackage, ...]
+
+
+@dataclass(frozen=True)
+class LockedRecipe:
+    """The environments of a recipe: that of the build, and those of its tests by package."""
+
+    build: LockedEnvironment
+    tests: Mapping[str, LockedEnvironment] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LockedRepository:
+    """By whom a repository's index was signed: file name and PEM of the public key; empty where nobody checked."""
+
+    key: str = ""
+    pem: str = ""
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The environments of recipes for an architecture."""
+
+    arch: str
+    repositories: Mapping[str, LockedRepository]
+    recipes: Mapping[str, LockedRecipe]
+
+
+def render_lock(lock: Lock) -> str:
+    """Return the text of a lock file: one line for each package, so that changes can be read."""
+    return _render(
+        {
+            "format": FORMAT,
+            "arch": lock.arch,
+            "repositories": {
+                place: {"key": one.key, "pem": one.pem} if one.key else {}
+                for place, one in sorted(lock.repositories.items())
+            },
+            "recipes": {name: _recipe_json(recipe) for name, recipe in sorted(lock.recipes.items())},
+        }
+    )
+
+
+def _recipe_json(recipe: LockedRecipe) -> dict[str, object]:
+    tests = {name: _environment_json(one) for name, one in sorted(recipe.tests.items())}
+    return _environment_json(recipe.build) | ({"tests": tests} if tests else {})
+
+
+def _environment_json(environment: LockedEnvironment) -> dict[str, object]:
+    packages = [
+        {"name": one.name, "version": one.version, "checksum": one.checksum, "repository": one.repository}
+        for one in environment.packages
+    ]
+    return {"world": list(environment.world), "packages": packages}
+
+
+def _render(value: Mapping[str, object], indent: str = "") -> str:
+    inner = f"{indent} "
+    lines = []
+    for key, item in value.items():
+        if isinstance(item, dict) and key != "pem":
+            text = _render(item, inner).rstrip("\n") if item else "{}"
+        elif isinstance(item, list) and item:
+            rows = ",\n".join(f"{inner} {json.dumps(one, ensure_ascii=False)}" for one in item)
+            text = f"[\n{rows}\n{inner}]"
+        else:
+            text = json.dumps(item, ensure_ascii=False)
+        lines.append(f"{inner}{json.dumps(key, ensure_ascii=False)}: {text}")
+    return "{\n" + ",\n".join(lines) + f"\n{indent}}}\n"
+
+
+def load_lock(path: Path) -> Lock:
+    """Read a lock file.
+
+    Raises:
+        LockError: it is not there, or is none.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LockError("no such lock file", where=str(path), hint="write one: melpy lock RECIPE") from None
+    except OSError as error:
+        raise LockError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
+    except ValueError as error:
+        raise LockError(f"is not JSON: {error}", where=str(path)) from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise LockError(f"is not a lock file of the form {FORMAT}", where=str(path), hint="write it anew: melpy lock")
+    try:
+        return Lock(
+            data["arch"],
+            {place: LockedRepository(**one) for place, one in data["repositories"].items()},
+            {name: _read_recipe(one) for name, one in data["recipes"].items()},
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise LockError(f"is a broken lock file: {error}", where=str(path), hint="write it anew: melpy lock") from None
+
+
+def _read_recipe(data: Any) -> LockedRecipe:  # JSON
+    tests = {name: _read_environment(one) for name, one in data.get("tests", {}).items()}
+    return LockedRecipe(_read_environment(data), tests)
+
+
+def _read_environment(data: Any) -> LockedEnvironment:  # JSON
+    packages = tuple(LockedPackage(**one) for one in data["packages"])
+    for one in packages:
+        if not all(isinstance(text, str) for text in (one.name, one.version, one.checksum, one.repository)):
+            raise TypeError(f"not a package: {one}")
+    return LockedEnvironment(tuple(map(str, data["world"])), packages)
