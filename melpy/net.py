@@ -27,6 +27,9 @@ _REDIRECTS = 10
 _LONGEST_PAUSE = 30.0
 _RETRIED = {408, 425, 429}
 """Answers below 500 that may be another one soon."""
+NOT_FOUND = "the server answers 404"
+"""What errors say of a URI that a server does not know."""
+
 _AUTH_FORM = "HTTP_AUTH is basic:HOST:USER:PASSWORD, with * for every host"
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from zlib_ng import zlib_ng
 
+from melpy.apk.adb import is_adb, read_adb_index
 from melpy.apk.archive import write_flat
 from melpy.apk.model import Index
 from melpy.apk.segment import GzipError, check_signatures
@@ -68,7 +69,7 @@ def compose_index(stanzas: Iterable[str], *, signer: Signer | None = None, descr
 
 
 def read_index(data: bytes, *, keyring: Keyring | None, where: str) -> Index:
-    """Read an APKINDEX.tar.gz.
+    """Read an APKINDEX.tar.gz, or a Packages.adb.
 
     Args:
         data: its bytes.
@@ -79,6 +80,8 @@ def read_index(data: bytes, *, keyring: Keyring | None, where: str) -> Index:
         PackageFormatError: it is not an index.
         SignatureError: it is not signed by a trusted key.
     """
+    if is_adb(data):
+        return read_adb_index(data, keyring=keyring, where=where)
     signatures, body = split_signatures(data, where)
     signed_by = check_signatures(signatures, body, keyring, where=where) if keyring is not None else ""
     files = dict(_files(body, where))

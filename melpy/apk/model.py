@@ -7,6 +7,9 @@ from dataclasses import dataclass
 INDEX_NAME = "APKINDEX.tar.gz"
 """File name of an index."""
 
+ADB_INDEX_NAME = "Packages.adb"
+"""File name of an index of apk-tools 3's own form."""
+
 
 @dataclass(frozen=True)
 class PackageInfo:

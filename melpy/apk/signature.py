@@ -7,6 +7,7 @@ Source: apk-tools 3, apk-v2(5).
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,19 @@ class Keyring:
         key = dict(self.keys).get(name)
         form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         return key.public_bytes(*form).decode() if key else ""
+
+    def by_id(self) -> dict[bytes, str]:
+        """Return the keys' names by the ids that apk-tools 3 gives them: the SHA-512 of the key, cut to 16 bytes."""
+        form = serialization.Encoding.DER, serialization.PublicFormat.PKCS1
+        return {hashlib.sha512(key.public_bytes(*form)).digest()[:16]: name for name, key in self.keys}
+
+    def fits(self, name: str, signature: bytes, data: bytes) -> bool:
+        """Tell whether a key's signature, with SHA-512, is one of `data`."""
+        try:
+            dict(self.keys)[name].verify(signature, data, padding.PKCS1v15(), hashes.SHA512())
+        except InvalidSignature:
+            return False
+        return True
 
     def check(self, member_name: str, signature: bytes, data: bytes, *, where: str) -> None:
         """Check the signature of `data`.

@@ -32,7 +32,7 @@ def render_stanza(entry: IndexEntry) -> str:
     info = entry.info
     lines = [
         f"C:{entry.checksum}\nP:{info.name}\nV:{info.version}\nA:{info.arch}",
-        f"S:{entry.size}\nI:{info.installed_size}\nT:{' '.join(info.description.split())}",
+        f"S:{entry.size}\nI:{info.installed_size}\nT:{one_line(info.description)}",
     ]
     optional = (
         ("U", info.url),

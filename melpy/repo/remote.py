@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from melpy.apk.archive import control_checksum
 from melpy.apk.index import read_index
-from melpy.apk.model import INDEX_NAME
+from melpy.apk.model import ADB_INDEX_NAME, INDEX_NAME
 from melpy.apk.segment import check_datahash, read_segments
 from melpy.apk.signature import Keyring, load_keyring
 from melpy.errors import (
@@ -26,7 +26,7 @@ from melpy.errors import (
     reason_of,
 )
 from melpy.files import replace_file, write_file
-from melpy.net import download, is_remote
+from melpy.net import NOT_FOUND, download, is_remote
 from melpy.repo.http_cache import fetch_cached, forget_cached
 
 if TYPE_CHECKING:
@@ -84,13 +84,27 @@ def load_repository(place: str, arch: str, cache: ServerCache, *, keyring: Keyri
         SignatureError: it is not signed by a trusted key.
         PackageFormatError: the index is broken.
     """
-    where = f"{place.rstrip('/')}/{arch}/{INDEX_NAME}"
     if "://" in place and not is_remote(place):
         raise RepositoryError("is neither a directory nor an http or https URL", where=place)
+    base = f"{place.rstrip('/')}/{arch}"
     if not is_remote(place):
-        return read_index(_read(Path(where), place, arch), keyring=keyring, where=where)
+        path = Path(base, INDEX_NAME)
+        adb = path.with_name(ADB_INDEX_NAME)
+        path = adb if adb.is_file() and not path.is_file() else path
+        return read_index(_read(path, place, arch), keyring=keyring, where=str(path))
+    where = f"{base}/{INDEX_NAME}"
     try:
-        return read_index(_fetch_index(where, cache), keyring=keyring, where=where)
+        data = _fetch_index(where, cache)
+    except RepositoryError as error:
+        if NOT_FOUND not in error.message:
+            raise
+        try:
+            where = f"{base}/{ADB_INDEX_NAME}"
+            data = _fetch_index(where, cache)
+        except RepositoryError:
+            raise error from None
+    try:
+        return read_index(data, keyring=keyring, where=where)
     except (SignatureError, PackageFormatError):
         # What was kept may have been damaged; what the server has is told as it is.
         if cache.offline or not forget_cached(where, cache.indexes):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from melpy.apk.index import read_entries, read_index
-from melpy.apk.model import INDEX_NAME
+from melpy.apk.model import ADB_INDEX_NAME, INDEX_NAME
 from melpy.apk.segment import check_datahash, read_entry, read_segments
 from melpy.errors import MelpyError, PackageFormatError, RepositoryError, reason_of
 
@@ -41,7 +41,9 @@ def find_places(path: Path) -> Iterator[Path]:
         RepositoryError: it is neither, or not there.
     """
     if path.is_dir():
-        indexes = [path / INDEX_NAME] if (path / INDEX_NAME).is_file() else sorted(path.glob(f"*/{INDEX_NAME}"))
+        names = (INDEX_NAME, ADB_INDEX_NAME)
+        own = [path / name for name in names if (path / name).is_file()]
+        indexes = own or sorted(found for name in names for found in path.glob(f"*/{name}"))
         if not indexes:
             raise RepositoryError("is no repository: it has no index", where=str(path), hint=f"one is {INDEX_NAME}")
         yield from indexes
