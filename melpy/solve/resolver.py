@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep, Resolver
 
 from melpy.apk.atom import Atom, parse_atom
-from melpy.errors import PackageFormatError, UnresolvableError, find_near
+from melpy.errors import PackageFormatError, UnresolvableError
 from melpy.solve.greedy import find_quickly
 from melpy.solve.model import Offer, Solution
 from melpy.solve.preference import is_selectable, rank_offers, urgency
+from melpy.solve.refusal import Cause, check_known, explain_impossible, explain_unasked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 _MAX_ROUNDS = 200_000
 _FEW_ROUNDS = 2_000
-_NO_REPOSITORY = 'no repository has any package: name one with -r, or write seed = "trixie" into melpy.toml'
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def solve(world: Sequence[str], universe: Universe, *, where: str = "", choosy: 
         PackageFormatError: a constraint does not parse.
     """
     atoms = [_parse(text, where) for text in dict.fromkeys(world)]
-    _check_known(atoms, universe, where)
+    check_known(atoms, universe, where)
     solution = _solve_once(atoms, universe, where, strict=choosy)
     unasked = _find_unasked(atoms, solution) if choosy else {}
     if unasked:
@@ -89,7 +89,7 @@ def solve(world: Sequence[str], universe: Universe, *, where: str = "", choosy: 
         try:
             solution = _solve_once(atoms, universe, where, strict=True, choosy=True)
         except UnresolvableError:
-            raise _explain_unasked(unasked, universe, where) from None
+            raise explain_unasked(unasked, universe, where) from None
     return _add_triggered(atoms, solution, universe, choosy=choosy)
 
 
@@ -125,23 +125,6 @@ def _parse(text: str, where: str) -> Atom:
         raise UnresolvableError(error.message, where=where, hint=error.hint) from None
 
 
-def _check_known(atoms: Iterable[Atom], universe: Universe, where: str) -> None:
-    """Report every name that nothing has before searching."""
-    missing = [atom for atom in atoms if not atom.conflict and not universe.providers(atom.name)]
-    if not missing:
-        return
-    hints = []
-    for atom in missing:
-        near = find_near(atom.name, universe.names)
-        hints.append(f"{atom.name}: did you mean {near!r}?" if near else f"{atom.name}: nothing has a similar name")
-    names = ", ".join(repr(str(atom)) for atom in missing)
-    raise UnresolvableError(
-        f"no repository has {names}",
-        where=where,
-        hint="; ".join(hints) if universe else _NO_REPOSITORY,
-    )
-
-
 def _find_unasked(atoms: Sequence[Atom], solution: Solution) -> dict[str, str]:
     """Return the names that only packages provide which nobody asks for by their own, and who needs them."""
     askers = [("the request", atom) for atom in atoms]
@@ -161,15 +144,6 @@ def _find_unasked(atoms: Sequence[Atom], solution: Solution) -> dict[str, str]:
     }
 
 
-def _explain_unasked(unasked: Mapping[str, str], universe: Universe, where: str) -> UnresolvableError:
-    lines = []
-    for name, asker in sorted(unasked.items()):
-        offers = ", ".join(sorted({offer.name for offer, _ in universe.providers(name)}))
-        lines.append(f"{asker} needs {name}, which {offers} may provide")
-    hint = "ask for one of these packages by its name; melpy chooses none that gives itself no priority"
-    return UnresolvableError("some packages are to be chosen by you", where=where, details=lines, hint=hint)
-
-
 def _solve_once(
     atoms: Sequence[Atom], universe: Universe, where: str, *, strict: bool, choosy: bool = False
 ) -> Solution:
@@ -182,7 +156,7 @@ def _solve_once(
     try:
         result = resolver.resolve([_need(atom) for atom in atoms], max_rounds=_FEW_ROUNDS if choosy else _MAX_ROUNDS)
     except ResolutionImpossible as error:
-        raise _explain(error.causes, universe, where) from None
+        raise explain_impossible(atoms, map(_cause, error.causes), universe, where) from None
     except ResolutionTooDeep:
         raise UnresolvableError("the search for packages takes too long", where=where) from None
     chosen = {key: choice for key, choice in result.mapping.items() if choice.offer}
@@ -372,34 +346,15 @@ def _world_conflicts(world: Iterable[Atom]) -> Mapping[str, list[tuple[Atom, _Ke
     return found
 
 
-def _explain(causes: Iterable[Any], universe: Universe, where: str) -> UnresolvableError:
-    lines = []
-    for cause in causes:
-        need, parent = cause.requirement, cause.parent
-        asker = str(parent.offer) if parent is not None and parent.offer else "the request"
-        if need.key.kind == "name":
-            lines.append(f"{asker} needs {need}{_availability(need.atom, universe)}")
-        elif need.key.kind == "holder":
-            lines.append(f"{asker} is the only one that may be {need.key.name}")
-        elif need.offer is not None and need.key.kind == "package":
-            lines.append(f"{parent.key.name if parent else 'the request'} is taken to be {need.offer}")
-        else:
-            lines.append(f"{asker} does not go together with {need.key.name.removeprefix('!')}")
-    return UnresolvableError(
-        "these packages cannot be installed together",
-        where=where,
-        details=list(dict.fromkeys(lines)),
-        hint="loosen one of these constraints, or add a repository with --repository-append",
-    )
-
-
-def _availability(atom: Atom, universe: Universe) -> str:
-    offers = universe.providers(atom.name)
-    if not offers:
-        near = find_near(atom.name, universe.names)
-        return ", which no repository has" + (f" (near: {near})" if near else "")
-    fitting = [offer for offer, version in offers if offer.meets(atom, version)]
-    if not fitting:
-        return f", there is {', '.join(sorted(str(offer) for offer, _ in offers)[:5])}"
-    clashes = sorted(f"{offer} needs {offer.contradiction}" for offer in fitting if offer.contradiction)
-    return f", but of itself {', '.join(clashes[:5])}" if len(clashes) == len(fitting) else ""
+def _cause(cause: Any) -> Cause:
+    """Return what resolvelib says of a requirement that cannot be had, in terms of packages."""
+    need, parent = cause.requirement, cause.parent
+    asker = parent.offer if parent is not None else None
+    name = need.key.name.removeprefix("!")
+    if need.key.kind == "name":
+        return Cause("needs", asker, atom=need.atom)
+    if need.key.kind == "holder":
+        return Cause("holds", asker, name=name)
+    if need.key.kind == "package":
+        return Cause("taken", need.offer, name=parent.key.name if parent else "")
+    return Cause("excludes", asker, name=name)

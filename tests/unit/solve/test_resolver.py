@@ -245,8 +245,26 @@ def test_without_repositories() -> None:
 def test_the_chain_to_what_is_missing() -> None:
     assert complaint("app", entry("app", "lib"), entry("lib", "libbaes"), entry("libbase")) == [
         "error: hello.yaml: these packages cannot be installed together",
+        "the request needs app",
+        "app-1-r0 needs lib",
         "lib-1-r0 needs libbaes, which no repository has (near: libbase)",
         "hint: loosen one of these constraints, or add a repository with --repository-append",
+    ]
+
+
+def test_every_chain_that_takes_part_is_told_once() -> None:
+    packages = [
+        entry("app", "so:x lib"),
+        entry("lib", "base=1-r0"),
+        entry("x", "base=2-r0", "so:x=1"),
+        entry("base=1-r0"),
+    ]
+    assert complaint("app", *packages, entry("base=2-r0"))[1:-1] == [
+        "the request needs app",
+        "app-1-r0 needs lib",
+        "lib-1-r0 needs base=1-r0",
+        "app-1-r0 needs so:x, which may be x-1-r0",
+        "x-1-r0 needs base=2-r0",
     ]
 
 

@@ -1,0 +1,150 @@
+"""Why there are no packages that satisfy a world, as a person can read it.
+
+Which package asks for what, through which chain of needs it came in, what there is instead, and what is called nearly
+so.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from melpy.apk.atom import parse_dependency
+from melpy.errors import UnresolvableError, find_near
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from melpy.apk.atom import Atom
+    from melpy.solve.model import Offer
+    from melpy.solve.universe import Universe
+
+_NO_REPOSITORY = 'no repository has any package: name one with -r, or write seed = "trixie" into melpy.toml'
+_HINT = "loosen one of these constraints, or add a repository with --repository-append"
+_LOOKED_AT = 20_000
+"""Packages that are looked at for a chain of needs; an error without a chain is better than a late one."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One of the facts that together leave no choice.
+
+    Attributes:
+        kind: the offer `needs` the atom, `holds` a name that only one may have, is `taken` for a name, or `excludes`
+            it.
+        offer: the package; None for the request itself.
+        atom: what is needed.
+        name: the name.
+    """
+
+    kind: Literal["needs", "holds", "taken", "excludes"]
+    offer: Offer | None
+    atom: Atom | None = None
+    name: str = ""
+
+
+def explain_impossible(
+    world: Sequence[Atom], causes: Iterable[Cause], universe: Universe, where: str
+) -> UnresolvableError:
+    """Return the error for a world that no packages satisfy together."""
+    lines: list[str] = []
+    chains = _Chains(world, universe)
+    for cause in causes:
+        lines += chains.to(cause.offer)
+        lines.append(_describe(cause, universe))
+    return UnresolvableError(
+        "these packages cannot be installed together", where=where, details=list(dict.fromkeys(lines)), hint=_HINT
+    )
+
+
+def _describe(cause: Cause, universe: Universe) -> str:
+    who = str(cause.offer) if cause.offer else "the request"
+    if cause.atom:
+        return f"{who} needs {cause.atom}{_availability(cause.atom, universe)}"
+    if cause.kind == "holds":
+        return f"{who} is the only one that may be {cause.name}"
+    if cause.kind == "taken":
+        return f"{cause.name or 'the request'} is taken to be {who}"
+    if cause.offer and cause.offer.satisfies(parse_dependency(cause.name)):
+        return f"{who} has the name {cause.name}, which is excluded"
+    return f"{who} does not go together with {cause.name}"
+
+
+def _availability(atom: Atom, universe: Universe) -> str:
+    offers = universe.providers(atom.name)
+    if not offers:
+        near = find_near(atom.name, universe.names)
+        return ", which no repository has" + (f" (near: {near})" if near else "")
+    fitting = [offer for offer, version in offers if offer.meets(atom, version)]
+    if not fitting:
+        return f", there is {', '.join(sorted(str(offer) for offer, _ in offers)[:5])}"
+    clashes = sorted(f"{offer} needs {offer.contradiction}" for offer in fitting if offer.contradiction)
+    return f", but of itself {', '.join(clashes[:5])}" if len(clashes) == len(fitting) else ""
+
+
+class _Chains:
+    """The shortest chains of needs that lead from a world to packages, found when they are asked for."""
+
+    def __init__(self, world: Sequence[Atom], universe: Universe) -> None:
+        self._world = world
+        self._universe = universe
+        self._links: dict[str, tuple[str, Offer | None]] | None = None
+
+    def to(self, offer: Offer | None) -> list[str]:
+        """Return a line for each link that leads to a package; none where the request asks for it itself."""
+        if offer is None:
+            return []
+        self._links = self._links if self._links is not None else self._find_links()
+        lines: list[str] = []
+        wanted: Offer | None = offer
+        while wanted is not None and wanted.name in self._links:
+            text, wanted = self._links[wanted.name]
+            lines.insert(0, text)
+        return lines if len(lines) > 1 else []
+
+    def _find_links(self) -> dict[str, tuple[str, Offer | None]]:
+        """Return, by each package's name, who asks for it, and the line that says so."""
+        links: dict[str, tuple[str, Offer | None]] = {}
+        waiting: deque[tuple[Offer | None, Sequence[Atom]]] = deque([(None, self._world)])
+        while waiting and len(links) < _LOOKED_AT:
+            asker, atoms = waiting.popleft()
+            for atom, offer in self._answers(atoms):
+                if offer.name not in links:
+                    answer = "" if atom.name == offer.name else f", which may be {offer}"
+                    links[offer.name] = (f"{asker or 'the request'} needs {atom}{answer}", asker)
+                    waiting.append((offer, offer.depends))
+        return links
+
+    def _answers(self, atoms: Iterable[Atom]) -> Iterator[tuple[Atom, Offer]]:
+        for atom in atoms:
+            for offer, version in self._universe.providers(atom.name) if not atom.conflict else ():
+                if offer.meets(atom, version):
+                    yield atom, offer
+
+
+def check_known(atoms: Iterable[Atom], universe: Universe, where: str) -> None:
+    """Report every name that nothing has before searching."""
+    missing = [atom for atom in atoms if not atom.conflict and not universe.providers(atom.name)]
+    if not missing:
+        return
+    hints = []
+    for atom in missing:
+        near = find_near(atom.name, universe.names)
+        hints.append(f"{atom.name}: did you mean {near!r}?" if near else f"{atom.name}: nothing has a similar name")
+    names = ", ".join(repr(str(atom)) for atom in missing)
+    raise UnresolvableError(
+        f"no repository has {names}",
+        where=where,
+        hint="; ".join(hints) if universe else _NO_REPOSITORY,
+    )
+
+
+def explain_unasked(unasked: Mapping[str, str], universe: Universe, where: str) -> UnresolvableError:
+    """Return the error for names that somebody has to choose a package for."""
+    lines = []
+    for name, asker in sorted(unasked.items()):
+        offers = ", ".join(sorted({offer.name for offer, _ in universe.providers(name)}))
+        lines.append(f"{asker} needs {name}, which {offers} may provide")
+    hint = "ask for one of these packages by its name; melpy chooses none that gives itself no priority"
+    return UnresolvableError("some packages are to be chosen by you", where=where, details=lines, hint=hint)
