@@ -128,6 +128,8 @@ def load_signer(place: str | Path, *, key_name: str = "", passphrase: str = "") 
             "such a key has no name", where=where, hint="name its public key: --signing-key-name local.rsa.pub"
         )
     data = read_secret(where, "signing key", hint=_KEYGEN_HINT)
+    if data.startswith(b"-----BEGIN OPENSSH PRIVATE KEY-----"):
+        raise KeyFileError("is in OpenSSH's own form", where=where, hint="convert it: ssh-keygen -p -m PEM -f FILE")
     encrypted = b"ENCRYPTED" in data
     if encrypted and not passphrase:
         raise KeyFileError("has a passphrase, and none is named", where=where, hint=_LOCKED_HINT)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from melpy.apk.signature import Keyring, Signer, load_keyring, load_signer, write_key_pair
 from melpy.errors import KeyFileError, OutputError, SignatureError
@@ -132,6 +132,16 @@ def test_a_key_that_is_no_file_needs_a_name(monkeypatch: pytest.MonkeyPatch, key
     with pytest.raises(KeyFileError, match="env:KEY: such a key has no name"):
         load_signer("env:KEY")
     assert load_signer("env:KEY", key_name="other.rsa.pub").key_name == "other.rsa.pub"
+
+
+def test_a_key_in_openssh_s_form_says_how_to_convert_it(tmp_path: Path) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    path = tmp_path / "id_rsa"
+    path.write_bytes(key.private_bytes(*form))
+    with pytest.raises(KeyFileError, match="is in OpenSSH's own form") as caught:
+        load_signer(path)
+    assert caught.value.hint == "convert it: ssh-keygen -p -m PEM -f FILE"
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"-----BEGIN RSA PRIVATE KEY-----\nAAAA\n", b"\xff\x00"])
