@@ -68,6 +68,18 @@ def remove_leftovers(path: Path) -> None:
             path.with_name(name).unlink(missing_ok=True)
 
 
+def make_directory(path: Path) -> None:
+    """Make a directory, and those above it.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(path, error) from None
+
+
 def check_writable(directory: Path) -> None:
     """Make a directory and check that files can be written in it.
 

@@ -199,6 +199,7 @@ def _reason(error: Exception) -> str:
         ("Connection refused", "the connection is refused"),
         ("timed out", "it does not answer in time"),
         ("CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted"),
+        ("WRONG_VERSION_NUMBER", "it does not speak TLS: is it an http server?"),
         ("IncompleteRead", "the connection ends before all has come"),
         ("Remote end closed connection", "the server closes the connection"),
     ):
@@ -215,7 +216,7 @@ def _credentials(uri: str) -> dict[str, str]:
     if not text:
         return {}
     fields = text.split(":", 3)
-    if len(fields) != 4 or fields[0] != "basic":
+    if len(fields) != 4 or fields[0] != "basic" or not fields[1]:
         raise SettingsError("is malformed", where="HTTP_AUTH", hint=_AUTH_FORM)
     _, realm, user, password = fields
     parts = urlsplit(uri)

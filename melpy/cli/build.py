@@ -11,7 +11,7 @@ import click
 
 from melpy import events
 from melpy.cli.monitor import open_monitor
-from melpy.cli.option import LOCK_FILE, OFFLINE, PATH, SIGNING, read_arches, read_settings, setting_options
+from melpy.cli.option import LOCK_FILE, LOCK_NAME, OFFLINE, PATH, SIGNING, read_arches, read_settings, setting_options
 from melpy.cli.report import count_text, print_table, print_warning, short_list, size_text
 from melpy.errors import FaultsError, LockError, MelpyError
 
@@ -57,7 +57,7 @@ def command(
     ignore_signatures: bool,
     offline: bool,
     lock: bool,
-    lock_file: str,
+    lock_file: str | None,
     keep_workspace: bool,
     as_json: bool,
     verbose: bool,
@@ -92,7 +92,7 @@ def command(
                 check_signatures=not ignore_signatures,
                 keep_workspace=keep_workspace,
                 offline=offline,
-                locks=_load_locks(lock_file, arches) if lock else (),
+                locks=_load_locks(lock_file or LOCK_NAME, arches) if lock or lock_file else (),
             )
             if context.signer is None:
                 hint = "make a key with melpy keygen, and name it with --signing-key or in melpy.toml"

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.option import PATH, SIGNING, read_arches, read_settings, setting_options
-from melpy.cli.report import count_text, print_json
+from melpy.cli.report import count_text, print_json, print_warning
 from melpy.cli.signer import identify_signer, read_signer
-from melpy.errors import RepositoryError, SettingsError, UsageError, reason_of
+from melpy.errors import RepositoryError, SettingsError, SignatureError, UsageError, reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from melpy.apk.model import Index
+    from melpy.apk.signature import Signer
     from melpy.config.model import Settings
     from melpy.repo.model import IndexReport, IndexSpec
 
@@ -42,29 +43,42 @@ def command(packages: tuple[Path, ...], as_json: bool, **flags: Any) -> None:  #
 
     Of a repository, the out-dir where none is named, the index of each architecture is made from the packages that
     are there. Of packages, an index of just these is written to --output. What has not changed since is not read
-    again, and an index that is right as it is stays untouched. Packages that are broken, or that clients would not
-    find, are told, and the index stays as it was.
+    again, and an index that is right as it is stays untouched. Files that are no packages, or that clients would not
+    find, are told, and the index stays as it was. What is in packages is checked by melpy verify.
     """  # noqa: D301  # click wants the character itself; the lines are to be copied
     own = {name: flags.pop(name) for name in ("output", "source", "merge", "ignore_signatures")}
     settings = read_settings(flags)
-    out_dir = settings.path("out-dir")
-    assert out_dir is not None
-    if any(own.values()) or not (not packages or (len(packages) == 1 and packages[0].is_dir())):
-        reports = [_index_files(packages, settings, **own)]
+    given = [f"--{name.replace('_', '-')}" for name, value in own.items() if value]
+    if not packages and given:
+        message = f"{', '.join(given)} {'goes' if len(given) == 1 else 'go'} with packages"
+        raise UsageError(message, hint="melpy index -o APKINDEX.tar.gz *.apk")
+    if packages and flags["out_dir"]:
+        hint = "melpy index -o DIR/x86_64/APKINDEX.tar.gz *.apk"
+        raise UsageError("--out-dir names the repository, and packages are named, too", hint=hint)
+    signer = functools.cache(functools.partial(read_signer, settings)) if settings.text("signing-key") else None
+    if packages and (given or len(packages) > 1 or not packages[0].is_dir()):
+        reports = [_index_files(packages, settings, signer, **own)]
     else:
-        reports = list(_index_repository(packages[0] if packages else out_dir, settings, named=bool(flags["arch"])))
+        root = packages[0] if packages else settings.path("out-dir")
+        assert root is not None
+        reports = list(_index_repository(root, settings, signer, named=bool(flags["arch"])))
     if as_json:
         print_json([_as_json(report) for report in reports])
-    for report in reports if not as_json else ():
-        _tell(report)
+    for report in reports:
+        _tell(report, quiet=as_json)
 
 
-def _index_repository(root: Path, settings: Settings, *, named: bool) -> Iterator[IndexReport]:
+def _index_repository(
+    root: Path, settings: Settings, signer: Callable[[], Signer] | None, *, named: bool
+) -> Iterator[IndexReport]:
     from melpy.repo.layout import find_arches, index_path, list_packages  # noqa: PLC0415  # --help does not need it
     from melpy.repo.memory import recall_index  # noqa: PLC0415  # likewise
 
+    if not root.is_dir():
+        hint = "name a repository, or packages: melpy index *.apk"
+        raise RepositoryError("no such directory", where=str(root), hint=hint)
     found = find_arches(root)
-    if not found and root.is_dir() and (packages := list_packages(root)):
+    if not found and (packages := list_packages(root)):
         root, found = root.absolute().parent, {root.absolute().name: packages}  # the directory of an architecture
     arches = [arch.apk for arch in read_arches(settings)] if named else list(found)
     missing = [arch for arch in arches if arch not in found]
@@ -72,7 +86,7 @@ def _index_repository(root: Path, settings: Settings, *, named: bool) -> Iterato
         where = root / missing[0] if missing else root
         raise RepositoryError("holds no packages", where=str(where), hint="build some first: melpy build RECIPE")
     for arch in arches:
-        spec = _make_spec(index_path(root, arch), settings)
+        spec = _make_spec(index_path(root, arch), settings, signer)
         yield recall_index(spec, str(root / arch), found[arch]) or _refresh(root, arch, spec)
 
 
@@ -85,6 +99,7 @@ def _refresh(root: Path, arch: str, spec: IndexSpec) -> IndexReport:
 def _index_files(
     packages: tuple[Path, ...],
     settings: Settings,
+    signer: Callable[[], Signer] | None,
     *,
     output: Path | None,
     source: Path | None,
@@ -92,20 +107,16 @@ def _index_files(
     ignore_signatures: bool,
 ) -> IndexReport:
     from melpy.apk.model import INDEX_NAME  # noqa: PLC0415  # --help does not need it
-    from melpy.repo.layout import list_packages  # noqa: PLC0415  # likewise
     from melpy.repo.memory import recall_index  # noqa: PLC0415  # likewise
 
-    if not packages:
-        raise UsageError("these options go with packages", hint="melpy index -o APKINDEX.tar.gz *.apk")
     if source and not merge:
         raise UsageError("--source goes with --merge", hint="melpy index --merge --source OLD -o NEW *.apk")
     path = output or Path(INDEX_NAME)
     arches = read_arches(settings) if settings.values["arch"].origin == "flag" else ()
     if len(arches) > 1:
         raise SettingsError("an index is for one architecture", where="--arch")
-    spec = _make_spec(path, settings, arches[0].apk if arches else "")
-    named = [path / name for path in packages for name in (list_packages(path) if path.is_dir() else [""])]
-    files = list(dict.fromkeys(map(os.fspath, named)))
+    spec = _make_spec(path, settings, signer, arches[0].apk if arches else "")
+    files = _find_files(packages)
     base = source or path
     if merge and (source or base.exists()):
         old = _read_base(base, spec, settings, check=not ignore_signatures)
@@ -118,14 +129,28 @@ def _index_files(
     return index_files(files, spec, old)
 
 
-def _make_spec(path: Path, settings: Settings, arch: str = "") -> IndexSpec:
+def _find_files(places: Sequence[Path]) -> list[str]:
+    """Return the package files that places stand for; a directory stands for those in it."""
+    from melpy.repo.layout import list_packages  # noqa: PLC0415  # --help does not need it
+
+    files: list[str] = []
+    for place in places:
+        names = [place / name for name in list_packages(place)] if place.is_dir() else [place]
+        if not names:
+            hint = "beside packages, name the directory of an architecture"
+            raise RepositoryError("holds no packages", where=str(place), hint=hint)
+        files += map(os.fspath, names)
+    return list(dict.fromkeys(files))
+
+
+def _make_spec(path: Path, settings: Settings, signer: Callable[[], Signer] | None, arch: str = "") -> IndexSpec:
     from melpy.repo.model import IndexSpec  # noqa: PLC0415  # --help does not need it
 
     cache = settings.path("cache-dir")
     assert cache is not None
     return IndexSpec(
         path,
-        functools.cache(functools.partial(read_signer, settings)) if settings.text("signing-key") else None,
+        signer,
         identify_signer(settings),
         memory=cache / "index",
         arch=arch,
@@ -164,7 +189,12 @@ def _as_json(report: IndexReport) -> dict[str, object]:
     }
 
 
-def _tell(report: IndexReport) -> None:
+def _tell(report: IndexReport, *, quiet: bool) -> None:
+    if report.unsigned_now:
+        hint = "name the key with --signing-key, or in melpy.toml"
+        print_warning(SignatureError("was signed, and is not any more", where=str(report.path), hint=hint))
+    if quiet:
+        return
     for what, files in (("is for another architecture", report.left_out), ("is there twice", report.repeated)):
         for file in files:
             click.echo(f"{file}: {what}, and left out", err=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.monitor import open_monitor
-from melpy.cli.option import LOCK_FILE, OFFLINE, PATH, read_arches, read_settings, setting_options
+from melpy.cli.option import LOCK_FILE, LOCK_NAME, OFFLINE, PATH, read_arches, read_settings, setting_options
 from melpy.cli.report import count_text, print_warning
 from melpy.errors import RecipeError, UsageError
 
@@ -40,7 +40,7 @@ def command(
     options: tuple[str, ...],
     ignore_signatures: bool,
     offline: bool,
-    lock_file: str,
+    lock_file: str | None,
     **flags: Any,  # the settings' flags
 ) -> None:
     """Lock the environments of recipes, and of their tests, to their exact packages.
@@ -68,7 +68,7 @@ def command(
             settings, monitor, offline=offline, signing=False, check_signatures=not ignore_signatures
         )
         repositories = Repositories(context)
-        paths = {arch: Path(lock_file.replace("{arch}", arch.apk)) for arch in arches}
+        paths = {arch: Path((lock_file or LOCK_NAME).replace("{arch}", arch.apk)) for arch in arches}
         locks = {arch: lock_jobs(jobs, arch, repositories, path.absolute().parent) for arch, path in paths.items()}
     if not jobs:
         raise RecipeError("none of these recipes is meant for these architectures")

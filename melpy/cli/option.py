@@ -25,7 +25,7 @@ PATH = click.Path(path_type=Path, readable=False)
 
 OPTIONS: dict[str, Callable[[Any], Any]] = {
     "arch": click.option("--arch", multiple=True, metavar="ARCH", help="Architecture; several, or a comma list."),
-    "out-dir": click.option("-o", "--out-dir", metavar="DIR", help="Repository to write."),
+    "out-dir": click.option("-o", "--out-dir", metavar="DIR", help="Repository of what is built."),
     "signing-key": click.option(
         "--signing-key", metavar="PLACE", help="RSA private key that signs: file, env:VARIABLE or fd:NUMBER."
     ),
@@ -86,9 +86,10 @@ SIGNING = ("signing-key", "signing-key-name", "signing-passphrase")
 OFFLINE = click.option("--offline", is_flag=True, envvar="MELPY_OFFLINE", help="Ask no server; use what is kept.")
 """The flag of whatever would ask servers."""
 
-LOCK_FILE = click.option(
-    "--lock-file", metavar="FILE", default="melpy-{arch}.lock", show_default=True, help="Lock file of an architecture."
-)
+LOCK_NAME = "melpy-{arch}.lock"
+"""What a lock file is called, where nobody says another name."""
+
+LOCK_FILE = click.option("--lock-file", metavar="FILE", help=f"Lock file of an architecture; {LOCK_NAME} by default.")
 """The flag of whatever reads or writes locks."""
 
 _APPENDED = {"repositories", "keyring", "packages"}

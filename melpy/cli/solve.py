@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli.monitor import open_monitor
 from melpy.cli.option import OFFLINE, read_arches, read_settings, setting_options
 from melpy.cli.report import print_json
 from melpy.errors import SettingsError, UnresolvableError, hint_near
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Show the packages that constraints lead to.")
 @click.argument("world", nargs=-1, required=True, metavar="CONSTRAINT...")
-@setting_options("arch", "repositories", "keyring", "cache-dir")
+@setting_options("arch", "out-dir", "repositories", "keyring", "cache-dir", "seed", "seed-mirror")
 @click.option("--ignore-signatures", is_flag=True, help="Take repositories that no trusted key has signed.")
 @OFFLINE
 @click.option("--explain", metavar="PACKAGE", help="Say why this package is one of them.")
@@ -37,27 +38,26 @@ def command(
     melpy solve busybox 'openssl>3' -r https://packages.wolfi.dev/os -k https://packages.wolfi.dev/os/wolfi-signing.rsa.pub
     melpy solve curl --explain zlib
 
-    A constraint is a name, with or without a version, as in /etc/apk/world. Where several packages provide a name
+    They come from where a build takes them: the out-dir, the repositories, and the seed. A constraint is a name, with
+    or without a version, as in /etc/apk/world. Where several packages provide a name
     without a version, it is yours to choose, as with apk. Nothing is installed.
     """  # noqa: D301  # click wants the character itself; the line is to be copied
-    from melpy.engine.environment import load_universe  # noqa: PLC0415  # --help does not need it
-    from melpy.repo.remote import ServerCache  # noqa: PLC0415  # likewise
-    from melpy.solve.resolver import solve  # noqa: PLC0415  # likewise
+    from melpy.cli.setup import make_context  # noqa: PLC0415  # --help does not need it
+    from melpy.engine.environment import Repositories, resolve_environment  # noqa: PLC0415  # likewise
+    from melpy.plan.model import PlanEnvironment  # noqa: PLC0415  # likewise
 
     settings = read_settings(flags)
     arches = read_arches(settings)
     if len(arches) != 1:
         names = ", ".join(arch.apk for arch in arches)
         raise SettingsError(f"packages are found for one architecture, not for {names}", hint="name one with --arch")
-    cache = settings.path("cache-dir")
-    assert cache is not None
-    universe = load_universe(
-        settings.items("repositories"),
-        arches[0].apk,
-        None if ignore_signatures else settings.items("keyring"),
-        ServerCache(cache, offline),
-    )
-    solution = solve(world, universe, choosy=True)
+    with open_monitor(verbose=False, quiet=True) as monitor:
+        context = make_context(
+            settings, monitor, offline=offline, signing=False, check_signatures=not ignore_signatures
+        )
+        solution = resolve_environment(
+            PlanEnvironment(tuple(dict.fromkeys(world))), arches[0], Repositories(context), where="", choosy=True
+        )
     if explain:
         _explain(explain, world, solution, as_json=as_json)
     elif as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,9 +13,9 @@ from melpy.errors import MelpyError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from melpy.apk.signature import Keyring
+    from melpy.config.model import Settings
 
 _MIXED = 33  # exit status of failures of several kinds, that of `signature`
 
@@ -28,7 +29,7 @@ def command(paths: tuple[Path, ...], as_json: bool, **flags: Any) -> int:
 
     A repository is checked whole: its indexes, and that every package is there and is the one that its index names.
     Without arguments, the repository that melpy writes is meant. Trusted are the keys of --keyring-append and
-    melpy.toml.
+    melpy.toml, or else the one that goes with the signing key.
     """
     from melpy.repo.remote import ServerCache, load_keys  # noqa: PLC0415  # --help does not need it
 
@@ -36,7 +37,7 @@ def command(paths: tuple[Path, ...], as_json: bool, **flags: Any) -> int:
     out_dir, cache = settings.path("out-dir"), settings.path("cache-dir")
     assert out_dir is not None
     assert cache is not None
-    keys = settings.items("keyring")
+    keys = settings.items("keyring") or _own_key(settings)
     if not keys:
         raise SettingsError("no key is trusted", where="keyring", hint="name a public key with --keyring-append")
     outcomes = list(_verify(paths or (out_dir,), load_keys(keys, ServerCache(cache))))
@@ -51,6 +52,12 @@ def command(paths: tuple[Path, ...], as_json: bool, **flags: Any) -> int:
         click.echo(f"{count_text(good, 'file')} verified{bad}", err=True)
     statuses = {error.exit_status for error in failures}
     return statuses.pop() if len(statuses) == 1 else _MIXED if statuses else 0
+
+
+def _own_key(settings: Settings) -> tuple[str, ...]:
+    """Return the public key that goes with the signing key, if it lies beside it."""
+    public = f"{settings.text('signing-key')}.pub"
+    return (public,) if settings.text("signing-key") and Path(public).is_file() else ()
 
 
 def _verify(paths: tuple[Path, ...], keyring: Keyring) -> Iterator[MelpyError | None]:

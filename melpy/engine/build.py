@@ -71,7 +71,8 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
 
 def _find_environment(job: Job, context: BuildContext, repositories: Repositories) -> Solution:
     if not context.locks:
-        return resolve_environment(job.plan, job.arch, repositories)
+        where = f"{job.plan.recipe}: environment for {job.plan.arch}"
+        return resolve_environment(job.plan.environment, job.arch, repositories, where=where)
     path, lock = next((path, lock) for path, lock in context.locks if lock.arch == job.arch.apk)
     return find_locked(job, lock, context, path)
 

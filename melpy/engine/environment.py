@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from melpy import events
 from melpy.apk.atom import parse_dependency
 from melpy.apk.model import Index
-from melpy.errors import MelpyError, PackageFormatError
+from melpy.errors import PackageFormatError
 from melpy.net import is_remote
 from melpy.repo.layout import index_path
 from melpy.repo.remote import fetch_package, load_keys, load_repository, split_tag
@@ -19,14 +19,13 @@ from melpy.solve.resolver import solve
 from melpy.solve.universe import make_universe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
     from melpy.apk.signature import Keyring
     from melpy.arch import Arch
     from melpy.engine.model import BuildContext, Supply
-    from melpy.plan.model import Plan, PlanEnvironment
-    from melpy.repo.remote import ServerCache
+    from melpy.plan.model import PlanEnvironment
     from melpy.solve.model import Solution
     from melpy.solve.universe import Universe
 
@@ -52,15 +51,15 @@ class Repositories:
     signed_by: dict[str, tuple[str, str]] = field(default_factory=dict)
     _indexes: dict[tuple[str, ...], Index] = field(default_factory=dict)
 
-    def universe(self, plan: Plan, environment: PlanEnvironment, *, supplied: bool = True) -> Universe:
+    def universe(self, environment: PlanEnvironment, arch: str, *, supplied: bool = True) -> Universe:
         """Return what an environment may consist of: what was built before, and all repositories.
 
         Args:
-            plan: the plan.
-            environment: an environment of it.
+            environment: the environment.
+            arch: its architecture.
             supplied: whether the supply is one of them.
         """
-        context, arch = self.context, plan.arch
+        context = self.context
         sources = [(str(context.out_dir), "", load_index(context.out_dir, arch, keyring=None))]
         # The recipe's own keys vouch for the recipe's own repositories only.
         trusted = dict.fromkeys(context.repositories, context.keyring)
@@ -101,41 +100,25 @@ class Repositories:
         return self._indexes[key]
 
 
-def load_universe(lines: Iterable[str], arch: str, keys: Sequence[str] | None, servers: ServerCache) -> Universe:
-    """Return what repositories offer for an architecture.
+def resolve_environment(
+    environment: PlanEnvironment, arch: Arch, repositories: Repositories, *, where: str, choosy: bool = False
+) -> Solution:
+    """Return the exact packages of an environment; the supply makes those that are missing.
 
     Args:
-        lines: the repositories, `place` or `@tag place`.
-        arch: APK architecture.
-        keys: public keys that they are trusted by; None trusts all of them.
-        servers: how servers are asked.
-
-    Raises:
-        RepositoryError: a repository cannot be read.
-        SignatureError: one is not signed by a trusted key.
-    """
-    trusted = None if keys is None else load_keys(keys, servers)
-    named = map(split_tag, lines)
-    return make_universe(
-        [(place, tag, load_repository(place, arch, servers, keyring=trusted)) for tag, place in named], arch
-    )
-
-
-def resolve_environment(
-    plan: Plan, arch: Arch, repositories: Repositories, environment: PlanEnvironment | None = None
-) -> Solution:
-    """Return the exact packages of an environment of a plan, that of its build by default.
-
-    The supply makes those that are missing.
+        environment: the environment.
+        arch: its architecture.
+        repositories: where packages come from.
+        where: who asks, for messages.
+        choosy: see `melpy.solve.resolver.solve`.
 
     Raises:
         UnresolvableError: there is no such set of packages.
         RepositoryError: a repository cannot be read.
     """
-    environment = environment or plan.environment
     world = environment.packages
     supply = repositories.context.supply
-    universe = repositories.universe(plan, environment, supplied=False)
+    universe = repositories.universe(environment, arch.apk, supplied=False)
     asked: set[str] = set()
     # The supply is asked every time, since it also sees to it that what it has is still as it would make it.
     while supply:
@@ -143,14 +126,10 @@ def resolve_environment(
         if missing and supply.extend(sorted(missing), arch):
             repositories.forget_supplied()
         asked |= missing
-        universe = repositories.universe(plan, environment)
+        universe = repositories.universe(environment, arch.apk)
         if find_missing(world, universe) <= asked:
             break
-    try:
-        return solve(world, universe, where=plan.job)
-    except MelpyError as error:
-        error.where = f"{plan.recipe}: environment for {plan.arch}"
-        raise
+    return solve(world, universe, where=where, choosy=choosy)
 
 
 def find_missing(world: Iterable[str], universe: Universe) -> set[str]:

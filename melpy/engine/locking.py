@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from melpy.apk.atom import parse_dependency
 from melpy.apk.segment import read_entry
 from melpy.engine.environment import CONNECTIONS, resolve_environment
 from melpy.errors import LockError, MelpyError, UnresolvableError
@@ -57,6 +58,7 @@ def lock_jobs(jobs: Sequence[Job], arch: Arch, repositories: Repositories, base:
         for package in environment.packages
     }
     signed_by = {_name_place(place, repositories.context, base): one for place, one in repositories.signed_by.items()}
+    signed_by.pop(SEED, None)  # each machine makes a key of its own for it
     return Lock(arch.apk, {place: LockedRepository(*signed_by.get(place, ("", ""))) for place in used}, recipes)
 
 
@@ -74,7 +76,8 @@ def _lock_recipe(job: Job, repositories: Repositories, base: Path) -> LockedReci
 
 
 def _lock(job: Job, environment: PlanEnvironment, repositories: Repositories, base: Path) -> LockedEnvironment:
-    solution = resolve_environment(job.plan, job.arch, repositories, environment)
+    where = f"{job.plan.recipe}: environment for {job.plan.arch}"
+    solution = resolve_environment(environment, job.arch, repositories, where=where)
     packages = tuple(
         LockedPackage(
             offer.name,
@@ -118,7 +121,19 @@ def find_locked(job: Job, lock: Lock, context: BuildContext, where: Path) -> Sol
     packages = recipe.build.packages
     _extend_seed(packages, job, context, where)
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        return Solution(tuple(pool.map(lambda package: _find_package(package, job, context, where), packages)))
+        offers = tuple(pool.map(lambda package: _find_package(package, job, context, where), packages))
+    _check_complete(plan, offers, where)
+    return Solution(offers)
+
+
+def _check_complete(plan: Plan, offers: Sequence[Offer], where: Path) -> None:
+    """Check that what was locked has all that it needs: somebody may have edited it."""
+    held = {name for offer in offers for name, _ in offer.answers}
+    needs = [("the recipe", parse_dependency(text)) for text in plan.environment.packages]
+    needs += [(str(offer), atom) for offer in offers for atom in offer.depends]
+    lines = [f"  {asker} needs {atom}" for asker, atom in needs if not atom.conflict and atom.name not in held]
+    if lines:
+        raise LockError(f"lacks packages for {plan.name}", where=str(where), details=lines, hint=_ANEW)
 
 
 def _extend_seed(packages: Iterable[LockedPackage], job: Job, context: BuildContext, where: Path) -> None:
@@ -136,12 +151,9 @@ def _check_world(plan: Plan, locked: LockedEnvironment, where: Path) -> None:
     now, then = set(plan.environment.packages), set(locked.world)
     if now == then:
         return
-    lines = [*_differences("asks for it now, and did not", now - then), *_differences("asked for it then", then - now)]
+    lines = [f"  {text} is asked for now" for text in sorted(now - then)]
+    lines += [f"  {text} was asked for when it was locked" for text in sorted(then - now)]
     raise LockError(f"locks another environment of {plan.name}", where=str(where), details=lines, hint=_ANEW)
-
-
-def _differences(what: str, texts: Iterable[str]) -> list[str]:
-    return [f"  {text}: the recipe {what}" for text in sorted(texts)]
 
 
 def _find_package(package: LockedPackage, job: Job, context: BuildContext, where: Path) -> Offer:

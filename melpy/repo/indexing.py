@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from melpy.apk.index import compose_index
+from melpy.apk.index import compose_index, split_signatures
 from melpy.apk.model import Index
 from melpy.apk.stanza import find_identity, parse_stanza
 from melpy.apk.version import version_key
 from melpy.errors import PackageFormatError
-from melpy.files import remove_leftovers, write_file
+from melpy.files import make_directory, remove_leftovers, write_file
 from melpy.repo.inventory import Fault, read_records
 from melpy.repo.layout import list_packages
 from melpy.repo.memory import (
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from melpy.repo.model import IndexSpec, Record
 
 _TOLD = 20  # faults; whoever has more has made one mistake many times
+_ANY_ARCH = {"noarch", ""}
 _ONE_ARCH = "an index is for one architecture: name it with --arch"
 
 
@@ -63,7 +64,7 @@ def index_files(files: Sequence[str], spec: IndexSpec, base: Index | None = None
         PackageFormatError: packages are broken, or do not go into one index; all are told.
     """
     directory = spec.path.parent
-    directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory)
     with locked(directory):
         return _write(Path(), files, spec, base or Index(()), home="")
 
@@ -82,26 +83,45 @@ def _write(directory: Path, files: Sequence[str], spec: IndexSpec, base: Index, 
     memory = load_memory(kept) if kept else Memory()
     stamps = stamp_files(os.fspath(directory), files) if memory.listing else dict.fromkeys(files, CHANGING)
     records, faults = read_records(os.fspath(directory), stamps, memory.records(), spec.jobs)
-    chosen = _choose(records, spec, home)
+    chosen = _choose(records, spec, home, directory, base)
     _check_faults([*faults, *chosen.faults], spec.path)
     stanzas = _merge(base, chosen.records)
     signer = spec.signer() if spec.signer else None
-    remove_leftovers(spec.path)
-    write_file(spec.path, compose_index(stanzas, signer=signer, description=base.description))
+    data = compose_index(stanzas, signer=signer, description=base.description)
+    old = _read(spec.path)
+    if data != old:
+        remove_leftovers(spec.path)
+        write_file(spec.path, data)
     if kept:
         # Where something is to be told every time, or merged, an index is never right as it is.
         plain = not base.stanzas and not chosen.left_out and not chosen.repeated
         save_memory(kept, make_memory(describe_making(spec) if plain else "?", records))
-    known = sum(record.stamp == stamps[record.file] for record in memory.records().values() if record.file in stamps)
+    stamped = [record for record in memory.records().values() if record.stamp != CHANGING]
+    known = sum(stamps.get(record.file) == record.stamp for record in stamped)
     return IndexReport(
         spec.path,
         len(stanzas),
         read=len(stamps) - known,
-        written=True,
+        written=data != old,
         left_out=tuple(chosen.left_out),
         repeated=tuple(chosen.repeated),
         signed=signer is not None,
+        unsigned_now=signer is None and _is_signed(old, spec.path),
     )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _is_signed(data: bytes, path: Path) -> bool:
+    try:
+        return bool(split_signatures(data, str(path))[0])
+    except PackageFormatError:
+        return False
 
 
 @dataclass
@@ -114,34 +134,44 @@ class _Chosen:
     repeated: list[str] = field(default_factory=list)
 
 
-def _choose(records: Iterable[Record], spec: IndexSpec, home: str) -> _Chosen:
+def _choose(records: Sequence[Record], spec: IndexSpec, home: str, directory: Path, base: Index) -> _Chosen:
     """Take what belongs into the index: a client makes up a package's path from what the index says."""
     chosen = _Chosen()
     taken: dict[str, tuple[str, str]] = {}
-    first: tuple[str, str] | None = None  # of the files for an architecture: which, and for which
+    first = _first_arch(base)
     for record in records:
+        where = os.path.normpath(directory / record.file)
         checksum, name, version, arch = find_identity(record.stanza)
         expected = f"{name}-{version}.apk"
-        anywhere = arch in {"noarch", ""}
+        anywhere = arch in _ANY_ARCH
         if record.file.rpartition("/")[2] != expected:
-            chosen.faults.append(Fault(record.file, f"holds {name}-{version}", f"rename it to {expected}"))
+            chosen.faults.append(Fault(where, f"holds {name}-{version}", f"rename it to {expected}"))
         elif home and not anywhere and arch != home:
-            chosen.faults.append(Fault(record.file, f"is for {arch}", f"move it from {home} to {arch}"))
+            chosen.faults.append(Fault(where, f"is for {arch}", f"move it from {home} to {arch}"))
         elif spec.arch and not anywhere and arch != spec.arch:
             chosen.left_out.append(record.file)
         elif first and not anywhere and arch != first[1]:
-            message = f"is for {arch}, and {first[0]} for {first[1]}"
-            chosen.faults.append(Fault(record.file, message, _ONE_ARCH))
+            chosen.faults.append(Fault(where, f"is for {arch}, and {first[0]} for {first[1]}", _ONE_ARCH))
         elif expected in taken and taken[expected][0] == checksum:
             chosen.repeated.append(record.file)
         elif expected in taken:
             other = f"is another {name}-{version} than {taken[expected][1]}"
-            chosen.faults.append(Fault(record.file, other, "leave one of them out, or give it another epoch"))
+            chosen.faults.append(Fault(where, other, "leave one of them out, or give it another epoch"))
         else:
-            taken[expected] = (checksum, record.file)
-            first = first if first or anywhere else (record.file, arch)
+            taken[expected] = (checksum, where)
+            first = first if first or anywhere else (where, arch)
             chosen.records.append(record)
+    if chosen.left_out and not chosen.records:
+        hint = "name the architecture that they are for, or none"
+        chosen.faults.append(Fault("--arch", f"none of the packages is for {spec.arch}", hint))
     return chosen
+
+
+def _first_arch(base: Index) -> tuple[str, str] | None:
+    """Return what an index is called and for which architecture it is."""
+    arches = (find_identity(stanza)[3] for stanza in base.stanzas)
+    found = next((arch for arch in arches if arch not in _ANY_ARCH), None)
+    return (base.where, found) if found else None
 
 
 def _check_faults(faults: Sequence[Fault], index: Path) -> None:
@@ -151,10 +181,14 @@ def _check_faults(faults: Sequence[Fault], index: Path) -> None:
         more = [f"  and {len(faults) - _TOLD} more"] if len(faults) > _TOLD else []
         raise PackageFormatError(
             f"{len(faults)} files cannot be indexed",
-            where=str(index.parent),
-            details=[f"  {fault.where}: {fault.message}" for fault in faults[:_TOLD]] + more,
+            where=str(index),
+            details=[f"  {fault.where}: {fault.message}{_advice(fault)}" for fault in faults[:_TOLD]] + more,
             hint="move them away, or build them anew",
         )
+
+
+def _advice(fault: Fault) -> str:
+    return f" ({fault.hint})" if fault.hint else ""
 
 
 def _merge(base: Index, records: Iterable[Record]) -> list[str]:

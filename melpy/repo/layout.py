@@ -31,10 +31,10 @@ def list_packages(directory: Path) -> list[str]:
 
 
 def find_arches(root: Path) -> dict[str, list[str]]:
-    """Return the names of the package files of each architecture of a repository that has any."""
+    """Return the names of the package files of each architecture of a repository that has any, or an index of them."""
     found = {}
-    for directory in sorted(root.iterdir()) if root.is_dir() else ():
+    for directory in sorted(root.iterdir()):
         packages = list_packages(directory) if directory.is_dir() else []
-        if packages:
+        if packages or (directory / INDEX_NAME).is_file():
             found[directory.name] = packages
     return found

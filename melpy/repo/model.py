@@ -63,6 +63,7 @@ class IndexReport:
         left_out: files of other architectures.
         repeated: files that hold the same package as another.
         signed: whether it is signed.
+        unsigned_now: whether it took the place of one that was signed, and is not.
     """
 
     path: Path
@@ -72,3 +73,4 @@ class IndexReport:
     left_out: tuple[str, ...] = ()
     repeated: tuple[str, ...] = ()
     signed: bool = True
+    unsigned_now: bool = False

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from melpy.apk.model import Index
 
+_PLACE_HINT = "name the directory above the architectures' directories"
 _INDEX_LIMIT = 300 << 20
 _KEY_LIMIT = 1 << 20
 _PACKAGE_LIMIT = 16 << 30  # where the index does not say how large it is
@@ -116,16 +117,16 @@ def _fetch_index(uri: str, cache: ServerCache) -> bytes:
     try:
         return fetch_cached(uri, cache.indexes, offline=cache.offline, limit=_INDEX_LIMIT)
     except UnreachableError as error:
-        raise RepositoryError(f"cannot be read: {error.message}", where=error.where, hint=error.hint) from None
+        hint = _PLACE_HINT if NOT_FOUND in error.message else error.hint
+        raise RepositoryError(f"cannot be read: {error.message}", where=error.where, hint=hint) from None
 
 
 def _read(path: Path, place: str, arch: str) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        hint = "name the directory above the architectures' directories"
         what = f"has no index for {arch}" if Path(place).is_dir() else "no such repository"
-        raise RepositoryError(what, where=place, hint=hint) from None
+        raise RepositoryError(what, where=place, hint=_PLACE_HINT) from None
     except OSError as error:
         raise RepositoryError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
 

@@ -16,7 +16,7 @@ from melpy.apk.model import Index, IndexEntry
 from melpy.apk.segment import read_entry
 from melpy.apk.version import version_key
 from melpy.errors import RepositoryError, reason_of
-from melpy.files import remove_leftovers, write_file
+from melpy.files import output_error, remove_leftovers, write_file
 from melpy.repo.layout import index_path
 
 if TYPE_CHECKING:
@@ -80,8 +80,15 @@ def publish_packages(
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Keep others from publishing in a directory."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    """Keep others from publishing in a directory.
+
+    Raises:
+        OutputError: it is none, or may not be read.
+    """
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise output_error(directory, error) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

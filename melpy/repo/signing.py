@@ -10,7 +10,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from melpy.apk.archive import write_flat
-from melpy.apk.index import split_signatures
+from melpy.apk.index import read_index, split_signatures
 from melpy.apk.pkginfo import parse_pkginfo
 from melpy.apk.segment import read_segments
 from melpy.errors import RepositoryError, reason_of
@@ -56,6 +56,7 @@ def sign_index_file(path: Path, signer: Signer, *, keep: bool) -> None:
         data = path.read_bytes()
     except OSError as error:
         raise _unreadable(path, error) from None
+    read_index(data, keyring=None, where=str(path))
     signatures, body = split_signatures(data, str(path))
     write_file(path, _member(signatures if keep else (), signer, body, mtime=0) + body)
 

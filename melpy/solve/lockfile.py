@@ -14,7 +14,7 @@ machine's own making have names instead of places, `out-dir` and `seed`.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from melpy.errors import LockError, reason_of
@@ -130,13 +130,37 @@ def load_lock(path: Path) -> Lock:
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise LockError(f"is not a lock file of the form {FORMAT}", where=str(path), hint="write it anew: melpy lock")
     try:
-        return Lock(
+        lock = Lock(
             data["arch"],
-            {place: LockedRepository(**one) for place, one in data["repositories"].items()},
+            {place: _take(LockedRepository, one) for place, one in data["repositories"].items()},
             {name: _read_recipe(one) for name, one in data["recipes"].items()},
         )
+        _check_places(lock)
     except (KeyError, TypeError, AttributeError) as error:
-        raise LockError(f"is a broken lock file: {error}", where=str(path), hint="write it anew: melpy lock") from None
+        hint = "write it anew: melpy lock"
+        what = f"has no {error}" if isinstance(error, KeyError) else f"is a broken lock file: {error}"
+        raise LockError(what, where=str(path), hint=hint) from None
+    return lock
+
+
+def _check_places(lock: Lock) -> None:
+    for recipe in lock.recipes.values():
+        for environment in (recipe.build, *recipe.tests.values()):
+            for package in environment.packages:
+                if package.repository not in lock.repositories:
+                    raise TypeError(f"{package.name} is from {package.repository!r}, which is none of its repositories")
+
+
+def _take(kind: type[Any], data: Any) -> Any:  # JSON
+    """Return an object of texts."""
+    known = {item.name for item in fields(kind)}
+    for key, value in data.items():
+        if key not in known or not isinstance(value, str):
+            raise TypeError(f"unknown key {key!r}" if key not in known else f"{key} is not a text: {value!r}")
+    missing = [item.name for item in fields(kind) if item.default is MISSING and item.name not in data]
+    if missing:
+        raise KeyError(missing[0])
+    return kind(**data)
 
 
 def _read_recipe(data: Any) -> LockedRecipe:  # JSON
@@ -145,8 +169,5 @@ def _read_recipe(data: Any) -> LockedRecipe:  # JSON
 
 
 def _read_environment(data: Any) -> LockedEnvironment:  # JSON
-    packages = tuple(LockedPackage(**one) for one in data["packages"])
-    for one in packages:
-        if not all(isinstance(text, str) for text in (one.name, one.version, one.checksum, one.repository)):
-            raise TypeError(f"not a package: {one}")
+    packages = tuple(_take(LockedPackage, one) for one in data["packages"])
     return LockedEnvironment(tuple(map(str, data["world"])), packages)

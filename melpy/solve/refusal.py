@@ -124,20 +124,33 @@ class _Chains:
 
 
 def check_known(atoms: Iterable[Atom], universe: Universe, where: str) -> None:
-    """Report every name that nothing has before searching."""
-    missing = [atom for atom in atoms if not atom.conflict and not universe.providers(atom.name)]
-    if not missing:
-        return
-    hints = []
-    for atom in missing:
-        near = find_near(atom.name, universe.names)
-        hints.append(f"{atom.name}: did you mean {near!r}?" if near else f"{atom.name}: nothing has a similar name")
-    names = ", ".join(repr(str(atom)) for atom in missing)
-    raise UnresolvableError(
-        f"no repository has {names}",
-        where=where,
-        hint="; ".join(hints) if universe else _NO_REPOSITORY,
-    )
+    """Report everything that no package alone satisfies, before searching.
+
+    Raises:
+        UnresolvableError: there is such a thing.
+    """
+    missing = [atom for atom in atoms if not atom.conflict and not _is_there(atom, universe)]
+    if missing:
+        names = ", ".join(repr(str(atom)) for atom in missing)
+        hint = "; ".join(_instead(atom, universe) for atom in missing) if universe else _NO_REPOSITORY
+        raise UnresolvableError(f"no repository has {names}", where=where, hint=hint)
+
+
+def _is_there(atom: Atom, universe: Universe) -> bool:
+    answers = universe.providers(atom.name)
+    return any(offer.tag in {"", atom.tag} and offer.meets(atom, version) for offer, version in answers)
+
+
+def _instead(atom: Atom, universe: Universe) -> str:
+    """Return what there is instead of something that is not there."""
+    offers = [offer for offer, _ in universe.providers(atom.name)]
+    tags = sorted({offer.tag for offer, version in universe.providers(atom.name) if offer.meets(atom, version)})
+    if tags:
+        return f"{atom.name}: only @{tags[0]} has it, so ask for {atom.name}{atom.operator}{atom.version}@{tags[0]}"
+    if offers:
+        return f"{atom.name}: there is {', '.join(sorted(map(str, offers))[:5])}"
+    near = find_near(atom.name, universe.names)
+    return f"{atom.name}: did you mean {near!r}?" if near else f"{atom.name}: nothing has a similar name"
 
 
 def explain_unasked(unasked: Mapping[str, str], universe: Universe, where: str) -> UnresolvableError:

@@ -92,7 +92,11 @@ def test_what_is_signed_is_merged_only_with_what_was_signed(project: Project) ->
     ("arguments", "message"),
     [
         (("-s", "old", "x.apk"), "--source goes with --merge"),
-        (("-m",), "these options go with packages"),
+        (("-m",), "--merge goes with packages"),
+        (("--out-dir", "r", "x.apk"), "--out-dir names the repository, and packages are named, too"),
+        (("nowhere/",), "nowhere: cannot be read: no such file or directory"),
+        (("--out-dir", "nowhere"), "nowhere: no such directory"),
+        ((".", "x.apk"), "holds no packages"),
         (("x.apk",), "x.apk: cannot be read: no such file or directory"),
         (("-a", "x86_64,aarch64", "x.apk"), "an index is for one architecture"),
         (("-m", "-s", "none", "x.apk"), "none: cannot be read: no such file or directory"),
@@ -103,6 +107,66 @@ def test_wrong_input_is_told(project: Project, arguments: tuple[str, ...], messa
     assert run.returncode != 0
     assert message in run.stderr
     assert not (project.directory / "APKINDEX.tar.gz").exists()
+
+
+def test_a_key_that_can_be_read_once_signs_every_architecture(project: Project) -> None:
+    project.repository.add("a", arch="aarch64")
+    project.environment["KEY"] = (project.repository.public_key.with_suffix("")).read_text()
+    flags = ("--signing-key", "env:KEY", "--signing-key-name", "test.rsa.pub")
+    for arch in ("x86_64", "aarch64"):
+        (project.repository.root / arch / "APKINDEX.tar.gz").unlink()
+    run = project.melpy("index", str(project.repository.root), *flags)
+    assert run.returncode == 0, run.stderr
+    assert names(project, project.repository.root / "aarch64/APKINDEX.tar.gz") == ["a"]
+
+
+def test_an_architecture_whose_packages_are_gone_has_an_empty_index(project: Project) -> None:
+    project.repository.add("a", arch="aarch64")
+    (project.repository.root / "aarch64/a-1-r0.apk").unlink()
+    run = project.melpy("index", str(project.repository.root))
+    assert run.returncode == 0, run.stderr
+    assert names(project, project.repository.root / "aarch64/APKINDEX.tar.gz") == []
+
+
+def test_one_index_is_for_one_architecture_merged_or_not(project: Project) -> None:
+    project.repository.add("arm", arch="aarch64")
+    root = project.repository.root
+    merge = (
+        "index",
+        "-m",
+        "-s",
+        str(root / "x86_64/APKINDEX.tar.gz"),
+        "-o",
+        "both",
+        str(root / "aarch64/arm-1-r0.apk"),
+    )
+    run = project.melpy(*merge)
+    assert run.returncode != 0
+    assert f"is for aarch64, and {root}/x86_64/APKINDEX.tar.gz for x86_64" in run.stderr
+    run = project.melpy("index", "-o", "none", "-a", "x86_64", str(root / "aarch64/arm-1-r0.apk"))
+    assert run.returncode != 0
+    assert "none of the packages is for x86_64" in run.stderr
+    assert not (project.directory / "none").exists()
+
+
+def test_an_index_that_loses_its_signature_is_told(project: Project) -> None:
+    project.write("none/melpy.toml", "")
+    root = str(project.repository.root)
+    run = project.melpy("index", root, "--config", "none/melpy.toml")
+    assert run.returncode == 0
+    assert "APKINDEX.tar.gz: was signed, and is not any more" in run.stderr
+    assert project.melpy("index", root).returncode == 0
+    assert names(project, project.repository.root / "x86_64/APKINDEX.tar.gz") == ["a", "b", "c"]
+
+
+def test_only_an_index_is_signed_as_one(project: Project) -> None:
+    package = project.repository.root / "x86_64/a-1-r0.apk"
+    before = package.read_bytes()
+    key = str(project.repository.public_key.with_suffix(""))
+    run = project.melpy("sign-index", "--force", "--signing-key", key, str(package))
+    assert run.returncode != 0
+    assert "is not an index" in run.stderr
+    assert package.read_bytes() == before
 
 
 def test_several_processes_read_what_one_would(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

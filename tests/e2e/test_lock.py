@@ -117,7 +117,16 @@ def test_what_is_not_as_it_was_locked_is_refused(project: Project, repository: R
     run = project.melpy("build", "--lock", "one.yaml")
     assert run.returncode == 36
     assert "locks another environment of one" in run.stderr
-    assert "  tool>0: the recipe asks for it now, and did not\n" in run.stderr
+    assert "  tool>0 is asked for now\n" in run.stderr
+    lock = project.directory / "melpy-x86_64.lock"
+    project.write("one.yaml", RECIPE)
+    repository.add("tool", depends=("checker",))
+    assert project.melpy("lock", "one.yaml").returncode == 0
+    text = lock.read_text()
+    (line,) = [line for line in text.splitlines() if '"name": "checker"' in line]
+    lock.write_text(text.replace(f"{line}\n", ""))
+    run = project.melpy("build", "--lock", "one.yaml")
+    assert "lacks packages for one\n  tool-1-r0 needs checker\n" in run.stderr
     project.write("two.yaml", shell_recipe().replace("name: one", "name: two"))
     run = project.melpy("build", "--lock", "two.yaml")
     assert "melpy-x86_64.lock: does not lock two for x86_64" in run.stderr

@@ -49,10 +49,15 @@ def test_each_package_has_a_line() -> None:
         ("{", "is not JSON"),
         ("[]", "is not a lock file of the form melpy-lock-1"),
         ('{"format": "melpy-lock-9"}', "is not a lock file of the form melpy-lock-1"),
-        ('{"format": "melpy-lock-1"}', "is a broken lock file: 'arch'"),
-        (render_lock(LOCK).replace('"version": "1-r0", ', ""), "is a broken lock file"),
-        (render_lock(LOCK).replace('"1-r0"', "1"), "is a broken lock file"),
-        (render_lock(LOCK).replace('"packages"', '"pakages"'), "is a broken lock file: 'packages'"),
+        ('{"format": "melpy-lock-1"}', "has no 'arch'"),
+        (render_lock(LOCK).replace('"version": "1-r0", ', ""), "has no 'version'"),
+        (render_lock(LOCK).replace('"1-r0"', "1"), "is a broken lock file: version is not a text: 1"),
+        (render_lock(LOCK).replace('"key"', '"kee"'), "is a broken lock file: unknown key 'kee'"),
+        (render_lock(LOCK).replace('"packages"', '"pakages"'), "has no 'packages'"),
+        (
+            render_lock(LOCK).replace('"repository": "./repo"', '"repository": "./rope"'),
+            "busybox is from './rope', which is none of its repositories",
+        ),
     ],
 )
 def test_what_is_no_lock_file(tmp_path: Path, text: str, message: str) -> None:

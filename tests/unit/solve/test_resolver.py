@@ -107,9 +107,7 @@ def test_the_version_of_a_provide_counts(wanted: str, expected: str) -> None:
 
 
 def test_an_unversioned_provide_meets_no_version() -> None:
-    assert complaint("v>=1", entry("one", provides="v"))[0] == (
-        "error: hello.yaml: these packages cannot be installed together"
-    )
+    assert complaint("v>=1", entry("one", provides="v"))[0] == "error: hello.yaml: no repository has 'v>=1'"
 
 
 def test_the_highest_provided_version_wins() -> None:
@@ -270,10 +268,17 @@ def test_every_chain_that_takes_part_is_told_once() -> None:
 
 def test_a_version_that_is_not_there() -> None:
     assert complaint("a>=3", *A) == [
-        "error: hello.yaml: these packages cannot be installed together",
-        "the request needs a>=3, there is a-1-r0, a-1.10-r0, a-1.9-r0, a-2_rc1-r0",
-        "hint: loosen one of these constraints, or add a repository with --repository-append",
+        "error: hello.yaml: no repository has 'a>=3'",
+        "hint: a: there is a-1-r0, a-1.10-r0, a-1.9-r0, a-2_rc1-r0",
     ]
+
+
+def test_what_only_a_tagged_repository_has() -> None:
+    tagged = make_universe([("r", "edge", make_index([entry("a")]))])
+    with pytest.raises(UnresolvableError, match="no repository has 'a>0'") as caught:
+        solve(["a>0"], tagged)
+    assert caught.value.hint == "a: only @edge has it, so ask for a>0@edge"
+    assert solve(["a>0@edge"], tagged).offers
 
 
 def test_a_world_that_does_not_parse() -> None:
