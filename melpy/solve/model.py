@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from melpy.apk.atom import parse_dependency, parse_provide
 from melpy.errors import PackageFormatError
@@ -101,6 +101,25 @@ class Offer:
 
     def __str__(self) -> str:
         return self.entry.info.full_name
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One of the facts that together leave no choice.
+
+    Attributes:
+        kind: the offer `needs` the atom, `holds` a name that the other has, too, or `excludes` the other by the atom.
+        offer: the package; None for the request itself.
+        atom: what is needed or excluded.
+        name: the name that only one may have.
+        other: the package that it does not go together with.
+    """
+
+    kind: Literal["needs", "holds", "excludes"]
+    offer: Offer | None
+    atom: Atom | None = None
+    name: str = ""
+    other: Offer | None = None
 
 
 @dataclass(frozen=True)

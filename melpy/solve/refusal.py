@@ -7,41 +7,22 @@ so.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from melpy.apk.atom import parse_dependency
 from melpy.errors import UnresolvableError, find_near
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from melpy.apk.atom import Atom
-    from melpy.solve.model import Offer
+    from melpy.solve.model import Cause, Offer
     from melpy.solve.universe import Universe
 
 _NO_REPOSITORY = 'no repository has any package: name one with -r, or write seed = "trixie" into melpy.toml'
 _HINT = "loosen one of these constraints, or add a repository with --repository-append"
+_TOLD = 30  # lines; nobody reads more
 _LOOKED_AT = 20_000
 """Packages that are looked at for a chain of needs; an error without a chain is better than a late one."""
-
-
-@dataclass(frozen=True)
-class Cause:
-    """One of the facts that together leave no choice.
-
-    Attributes:
-        kind: the offer `needs` the atom, `holds` a name that only one may have, is `taken` for a name, or `excludes`
-            it.
-        offer: the package; None for the request itself.
-        atom: what is needed.
-        name: the name.
-    """
-
-    kind: Literal["needs", "holds", "taken", "excludes"]
-    offer: Offer | None
-    atom: Atom | None = None
-    name: str = ""
 
 
 def explain_impossible(
@@ -51,24 +32,25 @@ def explain_impossible(
     lines: list[str] = []
     chains = _Chains(world, universe)
     for cause in causes:
-        lines += chains.to(cause.offer)
-        lines.append(_describe(cause, universe))
+        lines += [*chains.to(cause.offer), *chains.to(cause.other), _describe(cause, universe)]
+    told = list(dict.fromkeys(lines))
+    more = [f"and {len(told) - _TOLD} more facts"] if len(told) > _TOLD else []
     return UnresolvableError(
-        "these packages cannot be installed together", where=where, details=list(dict.fromkeys(lines)), hint=_HINT
+        "these packages cannot be installed together", where=where, details=told[:_TOLD] + more, hint=_HINT
     )
 
 
 def _describe(cause: Cause, universe: Universe) -> str:
     who = str(cause.offer) if cause.offer else "the request"
-    if cause.atom:
-        return f"{who} needs {cause.atom}{_availability(cause.atom, universe)}"
     if cause.kind == "holds":
-        return f"{who} is the only one that may be {cause.name}"
-    if cause.kind == "taken":
-        return f"{cause.name or 'the request'} is taken to be {who}"
-    if cause.offer and cause.offer.satisfies(parse_dependency(cause.name)):
-        return f"{who} has the name {cause.name}, which is excluded"
-    return f"{who} does not go together with {cause.name}"
+        return f"{who} is the only one that may be {cause.name}, and so is {cause.other}"
+    assert cause.atom is not None
+    if cause.kind == "excludes":
+        what = str(cause.atom).removeprefix("!")
+        return (
+            f"{who} does not go together with {what}{'' if what == str(cause.other) else f', which {cause.other} is'}"
+        )
+    return f"{who} needs {cause.atom}{_availability(cause.atom, universe)}"
 
 
 def _availability(atom: Atom, universe: Universe) -> str:
@@ -89,7 +71,7 @@ class _Chains:
     def __init__(self, world: Sequence[Atom], universe: Universe) -> None:
         self._world = world
         self._universe = universe
-        self._links: dict[str, tuple[str, Offer | None]] | None = None
+        self._links: dict[Offer, tuple[str, Offer | None]] | None = None
 
     def to(self, offer: Offer | None) -> list[str]:
         """Return a line for each link that leads to a package; none where the request asks for it itself."""
@@ -98,21 +80,21 @@ class _Chains:
         self._links = self._links if self._links is not None else self._find_links()
         lines: list[str] = []
         wanted: Offer | None = offer
-        while wanted is not None and wanted.name in self._links:
-            text, wanted = self._links[wanted.name]
+        while wanted is not None and wanted in self._links:
+            text, wanted = self._links[wanted]
             lines.insert(0, text)
         return lines if len(lines) > 1 else []
 
-    def _find_links(self) -> dict[str, tuple[str, Offer | None]]:
-        """Return, by each package's name, who asks for it, and the line that says so."""
-        links: dict[str, tuple[str, Offer | None]] = {}
+    def _find_links(self) -> dict[Offer, tuple[str, Offer | None]]:
+        """Return who asks for each package, and the line that says so."""
+        links: dict[Offer, tuple[str, Offer | None]] = {}
         waiting: deque[tuple[Offer | None, Sequence[Atom]]] = deque([(None, self._world)])
         while waiting and len(links) < _LOOKED_AT:
             asker, atoms = waiting.popleft()
             for atom, offer in self._answers(atoms):
-                if offer.name not in links:
+                if offer not in links:
                     answer = "" if atom.name == offer.name else f", which may be {offer}"
-                    links[offer.name] = (f"{asker or 'the request'} needs {atom}{answer}", asker)
+                    links[offer] = (f"{asker or 'the request'} needs {atom}{answer}", asker)
                     waiting.append((offer, offer.depends))
         return links
 

@@ -19,7 +19,6 @@ from melpy.solve.model import Offer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from melpy.apk.atom import Atom
     from melpy.apk.model import Index
 
     Answer = tuple[Offer, str]
@@ -110,21 +109,6 @@ class Universe:
             offer = self._offer(place)
             if offer is not None:
                 yield offer
-
-    @cached_property
-    def conflicts(self) -> Mapping[str, tuple[tuple[Atom, Offer], ...]]:
-        """What packages do not go together with, by name, and which packages say so."""
-        found: defaultdict[str, list[tuple[Atom, Offer]]] = defaultdict(list)
-        for place, (stanza, _) in enumerate(self._stanzas):
-            offer = (
-                self._offer(place)
-                if "!" in stanza and any(text.startswith("!") for text in find_items(stanza, "D"))
-                else None
-            )
-            for atom in offer.depends if offer else ():
-                if atom.conflict and offer:
-                    found[atom.name].append((atom, offer))
-        return {name: tuple(those) for name, those in found.items()}
 
 
 def make_universe(repositories: Iterable[tuple[str, str, Index]], arch: str = "") -> Universe:

@@ -273,6 +273,50 @@ def test_a_version_that_is_not_there() -> None:
     ]
 
 
+def test_every_version_that_is_in_vain_is_told() -> None:
+    packages = [entry("a=1", "b"), entry("a=2", "c"), entry("b", "zz"), entry("c", "d"), entry("d", "yy")]
+    assert complaint("a", *packages)[1:-1] == [
+        "the request needs a",
+        "a-2 needs c",
+        "c-1-r0 needs d",
+        "d-1-r0 needs yy, which no repository has",
+        "a-1 needs b",
+        "b-1-r0 needs zz, which no repository has",
+    ]
+
+
+def test_an_older_version_is_found_however_late_the_newer_one_fails() -> None:
+    packages = [entry("a=3", "b"), entry("a=2"), entry("b", "a=1"), entry("e")]
+    assert chosen("a e", *packages) == {"a=2", "e=1-r0"}
+
+
+def test_far_more_versions_than_can_be_tried_together() -> None:
+    packages = [entry(f"{name}={version}") for name in "abcdefghij" for version in range(1, 31)]
+    assert len(chosen("a b c d e f g h i j x", *packages, entry("x", "a=7 j<3"))) == 11
+    assert complaint("a b c d e f g h i j x", *packages, entry("x", "a=99"))[1:-1] == [
+        "x-1-r0 needs a=99, there is a-1, a-10, a-11, a-12, a-13"
+    ]
+
+
+def test_what_somebody_has_already_is_not_triggered_for_ever() -> None:
+    assert chosen("a", entry("a", provides="doc"), entry("doc", install_if="a")) == {"a=1-r0", "doc=1-r0"}
+    assert chosen("a", entry("a", provides="doc=5"), entry("doc", install_if="a")) == {"a=1-r0"}
+
+
+def test_what_is_triggered_has_the_version_whose_conditions_hold() -> None:
+    docs = [entry(f"hello-doc={version}-r0", install_if=f"docs hello={version}-r0") for version in (1, 2)]
+    assert chosen("hello docs", entry("hello=1-r0"), entry("docs"), *docs) == {
+        "hello=1-r0",
+        "docs=1-r0",
+        "hello-doc=1-r0",
+    }
+
+
+def test_a_long_chain_of_needs() -> None:
+    packages = [entry(f"p{number}", f"p{number + 1}") for number in range(3000)]
+    assert len(chosen("p0", *packages, entry("p3000"))) == 3001
+
+
 def test_what_only_a_tagged_repository_has() -> None:
     tagged = make_universe([("r", "edge", make_index([entry("a")]))])
     with pytest.raises(UnresolvableError, match="no repository has 'a>0'") as caught:
@@ -364,9 +408,10 @@ def test_what_is_at_odds_with_itself_is_for_nobody() -> None:
 
 def test_versions_that_need_one_another_of_the_same_name_are_refused_and_not_tried_for_ever() -> None:
     found = complaint("d", entry("d=1", "d~2 !d"), entry("d=2", "d=1 d"))
-    assert found[:2] == [
+    assert found[:3] == [
         "error: hello.yaml: these packages cannot be installed together",
-        "the request needs d, but of itself d-1 needs d~2, d-2 needs d=1",
+        "d-1 needs d~2, but of itself d-2 needs d=1",
+        "d-2 needs d=1, but of itself d-1 needs d~2",
     ]
     assert chosen("d", entry("d=1"), entry("d=2", "d=1")) == {"d=1"}
 

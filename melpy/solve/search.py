@@ -1,0 +1,297 @@
+"""The search for packages that go together.
+
+Names are decided in the order of `melpy.solve.preference`, each for the best package that satisfies everything that is
+known by then. Most of the time that leads to the end. Where it does not, the search goes back to the last choice that
+has to do with what failed (conflict-directed backjumping; Prosser, "Hybrid algorithms for the constraint satisfaction
+problem", 1993): what lies between would fail in the same way. So it finds packages if there are any; and if there are
+none, the facts that it met on the way say why.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from melpy.solve.model import Cause
+from melpy.solve.preference import is_selectable, rank_offers, urgency
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from melpy.apk.atom import Atom
+    from melpy.solve.model import Offer
+    from melpy.solve.universe import Universe
+
+
+@dataclass(frozen=True)
+class Found:
+    """Packages that go together, and which of them answers each name that was asked for."""
+
+    offers: tuple[Offer, ...]
+    answers: Mapping[str, Offer]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What holds for a search.
+
+    Attributes:
+        universe: what there is.
+        strict: leave out packages that are at odds with themselves.
+        choosy: take no package for a name that it provides without a version and without a priority, unless somebody
+            asks for it by its own name.
+    """
+
+    universe: Universe
+    strict: bool = False
+    choosy: bool = False
+
+
+class ImpossibleError(Exception):
+    """There are no such packages."""
+
+    def __init__(self, causes: Sequence[Cause]) -> None:
+        super().__init__()
+        self.causes = causes
+
+
+class TooLongError(Exception):
+    """A search has made as many choices as it may."""
+
+
+def find_quickly(world: Sequence[Atom], rules: Rules, start: Iterable[Offer] = ()) -> Found | None:
+    """Return packages that satisfy a world, or None when a choice along the way was in vain.
+
+    Args:
+        world: constraints.
+        rules: what holds.
+        start: packages that are chosen already, and go together.
+    """
+    state = _begin(world, rules)
+    for offer in start:
+        state.take(offer, frozenset({offer.tag} if offer.tag else ()))
+    while (name := state.next_name()) is not None:
+        best = next((offer for offer, reason in state.candidates(name) if reason is None), None)
+        if best is None:
+            return None
+        state.choose(name, best)
+    return state.found()
+
+
+def find_completely(world: Sequence[Atom], rules: Rules, *, limit: int) -> Found:
+    """Return packages that satisfy a world.
+
+    Args:
+        world: constraints.
+        rules: what holds.
+        limit: choices that may be made.
+
+    Raises:
+        ImpossibleError: there are none.
+        TooLongError: the choices are made, and nothing is certain.
+    """
+    state = _begin(world, rules)
+    path: list[_Decision] = []
+    name = state.next_name()
+    while name is not None:
+        decision = _Decision(state, name)
+        path.append(decision)
+        while (best := decision.next_offer()) is None:
+            failed = path.pop()
+            while path and path[-1].taken not in failed.blamed:
+                path.pop()
+            if not path:
+                raise ImpossibleError(list(dict.fromkeys(failed.causes)))
+            decision = path[-1]
+            decision.learn(failed)
+        limit -= 1
+        if limit < 0:
+            raise TooLongError
+        state = decision.state.copy()
+        state.choose(decision.name, best)
+        name = state.next_name()
+    return state.found()
+
+
+def _begin(world: Sequence[Atom], rules: Rules) -> _State:
+    state = _State(rules, {atom.name: atom.tag for atom in world if atom.tag})
+    for atom in world:
+        state.want(atom, frozenset({atom.tag} if atom.tag else ()), None)
+    return state
+
+
+@dataclass(frozen=True)
+class _Reason:
+    """Why a package cannot be taken: what is to be told, and the chosen packages that are to blame."""
+
+    cause: Cause | None
+    blamed: frozenset[str] = frozenset()
+
+
+class _Decision:
+    """A name that is decided, what it is decided for, and why not for what was tried before."""
+
+    def __init__(self, state: _State, name: str) -> None:
+        self.state = state
+        self.name = name
+        self.taken = ""
+        wants = state.wants[name]
+        # That one of those who want it is there is enough for it to be decided.
+        self.blamed = set(_owner(wants[0][1]))
+        self.causes = [] if state.rules.universe.providers(name) else [Cause("needs", wants[0][1], wants[0][0])]
+        self._candidates = state.candidates(name)
+
+    def next_offer(self) -> Offer | None:
+        """Return the next package that may be taken, and take note of those that may not."""
+        for offer, reason in self._candidates:
+            if reason is None:
+                self.taken = offer.name
+                return offer
+            self.blamed |= reason.blamed
+            self.causes += [reason.cause] if reason.cause else []
+        return None
+
+    def learn(self, failed: _Decision) -> None:
+        """Take note of a later decision that failed since this one was made as it was."""
+        self.blamed |= failed.blamed - {self.taken}
+        self.causes += failed.causes
+
+
+def _owner(offer: Offer | None) -> frozenset[str]:
+    return frozenset({offer.name} if offer else ())
+
+
+@dataclass
+class _State:
+    """What is chosen so far, and what is asked for by that.
+
+    The values of its mappings are never changed, so that a copy is cheap. Who asks is None for the world.
+    """
+
+    rules: Rules
+    pins: Mapping[str, str]
+    wants: dict[str, tuple[tuple[Atom, Offer | None], ...]] = field(default_factory=dict)
+    tags: dict[str, frozenset[str]] = field(default_factory=dict)
+    conflicts: dict[str, tuple[tuple[Atom, Offer | None], ...]] = field(default_factory=dict)
+    waiting: list[tuple[int, str]] = field(default_factory=list)
+    chosen: dict[str, Offer] = field(default_factory=dict)
+    held: dict[str, Offer] = field(default_factory=dict)  # by names that only one package may have
+    present: dict[str, tuple[tuple[Offer, str], ...]] = field(default_factory=dict)
+    answers: dict[str, Offer] = field(default_factory=dict)
+
+    def copy(self) -> _State:
+        """Return the same, to go on from."""
+        return replace(
+            self,
+            wants=self.wants.copy(),
+            tags=self.tags.copy(),
+            conflicts=self.conflicts.copy(),
+            waiting=self.waiting.copy(),
+            chosen=self.chosen.copy(),
+            held=self.held.copy(),
+            present=self.present.copy(),
+            answers=self.answers.copy(),
+        )
+
+    def found(self) -> Found:
+        """Return what was found, once nothing is left to decide."""
+        return Found(tuple(self.chosen.values()), self.answers)
+
+    def want(self, atom: Atom, tags: frozenset[str], owner: Offer | None) -> None:
+        """Take note of what a package, or the world, asks for."""
+        name = atom.name
+        if atom.conflict:
+            self.conflicts[name] = (*self.conflicts.get(name, ()), (atom, owner))
+            return
+        self.wants[name] = (*self.wants.get(name, ()), (atom, owner))
+        self.tags[name] = self.tags.get(name, frozenset()) | tags
+        heapq.heappush(self.waiting, (urgency(name, self.rules.universe), name))
+
+    def next_name(self) -> str | None:
+        """Return the next name that is not answered by what is there."""
+        while self.waiting:
+            _, name = heapq.heappop(self.waiting)
+            answer = next((one for one in self.present.get(name, ()) if self._unmet(*one, name) is None), None)
+            if answer is None:
+                return name
+            self.answers[name] = answer[0]
+        return None
+
+    def choose(self, name: str, offer: Offer) -> None:
+        """Take a package for a name."""
+        self.answers[name] = offer
+        self.take(offer, self.tags.get(name, frozenset()))
+
+    def take(self, offer: Offer, tags: frozenset[str]) -> None:
+        """Take a package; what it needs may come from repositories with these tags."""
+        self.chosen[offer.name] = offer
+        for name, version in offer.answers:
+            self.present[name] = (*self.present.get(name, ()), (offer, version))
+            if version:
+                self.held[name] = offer
+        for atom in offer.depends:
+            if atom.conflict or not offer.satisfies(atom):
+                self.want(atom, tags, offer)
+
+    def candidates(self, name: str) -> Iterator[tuple[Offer, _Reason | None]]:
+        """Yield what may be taken for a name, best first, and what may not, with the reason."""
+        universe = self.rules.universe
+        ranked = rank_offers(
+            name, universe, self.tags.get(name, frozenset()), self.pins.get(name, ""), strict=self.rules.strict
+        )
+        for offer, version in ranked:
+            yield offer, self._find_reason(offer, name, version)
+        offers = universe.providers(name)
+        # A package left out for its tag might not be if others were chosen; one that nothing can install says so.
+        tagged = frozenset(self.chosen) if any(offer.tag for offer, _ in offers) else frozenset()
+        for offer, _ in offers if len(ranked) < len(offers) else ():
+            cause = Cause("needs", offer, offer.contradiction) if offer.contradiction else None
+            yield offer, _Reason(cause, tagged)
+
+    def _find_reason(self, offer: Offer, name: str, version: str) -> _Reason | None:
+        """Return why a package cannot be taken for a name that it has at a version."""
+        unmet = self._unmet(offer, version, name)
+        if unmet:
+            return unmet
+        asked_for = is_selectable(name, offer, version) or offer.name in self.wants
+        if self.rules.choosy and not asked_for:
+            return _Reason(None, frozenset(self.chosen))
+        for own, held_at in offer.answers:
+            reason = self._find_clash(offer, own, held_at)
+            if reason:
+                return reason
+        for atom in offer.depends:
+            reason = self._find_obstacle(offer, atom)
+            if reason:
+                return reason
+        return None
+
+    def _unmet(self, offer: Offer, version: str, name: str) -> _Reason | None:
+        for atom, owner in self.wants.get(name, ()):
+            if not offer.meets(atom, version):
+                return _Reason(Cause("needs", owner, atom), _owner(owner))
+        return None
+
+    def _find_clash(self, offer: Offer, name: str, version: str) -> _Reason | None:
+        """Return why a package cannot have a name at a version, beside what is chosen."""
+        if version:
+            holder = self.held.get(name)
+            if holder:
+                return _Reason(Cause("holds", holder, name=name, other=offer), _owner(holder))
+            unmet = self._unmet(offer, version, name)
+            if unmet:
+                return unmet
+        for atom, owner in self.conflicts.get(name, ()):
+            if owner is not offer and offer.meets(atom, version):
+                return _Reason(Cause("excludes", owner, atom, other=offer), _owner(owner))
+        return None
+
+    def _find_obstacle(self, offer: Offer, atom: Atom) -> _Reason | None:
+        """Return why what a package states cannot be: what it needs is not there, what it excludes is chosen."""
+        if not atom.conflict:
+            return None if self.rules.universe.providers(atom.name) else _Reason(Cause("needs", offer, atom))
+        for other, version in self.present.get(atom.name, ()):
+            if other.meets(atom, version):
+                return _Reason(Cause("excludes", offer, atom, other=other), _owner(other))
+        return None
