@@ -206,6 +206,7 @@ class UnreachableError(MelpyError):
 
     code = "unreachable"
     exit_status = 40
+    absent = False  # whether whoever was asked does not have it, and something else may be asked for
 
 
 class DigestMismatchError(MelpyError):

@@ -7,6 +7,7 @@ machine trusts.
 
 from __future__ import annotations
 
+import base64
 import functools
 import os
 import shutil
@@ -25,11 +26,9 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 18
 _REDIRECTS = 10
 _LONGEST_PAUSE = 30.0
+_DIGITS = 19  # of a number that a server may say
 _RETRIED = {408, 425, 429}
 """Answers below 500 that may be another one soon."""
-NOT_FOUND = "the server answers 404"
-"""What errors say of a URI that a server does not know."""
-
 _AUTH_FORM = "HTTP_AUTH is basic:HOST:USER:PASSWORD, with * for every host"
 
 
@@ -105,8 +104,13 @@ def _check_uri(uri: str, *, offline: bool) -> str:
         where = uri.replace(f"{parts.netloc.rpartition('@')[0]}@", "***@")
         raise UnreachableError("has credentials in it", where=where, hint=f"URIs are printed; {_AUTH_FORM}")
     if parts.scheme != "file" and offline:
-        raise UnreachableError("is not in the cache, and melpy is offline", where=uri, hint=_OFFLINE_HINT)
+        raise _absent(UnreachableError("is not in the cache, and melpy is offline", where=uri, hint=_OFFLINE_HINT))
     return parts.scheme
+
+
+def _absent(error: UnreachableError) -> UnreachableError:
+    error.absent = True
+    return error
 
 
 def _copy(path: Path, stream: IO[bytes], uri: str, hint: str) -> None:
@@ -145,6 +149,7 @@ def _request(uri: str, stream: IO[bytes], known: Answer | None, patience: _Patie
             with pool.request(
                 "GET", uri, headers=headers, preload_content=False, timeout=patience.timeout, retries=redirects
             ) as reply:
+                _check_way(uri, reply)
                 if reply.status == 304 and known:
                     reply.drain_conn()  # so that the connection can be used again
                     return known._replace(same=True)
@@ -153,14 +158,26 @@ def _request(uri: str, stream: IO[bytes], known: Answer | None, patience: _Patie
                     return Answer(reply.headers.get("etag", ""), reply.headers.get("last-modified", ""))
                 failure = _describe_status(reply.status)
                 if reply.status < 500 and reply.status not in _RETRIED:
-                    hint = _AUTH_FORM if reply.status in {401, 403} else patience.hint
-                    raise UnreachableError(failure, where=uri, hint=hint)
+                    raise _refusal(reply.status, uri, patience.hint)
                 pause = _read_pause(reply.headers.get("retry-after", ""), pause)
-        except urllib3.exceptions.HTTPError as error:
+        # Addresses that are none are errors of several kinds, even when a server redirects to them.
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
             failure = _reason(error)
         if attempt < patience.retries:
             time.sleep(pause)
     raise UnreachableError(failure, where=uri, hint=patience.hint)
+
+
+def _check_way(uri: str, reply: urllib3.BaseHTTPResponse) -> None:
+    """Check that no redirect left https, where nobody changes anything on the way."""
+    history = reply.retries.history if reply.retries else ()
+    if uri.startswith("https:") and any(str(step.redirect_location).startswith("http:") for step in history):
+        raise UnreachableError("redirects from https to http", where=uri, hint="name the place that it redirects to")
+
+
+def _refusal(status: int, uri: str, hint: str) -> UnreachableError:
+    error = UnreachableError(_describe_status(status), where=uri, hint=_AUTH_FORM if status in {401, 403} else hint)
+    return _absent(error) if status in {404, 410} else error
 
 
 def _conditions(known: Answer | None) -> dict[str, str]:
@@ -170,7 +187,7 @@ def _conditions(known: Answer | None) -> dict[str, str]:
 
 def _receive(reply: urllib3.BaseHTTPResponse, stream: IO[bytes], uri: str, limit: int | None) -> None:
     stated = reply.headers.get("content-length", "")
-    size = int(stated) if stated.isdecimal() else 0
+    size = int(stated) if stated.isdecimal() and len(stated) < _DIGITS else 0
     received = 0
     for piece in reply.stream(_CHUNK, decode_content=False) if limit is None or size <= limit else ():
         received += len(piece)
@@ -187,7 +204,7 @@ def _describe_status(status: int) -> str:
 
 def _read_pause(text: str, default: float) -> float:
     """Return the seconds that a server asks to wait; a date is not understood. Source: RFC 9110, Retry-After."""
-    return min(float(text), _LONGEST_PAUSE) if text.isdecimal() and len(text) < 9 else default
+    return min(float(text), _LONGEST_PAUSE) if text.isdecimal() and len(text) < _DIGITS else default
 
 
 def _reason(error: Exception) -> str:
@@ -205,13 +222,16 @@ def _reason(error: Exception) -> str:
     ):
         if sign in text:
             return meaning
-    return text
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"it cannot be reached: {reason_of(cause)}"
+        cause = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
+    return f"what it answers is not understood: {text.rpartition('(Caused by ')[2].rstrip(')')}"
 
 
 def _credentials(uri: str) -> dict[str, str]:
     """Return the header with the credentials for a server."""
-    import urllib3.util  # noqa: PLC0415, TID251  # see _request
-
     text = os.environ.get("HTTP_AUTH", "")
     if not text:
         return {}
@@ -222,7 +242,9 @@ def _credentials(uri: str) -> dict[str, str]:
     parts = urlsplit(uri)
     if realm not in {"*", parts.netloc, parts.hostname or ""}:
         return {}
-    return dict(urllib3.util.make_headers(basic_auth=f"{user}:{password}"))
+    # RFC 7617; what is not ASCII in it is UTF-8.
+    encoded = base64.b64encode(f"{user}:{password}".encode("utf-8", "surrogateescape")).decode()
+    return {"Authorization": f"Basic {encoded}"}
 
 
 def _find_pool(uri: str) -> urllib3.PoolManager:
@@ -240,19 +262,19 @@ def _find_pool(uri: str) -> urllib3.PoolManager:
 @functools.cache
 def _pool(proxy: str) -> urllib3.PoolManager:
     """Return connections that are kept open and used again."""
-    import urllib3  # noqa: PLC0415, TID251  # see _request
+    import urllib3.exceptions  # noqa: PLC0415, TID251  # see _request
 
     headers = {"User-Agent": f"melpy/{__version__}"}
     if not proxy:
         return urllib3.PoolManager(headers=headers, maxsize=8)
-    parts = urlsplit(proxy)
-    login = unquote(parts.netloc.rpartition("@")[0])
     try:
+        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        login = unquote(parts.netloc.rpartition("@")[0])
         return urllib3.ProxyManager(
-            proxy.replace(f"{parts.netloc.rpartition('@')[0]}@", "") if login else proxy,
+            parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(),
             headers=headers,
             maxsize=8,
             proxy_headers=urllib3.util.make_headers(proxy_basic_auth=login) if login else None,
         )
-    except ValueError as error:
-        raise SettingsError(f"cannot be used: {error}", where="the proxy of the environment") from None
+    except (ValueError, urllib3.exceptions.HTTPError):
+        raise SettingsError("is not the URL of a proxy", where="the proxy of the environment") from None

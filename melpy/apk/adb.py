@@ -34,6 +34,8 @@ _OPERATORS = {1: "=", 2: "<", 3: "<=", 4: ">", 5: ">=", 6: "><", 8: "~", 9: "~",
 _CONFLICT = 16
 _NAMES = ("${name}-${version}.apk", "")
 _SHA1_SIZE = 20
+_MOST_VALUES = 20_000_000  # words of objects and lists; an index of 60,000 packages has 3 million
+_MOST_BLOCKS = 32
 
 
 def is_adb(data: bytes) -> bool:
@@ -89,7 +91,7 @@ def _unpack(data: bytes, where: str) -> bytes:
 def _read_blocks(plain: bytes, where: str) -> tuple[int, list[tuple[int, bytes]]]:
     """Return the schema, and type and content of each block; the first is the one with the values."""
     magic, schema = struct.unpack_from("<4sI", plain)
-    blocks = []
+    blocks: list[tuple[int, bytes]] = []
     offset = 8
     while offset < len(plain):
         (head,) = struct.unpack_from("<I", plain, offset)
@@ -99,6 +101,8 @@ def _read_blocks(plain: bytes, where: str) -> tuple[int, list[tuple[int, bytes]]
             (size,) = struct.unpack_from("<Q", plain, offset + 8)
         if size < header or offset + size > len(plain):
             raise PackageFormatError("is a broken index of apk-tools 3", where=where)
+        if len(blocks) == _MOST_BLOCKS:
+            raise PackageFormatError("has more signatures than are read", where=where)
         blocks.append((kind, plain[offset + header : offset + size]))
         offset += -(-size // 8) * 8
     if magic != _MAGIC or [kind for kind, _ in blocks[:1]] != [0] or any(kind != 1 for kind, _ in blocks[1:]):
@@ -134,6 +138,7 @@ class _Values:
 
     def __init__(self, block: bytes) -> None:
         self._block = block
+        self._left = _MOST_VALUES
         compatible, _, _, self.root = struct.unpack_from("<BBHI", block)
         if compatible != 0:
             raise struct.error("a later version")
@@ -144,6 +149,9 @@ class _Values:
         if kind not in _LISTS:
             return ()
         (count,) = struct.unpack_from("<I", self._block, place)
+        self._left -= count
+        if self._left < 0:
+            raise struct.error("more values than there can be")
         return struct.unpack_from(f"<{count}I", self._block, place) if count * 4 <= len(self._block) else ()
 
     def number(self, word: int) -> int:
@@ -172,7 +180,9 @@ def _read_index(values: _Values, signed_by: str, where: str) -> Index:
         message = f"names its packages {values.text(names)!r}, which is not understood"
         raise PackageFormatError(message, where=where, hint=f"leave them at {_NAMES[0]}")
     entries = (_read_package(_padded(values.fields(word), 21), values) for word in values.fields(packages)[1:])
-    return Index(tuple(map(render_stanza, entries)), values.text(description), where, signed_by)
+    return Index(
+        tuple(render_stanza(entry).rstrip("\n") for entry in entries), values.text(description), where, signed_by
+    )
 
 
 def _padded(words: tuple[int, ...], count: int) -> tuple[int, ...]:
@@ -203,6 +213,8 @@ def _read_package(field: tuple[int, ...], values: _Values) -> IndexEntry:
         provider_priority=str(values.number(field[13]) or ""),
     )
     # Packages of apk-tools 2 have the SHA-1 of their control member; those of apk-tools 3 a SHA-256, as `Q2`.
+    if not identity:
+        raise struct.error("a package without identity")
     kind = "Q1" if len(identity) == _SHA1_SIZE else "Q2"
     return IndexEntry(info, kind + base64.b64encode(identity).decode(), values.number(field[12]))
 
@@ -212,5 +224,7 @@ def _read_dependencies(word: int, values: _Values) -> Iterator[str]:
         name, version, match = _padded(values.fields(dependency), 3)
         operator = values.number(match) or 1
         mark = "!" if operator & _CONFLICT else ""
-        constraint = _OPERATORS.get(operator & ~_CONFLICT, "?") + values.text(version) if version else ""
+        if version and operator & ~_CONFLICT not in _OPERATORS:
+            raise struct.error("an operator that there is not")
+        constraint = _OPERATORS[operator & ~_CONFLICT] + values.text(version) if version else ""
         yield f"{mark}{values.text(name)}{constraint}"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _GZIP = 31
 _SIGNATURE_LIMIT = 1 << 16
 _INDEX_LIMIT = 300 << 20
+_MOST_SIGNATURES = 32
 
 
 def render_index(entries: Iterable[IndexEntry]) -> str:
@@ -108,6 +109,8 @@ def split_signatures(data: bytes, where: str) -> tuple[list[tuple[str, bytes]], 
             return signatures, data
         end = len(head) - len(inflate.unused_data)
         signatures += _files(data[:end], where)
+        if len(signatures) > _MOST_SIGNATURES:
+            raise PackageFormatError("has more signatures than are read", where=where)
         data = data[end:]
 
 

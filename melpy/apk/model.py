@@ -7,6 +7,9 @@ from dataclasses import dataclass
 INDEX_NAME = "APKINDEX.tar.gz"
 """File name of an index."""
 
+STANZA_FORM = 2
+"""Another number whenever `melpy.apk.stanza` writes the same package otherwise, so that none is remembered as it was."""
+
 ADB_INDEX_NAME = "Packages.adb"
 """File name of an index of apk-tools 3's own form."""
 

@@ -31,6 +31,7 @@ _BLOCK = 512
 _CHUNK = 1 << 20
 _HEAD = 1 << 13  # holds the signature and control members of nearly every package
 _CONTROL_LIMIT = 16 << 20
+_MOST_SIGNATURES = 32
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ def read_segments(stream: IO[bytes], *, where: str) -> Segments:
         if not files or not all(name.startswith(".SIGN.") and "/" not in name for name in files):
             raise PackageFormatError("has no control member with a .PKGINFO", where=where)
         signatures += files.items()
+        if len(signatures) > _MOST_SIGNATURES:
+            raise PackageFormatError("has more signatures than are read", where=where)
 
 
 def _read_member(stream: IO[bytes], piece: bytes, where: str, *, signed: bool) -> tuple[bytes, bytes, bytes]:

@@ -163,16 +163,27 @@ def load_keyring(paths: Iterable[Path]) -> Keyring:
     Raises:
         KeyFileError: one is missing, unreadable, or not an RSA public key.
     """
-    keys: dict[str, rsa.RSAPublicKey] = {}
-    for path in paths:
-        try:
-            key = serialization.load_pem_public_key(_read_public_key(path))
-        except (ValueError, UnsupportedAlgorithm):
-            raise KeyFileError("not a public key in PEM form", where=str(path)) from None
-        if not isinstance(key, rsa.RSAPublicKey):
-            raise KeyFileError("not an RSA key, and APK signatures are RSA", where=str(path))
-        keys[path.name] = key
+    keys = {path.name: _parse_public_key(_read_public_key(path), str(path)) for path in paths}
     return Keyring(tuple(sorted(keys.items())))
+
+
+def parse_keyring(name: str, pem: str, where: str) -> Keyring:
+    """Return the keyring with one public key, PEM, under a file name.
+
+    Raises:
+        KeyFileError: it is no RSA public key.
+    """
+    return Keyring(((name, _parse_public_key(pem.encode(), where)),))
+
+
+def _parse_public_key(pem: bytes, where: str) -> rsa.RSAPublicKey:
+    try:
+        key = serialization.load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm):
+        raise KeyFileError("not a public key in PEM form", where=where) from None
+    if not isinstance(key, rsa.RSAPublicKey):
+        raise KeyFileError("not an RSA key, and APK signatures are RSA", where=where)
+    return key
 
 
 def _read_public_key(path: Path) -> bytes:

@@ -91,7 +91,7 @@ def parse_stanza(stanza: str, *, where: str) -> IndexEntry:
         if line[1:2] != ":":
             raise PackageFormatError(f"malformed line {line!r} in the index", where=where)
         key, value = line[0], line[2:]
-        if key in fields and key in "CPV":
+        if key in fields and key in "CPVA":
             raise PackageFormatError(f"a package of the index has two lines {key}: {value!r}", where=where)
         fields[key] = f"{fields[key]} {value}" if key in _LISTS and key in fields else value
     get = fields.get
@@ -100,20 +100,20 @@ def parse_stanza(stanza: str, *, where: str) -> IndexEntry:
             name=fields["P"],
             version=fields["V"],
             arch=get("A", ""),
-            installed_size=int(get("I", "0")),
+            installed_size=int(get("I") or "0"),
             origin=get("o", ""),
             description=get("T", ""),
             url=get("U", ""),
             commit=get("c", ""),
             maintainer=get("m", ""),
-            build_date=int(get("t", "0")),
+            build_date=int(get("t") or "0"),
             licenses=(get("L", ""),) if get("L") else (),
             depends=tuple(get("D", "").split()),
             provides=tuple(get("p", "").split()),
             install_if=tuple(get("i", "").split()),
             provider_priority=get("k", ""),
         )
-        return IndexEntry(info, fields["C"], int(get("S", "0")))
+        return IndexEntry(info, fields["C"], int(get("S") or "0"))
     except (KeyError, ValueError) as error:
         raise PackageFormatError(f"a package of the index lacks or garbles {error}", where=where) from None
 
@@ -121,9 +121,13 @@ def parse_stanza(stanza: str, *, where: str) -> IndexEntry:
 def is_understood(stanza: str) -> bool:
     """Tell whether a package can be installed: apk leaves out what has an unknown field in upper case.
 
-    Nor does it install what has a dependency that is none.
+    Nor does it install what has a dependency that is none; and what would lie elsewhere is none of a repository's.
     """
     if not all(line[:1].islower() or line[:1] in _KNOWN for line in stanza.rstrip("\n").split("\n")):
+        return False
+    if any("/" in part or part in {"", ".", ".."} for part in find_identity(stanza)[1:3]):
+        return False  # no file can be called so
+    if "/" in find_field(stanza, "A") or find_field(stanza, "A") in {".", ".."}:
         return False
     try:
         for text in find_items(stanza, "D"):

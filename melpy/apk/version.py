@@ -20,6 +20,7 @@ _WHOLE = re.compile(
     r"(?P<suffixes>(?:_(?:alpha|beta|pre|rc|cvs|svn|git|hg|p)(?![a-z])[0-9]*)*)"
     r"(?:~(?P<hash>[0-9a-f]+))?(?:-r(?P<revision>[0-9]+))?"
 )
+_MOST_DIGITS = 100
 _SUFFIX = re.compile(r"_([a-z]+)([0-9]*)")
 
 
@@ -69,19 +70,25 @@ def _parse(text: str) -> tuple[_Part, ...]:
     match = _WHOLE.match(text)
     if match is None:
         return (_INVALID,)
-    parts = [_Part(_Token.INITIAL, int(match["initial"]), match["initial"])]
-    parts += [_Part(_Token.DIGITS, int(digits), digits) for digits in match["digits"].split(".")[1:]]
+    parts = [_Part(_Token.INITIAL, _number(match["initial"]), match["initial"])]
+    parts += [_Part(_Token.DIGITS, _number(digits), digits) for digits in match["digits"].split(".")[1:]]
     if match["letter"]:
         parts.append(_Part(_Token.LETTER, ord(match["letter"]), match["letter"]))
     for name, number in _SUFFIX.findall(match["suffixes"]):
         parts.append(_Part(_Token.SUFFIX, _SUFFIXES[name], name))
         if number:
-            parts.append(_Part(_Token.SUFFIX_NUMBER, int(number), number))
+            parts.append(_Part(_Token.SUFFIX_NUMBER, _number(number), number))
     if match["hash"]:
         parts.append(_Part(_Token.HASH, 0, match["hash"]))
     if match["revision"]:
-        parts.append(_Part(_Token.REVISION, int(match["revision"]), match["revision"]))
+        parts.append(_Part(_Token.REVISION, _number(match["revision"]), match["revision"]))
     return (*parts, _END if match.end() == len(text) else _INVALID)
+
+
+def _number(digits: str) -> int:
+    """Return what digits are worth: Python refuses to read thousands of them, and only their order counts."""
+    digits = digits.lstrip("0") or "0"
+    return int(digits) if len(digits) < _MOST_DIGITS else int.from_bytes(digits.encode())
 
 
 def compare_versions(left: str, right: str, *, fuzzy: bool = False) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy.apk.atom import parse_dependency
 from melpy.apk.segment import read_entry
+from melpy.apk.signature import Keyring, parse_keyring
 from melpy.engine.environment import CONNECTIONS, resolve_environment
 from melpy.errors import LockError, MelpyError, UnresolvableError
 from melpy.net import is_remote
@@ -84,6 +86,7 @@ def _lock(job: Job, environment: PlanEnvironment, repositories: Repositories, ba
             offer.version,
             offer.entry.checksum,
             _name_place(offer.repository, repositories.context, base),
+            "" if offer.entry.info.arch in {job.arch.apk, ""} else offer.entry.info.arch,
         )
         for offer in solution.offers
     )
@@ -121,7 +124,7 @@ def find_locked(job: Job, lock: Lock, context: BuildContext, where: Path) -> Sol
     packages = recipe.build.packages
     _extend_seed(packages, job, context, where)
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        offers = tuple(pool.map(lambda package: _find_package(package, job, context, where), packages))
+        offers = tuple(pool.map(lambda package: _find_package(package, lock, job, context, where), packages))
     _check_complete(plan, offers, where)
     return Solution(offers)
 
@@ -156,24 +159,38 @@ def _check_world(plan: Plan, locked: LockedEnvironment, where: Path) -> None:
     raise LockError(f"locks another environment of {plan.name}", where=str(where), details=lines, hint=_ANEW)
 
 
-def _find_package(package: LockedPackage, job: Job, context: BuildContext, where: Path) -> Offer:
+def _find_package(package: LockedPackage, lock: Lock, job: Job, context: BuildContext, where: Path) -> Offer:
     location = _location(package, job, context, where)
     try:
         path = fetch_package(location, package.checksum, 0, context.servers)
         if not path.is_file():
             raise LockError(f"{package.name}-{package.version} is not there any more", where=location, hint=_ANEW)
-        entry = read_entry(path)
+        entry = read_entry(path, keyring=_find_keyring(package, lock, context, where))
     except MelpyError as error:
         error.details = (*error.details, f"  it is locked in {where}, for {job.plan.name}")
         raise
-    if entry.checksum != package.checksum:
+    if (entry.checksum, entry.info.name, entry.info.version) != (package.checksum, package.name, package.version):
         message = f"is another {package.name}-{package.version} than {where} locks"
         raise LockError(message, where=location, hint=f"bring back the one that was locked, or {_ANEW}")
-    return Offer(entry, _root(package, context, where))
+    return Offer(
+        dataclasses.replace(entry, info=dataclasses.replace(entry.info, arch=package.arch or lock.arch)),
+        _root(package, context, where),
+    )
+
+
+def _find_keyring(package: LockedPackage, lock: Lock, context: BuildContext, where: Path) -> Keyring | None:
+    """Return the key that a locked package must be signed with; None for what this machine made, and with no checks."""
+    if package.repository in {OUT_DIR, SEED} or not context.check_signatures:
+        return None
+    repository = lock.repositories[package.repository]
+    if not repository.key:
+        hint = "lock it anew with its key, or build with --ignore-signatures"
+        raise LockError(f"has no key for {package.repository}", where=str(where), hint=hint)
+    return parse_keyring(repository.key, repository.pem, str(where))
 
 
 def _location(package: LockedPackage, job: Job, context: BuildContext, where: Path) -> str:
-    return f"{_root(package, context, where)}/{job.arch.apk}/{package.name}-{package.version}.apk"
+    return f"{_root(package, context, where)}/{package.arch or job.arch.apk}/{package.name}-{package.version}.apk"
 
 
 def _root(package: LockedPackage, context: BuildContext, where: Path) -> str:

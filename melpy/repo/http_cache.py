@@ -1,6 +1,7 @@
 """What servers sent, kept with what they said of it, so that they are asked only whether it is still right.
 
-A file holds a line of JSON (URI, ETag and Last-Modified) and then the content. Whoever reads it checks its signature.
+A file holds a line of JSON (URI, ETag, Last-Modified, SHA-256) and then the content. Whoever reads it checks its
+signature.
 """
 
 from __future__ import annotations
@@ -46,18 +47,10 @@ def fetch_cached(uri: str, cache: Path, *, offline: bool = False, limit: int | N
             return kept.content
         stream.seek(0)
         content = stream.read()
-    head = json.dumps({"uri": uri, "etag": answer.etag, "modified": answer.modified})
+    known = {"uri": uri, "etag": answer.etag, "modified": answer.modified, "sha256": sha256_hex(content)}
+    head = json.dumps(known)
     write_file(path, f"{head}\n".encode() + content)
     return content
-
-
-def forget_cached(uri: str, cache: Path) -> bool:
-    """Remove what was kept of a URI, since it is not what it should be; tell whether there was something."""
-    try:
-        _path(uri, cache).unlink()
-    except OSError:
-        return False
-    return True
 
 
 def _path(uri: str, cache: Path) -> Path:
@@ -68,8 +61,8 @@ def _read(path: Path, uri: str) -> _Kept | None:
     try:
         head, _, content = path.read_bytes().partition(b"\n")
         known = json.loads(head)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(known, dict) or known.get("uri") != uri:
-        return None
+    if not isinstance(known, dict) or known.get("uri") != uri or known.get("sha256") != sha256_hex(content):
+        return None  # of something else, or damaged
     return _Kept(content, Answer(str(known.get("etag", "")), str(known.get("modified", ""))))

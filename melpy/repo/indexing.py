@@ -139,6 +139,8 @@ def _choose(records: Sequence[Record], spec: IndexSpec, home: str, directory: Pa
     chosen = _Chosen()
     taken: dict[str, tuple[str, str]] = {}
     first = _first_arch(base)
+    if first and spec.arch and first[1] != spec.arch:
+        chosen.faults.append(Fault(first[0], f"is for {first[1]}, not for {spec.arch}", "merge with another index"))
     for record in records:
         where = os.path.normpath(directory / record.file)
         checksum, name, version, arch = find_identity(record.stanza)
@@ -160,11 +162,20 @@ def _choose(records: Sequence[Record], spec: IndexSpec, home: str, directory: Pa
         else:
             taken[expected] = (checksum, where)
             first = first if first or anywhere else (where, arch)
-            chosen.records.append(record)
+            chosen.records.append(_placed(record, arch, home or spec.arch) if anywhere else record)
     if chosen.left_out and not chosen.records:
         hint = "name the architecture that they are for, or none"
         chosen.faults.append(Fault("--arch", f"none of the packages is for {spec.arch}", hint))
     return chosen
+
+
+def _placed(record: Record, arch: str, home: str) -> Record:
+    """Return a package for every architecture as one for that of its directory: clients look for it where that says.
+
+    So does apk, with `apk index --rewrite-arch`.
+    """
+    stanza = record.stanza.replace(f"\nA:{arch}\n", f"\nA:{home}\n", 1) if home else record.stanza
+    return record._replace(stanza=stanza)
 
 
 def _first_arch(base: Index) -> tuple[str, str] | None:

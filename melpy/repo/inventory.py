@@ -11,6 +11,7 @@ import hashlib
 import io
 import multiprocessing
 import os
+import stat
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, NamedTuple
@@ -87,8 +88,11 @@ def _read_chunk(directory: str, changed: Sequence[tuple[str, Record | None]]) ->
 def _read_one(directory: str, file: str, known: Record | None, recent: int) -> Record | Fault:
     where = file if directory == "." else f"{directory}/{file}"
     try:
-        with io.FileIO(where) as stream:
+        # Whatever is called so: a pipe would be waited for.
+        with io.FileIO(os.open(where, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)) as stream:
             info = os.fstat(stream.fileno())
+            if not stat.S_ISREG(info.st_mode):
+                return Fault(where, "is not a file", None)
             stamp = stamp_file(info, recent)
             if known and f"\nS:{info.st_size}\n" in known.stanza and _digest(stream.read(known.head)) == known.digest:
                 return known._replace(stamp=stamp)

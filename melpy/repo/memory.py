@@ -2,9 +2,10 @@
 
 A file is not opened again while its size, its times and its inode are as they were: the time of its last change of any
 kind (ctime) cannot be set. A memory belongs to one index. It is kept in melpy's cache, is taken for true only where
-nobody else can write it, and can be thrown away at any time. It is a text: a line with a mark, a CRC-32 of the rest and
-the lengths of three parts, then these parts: what the index was made by and the files with their stamps; how much of
-each file says what the index says of it, and the digest of that; the stanzas.
+nobody else can write it, and can be thrown away at any time. It is a text: a line with a mark (another one where melpy
+writes stanzas otherwise) and a CRC-32 of the rest, one with the lengths of three parts, then these parts: what the
+index was made by and the files with their stamps; how much of each file says what the index says of it, and the digest
+of that; the stanzas.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from melpy import __version__
+from melpy.apk.model import STANZA_FORM
 from melpy.errors import OutputError
 from melpy.files import replace_file
 from melpy.repo.model import IndexReport, Record
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 
     from melpy.repo.model import IndexSpec
 
-_MARK = b"melpy-index-1"
+_MARK = f"melpy-index-2-{__version__}-{STANZA_FORM}".encode()
 _SETTLED = 100_000_000
 """Nanoseconds after a change in which another one may leave the same time behind."""
 
@@ -86,12 +89,13 @@ def load_memory(path: Path) -> Memory:
     except OSError:
         return Memory()
     head, _, body = data.partition(b"\n")
-    fields = head.split()
-    if len(fields) != 5 or fields[0] != _MARK or fields[1] != b"%08x" % zlib.crc32(body):
+    mark, _, checksum = head.rpartition(b" ")
+    if mark != _MARK or checksum != b"%08x" % zlib.crc32(body):
         return Memory()
+    lengths, _, body = body.partition(b"\n")
     parts = []
     start = 0
-    for length in map(int, fields[2:]):
+    for length in map(int, lengths.split()):
         parts.append(body[start : start + length].decode("utf-8", "surrogateescape"))
         start += length
     return Memory(*parts)
@@ -102,11 +106,10 @@ def save_memory(path: Path, memory: Memory) -> None:
     if memory.listing.count("\n") != memory.heads.count("\n") + 2:
         return  # a path with a line break in it
     parts = [part.encode("utf-8", "surrogateescape") for part in (memory.listing, memory.heads, memory.stanzas)]
-    body = b"".join(parts)
-    lengths = b" ".join(b"%d" % len(part) for part in parts)
+    body = b" ".join(b"%d" % len(part) for part in parts) + b"\n" + b"".join(parts)
     try:
         with replace_file(path, 0o600, durable=False) as stream:
-            stream.write(b"%b %08x %b\n%b" % (_MARK, zlib.crc32(body), lengths, body))
+            stream.write(b"%b %08x\n%b" % (_MARK, zlib.crc32(body), body))
     except OutputError:
         return
 

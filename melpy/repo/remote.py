@@ -21,13 +21,12 @@ from melpy.errors import (
     KeyFileError,
     PackageFormatError,
     RepositoryError,
-    SignatureError,
     UnreachableError,
     reason_of,
 )
 from melpy.files import replace_file, write_file
-from melpy.net import NOT_FOUND, download, is_remote
-from melpy.repo.http_cache import fetch_cached, forget_cached
+from melpy.net import download, is_remote
+from melpy.repo.http_cache import fetch_cached
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,8 +72,8 @@ def split_tag(line: str) -> tuple[str, str]:
     """Return the tag and the place of a repository line, `@tag place` or `place`."""
     if line.startswith("@"):
         tag, _, place = line[1:].partition(" ")
-        return tag, place.strip()
-    return "", line
+        return tag, place.strip().rstrip("/")
+    return "", line.rstrip("/") or line
 
 
 def load_repository(place: str, arch: str, cache: ServerCache, *, keyring: Keyring | None) -> Index:
@@ -87,38 +86,30 @@ def load_repository(place: str, arch: str, cache: ServerCache, *, keyring: Keyri
     """
     if "://" in place and not is_remote(place):
         raise RepositoryError("is neither a directory nor an http or https URL", where=place)
-    base = f"{place.rstrip('/')}/{arch}"
+    base = f"{place}/{arch}"
     if not is_remote(place):
         path = Path(base, INDEX_NAME)
         adb = path.with_name(ADB_INDEX_NAME)
         path = adb if adb.is_file() and not path.is_file() else path
         return read_index(_read(path, place, arch), keyring=keyring, where=str(path))
-    where = f"{base}/{INDEX_NAME}"
-    try:
-        data = _fetch_index(where, cache)
-    except RepositoryError as error:
-        if NOT_FOUND not in error.message:
-            raise
+    where, data = _fetch_index(base, cache)
+    return read_index(data, keyring=keyring, where=where)
+
+
+def _fetch_index(base: str, cache: ServerCache) -> tuple[str, bytes]:
+    """Return where an index of a server is, and the index: that of apk-tools 3 where there is no other."""
+    failures = []
+    for name in (INDEX_NAME, ADB_INDEX_NAME):
+        where = f"{base}/{name}"
         try:
-            where = f"{base}/{ADB_INDEX_NAME}"
-            data = _fetch_index(where, cache)
-        except RepositoryError:
-            raise error from None
-    try:
-        return read_index(data, keyring=keyring, where=where)
-    except (SignatureError, PackageFormatError):
-        # What was kept may have been damaged; what the server has is told as it is.
-        if cache.offline or not forget_cached(where, cache.indexes):
-            raise
-        return read_index(_fetch_index(where, cache), keyring=keyring, where=where)
-
-
-def _fetch_index(uri: str, cache: ServerCache) -> bytes:
-    try:
-        return fetch_cached(uri, cache.indexes, offline=cache.offline, limit=_INDEX_LIMIT)
-    except UnreachableError as error:
-        hint = _PLACE_HINT if NOT_FOUND in error.message else error.hint
-        raise RepositoryError(f"cannot be read: {error.message}", where=error.where, hint=hint) from None
+            return where, fetch_cached(where, cache.indexes, offline=cache.offline, limit=_INDEX_LIMIT)
+        except UnreachableError as error:
+            failures.append(error)
+            if not error.absent:
+                break
+    first = failures[0]
+    hint = _PLACE_HINT if first.absent and not cache.offline else first.hint
+    raise RepositoryError(f"cannot be read: {first.message}", where=first.where, hint=hint) from None
 
 
 def _read(path: Path, place: str, arch: str) -> bytes:
@@ -163,7 +154,9 @@ def fetch_package(location: str, checksum: str, size: int, cache: ServerCache) -
 def _is_kept(path: Path, checksum: str) -> bool:
     try:
         with path.open("rb") as stream:
-            return control_checksum(read_segments(stream, where=str(path)).control) == checksum
+            segments = read_segments(stream, where=str(path))
+            check_datahash(stream, segments, where=str(path))
+            return control_checksum(segments.control) == checksum
     except (OSError, PackageFormatError):
         return False
 

@@ -14,9 +14,11 @@ machine's own making have names instead of places, `out-dir` and `seed`.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from melpy.apk.version import is_version
 from melpy.errors import LockError, reason_of
 
 if TYPE_CHECKING:
@@ -24,17 +26,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT = "melpy-lock-1"
+_NAME = re.compile(r"[^\s/@=<>~!.][^\s/@=<>~!]*")
+_CHECKSUM = re.compile(r"Q[12][A-Za-z0-9+/]+=*")
 OUT_DIR, SEED = "out-dir", "seed"
 
 
 @dataclass(frozen=True)
 class LockedPackage:
-    """An exact package: its name and version, its identity as indexes have it, and where it comes from."""
+    """An exact package: its name and version, its identity as indexes have it, and where it comes from.
+
+    Its architecture is only stated where it is another than the lock's: `noarch`.
+    """
 
     name: str
     version: str
     checksum: str
     repository: str
+    arch: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,7 @@ def _recipe_json(recipe: LockedRecipe) -> dict[str, object]:
 def _environment_json(environment: LockedEnvironment) -> dict[str, object]:
     packages = [
         {"name": one.name, "version": one.version, "checksum": one.checksum, "repository": one.repository}
+        | ({"arch": one.arch} if one.arch else {})
         for one in environment.packages
     ]
     return {"world": list(environment.world), "packages": packages}
@@ -125,6 +134,8 @@ def load_lock(path: Path) -> Lock:
         raise LockError("no such lock file", where=str(path), hint="write one: melpy lock RECIPE") from None
     except OSError as error:
         raise LockError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
+    except RecursionError:
+        raise LockError("is not a lock file: it is nested too deeply", where=str(path)) from None
     except ValueError as error:
         raise LockError(f"is not JSON: {error}", where=str(path)) from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
@@ -170,4 +181,13 @@ def _read_recipe(data: Any) -> LockedRecipe:  # JSON
 
 def _read_environment(data: Any) -> LockedEnvironment:  # JSON
     packages = tuple(_take(LockedPackage, one) for one in data["packages"])
+    names = set()
+    for one in packages:
+        if not _NAME.fullmatch(one.name) or not is_version(one.version) or one.arch not in {"", "noarch"}:
+            raise TypeError(f"not a package: {one.name} {one.version} {one.arch}")
+        if not _CHECKSUM.fullmatch(one.checksum):
+            raise TypeError(f"not a checksum: {one.checksum!r}")
+        if one.name in names:
+            raise TypeError(f"{one.name} is there twice")
+        names.add(one.name)
     return LockedEnvironment(tuple(map(str, data["world"])), packages)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import TYPE_CHECKING
 
 from melpy.apk.version import compare_versions
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from melpy.solve.universe import Answer, Universe
 
 _LAST = 1_000
+_NUMBER = re.compile("-?[0-9]{1,18}")
 
 
 def rank_offers(name: str, universe: Universe, tags: AbstractSet[str], pin: str, *, strict: bool) -> list[Answer]:
@@ -63,4 +65,4 @@ def _compare(one: Answer, two: Answer) -> int:
 
 def _priority(offer: Offer) -> int:
     text = offer.entry.info.provider_priority
-    return int(text) if text.lstrip("-").isdecimal() else 0
+    return int(text) if _NUMBER.fullmatch(text) else 0

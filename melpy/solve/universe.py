@@ -147,6 +147,6 @@ def make_universe(repositories: Iterable[tuple[str, str, Index]], arch: str = ""
 def _identity(checksum: str) -> object:
     """Return what a checksum stands for: base64 has several spellings of the same bytes."""
     try:
-        return binascii.a2b_base64(checksum[2:])
+        return binascii.a2b_base64(checksum[2:], strict_mode=True)
     except ValueError:
         return checksum

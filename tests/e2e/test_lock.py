@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from melpy.apk.index import read_entries, read_index, write_index
 from melpy.apk.segment import read_segments
-from melpy.apk.signature import load_keyring
+from melpy.apk.signature import load_keyring, load_signer, write_key_pair
 from tests.factories.project import Project, shell_recipe
 from tests.factories.repository import Repository, add_busybox, make_repository
 
@@ -80,15 +81,40 @@ def test_a_lock_says_who_signed_and_has_the_tests(project: Project, repository: 
 
 
 def test_what_flags_name_is_locked_and_not_asked_for_again(project: Project, tmp_path: Path) -> None:
-    other = make_repository(tmp_path / "other")
+    write_key_pair(tmp_path / "other.rsa", 2048)
+    other = Repository(tmp_path / "other", load_signer(tmp_path / "other.rsa"), tmp_path / "other.rsa.pub")
     other.add("tool", version="3-r0")
-    flags = ("-r", str(other.root), "-k", "further.rsa.pub")
-    (project.directory / "further.rsa.pub").write_bytes(other.public_key.read_bytes())
-    # A keyring knows keys by their files' names, and both are called test.rsa.pub.
-    run = project.melpy("lock", "one.yaml", *flags, "--ignore-signatures")
+    run = project.melpy("lock", "one.yaml", "-r", str(other.root), "-k", str(other.public_key))
     assert run.returncode == 0, run.stderr
-    assert project.melpy("build", "--lock", "one.yaml").returncode == 0
+    run = project.melpy("build", "--lock", "one.yaml")
+    assert run.returncode == 0, run.stderr
     assert environment(project) == ["busybox=1-r0", "tool=3-r0"]
+
+
+def test_a_locked_package_is_signed_by_the_locked_key(project: Project, repository: Repository, tmp_path: Path) -> None:
+    assert project.melpy("lock", "one.yaml").returncode == 0
+    write_key_pair(tmp_path / "evil.rsa", 2048)
+    tool = repository.root / "x86_64/tool-1-r0.apk"
+    assert project.melpy("sign", str(tool), "--signing-key", str(tmp_path / "evil.rsa")).returncode == 0
+    run = project.melpy("build", "--lock", "one.yaml")
+    assert run.returncode != 0
+    assert f"{tool}: signed with 'evil.rsa.pub' (RSA256), which is not trusted" in run.stderr
+    assert project.melpy("build", "--lock", "--ignore-signatures", "one.yaml").returncode == 0
+    assert project.melpy("lock", "--ignore-signatures", "one.yaml").returncode == 0
+    run = project.melpy("build", "--lock", "one.yaml")
+    assert f"melpy-x86_64.lock: has no key for {repository.root}" in run.stderr
+
+
+def test_packages_for_every_architecture_are_locked(project: Project, repository: Repository) -> None:
+    entry = repository.add("tool", version="2-r0", arch="noarch")
+    index = repository.root / "x86_64/APKINDEX.tar.gz"
+    keyring = load_keyring([repository.public_key])
+    others = read_entries(read_index(index.read_bytes(), keyring=keyring, where=""))
+    index.write_bytes(write_index([*others, entry], signer=repository.signer))
+    assert project.melpy("lock", "one.yaml").returncode == 0
+    run = project.melpy("build", "--lock", "one.yaml")
+    assert run.returncode == 0, run.stderr
+    assert environment(project) == ["busybox=1-r0", "tool=2-r0"]
 
 
 def test_a_repository_below_the_lock_file_may_move_with_it(project: Project, repository: Repository) -> None:

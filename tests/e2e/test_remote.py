@@ -10,12 +10,13 @@ import pytest
 from melpy.apk.index import write_index
 from melpy.apk.signature import load_keyring, load_signer, write_key_pair
 from melpy.errors import KeyFileError, MelpyError, PackageFormatError, RepositoryError, SettingsError, UnreachableError
-from melpy.net import download
+from melpy.net import _pool, download
 from melpy.repo.http_cache import fetch_cached
 from melpy.repo.remote import ServerCache, fetch_package, load_keys, load_repository
+from tests.factories.adb import AdbBlock, adb_file
 from tests.factories.project import Project, shell_recipe
 from tests.factories.repository import Repository, add_busybox, make_repository
-from tests.factories.server import Reply, Request, Server, running_server, serve_directory
+from tests.factories.server import Reply, Request, Server, make_certificate, running_server, serve_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -222,6 +223,68 @@ def test_redirects_have_an_end() -> None:
         assert len(server.requests) == 11
 
 
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        (Reply(302, {"Location": "http://[bad/"}), "what it answers is not understood"),
+        (Reply(200, {"X": "y"}, b"x" * 200), "larger than the 100 bytes"),
+        (Reply(410), "the server answers 410"),
+    ],
+)
+def test_odd_answers_are_errors_of_melpys_own(reply: Reply, message: str) -> None:
+    with running_server(answering(reply)) as server, pytest.raises(UnreachableError, match=message):
+        get(f"{server.uri}/x", retries=0, limit=100)
+
+
+def test_odd_settings_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_server(answering(Reply(200, {}, b"there"))) as server:
+        monkeypatch.setenv("HTTP_AUTH", "basic:*:mé:wörd→")
+        assert get(f"{server.uri}/x") == b"there"
+        monkeypatch.setenv("http_proxy", server.uri.removeprefix("http://"))
+        assert get("http://outer.example/x") == b"there"
+    for proxy in ("http://[bad", "nonsense://x:1"):
+        monkeypatch.setenv("http_proxy", proxy)
+        with pytest.raises(SettingsError, match="is not the URL of a proxy"):
+            get("http://outer.example/x")
+    with (
+        pytest.raises(UnreachableError, match="it does not speak TLS"),
+        running_server(answering(Reply(200))) as server,
+    ):
+        get(server.uri.replace("http:", "https:"), retries=0)
+
+
+def test_an_index_of_apk_tools_3_is_found_on_a_server_and_offline(tmp_path: Path) -> None:
+    block = AdbBlock()
+    empty = adb_file(block.finished(block.fields([block.text("none")])))
+    (tmp_path / "repo/x86_64").mkdir(parents=True)
+    (tmp_path / "repo/x86_64/Packages.adb").write_bytes(empty)
+    with running_server(serve_directory(tmp_path / "repo")) as server:
+        for offline in (False, True):
+            found = load_repository(server.uri, "x86_64", ServerCache(tmp_path / "cache", offline), keyring=None)
+            assert found.description == "none"
+        with pytest.raises(RepositoryError, match="the server answers 404") as caught:
+            load_repository(server.uri, "aarch64", ServerCache(tmp_path / "cache"), keyring=None)
+        assert caught.value.hint == "name the directory above the architectures' directories"
+
+
+def test_a_kept_package_or_key_that_was_damaged_is_fetched_anew(
+    server: Server, repository: Repository, tmp_path: Path
+) -> None:
+    cache = ServerCache(tmp_path / "cache")
+    entry = repository.add("b")
+    location = f"{server.uri}/x86_64/b-1-r0.apk"
+    kept = fetch_package(location, entry.checksum, entry.size, cache)
+    good = kept.read_bytes()
+    kept.write_bytes(good[:-5])
+    assert fetch_package(location, entry.checksum, entry.size, cache).read_bytes() == good
+    with running_server(serve_directory(repository.public_key.parent)) as keys:
+        place = f"{keys.uri}/{repository.public_key.name}"
+        load_keys([place], cache)
+        (whole,) = [path for path in cache.keys.iterdir() if path.is_file()]
+        whole.write_bytes(whole.read_bytes()[:-60])
+        assert load_keys([place], cache).names
+
+
 def test_keys_come_over_connections_that_nobody_changes(repository: Repository, tmp_path: Path) -> None:
     with running_server(serve_directory(repository.public_key.parent)) as server:
         place = f"{server.uri}/{repository.public_key.name}"
@@ -229,6 +292,22 @@ def test_keys_come_over_connections_that_nobody_changes(repository: Repository, 
         assert load_keys([place], ServerCache(tmp_path / "cache", offline=True)).names
     with pytest.raises(KeyFileError, match="a key that comes over http may be anybody's"):
         load_keys(["http://example.org/x.rsa.pub"], ServerCache(tmp_path / "cache"))
+
+
+def test_a_key_does_not_come_by_a_redirect_that_leaves_https(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls = make_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+    key = Reply(200, {}, repository.public_key.read_bytes())
+    _pool.cache_clear()  # connections trust what was trusted when they were made
+    with running_server(answering(key)) as plain, running_server(answering(key), tls) as safe:
+        assert load_keys([f"{safe.uri}/a.rsa.pub"], ServerCache(tmp_path / "cache")).names == ("a.rsa.pub",)
+        safe.answer = answering(Reply(302, {"Location": f"{plain.uri}/b.rsa.pub"}))
+        with pytest.raises(UnreachableError, match="redirects from https to http"):
+            load_keys([f"{safe.uri}/b.rsa.pub"], ServerCache(tmp_path / "cache"))
+        safe.answer = answering(Reply(302, {"Location": "/d.rsa.pub"}), key)
+        assert load_keys([f"{safe.uri}/c.rsa.pub"], ServerCache(tmp_path / "cache")).names == ("c.rsa.pub",)
 
 
 def test_a_recipe_is_built_from_a_server_and_then_without_it(tmp_path: Path) -> None:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import ipaddress
+import ssl
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,8 +69,29 @@ def serve_directory(root: Path) -> Callable[[Request], Reply]:
     return answer
 
 
+def make_certificate(directory: Path) -> ssl.SSLContext:
+    """Make a certificate for the loopback, `server.pem`, and return how a server uses it."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    (directory / "server.pem").write_bytes(pem + key.private_bytes(serialization.Encoding.PEM, *form))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(directory / "server.pem")
+    return context
+
+
 @contextmanager
-def running_server(answer: Callable[[Request], Reply]) -> Iterator[Server]:
+def running_server(answer: Callable[[Request], Reply], tls: ssl.SSLContext | None = None) -> Iterator[Server]:
     """Run a server on a free port of the loopback until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -87,7 +116,9 @@ def running_server(answer: Callable[[Request], Reply]) -> Iterator[Server]:
             """Say nothing."""
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server = Server(f"http://127.0.0.1:{http.server_port}", [], answer)
+    if tls:
+        http.socket = tls.wrap_socket(http.socket, server_side=True)
+    server = Server(f"{'https' if tls else 'http'}://127.0.0.1:{http.server_port}", [], answer)
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:

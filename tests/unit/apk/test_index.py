@@ -181,7 +181,15 @@ def test_a_list_goes_on_where_it_is_repeated(stanza: str, items: list[str]) -> N
 
 @pytest.mark.parametrize(
     ("stanza", "understood"),
-    [("P:a\nD:b>1 !c\nz:x", True), ("P:a\nX:new", False), ("P:a\nD:b>>1", False), ("P:a\n1:x", False)],
+    [
+        ("P:a\nV:1\nD:b>1 !c\nz:x", True),
+        ("P:a\nV:1\nX:new", False),
+        ("P:a\nV:1\nD:b>>1", False),
+        ("P:a\nV:1\n1:x", False),
+        ("P:../a\nV:1", False),
+        ("P:a\nV:../1", False),
+        ("P:a\nV:1\nA:..", False),
+    ],
 )
 def test_what_needs_a_newer_reader_is_told_apart(stanza: str, *, understood: bool) -> None:
     assert is_understood(stanza) is understood

@@ -150,3 +150,10 @@ def test_not_versions(version: str) -> None:
 def test_what_is_no_version_is_compared_as_far_as_it_is_one(left: str, order: int, right: str) -> None:
     assert compare_versions(left, right) == order
     assert compare_versions(right, left) == -order
+
+
+def test_numbers_that_python_does_not_read() -> None:
+    large, larger = "1" * 5000, "1" * 4999 + "2"
+    assert [compare_versions(large, larger), compare_versions(larger, large)] == [-1, 1]
+    assert compare_versions(f"1.{large}", "1.9") == 1
+    assert compare_versions(f"1_p{'0' * 5000}1", "1_p1") == 0

@@ -167,11 +167,13 @@ def test_all_that_is_wrong_is_told_and_the_index_stays(spec: IndexSpec) -> None:
     put(directory, "c").rename(directory / "other-1-r0.apk")
     (directory / "broken.apk").write_bytes(b"no package")
     (directory / "directory.apk").mkdir()
-    with pytest.raises(PackageFormatError, match="4 files cannot be indexed") as caught:
+    os.mkfifo(directory / "pipe.apk")
+    with pytest.raises(PackageFormatError, match="5 files cannot be indexed") as caught:
         refresh(spec)
     assert [line.partition(": ")[2] for line in caught.value.details] == [
         "is not a gzip file",
         "cannot be read: is a directory",
+        "is not a file",
         "is for aarch64 (move it from x86_64 to aarch64)",
         "holds c-1-r0 (rename it to c-1-r0.apk)",
     ]
@@ -236,3 +238,25 @@ def test_not_more_is_told_than_can_be_read(spec: IndexSpec) -> None:
     with pytest.raises(PackageFormatError, match="30 files cannot be indexed") as caught:
         refresh(spec)
     assert (len(caught.value.details), caught.value.details[-1]) == (21, "  and 10 more")
+
+
+def test_a_package_for_every_architecture_is_found_where_it_lies(spec: IndexSpec, tmp_path: Path) -> None:
+    path = put(spec.path.parent, "n", arch="noarch")
+    refresh(spec)
+    (entry,) = read_entries(read_index(spec.path.read_bytes(), keyring=None, where=""))
+    assert entry.info.arch == "x86_64"
+    index_files([str(path)], IndexSpec(tmp_path / "i", None))
+    (entry,) = read_entries(read_index((tmp_path / "i").read_bytes(), keyring=None, where=""))
+    assert entry.info.arch == "noarch"
+
+
+def test_only_what_melpy_left_is_cleared_away(spec: IndexSpec) -> None:
+    directory = spec.path.parent
+    put(directory, "a")
+    kept = [directory / f".{spec.path.name}{end}" for end in (".bak", ".abcdefgh.old", ".d")]
+    for path in kept[:2]:
+        path.touch()
+    kept[2].mkdir()
+    (directory / f".{spec.path.name}.abc_e1gh").touch()
+    refresh(spec)
+    assert sorted(directory.glob(".*")) == sorted(kept)

@@ -54,6 +54,10 @@ def test_each_package_has_a_line() -> None:
         (render_lock(LOCK).replace('"1-r0"', "1"), "is a broken lock file: version is not a text: 1"),
         (render_lock(LOCK).replace('"key"', '"kee"'), "is a broken lock file: unknown key 'kee'"),
         (render_lock(LOCK).replace('"packages"', '"pakages"'), "has no 'packages'"),
+        (render_lock(LOCK).replace('"name": "busybox"', '"name": "../busybox"'), "not a package: ../busybox"),
+        (render_lock(LOCK).replace('"1-r0"', '"../1"'), r"not a package: busybox \.\./1"),
+        (render_lock(LOCK).replace('"Q1x"', '"Q1\\ud800"'), "not a checksum"),
+        ("[" * 100_000, "is nested too deeply"),
         (
             render_lock(LOCK).replace('"repository": "./repo"', '"repository": "./rope"'),
             "busybox is from './rope', which is none of its repositories",
@@ -66,6 +70,14 @@ def test_what_is_no_lock_file(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(LockError, match=message) as caught:
         load_lock(path)
     assert caught.value.where == str(path)
+
+
+def test_a_package_is_locked_once(tmp_path: Path) -> None:
+    twice = LockedEnvironment((), BUILD.packages * 2)
+    path = tmp_path / "x.lock"
+    path.write_text(render_lock(Lock("x86_64", LOCK.repositories, {"a": LockedRecipe(twice)})))
+    with pytest.raises(LockError, match="busybox is there twice"):
+        load_lock(path)
 
 
 def test_no_lock_file(tmp_path: Path) -> None:
