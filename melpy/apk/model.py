@@ -8,7 +8,7 @@ INDEX_NAME = "APKINDEX.tar.gz"
 """File name of an index."""
 
 STANZA_FORM = 2
-"""Another number whenever `melpy.apk.stanza` writes the same package otherwise: what is remembered is not right then."""
+"""Another number whenever `melpy.apk.stanza` writes the same package otherwise: what was remembered is wrong then."""
 
 ADB_INDEX_NAME = "Packages.adb"
 """File name of an index of apk-tools 3's own form."""
