@@ -99,7 +99,7 @@ def test_packages_where_no_client_looks_leave_the_index_as_it_was(project: Proje
     run = project.melpy("index")
     assert "2 files cannot be indexed" in run.stderr
     assert "broken-1-r0.apk: is not a gzip file" in run.stderr
-    assert "other.apk: holds one-1.0-r0\n" in run.stderr
+    assert "other.apk: holds one-1.0-r0 (rename it to one-1.0-r0.apk)\n" in run.stderr
     assert (directory / "APKINDEX.tar.gz").read_bytes() == before
     (project.out / "aarch64").mkdir()
     shutil.copy(directory / "one-1.0-r0.apk", project.out / "aarch64")
