@@ -11,7 +11,17 @@ import click
 
 from melpy import events
 from melpy.cli.monitor import open_monitor
-from melpy.cli.option import LOCK_FILE, LOCK_NAME, OFFLINE, PATH, SIGNING, read_arches, read_settings, setting_options
+from melpy.cli.option import (
+    ENVIRONMENT,
+    LOCK_FILE,
+    LOCK_NAME,
+    OFFLINE,
+    PATH,
+    SIGNING,
+    read_arches,
+    read_settings,
+    setting_options,
+)
 from melpy.cli.report import count_text, print_table, print_warning, short_list, size_text
 from melpy.errors import FaultsError, LockError, MelpyError
 
@@ -25,22 +35,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Build recipes into signed packages and a signed index.")
 @click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
-@setting_options(
-    "arch",
-    "out-dir",
-    *SIGNING,
-    "repositories",
-    "keyring",
-    "packages",
-    "pipeline-dirs",
-    "env-files",
-    "vars-file",
-    "mirrors",
-    "cache-dir",
-    "namespace",
-    "seed",
-    "seed-mirror",
-)
+@setting_options(*ENVIRONMENT, *SIGNING, "mirrors", "namespace")
 @click.option("--build-option", "options", multiple=True, metavar="NAME", help="Turn on an option of the recipe.")
 @click.option("--ignore-signatures", is_flag=True, help="Use repositories whose signature cannot be checked.")
 @OFFLINE

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.monitor import open_monitor
-from melpy.cli.option import LOCK_FILE, LOCK_NAME, OFFLINE, PATH, read_arches, read_settings, setting_options
+from melpy.cli.option import (
+    ENVIRONMENT,
+    LOCK_FILE,
+    LOCK_NAME,
+    OFFLINE,
+    PATH,
+    read_arches,
+    read_settings,
+    setting_options,
+)
 from melpy.cli.report import count_text, print_warning
 from melpy.errors import RecipeError, UsageError
 
@@ -18,19 +27,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Lock environments to their exact packages.")
 @click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
-@setting_options(
-    "arch",
-    "out-dir",
-    "repositories",
-    "keyring",
-    "packages",
-    "pipeline-dirs",
-    "env-files",
-    "vars-file",
-    "cache-dir",
-    "seed",
-    "seed-mirror",
-)
+@setting_options(*ENVIRONMENT)
 @click.option("--build-option", "options", multiple=True, metavar="NAME", help="Turn on an option of the recipe.")
 @click.option("--ignore-signatures", is_flag=True, help="Use repositories whose signature cannot be checked.")
 @OFFLINE

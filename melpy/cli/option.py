@@ -92,6 +92,21 @@ LOCK_NAME = "melpy-{arch}.lock"
 LOCK_FILE = click.option("--lock-file", metavar="FILE", help=f"Lock file of an architecture; {LOCK_NAME} by default.")
 """The flag of whatever reads or writes locks."""
 
+ENVIRONMENT = (
+    "arch",
+    "out-dir",
+    "repositories",
+    "keyring",
+    "packages",
+    "pipeline-dirs",
+    "env-files",
+    "vars-file",
+    "cache-dir",
+    "seed",
+    "seed-mirror",
+)
+"""The settings of whatever finds out what recipes are built in."""
+
 _APPENDED = {"repositories", "keyring", "packages"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy import events
@@ -14,19 +15,18 @@ from melpy.net import is_remote
 from melpy.repo.layout import index_path
 from melpy.repo.remote import fetch_package, load_keys, load_repository, split_tag
 from melpy.repo.repository import load_index
-from melpy.rootfs.store import StoredPackage, ensure_layers
+from melpy.rootfs.store import StoredPackage, ensure_layers, layer_path
 from melpy.solve.resolver import solve
 from melpy.solve.universe import make_universe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Sequence
 
     from melpy.apk.signature import Keyring
     from melpy.arch import Arch
     from melpy.engine.model import BuildContext, Supply
     from melpy.plan.model import PlanEnvironment
-    from melpy.solve.model import Solution
+    from melpy.solve.model import Offer, Solution
     from melpy.solve.universe import Universe
 
 
@@ -156,17 +156,27 @@ def ensure_environment(
     solution: Solution, context: BuildContext, monitor: events.Monitor, job: str
 ) -> tuple[Path, ...]:
     """Return the layers of an environment, extracting and downloading what is not there yet."""
-    offers = solution.offers
-    # Servers answer several at once; what is on this machine is only named.
+    store, offers = context.cache_dir / STORE, solution.offers
+    missing = [offer for offer in offers if not layer_path(store, offer.entry.checksum).is_dir()]
+    paths = _fetch_packages(missing, context, monitor, job)
+    packages = [
+        StoredPackage(paths.get(offer.entry.checksum, Path(offer.location)), offer.entry.checksum) for offer in offers
+    ]
+    return ensure_layers(store, packages, monitor, job, context.jobs)
+
+
+def _fetch_packages(
+    offers: Sequence[Offer], context: BuildContext, monitor: events.Monitor, job: str
+) -> dict[str, Path]:
+    """Return the files of packages, by their checksums: servers answer several requests at once."""
+    paths: dict[str, Path] = {}
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         fetching = [
             pool.submit(fetch_package, offer.location, offer.entry.checksum, offer.entry.size, context.servers)
             for offer in offers
         ]
-        paths = []
         for number, (offer, future) in enumerate(zip(offers, fetching, strict=True), 1):
-            paths.append(future.result())
+            paths[offer.entry.checksum] = future.result()
             if is_remote(offer.location):
                 monitor.emit(events.Progress(job, "fetching packages", number, len(offers)))
-    packages = [StoredPackage(path, offer.entry.checksum) for path, offer in zip(paths, offers, strict=True)]
-    return ensure_layers(context.cache_dir / STORE, packages, monitor, job, context.jobs)
+    return paths
