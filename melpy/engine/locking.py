@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,10 +122,10 @@ def find_locked(job: Job, lock: Lock, context: BuildContext, where: Path) -> Sol
     if recipe is None or lock.arch != plan.arch:
         raise LockError(f"does not lock {plan.name} for {plan.arch}", where=str(where), hint=_ANEW)
     _check_world(plan, recipe.build, where)
-    packages = recipe.build.packages
-    _extend_seed(packages, job, context, where)
+    finder = _Finder(lock, job.arch, context, where)
+    finder.extend_seed(recipe.build.packages)
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        offers = tuple(pool.map(lambda package: _find_package(package, lock, job, context, where), packages))
+        offers = tuple(pool.map(finder.find, recipe.build.packages))
     _check_complete(plan, offers, where)
     return Solution(offers)
 
@@ -139,17 +140,6 @@ def _check_complete(plan: Plan, offers: Sequence[Offer], where: Path) -> None:
         raise LockError(f"lacks packages for {plan.name}", where=str(where), details=lines, hint=_ANEW)
 
 
-def _extend_seed(packages: Iterable[LockedPackage], job: Job, context: BuildContext, where: Path) -> None:
-    """Have the seed make what it does not have."""
-    supply = context.supply
-    if supply is None:
-        return
-    own = [package for package in packages if package.repository == SEED]
-    missing = [package for package in own if not Path(_location(package, job, context, where)).is_file()]
-    if missing:
-        supply.extend([f"{package.name}={package.version}" for package in missing], job.arch)
-
-
 def _check_world(plan: Plan, locked: LockedEnvironment, where: Path) -> None:
     now, then = set(plan.environment.packages), set(locked.world)
     if now == then:
@@ -159,48 +149,62 @@ def _check_world(plan: Plan, locked: LockedEnvironment, where: Path) -> None:
     raise LockError(f"locks another environment of {plan.name}", where=str(where), details=lines, hint=_ANEW)
 
 
-def _find_package(package: LockedPackage, lock: Lock, job: Job, context: BuildContext, where: Path) -> Offer:
-    location = _location(package, job, context, where)
-    try:
-        path = fetch_package(location, package.checksum, 0, context.servers)
-        if not path.is_file():
-            raise LockError(f"{package.name}-{package.version} is not there any more", where=location, hint=_ANEW)
-        entry = read_entry(path, keyring=_find_keyring(package, lock, context, where))
-    except MelpyError as error:
-        error.details = (*error.details, f"  it is locked in {where}, for {job.plan.name}")
-        raise
-    if (entry.checksum, entry.info.name, entry.info.version) != (package.checksum, package.name, package.version):
-        message = f"is another {package.name}-{package.version} than {where} locks"
-        raise LockError(message, where=location, hint=f"bring back the one that was locked, or {_ANEW}")
-    return Offer(
-        dataclasses.replace(entry, info=dataclasses.replace(entry.info, arch=package.arch or lock.arch)),
-        _root(package, context, where),
-    )
+@dataclass(frozen=True)
+class _Finder:
+    """Finds the packages of a lock."""
 
+    lock: Lock
+    arch: Arch
+    context: BuildContext
+    where: Path
 
-def _find_keyring(package: LockedPackage, lock: Lock, context: BuildContext, where: Path) -> Keyring | None:
-    """Return the key that a locked package must be signed with; None for what this machine made, and with no checks."""
-    if package.repository in {OUT_DIR, SEED} or not context.check_signatures:
-        return None
-    repository = lock.repositories[package.repository]
-    if not repository.key:
-        hint = "lock it anew with its key, or build with --ignore-signatures"
-        raise LockError(f"has no key for {package.repository}", where=str(where), hint=hint)
-    return parse_keyring(repository.key, repository.pem, str(where))
+    def extend_seed(self, packages: Iterable[LockedPackage]) -> None:
+        """Have the seed make what it does not have."""
+        supply = self.context.supply
+        own = [package for package in packages if package.repository == SEED] if supply else []
+        missing = [package for package in own if not Path(self._location(package)).is_file()]
+        if supply and missing:
+            supply.extend([f"{package.name}={package.version}" for package in missing], self.arch)
 
+    def find(self, package: LockedPackage) -> Offer:
+        """Return a package, fetched first when it is on a server."""
+        location = self._location(package)
+        try:
+            path = fetch_package(location, package.checksum, 0, self.context.servers)
+            if not path.is_file():
+                raise LockError(f"{package.name}-{package.version} is not there any more", where=location, hint=_ANEW)
+            entry = read_entry(path, keyring=self._keyring(package))
+        except MelpyError as error:
+            error.details = (*error.details, f"  it is locked in {self.where}")
+            raise
+        info = entry.info
+        if (entry.checksum, info.name, info.version) != (package.checksum, package.name, package.version):
+            message = f"is another {package.name}-{package.version} than {self.where} locks"
+            raise LockError(message, where=location, hint=f"bring back the one that was locked, or {_ANEW}")
+        placed = dataclasses.replace(info, arch=package.arch or self.arch.apk)
+        return Offer(dataclasses.replace(entry, info=placed), self._root(package))
 
-def _location(package: LockedPackage, job: Job, context: BuildContext, where: Path) -> str:
-    return f"{_root(package, context, where)}/{package.arch or job.arch.apk}/{package.name}-{package.version}.apk"
+    def _keyring(self, package: LockedPackage) -> Keyring | None:
+        """Return the key that a package must be signed with; None for what this machine made, and with no checks."""
+        if package.repository in {OUT_DIR, SEED} or not self.context.check_signatures:
+            return None
+        repository = self.lock.repositories[package.repository]
+        if not repository.key:
+            hint = "lock it anew with its key, or build with --ignore-signatures"
+            raise LockError(f"has no key for {package.repository}", where=str(self.where), hint=hint)
+        return parse_keyring(repository.key, repository.pem, str(self.where))
 
+    def _location(self, package: LockedPackage) -> str:
+        arch = package.arch or self.arch.apk
+        return f"{self._root(package)}/{arch}/{package.name}-{package.version}.apk"
 
-def _root(package: LockedPackage, context: BuildContext, where: Path) -> str:
-    if package.repository == OUT_DIR:
-        return str(context.out_dir)
-    if package.repository == SEED and context.supply:
-        return str(context.supply.root)
-    if package.repository == SEED:
-        raise LockError(
-            f"{package.name} is locked to the seed, and there is none", where="seed", hint='write seed = "trixie"'
-        )
-    place = package.repository
-    return place if is_remote(place) else str(where.absolute().parent / place)
+    def _root(self, package: LockedPackage) -> str:
+        context, place = self.context, package.repository
+        if place == OUT_DIR:
+            return str(context.out_dir)
+        if place == SEED:
+            if not context.supply:
+                message = f"{package.name} is locked to the seed, and there is none"
+                raise LockError(message, where="seed", hint='write seed = "trixie"')
+            return str(context.supply.root)
+        return place if is_remote(place) else str(self.where.absolute().parent / place)

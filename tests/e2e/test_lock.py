@@ -138,7 +138,7 @@ def test_what_is_not_as_it_was_locked_is_refused(project: Project, repository: R
     tool.unlink()
     run = project.melpy("build", "--lock", "one.yaml")
     assert run.returncode == 36
-    assert "tool-1-r0 is not there any more\n  it is locked in melpy-x86_64.lock, for one" in run.stderr
+    assert "tool-1-r0 is not there any more\n  it is locked in melpy-x86_64.lock\n" in run.stderr
     project.write("one.yaml", RECIPE.replace("- tool", "- tool>0"))
     run = project.melpy("build", "--lock", "one.yaml")
     assert run.returncode == 36
