@@ -129,7 +129,7 @@ def sign_package(control: bytes, signer: Signer | None, mtime: int) -> bytes:
     return write_flat([(signer.member_name, signer.sign(control), 0o644)], mtime=mtime) + control
 
 
-def write_flat(files: Iterable[tuple[str, bytes, int]], *, mtime: int, end: bool = False) -> bytes:
+def write_flat(files: Iterable[tuple[str, bytes, int]], *, mtime: int, end: bool = False, level: int = LEVEL) -> bytes:
     """Return a gzip member with a tar of plain files, given as name, content and mode.
 
     Control and signature members have no end-of-archive blocks (`end=False`), so that the whole decompressed
@@ -139,7 +139,7 @@ def write_flat(files: Iterable[tuple[str, bytes, int]], *, mtime: int, end: bool
         Member(name, tarfile.REGTYPE, mode, size=len(data), open=lambda data=data: io.BytesIO(data))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
         for name, data, mode in files
     ]
-    compressor = zlib_ng.compressobj(LEVEL, zlib_ng.DEFLATED, _GZIP)
+    compressor = zlib_ng.compressobj(level, zlib_ng.DEFLATED, _GZIP)
     pieces = [compressor.compress(piece) for piece in _tar(members, mtime)]
     pieces.append(compressor.compress(bytes(2 * _BLOCK if end else 0)))
     return b"".join(pieces) + compressor.flush()

@@ -138,11 +138,12 @@ def _choose(records: Sequence[Record], spec: IndexSpec, home: str, directory: Pa
     """Take what belongs into the index: a client makes up a package's path from what the index says."""
     chosen = _Chosen()
     taken: dict[str, tuple[str, str]] = {}
+    prefix = "" if directory == Path() else f"{directory}/"
     first = _first_arch(base)
     if first and spec.arch and first[1] != spec.arch:
         chosen.faults.append(Fault(first[0], f"is for {first[1]}, not for {spec.arch}", "merge with another index"))
     for record in records:
-        where = os.path.normpath(directory / record.file)
+        where = f"{prefix}{record.file}"
         checksum, name, version, arch = find_identity(record.stanza)
         expected = f"{name}-{version}.apk"
         anywhere = arch in _ANY_ARCH

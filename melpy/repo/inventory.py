@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import marshal
 import multiprocessing
 import os
 import stat
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from melpy.apk.segment import make_entry, read_segments
 from melpy.apk.stanza import render_stanza
@@ -68,16 +69,26 @@ def read_records(
 
 
 def _read_all(directory: str, changed: Sequence[tuple[str, Record | None]], jobs: int) -> Iterable[Record | Fault]:
-    work = functools.partial(_read_chunk, directory)
     if jobs < 2 or len(changed) < _PARALLEL_FROM:  # one is not parallel
-        return work(changed)
+        return _read_chunk(directory, changed)
+    work = functools.partial(_read_packed, directory)
     chunks = [changed[start : start + _CHUNK] for start in range(0, len(changed), _CHUNK)]
     # Forked, so that modules are there already.
     with ProcessPoolExecutor(min(jobs, len(chunks)), mp_context=multiprocessing.get_context("fork")) as pool:
         try:
-            return [outcome for outcomes in pool.map(work, chunks) for outcome in outcomes]
+            packed = list(pool.map(work, chunks))
         except BrokenProcessPool:
             raise ProcessError("a process that read packages ended") from None
+    return [_unpacked(outcome) for chunk in packed for outcome in marshal.loads(chunk)]  # noqa: S302  # from our own fork
+
+
+def _read_packed(directory: str, changed: Sequence[tuple[str, Record | None]]) -> bytes:
+    """Return outcomes as plain tuples: pickle takes three times as long for them."""
+    return marshal.dumps([tuple(outcome) for outcome in _read_chunk(directory, changed)])
+
+
+def _unpacked(outcome: tuple[Any, ...]) -> Record | Fault:
+    return Record(*outcome) if len(outcome) == len(Record._fields) else Fault(*outcome)
 
 
 def _read_chunk(directory: str, changed: Sequence[tuple[str, Record | None]]) -> list[Record | Fault]:

@@ -134,6 +134,18 @@ def test_a_key_that_is_no_file_needs_a_name(monkeypatch: pytest.MonkeyPatch, key
     assert load_signer("env:KEY", key_name="other.rsa.pub").key_name == "other.rsa.pub"
 
 
+def test_a_damaged_key_signs_nothing(tmp_path: Path) -> None:
+    good = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_numbers()
+    numbers = rsa.RSAPrivateNumbers(
+        good.p, good.q, good.d ^ 2, good.dmp1 ^ 2, good.dmq1, good.iqmp, good.public_numbers
+    )
+    key = numbers.private_key(unsafe_skip_rsa_key_validation=True)
+    form = serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    (tmp_path / "bad.rsa").write_bytes(key.private_bytes(serialization.Encoding.PEM, *form))
+    with pytest.raises(KeyFileError, match=r"bad\.rsa\.pub: the private key is damaged"):
+        load_signer(tmp_path / "bad.rsa").sign(b"data")
+
+
 def test_a_key_in_openssh_s_form_says_how_to_convert_it(tmp_path: Path) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     form = serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
