@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from melpy import __version__
 from melpy.errors import SettingsError, UnreachableError, reason_of
@@ -171,7 +171,8 @@ def _request(uri: str, stream: IO[bytes], known: Answer | None, patience: _Patie
 def _check_way(uri: str, reply: urllib3.BaseHTTPResponse) -> None:
     """Check that no redirect left https, where nobody changes anything on the way."""
     history = reply.retries.history if reply.retries else ()
-    if uri.startswith("https:") and any(str(step.redirect_location).startswith("http:") for step in history):
+    hops = [urljoin(step.url or uri, step.redirect_location or "") for step in history]
+    if uri.lower().startswith("https:") and any(urlsplit(hop).scheme != "https" for hop in hops):
         raise UnreachableError("redirects from https to http", where=uri, hint="name the place that it redirects to")
 
 

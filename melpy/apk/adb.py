@@ -34,7 +34,7 @@ _OPERATORS = {1: "=", 2: "<", 3: "<=", 4: ">", 5: ">=", 6: "><", 8: "~", 9: "~",
 _CONFLICT = 16
 _NAMES = ("${name}-${version}.apk", "")
 _SHA1_SIZE = 20
-_MOST_VALUES = 20_000_000  # words of objects and lists; an index of 60,000 packages has 3 million
+_MOST_READ = 1 << 28  # bytes of values; an index of 60,000 packages has some 50 million
 _MOST_BLOCKS = 32
 
 
@@ -138,7 +138,7 @@ class _Values:
 
     def __init__(self, block: bytes) -> None:
         self._block = block
-        self._left = _MOST_VALUES
+        self._left = _MOST_READ
         compatible, _, _, self.root = struct.unpack_from("<BBHI", block)
         if compatible != 0:
             raise struct.error("a later version")
@@ -149,10 +149,14 @@ class _Values:
         if kind not in _LISTS:
             return ()
         (count,) = struct.unpack_from("<I", self._block, place)
-        self._left -= count
+        self._spend(4 * count)
+        return struct.unpack_from(f"<{count}I", self._block, place) if count * 4 <= len(self._block) else ()
+
+    def _spend(self, size: int) -> None:
+        """Take note of bytes that are read: values may stand for the same ones again and again."""
+        self._left -= size
         if self._left < 0:
             raise struct.error("more values than there can be")
-        return struct.unpack_from(f"<{count}I", self._block, place) if count * 4 <= len(self._block) else ()
 
     def number(self, word: int) -> int:
         kind, value = word >> 28, word & 0x0FFFFFFF
@@ -168,6 +172,7 @@ class _Values:
         start = place + struct.calcsize(_BLOBS[kind])
         if start + size > len(self._block):
             raise IndexError
+        self._spend(size)
         return self._block[start : start + size]
 
     def text(self, word: int) -> str:

@@ -27,6 +27,9 @@ _HEAD = re.compile(r"C:(.*)\nP:(.*)\nV:(.*)\nA:(.*)\n")
 """How apk, melange and melpy begin a stanza; matched at once, it takes a quarter of the time."""
 
 
+_FILE_PART = re.compile(r"[^\s/\x00-\x1f.][^\s/\x00-\x1f]*")
+
+
 def render_stanza(entry: IndexEntry) -> str:
     """Return the lines of a package, without the empty one between packages."""
     info = entry.info
@@ -118,6 +121,18 @@ def parse_stanza(stanza: str, *, where: str) -> IndexEntry:
         raise PackageFormatError(f"a package of the index lacks or garbles {error}", where=where) from None
 
 
+def place_stanza(stanza: str, arch: str) -> str:
+    """Return a package for every architecture as one for that of the directory where it lies.
+
+    Clients make up its place from what its stanza says; so does apk, with `apk index --rewrite-arch`.
+
+    Args:
+        stanza: its lines.
+        arch: the architecture; empty leaves it as it is.
+    """
+    return stanza.replace("\nA:noarch\n", f"\nA:{arch}\n", 1) if arch else stanza
+
+
 def is_understood(stanza: str) -> bool:
     """Tell whether a package can be installed: apk leaves out what has an unknown field in upper case.
 
@@ -125,10 +140,9 @@ def is_understood(stanza: str) -> bool:
     """
     if not all(line[:1].islower() or line[:1] in _KNOWN for line in stanza.rstrip("\n").split("\n")):
         return False
-    if any("/" in part or part in {"", ".", ".."} for part in find_identity(stanza)[1:3]):
-        return False  # no file can be called so
-    if "/" in find_field(stanza, "A") or find_field(stanza, "A") in {".", ".."}:
-        return False
+    _, name, version, arch = find_identity(stanza)
+    if not (_FILE_PART.fullmatch(name) and _FILE_PART.fullmatch(version) and (not arch or _FILE_PART.fullmatch(arch))):
+        return False  # no file can be called so, or it would lie elsewhere
     try:
         for text in find_items(stanza, "D"):
             parse_dependency(text)

@@ -51,7 +51,7 @@ def command(
     if len(arches) != 1:
         names = ", ".join(arch.apk for arch in arches)
         raise SettingsError(f"packages are found for one architecture, not for {names}", hint="name one with --arch")
-    with open_monitor(verbose=False, quiet=True) as monitor:
+    with open_monitor(verbose=False, quiet=False) as monitor:
         context = make_context(
             settings, monitor, offline=offline, signing=False, check_signatures=not ignore_signatures
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from melpy.apk.signature import Keyring, parse_keyring
 from melpy.engine.environment import CONNECTIONS, resolve_environment
 from melpy.errors import LockError, MelpyError, UnresolvableError
 from melpy.net import is_remote
-from melpy.repo.remote import fetch_package
+from melpy.repo.remote import fetch_package, load_keys
 from melpy.solve.lockfile import (
     OUT_DIR,
     SEED,
@@ -29,6 +30,7 @@ from melpy.solve.model import Offer, Solution
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from melpy.apk.atom import Atom
     from melpy.arch import Arch
     from melpy.engine.environment import Repositories
     from melpy.engine.model import BuildContext, Job
@@ -131,13 +133,18 @@ def find_locked(job: Job, lock: Lock, context: BuildContext, where: Path) -> Sol
 
 
 def _check_complete(plan: Plan, offers: Sequence[Offer], where: Path) -> None:
-    """Check that what was locked has all that it needs: somebody may have edited it."""
-    held = {name for offer in offers for name, _ in offer.answers}
-    needs = [("the recipe", parse_dependency(text)) for text in plan.environment.packages]
-    needs += [(str(offer), atom) for offer in offers for atom in offer.depends]
-    lines = [f"  {asker} needs {atom}" for asker, atom in needs if not atom.conflict and atom.name not in held]
+    """Check that what was locked goes together and has all that it needs: somebody may have edited it."""
+    needs: list[tuple[Offer | None, Atom]] = [(None, parse_dependency(text)) for text in plan.environment.packages]
+    needs += [(offer, atom) for offer in offers for atom in offer.depends]
+    lines = []
+    for asker, atom in needs:
+        there = any(offer.satisfies(atom) for offer in offers if not (atom.conflict and offer is asker))
+        if there == atom.conflict:
+            verb = "excludes" if atom.conflict else "needs"
+            lines.append(f"  {asker or 'the recipe'} {verb} {str(atom).removeprefix('!')}")
     if lines:
-        raise LockError(f"lacks packages for {plan.name}", where=str(where), details=lines, hint=_ANEW)
+        message = f"locks packages for {plan.name} that do not go together"
+        raise LockError(message, where=str(where), details=lines, hint=_ANEW)
 
 
 def _check_world(plan: Plan, locked: LockedEnvironment, where: Path) -> None:
@@ -192,7 +199,13 @@ class _Finder:
         if not repository.key:
             hint = "lock it anew with its key, or build with --ignore-signatures"
             raise LockError(f"has no key for {package.repository}", where=str(self.where), hint=hint)
-        return parse_keyring(repository.key, repository.pem, str(self.where))
+        locked = parse_keyring(repository.key, repository.pem, str(self.where))
+        return Keyring((*self._trusted.keys, *locked.keys))
+
+    @cached_property
+    def _trusted(self) -> Keyring:
+        """The keys of the settings: a package need not be signed by who signed the index."""
+        return load_keys(self.context.keyring, self.context.servers)
 
     def _location(self, package: LockedPackage) -> str:
         arch = package.arch or self.arch.apk

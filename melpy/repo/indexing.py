@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from melpy.apk.index import compose_index, split_signatures
 from melpy.apk.model import Index
-from melpy.apk.stanza import find_identity, parse_stanza
+from melpy.apk.stanza import find_identity, parse_stanza, place_stanza
 from melpy.apk.version import version_key
 from melpy.errors import PackageFormatError
 from melpy.files import make_directory, remove_leftovers, write_file
@@ -163,20 +163,14 @@ def _choose(records: Sequence[Record], spec: IndexSpec, home: str, directory: Pa
         else:
             taken[expected] = (checksum, where)
             first = first if first or anywhere else (where, arch)
-            chosen.records.append(_placed(record, arch, home or spec.arch) if anywhere else record)
+            chosen.records.append(record)
+    # Clients look for a package where the index says that it is for.
+    home = home or spec.arch or (first[1] if first else "")
+    chosen.records = [record._replace(stanza=place_stanza(record.stanza, home)) for record in chosen.records]
     if chosen.left_out and not chosen.records:
         hint = "name the architecture that they are for, or none"
         chosen.faults.append(Fault("--arch", f"none of the packages is for {spec.arch}", hint))
     return chosen
-
-
-def _placed(record: Record, arch: str, home: str) -> Record:
-    """Return a package for every architecture as one for that of its directory: clients look for it where that says.
-
-    So does apk, with `apk index --rewrite-arch`.
-    """
-    stanza = record.stanza.replace(f"\nA:{arch}\n", f"\nA:{home}\n", 1) if home else record.stanza
-    return record._replace(stanza=stanza)
 
 
 def _first_arch(base: Index) -> tuple[str, str] | None:

@@ -93,6 +93,8 @@ def load_memory(path: Path) -> Memory:
     if mark != _MARK or checksum != b"%08x" % zlib.crc32(body):
         return Memory()
     lengths, _, body = body.partition(b"\n")
+    if sum(map(int, lengths.split())) != len(body) or lengths.count(b" ") != 2:
+        return Memory()
     parts = []
     start = 0
     for length in map(int, lengths.split()):

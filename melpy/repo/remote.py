@@ -84,7 +84,7 @@ def load_repository(place: str, arch: str, cache: ServerCache, *, keyring: Keyri
         SignatureError: it is not signed by a trusted key.
         PackageFormatError: the index is broken.
     """
-    if "://" in place and not is_remote(place):
+    if ("://" in place and not is_remote(place)) or "\0" in place:
         raise RepositoryError("is neither a directory nor an http or https URL", where=place)
     base = f"{place}/{arch}"
     if not is_remote(place):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from melpy.apk.index import read_entries, read_index, write_index
@@ -109,8 +110,13 @@ def _current_entries(root: Path, arch: str) -> list[IndexEntry]:
         if entry and entry.size == info.st_size and info.st_ctime_ns < written:
             current.append(entry)
         elif entry or info.st_ctime_ns >= written:
-            current.append(read_entry(package))
+            current.append(_placed(read_entry(package), arch))
     return current
+
+
+def _placed(entry: IndexEntry, arch: str) -> IndexEntry:
+    """Return a package for every architecture as one for that of its directory, where clients look for it."""
+    return replace(entry, info=replace(entry.info, arch=arch)) if entry.info.arch == "noarch" else entry
 
 
 def merge_entries(old: Iterable[IndexEntry], new: Iterable[IndexEntry]) -> tuple[IndexEntry, ...]:

@@ -86,9 +86,14 @@ def _attempt(path: Path, keyring: Keyring, expected: IndexEntry | None = None) -
         return error
     except OSError as error:
         return PackageFormatError(f"cannot be read: {reason_of(error)}", where=str(path))
-    if expected and entry.checksum != expected.checksum:
-        return RepositoryError("is not the package that the index names", where=str(path), hint=_INDEX_HINT)
-    if expected and entry.size != expected.size:
-        message = f"has {entry.size} bytes, the index says {expected.size}"
-        return RepositoryError(message, where=str(path), hint=_INDEX_HINT)
-    return None
+    problem = _mismatch(path, entry, expected) if expected else ""
+    return RepositoryError(problem, where=str(path), hint=_INDEX_HINT) if problem else None
+
+
+def _mismatch(path: Path, entry: IndexEntry, expected: IndexEntry) -> str:
+    """Return what an index says of a package that is not so."""
+    if entry.checksum != expected.checksum:
+        return "is not the package that the index names"
+    if expected.info.arch == "noarch" != path.parent.name:
+        return "is for noarch in the index, so that clients look for it elsewhere"
+    return f"has {entry.size} bytes, the index says {expected.size}" if entry.size != expected.size else ""

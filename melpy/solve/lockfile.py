@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT = "melpy-lock-1"
-_NAME = re.compile(r"[^\s/@=<>~!.][^\s/@=<>~!]*")
+_NAME = re.compile(r"[^\s/@=<>~!.\x00-\x1f][^\s/@=<>~!\x00-\x1f]*")
 _CHECKSUM = re.compile(r"Q[12][A-Za-z0-9+/]+=*")
 OUT_DIR, SEED = "out-dir", "seed"
 
@@ -180,6 +180,11 @@ def _read_recipe(data: Any) -> LockedRecipe:  # JSON
 
 
 def _read_environment(data: Any) -> LockedEnvironment:  # JSON
+    unknown = [key for key in data if key not in {"world", "packages", "tests"}]
+    if unknown:
+        raise TypeError(f"unknown key {unknown[0]!r}")
+    if not isinstance(data["packages"], list) or not isinstance(data["world"], list):
+        raise TypeError("world and packages are lists")
     packages = tuple(_take(LockedPackage, one) for one in data["packages"])
     names = set()
     for one in packages:

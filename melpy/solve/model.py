@@ -108,14 +108,15 @@ class Cause:
     """One of the facts that together leave no choice.
 
     Attributes:
-        kind: the offer `needs` the atom, `holds` a name that the other has, too, or `excludes` the other by the atom.
+        kind: the offer `needs` the atom, `holds` a name that the other has, too, `excludes` the other by the atom,
+            needs what only a `tagged` repository has, or is at odds with itself, since it has a name `doubled`.
         offer: the package; None for the request itself.
         atom: what is needed or excluded.
-        name: the name that only one may have.
+        name: the name that only one may have, or the tag.
         other: the package that it does not go together with.
     """
 
-    kind: Literal["needs", "holds", "excludes"]
+    kind: Literal["needs", "holds", "excludes", "tagged", "doubled"]
     offer: Offer | None
     atom: Atom | None = None
     name: str = ""

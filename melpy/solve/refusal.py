@@ -13,6 +13,7 @@ from melpy.errors import UnresolvableError, find_near
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from melpy.apk.atom import Atom
     from melpy.solve.model import Cause, Offer
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _NO_REPOSITORY = 'no repository has any package: name one with -r, or write seed = "trixie" into melpy.toml'
 _HINT = "loosen one of these constraints, or add a repository with --repository-append"
 _TOLD = 30  # lines; nobody reads more
+_LONG_CHAIN = 10  # links; of more, those at both ends are told
 _LOOKED_AT = 20_000
 """Packages that are looked at for a chain of needs; an error without a chain is better than a late one."""
 
@@ -31,7 +33,7 @@ def explain_impossible(
     """Return the error for a world that no packages satisfy together."""
     lines: list[str] = []
     chains = _Chains(world, universe)
-    for cause in causes:
+    for cause in _folded(causes):
         lines += [*chains.to(cause.offer), *chains.to(cause.other), _describe(cause, universe)]
     told = list(dict.fromkeys(lines))
     more = [f"and {len(told) - _TOLD} more facts"] if len(told) > _TOLD else []
@@ -40,11 +42,28 @@ def explain_impossible(
     )
 
 
+def _folded(causes: Iterable[Cause]) -> Iterator[Cause]:
+    """Yield causes, each once for all versions of a package: the newest comes first, and says enough."""
+    seen = set()
+    for cause in causes:
+        names = cause.offer.name if cause.offer else "", cause.other.name if cause.other else ""
+        key = (cause.kind, *names, cause.atom, cause.name)
+        if key not in seen:
+            seen.add(key)
+            yield cause
+
+
 def _describe(cause: Cause, universe: Universe) -> str:
     who = str(cause.offer) if cause.offer else "the request"
     if cause.kind == "holds":
         return f"{who} is the only one that may be {cause.name}, and so is {cause.other}"
+    if cause.kind == "doubled":
+        return f"{who} has a name twice, so that it cannot be installed"
     assert cause.atom is not None
+    if cause.kind == "tagged":
+        return (
+            f"{who} needs {cause.atom}, and only @{cause.name} has {cause.other}, which nobody asks for with that tag"
+        )
     if cause.kind == "excludes":
         what = str(cause.atom).removeprefix("!")
         return (
@@ -83,6 +102,8 @@ class _Chains:
         while wanted is not None and wanted in self._links:
             text, wanted = self._links[wanted]
             lines.insert(0, text)
+        if len(lines) > _LONG_CHAIN:
+            lines[3:-4] = [f"and so on, over {len(lines) - 7} packages"]
         return lines if len(lines) > 1 else []
 
     def _find_links(self) -> dict[Offer, tuple[str, Offer | None]]:
@@ -111,16 +132,18 @@ def check_known(atoms: Iterable[Atom], universe: Universe, where: str) -> None:
     Raises:
         UnresolvableError: there is such a thing.
     """
-    missing = [atom for atom in atoms if not atom.conflict and not _is_there(atom, universe)]
+    atoms = tuple(atoms)
+    tags = {"", *(atom.tag for atom in atoms)}
+    missing = [atom for atom in atoms if not atom.conflict and not _is_there(atom, universe, tags)]
     if missing:
         names = ", ".join(repr(str(atom)) for atom in missing)
         hint = "; ".join(_instead(atom, universe) for atom in missing) if universe else _NO_REPOSITORY
         raise UnresolvableError(f"no repository has {names}", where=where, hint=hint)
 
 
-def _is_there(atom: Atom, universe: Universe) -> bool:
+def _is_there(atom: Atom, universe: Universe, tags: AbstractSet[str]) -> bool:
     answers = universe.providers(atom.name)
-    return any(offer.tag in {"", atom.tag} and offer.meets(atom, version) for offer, version in answers)
+    return any(offer.tag in tags and offer.meets(atom, version) for offer, version in answers)
 
 
 def _instead(atom: Atom, universe: Universe) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from melpy.apk.atom import Atom, parse_atom
-from melpy.apk.version import version_key
+from melpy.apk.version import compare_versions, version_key
 from melpy.errors import PackageFormatError, UnresolvableError
 from melpy.solve.model import Offer, Solution
 from melpy.solve.preference import is_selectable
@@ -18,7 +18,7 @@ from melpy.solve.refusal import check_known, explain_impossible, explain_unasked
 from melpy.solve.search import Found, ImpossibleError, Rules, TooLongError, find_completely, find_quickly
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from melpy.solve.universe import Universe
 
@@ -62,20 +62,67 @@ def _add_triggered(atoms: Sequence[Atom], solution: Solution, rules: Rules, *, c
         for atom in triggered:
             tried.add(atom)
             here = {offer.name for offer in solution.offers}
-            extended = None if atom.name in here else _extend([*world, atom], solution, rules, choosy=choosy)
+            extended = (
+                None if atom.name in here else _extend([*world, atom], len(atoms), solution, rules, choosy=choosy)
+            )
             if extended:
                 solution = extended
                 world.append(atom)
     return solution
 
 
-def _extend(world: Sequence[Atom], solution: Solution, rules: Rules, *, choosy: bool) -> Solution | None:
-    """Return a solution with what is wanted now: beside what is chosen, or in the place of some of it."""
-    found = find_quickly(world, rules, solution.offers) or find_quickly(world, rules)
-    if found is None:
-        return None
-    extended = _make_solution(found)
-    return None if choosy and _find_unasked(world, extended) else extended
+def _extend(world: Sequence[Atom], asked: int, solution: Solution, rules: Rules, *, choosy: bool) -> Solution | None:
+    """Return a solution with what is wanted now: beside what is chosen, or in the place of some of it.
+
+    Nothing that is asked for becomes older by that, and what was triggered before must still have its reason.
+    """
+    for start in (solution.offers, ()):
+        found = find_quickly(world, rules, start)
+        if found is None:
+            continue
+        extended = _make_solution(found)
+        if choosy and _find_unasked(world, extended):
+            continue
+        if not start and not (_keeps(world, solution, extended) and _are_triggered(world[asked:], extended)):
+            continue
+        return extended
+    return None
+
+
+def _keeps(world: Sequence[Atom], before: Solution, after: Solution) -> bool:
+    """Tell whether nothing that the world, or what stays, asks for is older than it was."""
+    stays = [offer for offer in before.offers if offer in after.offers]
+    asked = {atom.name for atom in world} | {atom.name for offer in stays for atom in offer.depends}
+    was, now = _newest(before, asked), _newest(after, asked)
+    return all(compare_versions(now.get(name, ""), version) >= 0 for name, version in was.items())
+
+
+def _newest(solution: Solution, names: Collection[str]) -> dict[str, str]:
+    """Return the newest version of each of these names that a solution has at a version."""
+    found: dict[str, str] = {}
+    for offer in solution.offers:
+        for name, version in offer.answers:
+            if name in names and version and (name not in found or compare_versions(version, found[name]) > 0):
+                found[name] = version
+    return found
+
+
+def _are_triggered(wishes: Sequence[Atom], solution: Solution) -> bool:
+    """Tell whether what came by its `install_if` would come now."""
+    names = {atom.name for atom in wishes}
+    provided = _find_provided(solution)
+    return all(
+        _holds(condition, provided)
+        for offer in solution.offers
+        if offer.name in names
+        for condition in offer.install_if
+    )
+
+
+def _find_provided(solution: Solution) -> dict[str, str]:
+    """Return every name that a solution has, with a version."""
+    provided = {name: version for offer in solution.offers for name, version in offer.provides}
+    return provided | {offer.name: offer.version for offer in solution.offers}
 
 
 def _parse(text: str, where: str) -> Atom:
@@ -142,7 +189,7 @@ def _find_install_if(solution: Solution, universe: Universe) -> list[Atom]:
     """Return what is to be installed because everything in its `install_if` is; of each name the newest first."""
     installed = {offer.name: offer.version for offer in solution.offers}
     tags = {"", *(offer.tag for offer in solution.offers)}
-    provided = {name: version for offer in solution.offers for name, version in offer.provides} | installed
+    provided = _find_provided(solution)
     found = [
         offer
         for offer in universe.triggered_by(provided)

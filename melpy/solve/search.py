@@ -3,7 +3,8 @@
 Names are decided in the order of `melpy.solve.preference`, each for the best package that satisfies everything that is
 known by then. Most of the time that leads to the end. Where it does not, the search goes back to the last choice that
 has to do with what failed (conflict-directed backjumping; Prosser, "Hybrid algorithms for the constraint satisfaction
-problem", 1993): what lies between would fail in the same way. So it finds packages if there are any; and if there are
+problem", 1993): what lies between would fail in the same way. What has failed together is remembered, and not tried
+again. So it finds packages if there are any; and if there are
 none, the facts that it met on the way say why.
 """
 
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from melpy.apk.atom import Atom
     from melpy.solve.model import Offer
     from melpy.solve.universe import Universe
+
+
+_MOST_CAUSES = 50
+_POSTPONED = 1_000_000
+"""How late a name is decided that others may help."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +105,11 @@ def find_completely(world: Sequence[Atom], rules: Rules, *, limit: int) -> Found
         path.append(decision)
         while (best := decision.next_offer()) is None:
             failed = path.pop()
+            failed.remember()
             while path and path[-1].taken not in failed.blamed:
                 path.pop()
             if not path:
-                raise ImpossibleError(list(dict.fromkeys(failed.causes)))
+                raise ImpossibleError(list(failed.causes))
             decision = path[-1]
             decision.learn(failed)
         limit -= 1
@@ -125,7 +132,7 @@ def _begin(world: Sequence[Atom], rules: Rules) -> _State:
 class _Reason:
     """Why a package cannot be taken: what is to be told, and the chosen packages that are to blame."""
 
-    cause: Cause | None
+    causes: tuple[Cause, ...]
     blamed: frozenset[str] = frozenset()
 
 
@@ -139,7 +146,8 @@ class _Decision:
         wants = state.wants[name]
         # That one of those who want it is there is enough for it to be decided.
         self.blamed = set(_owner(wants[0][1]))
-        self.causes = [] if state.rules.universe.providers(name) else [Cause("needs", wants[0][1], wants[0][0])]
+        there = state.rules.universe.providers(name)
+        self.causes = dict.fromkeys([] if there else [Cause("needs", wants[0][1], wants[0][0])])
         self._candidates = state.candidates(name)
 
     def next_offer(self) -> Offer | None:
@@ -149,13 +157,30 @@ class _Decision:
                 self.taken = offer.name
                 return offer
             self.blamed |= reason.blamed
-            self.causes += [reason.cause] if reason.cause else []
+            self._note(reason.causes)
         return None
+
+    def _note(self, causes: Iterable[Cause]) -> None:
+        # Nobody reads all that there are, and each is handed on to many.
+        if len(self.causes) < _MOST_CAUSES:
+            self.causes |= dict.fromkeys(causes)
+
+    def remember(self) -> None:
+        """Take note, for the whole search, that the packages to blame do not go together."""
+        blamed = [self.state.chosen[name] for name in self.blamed]
+        for offer in blamed:
+            others = tuple(other for other in blamed if other is not offer)
+            self.state.learned.setdefault(offer, []).append((others, tuple(self.causes)))
 
     def learn(self, failed: _Decision) -> None:
         """Take note of a later decision that failed since this one was made as it was."""
         self.blamed |= failed.blamed - {self.taken}
-        self.causes += failed.causes
+        self._note(failed.causes)
+
+
+def _needs(offer: Offer) -> list[Atom]:
+    """Return what a package needs of others."""
+    return [atom for atom in offer.depends if not atom.conflict and not offer.satisfies(atom)]
 
 
 def _owner(offer: Offer | None) -> frozenset[str]:
@@ -179,6 +204,7 @@ class _State:
     held: dict[str, Offer] = field(default_factory=dict)  # by names that only one package may have
     present: dict[str, tuple[tuple[Offer, str], ...]] = field(default_factory=dict)
     answers: dict[str, Offer] = field(default_factory=dict)
+    learned: dict[Offer, list[tuple[tuple[Offer, ...], tuple[Cause, ...]]]] = field(default_factory=dict)  # by all
 
     def copy(self) -> _State:
         """Return the same, to go on from."""
@@ -200,23 +226,42 @@ class _State:
 
     def want(self, atom: Atom, tags: frozenset[str], owner: Offer | None) -> None:
         """Take note of what a package, or the world, asks for."""
-        name = atom.name
         if atom.conflict:
-            self.conflicts[name] = (*self.conflicts.get(name, ()), (atom, owner))
+            self.conflicts[atom.name] = (*self.conflicts.get(atom.name, ()), (atom, owner))
             return
-        self.wants[name] = (*self.wants.get(name, ()), (atom, owner))
-        self.tags[name] = self.tags.get(name, frozenset()) | tags
-        heapq.heappush(self.waiting, (urgency(name, self.rules.universe), name))
+        asked, handed_on = [(atom, owner)], False
+        while asked:
+            atom, owner = asked.pop()
+            wants, known = self.wants.get(atom.name, ()), self.tags.get(atom.name, frozenset())
+            if not any(known_atom is atom and other is owner for known_atom, other in (wants if handed_on else ())):
+                self.wants[atom.name] = (*wants, (atom, owner))
+            self.tags[atom.name] = known | tags
+            heapq.heappush(self.waiting, (urgency(atom.name, self.rules.universe), atom.name))
+            answer = self.answers.get(atom.name)
+            if answer and not tags <= known:
+                # What it needs may come from there, too.
+                asked += [(needed, answer) for needed in _needs(answer)]
+                handed_on = True
 
     def next_name(self) -> str | None:
         """Return the next name that is not answered by what is there."""
         while self.waiting:
             _, name = heapq.heappop(self.waiting)
             answer = next((one for one in self.present.get(name, ()) if self._unmet(*one, name) is None), None)
-            if answer is None:
+            if answer is None and self._is_early(name):
+                heapq.heappush(self.waiting, (_POSTPONED, name))
+            elif answer is None:
                 return name
-            self.answers[name] = answer[0]
+            else:
+                self.answers[name] = answer[0]
         return None
+
+    def _is_early(self, name: str) -> bool:
+        """Tell whether a name is better decided later: others may still bring in the tag of what has it."""
+        if not self.waiting or self.waiting[0][0] >= _POSTPONED:
+            return False
+        tags = self.tags.get(name, frozenset())
+        return any(offer.tag and offer.tag not in tags for offer, _ in self.rules.universe.providers(name))
 
     def choose(self, name: str, offer: Offer) -> None:
         """Take a package for a name."""
@@ -231,8 +276,10 @@ class _State:
             if version:
                 self.held[name] = offer
         for atom in offer.depends:
-            if atom.conflict or not offer.satisfies(atom):
+            if atom.conflict:
                 self.want(atom, tags, offer)
+        for atom in _needs(offer):
+            self.want(atom, tags, offer)
 
     def candidates(self, name: str) -> Iterator[tuple[Offer, _Reason | None]]:
         """Yield what may be taken for a name, best first, and what may not, with the reason."""
@@ -242,12 +289,23 @@ class _State:
         )
         for offer, version in ranked:
             yield offer, self._find_reason(offer, name, version)
-        offers = universe.providers(name)
-        # A package left out for its tag might not be if others were chosen; one that nothing can install says so.
-        tagged = frozenset(self.chosen) if any(offer.tag for offer, _ in offers) else frozenset()
-        for offer, _ in offers if len(ranked) < len(offers) else ():
-            cause = Cause("needs", offer, offer.contradiction) if offer.contradiction else None
-            yield offer, _Reason(cause, tagged)
+        taken = {offer for offer, _ in ranked}
+        for offer, version in universe.providers(name):
+            if offer not in taken:
+                yield offer, self._find_exclusion(offer, name, version)
+
+    def _find_exclusion(self, offer: Offer, name: str, version: str) -> _Reason:
+        """Return why a package is none of those that may be taken for a name, whatever else is chosen."""
+        unmet = self._unmet(offer, version, name)
+        if unmet:
+            return unmet
+        if offer.contradiction:
+            return _Reason((Cause("needs", offer, offer.contradiction),))
+        if offer.tag and offer.tag not in self.tags.get(name, frozenset()):
+            # It might be if others were chosen, who ask for its tag.
+            atom, owner = self.wants[name][0]
+            return _Reason((Cause("tagged", owner, atom, name=offer.tag, other=offer),), frozenset(self.chosen))
+        return _Reason((Cause("doubled", offer),))
 
     def _find_reason(self, offer: Offer, name: str, version: str) -> _Reason | None:
         """Return why a package cannot be taken for a name that it has at a version."""
@@ -256,7 +314,10 @@ class _State:
             return unmet
         asked_for = is_selectable(name, offer, version) or offer.name in self.wants
         if self.rules.choosy and not asked_for:
-            return _Reason(None, frozenset(self.chosen))
+            return _Reason((), frozenset(self.chosen))
+        for others, causes in self.learned.get(offer, ()):
+            if all(self.chosen.get(other.name) is other for other in others):
+                return _Reason(causes, frozenset(other.name for other in others))
         for own, held_at in offer.answers:
             reason = self._find_clash(offer, own, held_at)
             if reason:
@@ -270,7 +331,7 @@ class _State:
     def _unmet(self, offer: Offer, version: str, name: str) -> _Reason | None:
         for atom, owner in self.wants.get(name, ()):
             if not offer.meets(atom, version):
-                return _Reason(Cause("needs", owner, atom), _owner(owner))
+                return _Reason((Cause("needs", owner, atom),), _owner(owner))
         return None
 
     def _find_clash(self, offer: Offer, name: str, version: str) -> _Reason | None:
@@ -278,20 +339,20 @@ class _State:
         if version:
             holder = self.held.get(name)
             if holder:
-                return _Reason(Cause("holds", holder, name=name, other=offer), _owner(holder))
+                return _Reason((Cause("holds", holder, name=name, other=offer),), _owner(holder))
             unmet = self._unmet(offer, version, name)
             if unmet:
                 return unmet
         for atom, owner in self.conflicts.get(name, ()):
             if owner is not offer and offer.meets(atom, version):
-                return _Reason(Cause("excludes", owner, atom, other=offer), _owner(owner))
+                return _Reason((Cause("excludes", owner, atom, other=offer),), _owner(owner))
         return None
 
     def _find_obstacle(self, offer: Offer, atom: Atom) -> _Reason | None:
         """Return why what a package states cannot be: what it needs is not there, what it excludes is chosen."""
         if not atom.conflict:
-            return None if self.rules.universe.providers(atom.name) else _Reason(Cause("needs", offer, atom))
+            return None if self.rules.universe.providers(atom.name) else _Reason((Cause("needs", offer, atom),))
         for other, version in self.present.get(atom.name, ()):
             if other.meets(atom, version):
-                return _Reason(Cause("excludes", offer, atom, other=other), _owner(other))
+                return _Reason((Cause("excludes", offer, atom, other=other),), _owner(other))
         return None

@@ -99,6 +99,7 @@ def test_a_locked_package_is_signed_by_the_locked_key(project: Project, reposito
     run = project.melpy("build", "--lock", "one.yaml")
     assert run.returncode != 0
     assert f"{tool}: signed with 'evil.rsa.pub' (RSA256), which is not trusted" in run.stderr
+    assert project.melpy("build", "--lock", "one.yaml", "-k", str(tmp_path / "evil.rsa.pub")).returncode == 0
     assert project.melpy("build", "--lock", "--ignore-signatures", "one.yaml").returncode == 0
     assert project.melpy("lock", "--ignore-signatures", "one.yaml").returncode == 0
     run = project.melpy("build", "--lock", "one.yaml")
@@ -152,7 +153,7 @@ def test_what_is_not_as_it_was_locked_is_refused(project: Project, repository: R
     (line,) = [line for line in text.splitlines() if '"name": "checker"' in line]
     lock.write_text(text.replace(f"{line}\n", ""))
     run = project.melpy("build", "--lock", "one.yaml")
-    assert "lacks packages for one\n  tool-1-r0 needs checker\n" in run.stderr
+    assert "locks packages for one that do not go together\n  tool-1-r0 needs checker\n" in run.stderr
     project.write("two.yaml", shell_recipe().replace("name: one", "name: two"))
     run = project.melpy("build", "--lock", "two.yaml")
     assert "melpy-x86_64.lock: does not lock two for x86_64" in run.stderr

@@ -245,6 +245,9 @@ def test_a_package_for_every_architecture_is_found_where_it_lies(spec: IndexSpec
     refresh(spec)
     (entry,) = read_entries(read_index(spec.path.read_bytes(), keyring=None, where=""))
     assert entry.info.arch == "x86_64"
+    index_files([str(path), str(put(spec.path.parent, "x"))], IndexSpec(tmp_path / "i", None))
+    entries = read_entries(read_index((tmp_path / "i").read_bytes(), keyring=None, where=""))
+    assert {entry.info.arch for entry in entries} == {"x86_64"}
     index_files([str(path)], IndexSpec(tmp_path / "i", None))
     (entry,) = read_entries(read_index((tmp_path / "i").read_bytes(), keyring=None, where=""))
     assert entry.info.arch == "noarch"

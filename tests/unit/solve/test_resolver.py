@@ -312,6 +312,53 @@ def test_what_is_triggered_has_the_version_whose_conditions_hold() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("world", "packages", "expected"),
+    [
+        (
+            "v",
+            [entry("y", provides="v=2"), entry("z", provides="v=1"), entry("x", "!y", install_if="y")],
+            {"y=1-r0"},
+        ),
+        (
+            "hello docs",
+            [entry("hello=1"), entry("hello=2"), entry("docs"), entry("hello-doc", "hello<2", install_if="docs hello")],
+            {"hello=2", "docs=1-r0"},
+        ),
+        (
+            "ui openrc",
+            [
+                entry("ui", "polkit"),
+                entry("openrc"),
+                entry("polkit=1"),
+                entry("polkit-elogind", provides="polkit=1"),
+                entry("ui-openrc", "polkit-elogind", install_if="ui openrc"),
+            ],
+            {"ui=1-r0", "openrc=1-r0", "polkit-elogind=1-r0", "ui-openrc=1-r0"},
+        ),
+    ],
+)
+def test_what_is_triggered_makes_nothing_older(world: str, packages: list[IndexEntry], expected: set[str]) -> None:
+    assert chosen(world, *packages) == expected
+
+
+def test_a_chain_of_versions_that_are_all_in_vain_is_seen_at_once() -> None:
+    chain = [entry(f"n{number}={version}", f"n{number + 1}") for number in range(30) for version in range(1, 6)]
+    assert complaint("n0", *chain, entry("n30", "x>5"), entry("x=1"))[-2].startswith("n30-1-r0 needs x>5, there is x-1")
+    assert chosen("n0", *chain, entry("n30", "x>5"), entry("x=1"), entry("n0=0.1")) == {"n0=0.1"}
+
+
+def test_a_tag_reaches_what_was_answered_before() -> None:
+    plain, edge = (
+        [entry("d", "b"), entry("b", "c"), entry("a=2", "b"), entry("a=1", "b")],
+        [entry("a=3", "b"), entry("c")],
+    )
+    assert choosy("d a@t", ("", plain), ("t", edge)) == {"d=1-r0", "b=1-r0", "c=1-r0@t", "a=3@t"}
+    with pytest.raises(UnresolvableError) as caught:
+        choosy("d a", ("", plain), ("t", edge))
+    assert "b-1-r0 needs c, and only @t has c-1-r0, which nobody asks for with that tag" in caught.value.details
+
+
 def test_a_long_chain_of_needs() -> None:
     packages = [entry(f"p{number}", f"p{number + 1}") for number in range(3000)]
     assert len(chosen("p0", *packages, entry("p3000"))) == 3001
