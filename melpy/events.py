@@ -6,7 +6,6 @@ lines and for JSON; tests have `Tape`, which remembers.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,14 +14,6 @@ if TYPE_CHECKING:
 
 
 # Escape sequences of terminals, and control characters but the tab: what a step prints must not drive ours.
-_CONTROL = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.|[\x00-\x08\x0a-\x1f\x7f-\x9f]"
-)
-
-
-def printable(text: str) -> str:
-    """Return text without what would drive a terminal; recipes and steps may hold anything."""
-    return _CONTROL.sub("", text)
 
 
 @dataclass(frozen=True)

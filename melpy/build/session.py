@@ -13,11 +13,11 @@ from melpy.build.step import Place, run_native, run_script
 from melpy.build.tree import load_tree
 from melpy.build.workspace import fill_workspace
 from melpy.errors import ExtractError, MelpyError, StepFailedError
-from melpy.events import printable
 from melpy.inside import is_real_directory, make_directory
 from melpy.plan.model import OUTPUT, WORKSPACE
 from melpy.rootfs.environment import make_root
 from melpy.sandbox.model import BASE_CAPABILITIES
+from melpy.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

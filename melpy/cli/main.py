@@ -15,7 +15,7 @@ from melpy import __version__
 from melpy.cli.report import print_error
 from melpy.errors import MelpyError, OutputError, UsageError, reason_of
 
-_COLLECTED_FROM = 200_000
+COLLECTED_FROM = 200_000
 """New containers after which Python looks for cycles."""
 
 COMMANDS = {
@@ -81,7 +81,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; failures become one clear message and an exit status of their own."""
     # What melpy makes are trees of frozen values: looking for cycles again and again takes a fifth of a large command.
-    gc.set_threshold(_COLLECTED_FROM)
+    gc.set_threshold(COLLECTED_FROM)
     # What is written must not depend on who runs melpy.
     os.umask(0o022)
     _check_streams()

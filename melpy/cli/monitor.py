@@ -11,6 +11,7 @@ import click
 
 from melpy import events
 from melpy.cli.report import has_color
+from melpy.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +77,7 @@ class Plain:
             line = describe(event)
         if line:
             text = f"[{event.job}] {line}" if event.job else line
-            click.echo(events.printable(text), err=True)
+            click.echo(printable(text), err=True)
 
 
 class Live:
@@ -150,4 +151,4 @@ class Live:
 def _escape(text: str) -> str:
     from rich.markup import escape  # noqa: PLC0415  # rich is loaded by whoever calls this
 
-    return escape(events.printable(text))
+    return escape(printable(text))

@@ -8,8 +8,8 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from melpy.cli.report import count_text
-from melpy.events import printable
 from melpy.plan.model import WORKSPACE
+from melpy.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

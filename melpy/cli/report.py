@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from melpy.errors import FaultsError, MelpyError
-from melpy.events import printable
+from melpy.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

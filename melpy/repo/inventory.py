@@ -52,20 +52,21 @@ def read_records(
     Raises:
         ProcessError: one of the processes was killed.
     """
-    found: dict[str, Record | Fault] = {}
     changed: list[tuple[str, Record | None]] = []
     for file, stamp in stamps.items():
         record = known.get(file)
-        if record and record.stamp == stamp != CHANGING:
-            found[file] = record
-        else:
+        if not record or record.stamp != stamp or stamp == CHANGING:
             changed.append((file, record))
-    found.update(zip((file for file, _ in changed), _read_all(directory, changed, jobs), strict=True))
-    outcomes = [found[file] for file in stamps]
-    return (
-        [one for one in outcomes if isinstance(one, Record)],
-        [one for one in outcomes if isinstance(one, Fault)],
-    )
+    fresh = dict(zip((file for file, _ in changed), _read_all(directory, changed, jobs), strict=True))
+    records: list[Record] = []
+    faults: list[Fault] = []
+    for file in stamps:
+        outcome = fresh.get(file) or known[file]
+        if isinstance(outcome, Record):
+            records.append(outcome)
+        else:
+            faults.append(outcome)
+    return records, faults
 
 
 def _read_all(directory: str, changed: Sequence[tuple[str, Record | None]], jobs: int) -> Iterable[Record | Fault]:

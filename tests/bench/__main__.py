@@ -5,6 +5,7 @@ Machines are noisy, so each figure is the best of several runs, and shares are t
 
 from __future__ import annotations
 
+import gc
 import json
 import resource
 import shutil
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from melpy.apk.index import read_index
 from melpy.apk.signature import load_keyring, load_signer, write_key_pair
+from melpy.cli.main import COLLECTED_FROM
 from melpy.solve.resolver import solve
 from melpy.solve.universe import make_universe
 from tests.bench.packages import CORE, NAMES, VERSIONS, write_large_index, write_packages
@@ -114,6 +116,7 @@ def measure_index(directory: Path, count: int, size: int, promised: str) -> None
 
 
 def measure_solving(directory: Path) -> None:
+    gc.set_threshold(COLLECTED_FROM)  # as the command line does
     key = directory / "solve.rsa"
     keyring = load_keyring([write_key_pair(key, 2048)])
     data = write_large_index(load_signer(key))
