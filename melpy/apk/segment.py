@@ -10,7 +10,7 @@ import io
 import os
 import tarfile
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 from zlib_ng import zlib_ng
 
@@ -56,7 +56,17 @@ class Segments:
         return len(self.head)
 
 
-def read_segments(stream: IO[bytes], *, where: str) -> Segments:
+class Readable(Protocol):
+    """What can be read, and read once more from its beginning: a file, or what does no more than that."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to so many bytes; none at the end."""
+
+    def seek(self, offset: int, /) -> int:
+        """Go on reading from there."""
+
+
+def read_segments(stream: Readable, *, where: str) -> Segments:
     """Read the signature and control members of a package, from the beginning of a file.
 
     Raises:
@@ -79,7 +89,7 @@ def read_segments(stream: IO[bytes], *, where: str) -> Segments:
             raise PackageFormatError("has more signatures than are read", where=where)
 
 
-def _read_member(stream: IO[bytes], piece: bytes, where: str, *, signed: bool) -> tuple[bytes, bytes, bytes]:
+def _read_member(stream: Readable, piece: bytes, where: str, *, signed: bool) -> tuple[bytes, bytes, bytes]:
     """Return a gzip member as it is and unpacked, and what was read beyond it.
 
     Args:

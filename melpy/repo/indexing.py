@@ -143,34 +143,42 @@ def _choose(records: Sequence[Record], spec: IndexSpec, home: str, directory: Pa
     if first and spec.arch and first[1] != spec.arch:
         chosen.faults.append(Fault(first[0], f"is for {first[1]}, not for {spec.arch}", "merge with another index"))
     for record in records:
-        where = f"{prefix}{record.file}"
         checksum, name, version, arch = find_identity(record.stanza)
         expected = f"{name}-{version}.apk"
         anywhere = arch in _ANY_ARCH
         if record.file.rpartition("/")[2] != expected:
-            chosen.faults.append(Fault(where, f"holds {name}-{version}", f"rename it to {expected}"))
+            chosen.faults.append(Fault(f"{prefix}{record.file}", f"holds {name}-{version}", f"rename it to {expected}"))
         elif home and not anywhere and arch != home:
-            chosen.faults.append(Fault(where, f"is for {arch}", f"move it from {home} to {arch}"))
+            chosen.faults.append(Fault(f"{prefix}{record.file}", f"is for {arch}", f"move it from {home} to {arch}"))
         elif spec.arch and not anywhere and arch != spec.arch:
             chosen.left_out.append(record.file)
         elif first and not anywhere and arch != first[1]:
-            chosen.faults.append(Fault(where, f"is for {arch}, and {first[0]} for {first[1]}", _ONE_ARCH))
+            chosen.faults.append(
+                Fault(f"{prefix}{record.file}", f"is for {arch}, and {first[0]} for {first[1]}", _ONE_ARCH)
+            )
         elif expected in taken and taken[expected][0] == checksum:
             chosen.repeated.append(record.file)
         elif expected in taken:
             other = f"is another {name}-{version} than {taken[expected][1]}"
-            chosen.faults.append(Fault(where, other, "leave one of them out, or give it another epoch"))
+            chosen.faults.append(
+                Fault(f"{prefix}{record.file}", other, "leave one of them out, or give it another epoch")
+            )
         else:
-            taken[expected] = (checksum, where)
-            first = first if first or anywhere else (where, arch)
+            taken[expected] = (checksum, f"{prefix}{record.file}")
+            first = first if first or anywhere else (f"{prefix}{record.file}", arch)
             chosen.records.append(record)
     # Clients look for a package where the index says that it is for.
     home = home or spec.arch or (first[1] if first else "")
-    chosen.records = [record._replace(stanza=place_stanza(record.stanza, home)) for record in chosen.records]
+    chosen.records = [_placed(record, home) for record in chosen.records]
     if chosen.left_out and not chosen.records:
         hint = "name the architecture that they are for, or none"
         chosen.faults.append(Fault("--arch", f"none of the packages is for {spec.arch}", hint))
     return chosen
+
+
+def _placed(record: Record, home: str) -> Record:
+    stanza = place_stanza(record.stanza, home)
+    return record if stanza is record.stanza else record._replace(stanza=stanza)
 
 
 def _first_arch(base: Index) -> tuple[str, str] | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
 import marshal
 import multiprocessing
 import os
@@ -101,20 +100,41 @@ def _read_one(directory: str, file: str, known: Record | None, recent: int) -> R
     where = file if directory == "." else f"{directory}/{file}"
     try:
         # Whatever is called so: a pipe would be waited for.
-        with io.FileIO(os.open(where, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)) as stream:
-            info = os.fstat(stream.fileno())
-            if not stat.S_ISREG(info.st_mode):
-                return Fault(where, "is not a file", None)
-            stamp = stamp_file(info, recent)
-            if known and f"\nS:{info.st_size}\n" in known.stanza and _digest(stream.read(known.head)) == known.digest:
-                return known._replace(stamp=stamp)
-            segments = read_segments(stream, where=where)
-            stanza = render_stanza(make_entry(segments, info.st_size, where=where))
-            return Record(file, stamp, segments.data_offset, _digest(segments.head), stanza)
+        descriptor = os.open(where, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            return _read_open(descriptor, where, file, known, recent)
+        finally:
+            os.close(descriptor)
     except PackageFormatError as error:
         return Fault(where, error.message, error.hint)
     except OSError as error:
         return Fault(where, f"cannot be read: {reason_of(error)}", None)
+
+
+def _read_open(descriptor: int, where: str, file: str, known: Record | None, recent: int) -> Record | Fault:
+    info = os.fstat(descriptor)
+    if not stat.S_ISREG(info.st_mode):
+        reason = "cannot be read: is a directory" if stat.S_ISDIR(info.st_mode) else "is not a file"
+        return Fault(where, reason, None)
+    stamp = stamp_file(info, recent)
+    if known and f"\nS:{info.st_size}\n" in known.stanza and _digest(os.read(descriptor, known.head)) == known.digest:
+        return known._replace(stamp=stamp)
+    segments = read_segments(_Descriptor(descriptor), where=where)
+    stanza = render_stanza(make_entry(segments, info.st_size, where=where))
+    return Record(file, stamp, segments.data_offset, _digest(segments.head), stanza)
+
+
+class _Descriptor:
+    """An open file as it is: Python's own objects for that cost a tenth of what reading a package does."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def read(self, size: int) -> bytes:
+        return os.read(self._descriptor, size)
+
+    def seek(self, offset: int) -> int:
+        return os.lseek(self._descriptor, offset, os.SEEK_SET)
 
 
 def _digest(data: bytes) -> str:
