@@ -185,9 +185,7 @@ def _read_index(values: _Values, signed_by: str, where: str) -> Index:
         message = f"names its packages {values.text(names)!r}, which is not understood"
         raise PackageFormatError(message, where=where, hint=f"leave them at {_NAMES[0]}")
     entries = (_read_package(_padded(values.fields(word), 21), values) for word in values.fields(packages)[1:])
-    return Index(
-        tuple(render_stanza(entry).rstrip("\n") for entry in entries), values.text(description), where, signed_by
-    )
+    return Index(tuple(map(render_stanza, entries)), values.text(description), where, signed_by)
 
 
 def _padded(words: tuple[int, ...], count: int) -> tuple[int, ...]:

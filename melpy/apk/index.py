@@ -33,9 +33,9 @@ _INDEX_LIMIT = 300 << 20
 _MOST_SIGNATURES = 32
 
 
-def render_index(entries: Iterable[IndexEntry]) -> str:
+def render_index(stanzas: Iterable[str]) -> str:
     """Return the text of APKINDEX."""
-    return "".join(f"{render_stanza(entry)}\n" for entry in entries)
+    return "".join(f"{stanza}\n\n" for stanza in stanzas)
 
 
 def parse_index(text: str, *, description: str = "", where: str) -> Index:
@@ -62,8 +62,7 @@ def write_index(entries: Iterable[IndexEntry], *, signer: Signer | None = None, 
 
 def compose_index(stanzas: Iterable[str], *, signer: Signer | None = None, description: str = "") -> bytes:
     """Return an APKINDEX.tar.gz of packages as `render_stanza` writes them."""
-    text = "".join(f"{stanza}\n" for stanza in stanzas)
-    files = [("APKINDEX", text.encode(), 0o644), ("DESCRIPTION", description.encode(), 0o644)]
+    files = [("APKINDEX", render_index(stanzas).encode(), 0o644), ("DESCRIPTION", description.encode(), 0o644)]
     body = write_flat(files, mtime=0, end=True, level=_LEVEL)
     if signer is None:
         return body

@@ -216,6 +216,25 @@ def check_signatures(signatures: Iterable[tuple[str, bytes]], data: bytes, keyri
     raise failure
 
 
+def check_identity(stream: IO[bytes], checksum: str, *, where: str, hint: str | None = None) -> Segments:
+    """Read the head of a package that is to be the one with this checksum, and check its data.
+
+    Args:
+        stream: the package.
+        checksum: its identity, as indexes have it.
+        where: the file.
+        hint: what to do where it is another.
+
+    Raises:
+        PackageFormatError: it is another package, or damaged.
+    """
+    segments = read_segments(stream, where=where)
+    if control_checksum(segments.control) != checksum:
+        raise PackageFormatError("is not the package that the index names", where=where, hint=hint)
+    check_datahash(stream, segments, where=where)
+    return segments
+
+
 def check_datahash(stream: IO[bytes], segments: Segments, *, where: str) -> None:
     """Check that the data member is the one that the control member names.
 

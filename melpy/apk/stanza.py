@@ -1,8 +1,7 @@
 """One package of an index as it is written there: `letter:value` lines.
 
 A large index is read in a fraction of the time when only what is looked at is parsed, so a stanza is text until
-then.
-Source: apk-tools 3, apk-package(5) and its index writer.
+then. Source: apk-tools 3, apk-package(5) and its index writer.
 """
 
 from __future__ import annotations
@@ -26,12 +25,11 @@ _KNOWN = frozenset("CPVASITULD" + "FMRZ")
 _HEAD = re.compile(r"C:(.*)\nP:(.*)\nV:(.*)\nA:(.*)\n")
 """How apk, melange and melpy begin a stanza; matched at once, it takes a quarter of the time."""
 
-
 _FILE_PART = re.compile(r"[^\s/\x00-\x1f.][^\s/\x00-\x1f]*")
 
 
 def render_stanza(entry: IndexEntry) -> str:
-    """Return the lines of a package, without the empty one between packages."""
+    """Return the lines of a package, without a line end after the last."""
     info = entry.info
     lines = [
         f"C:{entry.checksum}\nP:{info.name}\nV:{info.version}\nA:{info.arch}",
@@ -50,7 +48,7 @@ def render_stanza(entry: IndexEntry) -> str:
         ("i", " ".join(info.install_if)),
     )
     lines += [f"{key}:{one_line(value)}" for key, value in optional if value]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def find_field(stanza: str, letter: str) -> str:
@@ -90,7 +88,7 @@ def parse_stanza(stanza: str, *, where: str) -> IndexEntry:
         PackageFormatError: a line is malformed, or name, version or checksum is missing or not stated once.
     """
     fields: dict[str, str] = {}
-    for line in stanza.rstrip("\n").split("\n"):
+    for line in stanza.split("\n"):
         if line[1:2] != ":":
             raise PackageFormatError(f"malformed line {line!r} in the index", where=where)
         key, value = line[0], line[2:]
@@ -138,7 +136,7 @@ def is_understood(stanza: str) -> bool:
 
     Nor does it install what has a dependency that is none; and what would lie elsewhere is none of a repository's.
     """
-    if not all(line[:1].islower() or line[:1] in _KNOWN for line in stanza.rstrip("\n").split("\n")):
+    if not all(line[:1].islower() or line[:1] in _KNOWN for line in stanza.split("\n")):
         return False
     _, name, version, arch = find_identity(stanza)
     if not (_FILE_PART.fullmatch(name) and _FILE_PART.fullmatch(version) and (not arch or _FILE_PART.fullmatch(arch))):

@@ -12,7 +12,9 @@ import click
 from melpy import events
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import (
+    BUILD_OPTION,
     ENVIRONMENT,
+    IGNORE_SIGNATURES,
     LOCK_FILE,
     LOCK_NAME,
     OFFLINE,
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
 @click.command(short_help="Build recipes into signed packages and a signed index.")
 @click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
 @setting_options(*ENVIRONMENT, *SIGNING, "mirrors", "namespace")
-@click.option("--build-option", "options", multiple=True, metavar="NAME", help="Turn on an option of the recipe.")
-@click.option("--ignore-signatures", is_flag=True, help="Use repositories whose signature cannot be checked.")
+@BUILD_OPTION
+@IGNORE_SIGNATURES
 @OFFLINE
 @click.option("--lock", is_flag=True, help="Take the packages that melpy lock has found, and no others.")
 @LOCK_FILE

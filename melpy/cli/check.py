@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from melpy.cli.option import PATH, read_arches, read_settings, setting_options
+from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
 from melpy.cli.progress import track
 from melpy.cli.report import count_text, paint_lines, print_json, short_list
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Check recipes for everything that is wrong with them.")
 @click.argument("paths", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
 @setting_options("arch", "pipeline-dirs", "env-files", "vars-file")
-@click.option("--build-option", "options", multiple=True, metavar="NAME", help="Turn on an option of the recipes.")
+@BUILD_OPTION
 @click.option(
     "--format",
     "form",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from melpy.cli.option import PATH, read_arches, read_settings, setting_options
+from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
 from melpy.cli.progress import track
 from melpy.cli.report import count_text
 from melpy.errors import FaultsError, OutputError, RecipeError, SettingsError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Print compiled recipes: what they evaluate to, as JSON.")
 @click.argument("paths", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
 @setting_options("arch", "packages", "pipeline-dirs", "env-files", "vars-file")
-@click.option("--build-option", "options", multiple=True, metavar="NAME", help="Turn on an option of the recipes.")
+@BUILD_OPTION
 @click.option("--output-dir", type=PATH, metavar="DIR", help="Write <recipe file>.json for each recipe instead.")
 @click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="How many processes work; one for each core.")
 def command(

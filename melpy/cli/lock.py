@@ -9,7 +9,9 @@ import click
 
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import (
+    BUILD_OPTION,
     ENVIRONMENT,
+    IGNORE_SIGNATURES,
     LOCK_FILE,
     LOCK_NAME,
     OFFLINE,
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 @click.command(short_help="Lock environments to their exact packages.")
 @click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
 @setting_options(*ENVIRONMENT)
-@click.option("--build-option", "options", multiple=True, metavar="NAME", help="Turn on an option of the recipe.")
-@click.option("--ignore-signatures", is_flag=True, help="Use repositories whose signature cannot be checked.")
+@BUILD_OPTION
+@IGNORE_SIGNATURES
 @OFFLINE
 @LOCK_FILE
 def command(
@@ -78,10 +80,5 @@ def command(
 
 
 def _summary(lock: Lock) -> str:
-    found = {
-        (package.name, package.version)
-        for recipe in lock.recipes.values()
-        for environment in (recipe.build, *recipe.tests.values())
-        for package in environment.packages
-    }
+    found = {(package.name, package.version) for package in lock.packages()}
     return f"{count_text(len(lock.recipes), 'recipe')}, {count_text(len(found), 'package')}"

@@ -86,6 +86,16 @@ SIGNING = ("signing-key", "signing-key-name", "signing-passphrase")
 OFFLINE = click.option("--offline", is_flag=True, envvar="MELPY_OFFLINE", help="Ask no server; use what is kept.")
 """The flag of whatever would ask servers."""
 
+BUILD_OPTION = click.option(
+    "--build-option", "options", multiple=True, metavar="NAME", help="Turn on an option of the recipe."
+)
+"""The flag of whatever evaluates recipes."""
+
+IGNORE_SIGNATURES = click.option(
+    "--ignore-signatures", is_flag=True, help="Use repositories whose signature cannot be checked."
+)
+"""The flag of whatever takes packages from repositories."""
+
 LOCK_NAME = "melpy-{arch}.lock"
 """What a lock file is called, where nobody says another name."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from melpy.cli.option import PATH, read_arches, read_settings, setting_options
+from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
 from melpy.cli.report import has_color, print_json, print_warning, short_list
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Show what a build would do.")
 @click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
 @setting_options("arch", "packages", "pipeline-dirs", "env-files", "vars-file")
-@click.option("--build-option", "options", multiple=True, metavar="NAME", help="Turn on an option of the recipe.")
+@BUILD_OPTION
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: whole plans, with their scripts.")
 def command(recipes: tuple[Path, ...], options: tuple[str, ...], as_json: bool, **flags: Any) -> None:
     """Show what a build would do: one plan for each recipe and architecture, with no template left.

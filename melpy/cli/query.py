@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from melpy.cli.option import PATH, read_arches, read_settings, setting_options
+from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.argument("recipe", type=PATH)
 @click.argument("template")
 @setting_options("arch", "pipeline-dirs", "vars-file")
-@click.option("--build-option", "options", multiple=True, metavar="NAME", help="Turn on an option of the recipe.")
+@BUILD_OPTION
 def command(recipe: Path, template: str, options: tuple[str, ...], **flags: Any) -> None:
     """Answer a question about a recipe: TEMPLATE, filled in from what the recipe evaluates to.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.monitor import open_monitor
-from melpy.cli.option import OFFLINE, read_arches, read_settings, setting_options
+from melpy.cli.option import IGNORE_SIGNATURES, OFFLINE, read_arches, read_settings, setting_options
 from melpy.cli.report import print_json
 from melpy.errors import SettingsError, UnresolvableError, hint_near
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Show the packages that constraints lead to.")
 @click.argument("world", nargs=-1, required=True, metavar="CONSTRAINT...")
 @setting_options("arch", "out-dir", "repositories", "keyring", "cache-dir", "seed", "seed-mirror")
-@click.option("--ignore-signatures", is_flag=True, help="Take repositories that no trusted key has signed.")
+@IGNORE_SIGNATURES
 @OFFLINE
 @click.option("--explain", metavar="PACKAGE", help="Say why this package is one of them.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from melpy.cli.option import PATH, read_arches, read_settings, setting_options
+from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
 from melpy.cli.report import print_table
 from melpy.errors import RecipeError, hint_near
 
@@ -23,7 +23,7 @@ _LONGEST = 60  # characters of a value that a table shows
 @click.command(short_help="Show every variable of a recipe, and who says it.")
 @click.argument("recipe", type=PATH)
 @setting_options("arch", "pipeline-dirs", "vars-file")
-@click.option("--build-option", "options", multiple=True, metavar="NAME", help="Turn on an option of the recipe.")
+@BUILD_OPTION
 @click.option("--package", metavar="NAME", help="What this subpackage sees; the main package by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(recipe: Path, options: tuple[str, ...], package: str | None, as_json: bool, **flags: Any) -> None:

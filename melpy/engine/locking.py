@@ -56,15 +56,13 @@ def lock_jobs(jobs: Sequence[Job], arch: Arch, repositories: Repositories, base:
     """
     own = [job for job in jobs if job.arch == arch]
     recipes = {job.plan.name: _lock_recipe(job, repositories, base) for job in own}
-    used = {
-        package.repository
-        for recipe in recipes.values()
-        for environment in (recipe.build, *recipe.tests.values())
-        for package in environment.packages
-    }
+    lock = Lock(arch.apk, {}, recipes)
     signed_by = {_name_place(place, repositories.context, base): one for place, one in repositories.signed_by.items()}
     signed_by.pop(SEED, None)  # each machine makes a key of its own for it
-    return Lock(arch.apk, {place: LockedRepository(*signed_by.get(place, ("", ""))) for place in used}, recipes)
+    used = {package.repository for package in lock.packages()}
+    return dataclasses.replace(
+        lock, repositories={place: LockedRepository(*signed_by.get(place, ("", ""))) for place in used}
+    )
 
 
 def _lock_recipe(job: Job, repositories: Repositories, base: Path) -> LockedRecipe:

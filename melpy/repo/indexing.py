@@ -6,7 +6,6 @@ this, or publishes; the index is replaced by an atomic rename.
 
 from __future__ import annotations
 
-import itertools
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING
 from melpy.apk.index import compose_index, split_signatures
 from melpy.apk.model import Index
 from melpy.apk.stanza import find_identity, parse_stanza, place_stanza
-from melpy.apk.version import version_key
 from melpy.errors import PackageFormatError
 from melpy.files import make_directory, remove_leftovers, write_file
 from melpy.repo.inventory import Fault, read_records
@@ -31,7 +29,7 @@ from melpy.repo.memory import (
     stamp_files,
 )
 from melpy.repo.model import IndexReport
-from melpy.repo.repository import locked
+from melpy.repo.repository import locked, sort_packages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -82,7 +80,8 @@ def _write(directory: Path, files: Sequence[str], spec: IndexSpec, base: Index, 
     kept = memory_path(spec)
     memory = load_memory(kept) if kept else Memory()
     stamps = stamp_files(os.fspath(directory), files) if memory.listing else dict.fromkeys(files, CHANGING)
-    records, faults = read_records(os.fspath(directory), stamps, memory.records(), spec.jobs)
+    known = memory.records()
+    records, faults = read_records(os.fspath(directory), stamps, known, spec.jobs)
     chosen = _choose(records, spec, home, directory, base)
     _check_faults([*faults, *chosen.faults], spec.path)
     stanzas = _merge(base, chosen.records)
@@ -96,12 +95,11 @@ def _write(directory: Path, files: Sequence[str], spec: IndexSpec, base: Index, 
         # Where something is to be told every time, or merged, an index is never right as it is.
         plain = not base.stanzas and not chosen.left_out and not chosen.repeated
         save_memory(kept, make_memory(describe_making(spec) if plain else "?", records))
-    stamped = [record for record in memory.records().values() if record.stamp != CHANGING]
-    known = sum(stamps.get(record.file) == record.stamp for record in stamped)
+    unchanged = sum(stamps.get(file) == record.stamp != CHANGING for file, record in known.items())
     return IndexReport(
         spec.path,
         len(stanzas),
-        read=len(stamps) - known,
+        read=len(stamps) - unchanged,
         written=data != old,
         left_out=tuple(chosen.left_out),
         repeated=tuple(chosen.repeated),
@@ -215,12 +213,8 @@ def _merge(base: Index, records: Iterable[Record]) -> list[str]:
     for stanza in base.stanzas:
         parse_stanza(stanza, where=base.where)
         _, name, version, _ = find_identity(stanza)
-        stanzas[name, version] = f"{stanza}\n"
+        stanzas[name, version] = stanza
     for record in records:
         _, name, version, _ = find_identity(record.stanza)
         stanzas[name, version] = record.stanza
-    by_name = sorted(stanzas)
-    several = {name for (name, _), (other, _) in itertools.pairwise(by_name) if name == other}
-    if several:
-        by_name.sort(key=lambda key: (key[0], version_key(key[1]) if key[0] in several else 0))
-    return [stanzas[key] for key in by_name]
+    return [stanzas[key] for key in sort_packages(stanzas, lambda key: key)]

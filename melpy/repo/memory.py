@@ -33,7 +33,6 @@ _MARK = f"melpy-index-2-{__version__}-{STANZA_FORM}".encode()
 _SETTLED = 100_000_000
 """Nanoseconds after a change in which another one may leave the same time behind."""
 
-
 CHANGING = "changing"
 """The stamp of a file that must be looked into."""
 _FOREIGN = 0o022  # a file that others may write is not a memory
@@ -60,7 +59,7 @@ class Memory:
         for line, head, stanza in zip(files, self.heads.split("\n"), self.stanzas.split("\n\n"), strict=False):
             stamp, _, file = line.partition(" ")
             size, _, digest = head.partition(" ")
-            found[file] = Record(file, stamp, int(size), digest, f"{stanza}\n")
+            found[file] = Record(file, stamp, int(size), digest, stanza)
         return found
 
 
@@ -74,7 +73,7 @@ def make_memory(made_by: str, records: Sequence[Record]) -> Memory:
     return Memory(
         make_listing(made_by, {record.file: record.stamp for record in records}),
         "\n".join([f"{record.head} {record.digest}" for record in records]),
-        "\n\n".join([record.stanza.rstrip("\n") for record in records]),
+        "\n\n".join([record.stanza for record in records]),
     )
 
 

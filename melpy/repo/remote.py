@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from melpy.apk.archive import control_checksum
 from melpy.apk.index import read_index
 from melpy.apk.model import ADB_INDEX_NAME, INDEX_NAME
-from melpy.apk.segment import check_datahash, read_segments
+from melpy.apk.segment import check_identity
 from melpy.apk.signature import Keyring, load_keyring
 from melpy.errors import (
     KeyFileError,
@@ -144,21 +143,17 @@ def fetch_package(location: str, checksum: str, size: int, cache: ServerCache) -
     if not _is_kept(path, checksum):
         with replace_file(path) as stream:
             download(location, stream, offline=cache.offline, limit=size or _PACKAGE_LIMIT)
-            segments = read_segments(stream, where=location)
-            if control_checksum(segments.control) != checksum:
-                raise PackageFormatError("is not the package that the index names", where=location)
-            check_datahash(stream, segments, where=location)
+            check_identity(stream, checksum, where=location)
     return path
 
 
 def _is_kept(path: Path, checksum: str) -> bool:
     try:
         with path.open("rb") as stream:
-            segments = read_segments(stream, where=str(path))
-            check_datahash(stream, segments, where=str(path))
-            return control_checksum(segments.control) == checksum
+            check_identity(stream, checksum, where=str(path))
     except (OSError, PackageFormatError):
         return False
+    return True
 
 
 def load_keys(places: Iterable[str], cache: ServerCache) -> Keyring:

@@ -7,10 +7,11 @@ are there.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from melpy.apk.index import read_entries, read_index, write_index
 from melpy.apk.model import Index, IndexEntry
@@ -21,10 +22,12 @@ from melpy.files import output_error, remove_leftovers, write_file
 from melpy.repo.layout import index_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from melpy.apk.signature import Keyring, Signer
+
+T = TypeVar("T")
 
 
 def load_index(root: Path, arch: str, *, keyring: Keyring | None) -> Index:
@@ -127,5 +130,17 @@ def merge_entries(old: Iterable[IndexEntry], new: Iterable[IndexEntry]) -> tuple
 
 def sort_entries(entries: Iterable[IndexEntry]) -> tuple[IndexEntry, ...]:
     """Return entries by name, then version, oldest first."""
-    by_version = sorted(entries, key=lambda entry: version_key(entry.info.version))
-    return tuple(sorted(by_version, key=lambda entry: entry.info.name))
+    return tuple(sort_packages(entries, lambda entry: (entry.info.name, entry.info.version)))
+
+
+def sort_packages(packages: Iterable[T], identify: Callable[[T], tuple[str, str]]) -> Iterator[T]:
+    """Yield packages by name, then version, oldest first.
+
+    Args:
+        packages: the packages.
+        identify: tells name and version of one.
+    """
+    # Few names have several versions, and comparing these costs most.
+    for _, group in itertools.groupby(sorted(packages, key=identify), key=lambda package: identify(package)[0]):
+        same = list(group)
+        yield from sorted(same, key=lambda package: version_key(identify(package)[1])) if len(same) > 1 else same

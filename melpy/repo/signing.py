@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from melpy.apk.archive import write_flat
 from melpy.apk.index import read_index, split_signatures
-from melpy.apk.pkginfo import parse_pkginfo
-from melpy.apk.segment import read_segments
+from melpy.apk.segment import make_entry, read_segments
 from melpy.errors import RepositoryError, reason_of
 from melpy.files import replace_file, write_file
 
@@ -34,7 +33,7 @@ def sign_package_file(path: Path, signer: Signer, *, keep: bool) -> None:
     try:
         with path.open("rb") as stream:
             segments = read_segments(stream, where=str(path))
-            info = parse_pkginfo(segments.files[".PKGINFO"].decode())
+            info = make_entry(segments, 0, where=str(path)).info
             head = _member(segments.signatures if keep else (), signer, segments.control, mtime=info.build_date)
             stream.seek(segments.data_offset)
             with replace_file(path) as target:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from melpy.apk.index import read_entries, read_index
 from melpy.apk.model import ADB_INDEX_NAME, INDEX_NAME
-from melpy.apk.segment import check_datahash, read_entry, read_segments
+from melpy.apk.segment import check_datahash, check_signatures, make_entry, read_segments
 from melpy.errors import MelpyError, PackageFormatError, RepositoryError, reason_of
 
 if TYPE_CHECKING:
@@ -26,9 +27,13 @@ def check_package(path: Path, keyring: Keyring) -> IndexEntry:
         PackageFormatError: it is no package, or its data is not the one that was signed.
         SignatureError: it is not signed by a trusted key.
     """
-    entry = read_entry(path, keyring=keyring)
+    where = str(path)
+    # One open file for all that is checked: nobody can exchange it in between.
     with path.open("rb") as stream:
-        check_datahash(stream, read_segments(stream, where=str(path)), where=str(path))
+        segments = read_segments(stream, where=where)
+        check_signatures(segments.signatures, segments.control, keyring, where=where)
+        entry = make_entry(segments, os.fstat(stream.fileno()).st_size, where=where)
+        check_datahash(stream, segments, where=where)
     return entry
 
 

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from melpy import events
-from melpy.apk.archive import control_checksum
-from melpy.apk.segment import check_datahash, read_segments
+from melpy.apk.segment import check_identity
 from melpy.errors import PackageFormatError, reason_of
 from melpy.files import output_error
 from melpy.unpack import unpack_stream
@@ -98,12 +97,7 @@ def _extract(store: Path, package: StoredPackage) -> None:
     try:
         # One open file for all that is checked and read: nobody can exchange it in between.
         with package.path.open("rb") as stream:
-            segments = read_segments(stream, where=where)
-            if control_checksum(segments.control) != package.checksum:
-                raise PackageFormatError(
-                    "is not the package that the index names", where=where, hint="write the index anew"
-                )
-            check_datahash(stream, segments, where=where)
+            segments = check_identity(stream, package.checksum, where=where, hint="write the index anew")
             _extract_data(store, package, stream, segments.data_offset)
     except OSError as error:
         raise PackageFormatError(f"cannot be read: {reason_of(error)}", where=where) from None

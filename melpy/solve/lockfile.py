@@ -22,7 +22,7 @@ from melpy.apk.version import is_version
 from melpy.errors import LockError, reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 FORMAT = "melpy-lock-1"
@@ -76,6 +76,12 @@ class Lock:
     arch: str
     repositories: Mapping[str, LockedRepository]
     recipes: Mapping[str, LockedRecipe]
+
+    def packages(self) -> Iterator[LockedPackage]:
+        """Yield the packages of all environments."""
+        for recipe in self.recipes.values():
+            for environment in (recipe.build, *recipe.tests.values()):
+                yield from environment.packages
 
 
 def render_lock(lock: Lock) -> str:
@@ -155,11 +161,9 @@ def load_lock(path: Path) -> Lock:
 
 
 def _check_places(lock: Lock) -> None:
-    for recipe in lock.recipes.values():
-        for environment in (recipe.build, *recipe.tests.values()):
-            for package in environment.packages:
-                if package.repository not in lock.repositories:
-                    raise TypeError(f"{package.name} is from {package.repository!r}, which is none of its repositories")
+    for package in lock.packages():
+        if package.repository not in lock.repositories:
+            raise TypeError(f"{package.name} is from {package.repository!r}, which is none of its repositories")
 
 
 def _take(kind: type[Any], data: Any) -> Any:  # JSON

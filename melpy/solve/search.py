@@ -4,8 +4,7 @@ Names are decided in the order of `melpy.solve.preference`, each for the best pa
 known by then. Most of the time that leads to the end. Where it does not, the search goes back to the last choice that
 has to do with what failed (conflict-directed backjumping; Prosser, "Hybrid algorithms for the constraint satisfaction
 problem", 1993): what lies between would fail in the same way. What has failed together is remembered, and not tried
-again. So it finds packages if there are any; and if there are
-none, the facts that it met on the way say why.
+again. So it finds packages if there are any; and if there are none, the facts that it met on the way say why.
 """
 
 from __future__ import annotations
@@ -229,19 +228,20 @@ class _State:
         if atom.conflict:
             self.conflicts[atom.name] = (*self.conflicts.get(atom.name, ()), (atom, owner))
             return
-        asked, handed_on = [(atom, owner)], False
-        while asked:
-            atom, owner = asked.pop()
-            wants, known = self.wants.get(atom.name, ()), self.tags.get(atom.name, frozenset())
-            if not any(known_atom is atom and other is owner for known_atom, other in (wants if handed_on else ())):
-                self.wants[atom.name] = (*wants, (atom, owner))
-            self.tags[atom.name] = known | tags
-            heapq.heappush(self.waiting, (urgency(atom.name, self.rules.universe), atom.name))
-            answer = self.answers.get(atom.name)
+        self.wants[atom.name] = (*self.wants.get(atom.name, ()), (atom, owner))
+        self._admit(atom.name, tags)
+
+    def _admit(self, name: str, tags: frozenset[str]) -> None:
+        """Have a name, and what its answer needs, come from repositories with these tags, too, and decide it anew."""
+        names = [name]
+        while names:
+            name = names.pop()
+            known = self.tags.get(name, frozenset())
+            self.tags[name] = known | tags
+            heapq.heappush(self.waiting, (urgency(name, self.rules.universe), name))
+            answer = self.answers.get(name)
             if answer and not tags <= known:
-                # What it needs may come from there, too.
-                asked += [(needed, answer) for needed in _needs(answer)]
-                handed_on = True
+                names += [atom.name for atom in _needs(answer)]
 
     def next_name(self) -> str | None:
         """Return the next name that is not answered by what is there."""

@@ -15,6 +15,7 @@ from melpy.apk.atom import Atom, parse_atom
 from melpy.apk.index import parse_index, read_entries, render_index
 from melpy.apk.model import IndexEntry, PackageInfo
 from melpy.apk.pkginfo import parse_pkginfo, render_pkginfo
+from melpy.apk.stanza import render_stanza
 from melpy.apk.version import compare_versions, is_version
 
 # Leading zeros compare as text, which is no order together with numbers; apk has it so.
@@ -134,7 +135,7 @@ def test_no_description_adds_a_key(description: str) -> None:
 def test_an_index_has_as_many_packages_as_went_in(infos: list[PackageInfo], description: str) -> None:
     entries = [IndexEntry(info, "Q1abc", 1) for info in infos]
     entries.append(IndexEntry(PackageInfo("last", "1", "x", description=description), "Q1last", 1))
-    found = read_entries(parse_index(render_index(entries), where="x"))
+    found = read_entries(parse_index(render_index(map(render_stanza, entries)), where="x"))
     assert [(entry.info.name, entry.info.depends) for entry in found] == [
         (entry.info.name, entry.info.depends) for entry in entries
     ]

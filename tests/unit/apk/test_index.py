@@ -13,7 +13,7 @@ from melpy.apk.archive import write_flat
 from melpy.apk.index import parse_index, read_entries, read_index, render_index, write_index
 from melpy.apk.model import IndexEntry, PackageInfo
 from melpy.apk.signature import Keyring
-from melpy.apk.stanza import find_identity, find_items, is_understood
+from melpy.apk.stanza import find_identity, find_items, is_understood, render_stanza
 from melpy.errors import PackageFormatError, SignatureError
 from melpy.repo.repository import load_index, merge_entries, sort_entries, write_repository_index
 
@@ -50,7 +50,7 @@ def entry(name: str, version: str = "1-r0") -> IndexEntry:
 
 
 def test_text_in_apks_order() -> None:
-    assert render_index([HELLO]).splitlines() == [
+    assert render_index([render_stanza(HELLO)]).splitlines() == [
         "C:Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=",
         "P:hello",
         "V:2.10-r0",
@@ -96,7 +96,8 @@ def test_a_signed_index_is_one_tar_with_the_signature_first(signer: Signer) -> N
 
 
 def test_a_line_break_in_a_description_starts_no_line() -> None:
-    text = render_index([IndexEntry(PackageInfo("a", "1", "x", description="one\nP:evil\u2028x"), "Q1", 1)])
+    entry = IndexEntry(PackageInfo("a", "1", "x", description="one\nP:evil\u2028x"), "Q1", 1)
+    text = render_index([render_stanza(entry)])
     assert "T:one P:evil x\n" in text
     assert read_entries(parse_index(text, where="x"))[0].info.name == "a"
 
