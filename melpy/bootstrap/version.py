@@ -2,7 +2,9 @@
 
 A Debian version is a list of pieces of text and numbers in turn (deb-version(7)); APK has numbers with dots, one
 letter, and any number of suffixes with a number. So `14.2.0-19` becomes `14.2.0_p19-r0`, and every piece of text
-further on is a number that sorts as the text does: `5.2.37-2+b10` becomes `5.2.37_p2_p58_p10-r0`.
+further on is a number that sorts as the text does: `1.3.1-1+deb13u1` becomes `1.3.1_p1_p68_p13_p54_p1-r0`. Debian's
+number of a rebuild, which changes no source and differs between architectures, is what APK has releases for:
+`5.2.37-2+b10` becomes `5.2.37_p2-r10`.
 
 The order is kept exactly, with two exceptions. The epoch is left out: recipes ask for upstream's versions
 (`go>=1.22`, `zlib-dev~1.3`), and APK has nothing that sorts before the first number; an index of the seed never
@@ -26,6 +28,7 @@ _REALLY = re.compile(r".*\+really([0-9].*)")
 _READABLE = re.compile(
     r"(?P<head>[0-9]+(?:\.[0-9]+)*)(?P<letter>[a-z](?![a-z0-9]))?(?:~?(?P<pre>alpha|beta|rc)(?P<n>[0-9]*))?"
 )
+_REBUILD = re.compile(r"(.+)\+b([0-9]+)")
 _END = "\0"
 _ALPHABET = "~" + _END + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" + "+-.:"
 _RANK = {character: rank for rank, character in enumerate(_ALPHABET)}
@@ -43,7 +46,8 @@ _ABOVE_NUMBERS = 10**18
 
 def map_version(version: str) -> str:
     """Return the APK version for a Debian one; see the module for what is kept of the order."""
-    upstream, revision = _split(version)
+    rebuild = _REBUILD.fullmatch(version)
+    upstream, revision = _split(rebuild[1] if rebuild else version)
     head = _HEAD.match(upstream)
     numbers = head[0].split(".") if head else ["0"]
     rest = upstream[head.end() :] if head else upstream
@@ -54,7 +58,7 @@ def map_version(version: str) -> str:
     first = _PIECE.match(revision if revision[:1].isdigit() else f"0{revision}")
     assert first is not None
     text += f"_p{int(first[2])}" + "".join(_chain(first.string[first.end() :]))
-    return f"{text}-r0"
+    return f"{text}-r{int(rebuild[2]) if rebuild else 0}"
 
 
 def readable_version(version: str) -> str:
