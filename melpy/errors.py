@@ -230,6 +230,13 @@ class SandboxError(MelpyError):
     exit_status = 50
 
 
+class OverlayError(SandboxError):
+    """This machine does not mount overlays for its users."""
+
+    code = "overlay"
+    exit_status = 54
+
+
 class EmulationError(MelpyError):
     """This machine cannot run the programs of another architecture."""
 

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess  # noqa: TID251  # this is the door
 import threading
+import time
 from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,16 +26,43 @@ if TYPE_CHECKING:
 
 TAIL_LINES = 20
 _LINE_LIMIT = 1 << 16
+_WATCH_PAUSE = 0.25
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process and all that it waited for have used.
+
+    Attributes:
+        seconds: from start to end.
+        cpu: seconds of processors, user and system.
+        memory: bytes that the largest of the processes held at most.
+    """
+
+    seconds: float = 0.0
+    cpu: float = 0.0
+    memory: int = 0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a process ended: exit status (negative: the signal that killed it) and what it printed."""
+    """How a process ended.
+
+    Attributes:
+        status: exit status; negative: the signal that killed it.
+        stdout: what it printed there.
+        stderr: what it printed there.
+        tail: the last lines that it printed.
+        usage: what it used, where that is measured.
+        stopped: why it was killed by whoever ran it; empty when it was not.
+    """
 
     status: int
     stdout: str = ""
     stderr: str = ""
     tail: tuple[str, ...] = ()
+    usage: Usage = Usage()
+    stopped: str = ""
 
 
 def find_tool(name: str, *, hint: str | None = None) -> str:
@@ -57,6 +85,7 @@ def run(
     stdin: str = "",
     check: bool = True,
     timeout: float | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Outcome:
     """Run a program to its end and return what it printed.
 
@@ -67,6 +96,7 @@ def run(
         stdin: what it reads.
         check: whether another exit status than 0 is an error.
         timeout: seconds after which it is killed, with all that it started.
+        pass_fds: open files that it keeps.
 
     Raises:
         ToolMissingError: the program does not exist.
@@ -82,6 +112,7 @@ def run(
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
+            pass_fds=tuple(pass_fds),
             start_new_session=timeout is not None,
         )
     except FileNotFoundError:
@@ -134,6 +165,24 @@ def _deadline(process: subprocess.Popen[str], seconds: float | None) -> Iterator
         timer.cancel()
 
 
+def attach(argv: Sequence[str], *, pass_fds: Sequence[int] = ()) -> Outcome:
+    """Run a program with melpy's own terminal, standard input and output, in an empty environment.
+
+    Interrupts are the program's business as long as it runs.
+
+    Raises:
+        ToolMissingError: the program does not exist.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = subprocess.Popen(list(argv), env={}, pass_fds=tuple(pass_fds))  # noqa: S603  # as above
+        return Outcome(process.wait())
+    except FileNotFoundError:
+        raise ToolMissingError(f"{argv[0]} is not installed", hint=f"install {argv[0]}") from None
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def stream(
     argv: Sequence[str],
     on_line: Callable[[str], None],
@@ -141,15 +190,26 @@ def stream(
     env: Mapping[str, str] | None = None,
     stdin: str = "",
     pass_fds: Sequence[int] = (),
+    watch: Callable[[float], str] | None = None,
 ) -> Outcome:
     """Run a program, handing each line that it prints (stdout and stderr as they come) to `on_line`.
 
     The program sees neither melpy's terminal nor its standard input. It is killed when melpy is interrupted.
 
+    Args:
+        argv: program and arguments.
+        on_line: receives the lines.
+        env: its whole environment; melpy's own without one.
+        stdin: what it reads.
+        pass_fds: open files that it keeps.
+        watch: is asked every now and then, with the seconds since the start, whether the program is to be killed, and
+            says why, or nothing.
+
     Raises:
         ToolMissingError: the program does not exist.
     """
     tail: deque[str] = deque(maxlen=TAIL_LINES)
+    start = time.monotonic()
     try:
         process = subprocess.Popen(  # noqa: S603  # an argument list made by melpy
             list(argv),
@@ -164,7 +224,7 @@ def stream(
         )
     except FileNotFoundError:
         raise ToolMissingError(f"{argv[0]} is not installed", hint=f"install {argv[0]}") from None
-    with process:
+    with process, _watched(process, watch, start) as stopped:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
@@ -179,8 +239,44 @@ def stream(
                 text = line.rstrip("\n")
                 tail.append(text)
                 on_line(text)
-            status = process.wait()
+            usage = _wait(process, start)
         except BaseException:
             process.kill()
             raise
-    return Outcome(status, tail=tuple(tail))
+    return Outcome(process.returncode, tail=tuple(tail), usage=usage, stopped="".join(stopped))
+
+
+def _wait(process: subprocess.Popen[str], start: float) -> Usage:
+    """Wait for a process; unlike subprocess, learn what it used."""
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return Usage(time.monotonic() - start, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+
+
+@contextmanager
+def _watched(process: subprocess.Popen[str], watch: Callable[[float], str] | None, start: float) -> Iterator[list[str]]:
+    """Kill a process as soon as `watch` says why; what is yielded has the reason then."""
+    reasons: list[str] = []
+    if watch is None:
+        yield reasons
+        return
+    ended = threading.Event()
+    handle = os.pidfd_open(process.pid)  # its number may be another's by the time that it is killed
+
+    def look() -> None:
+        while not ended.wait(_WATCH_PAUSE):
+            reason = watch(time.monotonic() - start)
+            if reason and not ended.is_set():
+                reasons.append(reason)
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+                return
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield reasons
+    finally:
+        ended.set()
+        thread.join()
+        os.close(handle)

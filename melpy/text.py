@@ -12,3 +12,13 @@ _CONTROL = re.compile(
 def printable(text: str) -> str:
     """Return text without what would drive a terminal; recipes and steps may hold anything."""
     return _CONTROL.sub("", text)
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes for people."""
+    value = float(size)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"

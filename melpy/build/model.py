@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from melpy.run import Usage
+
 
 class Kind(enum.Enum):
     """The type of a file."""
@@ -34,6 +36,8 @@ class Entry:
         mode: permission bits, setuid, setgid and sticky included (0o7777).
         uid: owner in the package.
         gid: group in the package.
+        user: name of the owner, which apk goes by; empty when the environment knows none.
+        group: name of the group, likewise.
         size: bytes of a regular file, length of a symlink's target, else 0.
         target: what a symlink points to, else empty.
         device: major and minor number of a device.
@@ -53,6 +57,8 @@ class Entry:
     inode: tuple[int, int] = (0, 0)
     xattrs: tuple[tuple[str, bytes], ...] = ()
     content: bytes | None = None
+    user: str = "root"
+    group: str = "root"
 
     @property
     def name(self) -> str:
@@ -95,3 +101,47 @@ class OutputTree:
         """Return the content of a regular file, or its first `limit` bytes."""
         with self.open(entry) as stream:
             return stream.read(limit)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose a file is in the package: ids and names."""
+
+    uid: int
+    gid: int
+    user: str
+    group: str
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What a step did and used.
+
+    Attributes:
+        label: what it is called.
+        package: name of the package that it is for.
+        status: exit status; negative: the signal that killed it.
+        network: whether it saw the network.
+        usage: what it used.
+        changed: what it changed in the build root, outside of the workspace and of places for temporary files.
+    """
+
+    label: str
+    package: str
+    status: int
+    network: bool
+    usage: Usage
+    changed: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as JSON-able values."""
+        return {
+            "step": self.label,
+            "package": self.package,
+            "status": self.status,
+            "network": self.network,
+            "seconds": round(self.usage.seconds, 3),
+            "cpu-seconds": round(self.usage.cpu, 3),
+            "memory": self.usage.memory,
+            "changed": list(self.changed),
+        }

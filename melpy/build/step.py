@@ -6,6 +6,7 @@ import os
 import posixpath
 import shlex
 import shutil
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
@@ -17,7 +18,8 @@ from melpy.inside import create_file, move_tree, open_below, open_root
 from melpy.plan import git
 from melpy.plan.git import GitSource
 from melpy.plan.model import WORKSPACE, PlanStep, Source
-from melpy.sandbox.model import Mount, SandboxSpec
+from melpy.run import Outcome, Usage
+from melpy.sandbox.model import NO_LIMITS, Mount, SandboxSpec
 from melpy.sandbox.runner import run_sandbox
 from melpy.source.cache import file_name
 from melpy.source.checkout import check_out
@@ -26,7 +28,8 @@ from melpy.unpack import unpack_archive
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from melpy.sandbox.model import Emulator, Root
+    from melpy.build.watch import Watch
+    from melpy.sandbox.model import Emulator, IdRange, Limits, NativeTools, Root
     from melpy.source.git import Pinned
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
@@ -50,6 +53,11 @@ class Place:
         emulator: how foreign programs are run.
         sources: the verified file of every source.
         checkouts: the verified commit of every git source.
+        tools: programs of this machine that run in place of foreign ones.
+        ids: ids beside the user's own.
+        limits: what the steps may use.
+        network: whether all of them see the network.
+        debug: whether they print each command before they run it.
     """
 
     root: Root
@@ -61,31 +69,45 @@ class Place:
     emulator: Emulator | None
     sources: Mapping[Source, Path]
     checkouts: Mapping[GitSource, Pinned]
+    tools: NativeTools | None = None
+    ids: IdRange | None = None
+    limits: Limits = NO_LIMITS
+    network: bool = False
+    debug: bool = False
+
+    def has_network(self, step: PlanStep) -> bool:
+        """Tell whether a step sees the network."""
+        return self.network or step.network
 
 
-def step_script(step: PlanStep) -> str:
+def step_script(step: PlanStep, *, debug: bool = False) -> str:
     """Return the whole script of a step: it stops at the first failure and runs in its directory.
 
     The frame is melange's, so that what works there works here.
     """
     directory = shlex.quote(step.workdir)
-    head = f"set -eo pipefail\n[ -d {directory} ] || mkdir -p {directory}\ncd {directory}\n"
+    head = f"set -{'ex' if debug else 'e'}o pipefail\n[ -d {directory} ] || mkdir -p {directory}\ncd {directory}\n"
     return f"{head}{step.script}\nexit 0\n"
 
 
-def run_script(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> tuple[int, tuple[str, ...]]:
-    """Run a step's script in the sandbox; return its exit status and the last lines that it printed.
+def run_script(step: PlanStep, place: Place, on_line: Callable[[str], None], watch: Watch | None = None) -> Outcome:
+    """Run a step's script in the sandbox.
 
     Raises:
         SandboxError: this machine cannot run the sandbox.
     """
+    script = prepare_step(step, place)
+    return run_sandbox(sandbox_spec(step, place, script), on_line, watch=watch.look if watch else None)
+
+
+def prepare_step(step: PlanStep, place: Place) -> Path:
+    """Write a step's script, and see to the root that it runs in."""
     script = place.state / "step.sh"
-    script.write_text(step_script(step), encoding="utf-8", errors="surrogateescape")
+    script.write_text(step_script(step, debug=place.debug), encoding="utf-8", errors="surrogateescape")
     _settle_mount_points(place.root.upper)
-    if step.network:
+    if place.has_network(step):
         _provide_resolver(place.root.upper)
-    outcome = run_sandbox(sandbox_spec(step, place, script), on_line)
-    return outcome.status, outcome.tail
+    return script
 
 
 def sandbox_spec(step: PlanStep, place: Place, script: Path) -> SandboxSpec:
@@ -100,16 +122,19 @@ def sandbox_spec(step: PlanStep, place: Place, script: Path) -> SandboxSpec:
         mounts=(
             Mount(place.workspace, PurePosixPath(WORKSPACE), writable=True),
             Mount(script, _SCRIPT),
+            *(place.tools.mounts if place.tools else ()),
         ),
         user=place.user,
         capabilities=place.capabilities,
         emulator=place.emulator,
-        network=step.network,
+        network=place.has_network(step),
+        ids=place.ids,
+        limits=place.limits,
     )
 
 
-def run_native(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> tuple[int, tuple[str, ...]]:
-    """Do what melpy does itself for a step; return an exit status and the last lines that were printed.
+def run_native(step: PlanStep, place: Place, on_line: Callable[[str], None], watch: Watch | None = None) -> Outcome:
+    """Do what melpy does itself for a step.
 
     What belongs outside of the workspace, elsewhere in the build root, is put there from within the sandbox.
 
@@ -117,10 +142,11 @@ def run_native(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> 
         ExtractError: an archive is damaged or wants to write elsewhere.
         SandboxError: this machine cannot run the sandbox.
     """
+    start = time.monotonic()
     targets = NATIVE_STEPS[step.native](step, place, on_line)
     outside = [path for path in dict.fromkeys(targets) if not _is_inside(path)]
     if not outside:
-        return 0, ()
+        return Outcome(0, usage=Usage(time.monotonic() - start))
     lines = [f"staged={shlex.quote(f'{WORKSPACE}/{_OUTSIDE}')}"]
     for path in map(shlex.quote, outside):
         # Not the directory itself, which may be there already, with a mode of its own.
@@ -131,7 +157,7 @@ def run_native(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> 
             "done",
         ]
     script = "\n".join([*lines, 'rm -rf "$staged"'])
-    return run_script(replace(step, native="", script=script, workdir=WORKSPACE), place, on_line)
+    return run_script(replace(step, native="", script=script, workdir=WORKSPACE), place, on_line, watch)
 
 
 def _fetch(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> list[str]:

@@ -1,13 +1,14 @@
 """A directory becomes an output tree: only what belongs into a package is looked at.
 
 Owner, group and times are the builder's, so they are not taken over: every file belongs to root unless the
-caller says otherwise.
+caller says otherwise, as it does of what steps gave to others.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from melpy.build.model import Entry, Kind, OutputTree
@@ -16,6 +17,8 @@ from melpy.errors import PackageFormatError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from melpy.build.model import Owner
 
 _KINDS = {
     stat.S_IFREG: Kind.FILE,
@@ -30,13 +33,20 @@ _KINDS = {
 _HOST_XATTRS = ("security.selinux", "system.", "trusted.", "user.overlay.")
 
 
-def load_tree(package: str, root: Path, *, xattrs: Mapping[str, Mapping[str, bytes]] | None = None) -> OutputTree:
+def load_tree(
+    package: str,
+    root: Path,
+    *,
+    xattrs: Mapping[str, Mapping[str, bytes]] | None = None,
+    owners: Mapping[str, Owner] | None = None,
+) -> OutputTree:
     """Read the files below `root` as the tree of a package; a root that is not there is an empty tree.
 
     Args:
         package: name of the package.
         root: directory that holds its files; whoever filled it must have ended, and it must be no symlink.
         xattrs: further extended attributes by path, such as capabilities that an ordinary user cannot set on disk.
+        owners: whose files are that are not root's, by path.
 
     Raises:
         PackageFormatError: a file cannot be part of a package, or a path in `xattrs` is not there.
@@ -52,7 +62,13 @@ def load_tree(package: str, root: Path, *, xattrs: Mapping[str, Mapping[str, byt
         raise PackageFormatError(
             f"{next(iter(extra))} is not in the package, so it cannot be given attributes", where=package
         )
+    if owners:
+        entries = tuple(_owned(entry, owners.get(entry.path)) for entry in entries)
     return OutputTree(package=package, root=root, entries=entries)
+
+
+def _owned(entry: Entry, owner: Owner | None) -> Entry:
+    return replace(entry, uid=owner.uid, gid=owner.gid, user=owner.user, group=owner.group) if owner else entry
 
 
 def add_file(tree: OutputTree, path: str, content: bytes) -> OutputTree:

@@ -10,8 +10,9 @@ import click
 from melpy import events
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import read_arches, read_settings, setting_options
-from melpy.cli.report import print_warning, size_text
+from melpy.cli.report import print_warning
 from melpy.errors import SeedError, UsageError
+from melpy.text import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -24,8 +24,9 @@ from melpy.cli.option import (
     read_settings,
     setting_options,
 )
-from melpy.cli.report import count_text, print_table, print_warning, short_list, size_text
+from melpy.cli.report import count_text, print_table, print_warning, short_list
 from melpy.errors import FaultsError, LockError, MelpyError
+from melpy.text import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,16 @@ if TYPE_CHECKING:
 @OFFLINE
 @click.option("--lock", is_flag=True, help="Take the packages that melpy lock has found, and no others.")
 @LOCK_FILE
-@click.option("--keep-workspace", is_flag=True, help="Keep work directories of builds that end well, too.")
+@click.option("--emulate-all", is_flag=True, help="Emulate every program of other architectures: slow, the same bytes.")
+@click.option("--network", is_flag=True, help="Let every step see the network; the build's record says so.")
+@click.option("--timeout", metavar="TIME", default="", help="How long the steps of a build may take: 1h30m.")
+@click.option("--cpu", metavar="N", default="", help="Processors that a build may use; 0 for all.")
+@click.option("--memory", metavar="SIZE", default="", help="Memory that a process may use: 8Gi; 0 for all.")
+@click.option("--disk", metavar="SIZE", default="", help="Disk that a build may fill: 50Gi; 0 for all.")
+@click.option("--processes", metavar="N", default="", help="Processes that a build may have at a time.")
+@click.option("--keep", "--keep-workspace", "keep", is_flag=True, help="Keep what a build worked in, to look into.")
+@click.option("--from-step", metavar="STEP", default="", help="Begin with this step, where a build was kept before.")
+@click.option("--debug", is_flag=True, help="Have steps print each command before they run it, and show it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what the steps print.")
 @click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only.")
@@ -55,7 +65,16 @@ def command(
     offline: bool,
     lock: bool,
     lock_file: str | None,
-    keep_workspace: bool,
+    emulate_all: bool,
+    network: bool,
+    timeout: str,
+    cpu: str,
+    memory: str,
+    disk: str,
+    processes: str,
+    keep: bool,
+    from_step: str,
+    debug: bool,
     as_json: bool,
     verbose: bool,
     quiet: bool,
@@ -68,6 +87,7 @@ def command(
     """
     from melpy.cli.planning import default_recipe, load_recipes, make_jobs  # noqa: PLC0415  # --help does not need it
     from melpy.cli.setup import make_context  # noqa: PLC0415  # likewise
+    from melpy.engine.limit import LimitTexts  # noqa: PLC0415  # likewise
     from melpy.engine.run import run_jobs  # noqa: PLC0415  # likewise
 
     places = recipes or default_recipe("build")
@@ -78,7 +98,7 @@ def command(
         arches = read_arches(settings)
         loaded = load_recipes(places)
         jobs = make_jobs(loaded, arches, settings, print_warning, options)
-        with open_monitor(verbose=verbose, quiet=quiet) as monitor:
+        with open_monitor(verbose=verbose or debug, quiet=quiet) as monitor:
             for recipe in loaded:
                 if recipe not in [job.recipe for job in jobs]:
                     text = f"{recipe.path}: not meant for {', '.join(map(str, arches))}, so nothing is built of it"
@@ -87,7 +107,12 @@ def command(
                 settings,
                 monitor,
                 check_signatures=not ignore_signatures,
-                keep_workspace=keep_workspace,
+                emulate_all=emulate_all,
+                network=network,
+                limits=LimitTexts(timeout, cpu, memory, disk, processes),
+                keep=keep,
+                from_step=from_step,
+                debug=debug,
                 offline=offline,
                 locks=_load_locks(lock_file or LOCK_NAME, arches) if lock or lock_file else (),
             )

@@ -105,22 +105,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
     click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
-def size_text(size: int) -> str:
-    """Return a number of bytes for people."""
-    value = float(size)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"
-
-
 def short_list(items: Sequence[str], limit: int = 6) -> str:
     """Return a list in one line, its end counted."""
     shown = " ".join(items[:limit])
     return f"{shown} … {len(items) - limit} more" if len(items) > limit else shown
 
 
-def count_text(number: int, noun: str) -> str:
+def count_text(number: int, noun: str, plural: str = "") -> str:
     """Return a number with its noun, in the plural where it belongs."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or f'{noun}s'}"

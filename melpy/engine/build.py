@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-import glob
-import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy import events
+from melpy.build.reentry import load_session, step_digests
 from melpy.build.session import Session, run_plan
-from melpy.build.workspace import remove_tree
 from melpy.engine.environment import Repositories, ensure_environment, resolve_environment
 from melpy.engine.history import Revision, find_revision
+from melpy.engine.limit import find_limits
 from melpy.engine.locking import find_locked
 from melpy.engine.model import BuildContext, BuildResult, Job
+from melpy.engine.native import find_tools
 from melpy.engine.packages import write_packages
-from melpy.errors import StepFailedError
-from melpy.files import check_writable, output_error
+from melpy.engine.record import Facts, write_record
+from melpy.engine.workdir import WORK, find_work, reuse_directory, work_directory
+from melpy.errors import UsageError
+from melpy.files import check_writable
 from melpy.plan.git import GitSource
 from melpy.sandbox.emulator import find_emulator
+from melpy.sandbox.identity import find_id_range
 from melpy.sandbox.runner import check_tools
 from melpy.source.cache import fetch_source
 from melpy.source.git import fetch_git
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
+    from melpy.build.model import StepRecord
     from melpy.plan.model import Source
+    from melpy.sandbox.model import NativeTools
     from melpy.solve.model import Solution
     from melpy.source.git import Pinned
 
@@ -45,28 +50,102 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
     check_tools()
     check_writable(context.out_dir / job.arch.apk)
     emulator = find_emulator(job.arch)
+    limits = find_limits(job.recipe, context.limits)
     revision = _revision(job, context, monitor)
     clock = _Clock(job.plan.job, monitor)
-    log = context.out_dir / "logs" / job.arch.apk / f"{job.plan.name}-{job.plan.full_version}.log"
+    log = log_path(job, context)
     monitor.emit(events.JobStarted(job.plan.job, log))
     start = time.monotonic()
+    steps: list[StepRecord] = []
+    tools: NativeTools | None = None
     ok = False
     try:
         with clock.stage("environment"):
             solution = _find_environment(job, context, repositories)
             layers = ensure_environment(solution, context, monitor, job.plan.job)
+            if emulator and not context.emulate_all:
+                tools = find_tools(job, solution, layers, repositories, monitor)
+        first, kept = find_first_step(job, context)
         with clock.stage("sources"):
             sources, checkouts = _fetch_sources(job, context, monitor)
-        with _work_directory(job, context) as directory:
-            session = Session(directory, layers, _source_dir(job), sources, checkouts, revision.epoch, log, emulator)
+        with _open_directory(job, context, kept) as directory:
+            session = Session(
+                directory=directory,
+                layers=layers,
+                source_dir=_source_dir(job),
+                sources=sources,
+                checkouts=checkouts,
+                epoch=revision.epoch,
+                log=log,
+                emulator=emulator,
+                tools=tools,
+                ids=find_id_range(),
+                limits=limits,
+                network=context.network,
+                debug=context.debug,
+                first=first,
+            )
             with clock.stage("steps"):
-                trees = run_plan(job.plan, session, monitor)
+                trees = run_plan(job.plan, session, monitor, steps)
             with clock.stage("packages"):
                 built = write_packages(job.plan, trees, solution, revision, context, monitor)
         ok = True
     finally:
-        monitor.emit(events.JobFinished(job.plan.job, time.monotonic() - start, ok))
+        seconds = time.monotonic() - start
+        write_record(job, log, Facts(ok, seconds, clock.seconds, emulator, tools, limits, context.network), steps)
+        monitor.emit(events.JobFinished(job.plan.job, seconds, ok))
     return BuildResult(job.plan.job, built, tuple(clock.seconds.items()), log)
+
+
+def log_path(job: Job, context: BuildContext) -> Path:
+    """Return where what the steps of a build print is written."""
+    return context.out_dir / "logs" / job.arch.apk / f"{job.plan.name}-{job.plan.full_version}.log"
+
+
+@contextmanager
+def _open_directory(job: Job, context: BuildContext, kept: Path | None) -> Iterator[Path]:
+    name = f"{job.plan.name}-{job.arch.apk}"
+    if kept:
+        with reuse_directory(kept, name, keep=context.keep) as directory:
+            yield directory
+    else:
+        with work_directory(context.cache_dir, name, keep=context.keep) as directory:
+            yield directory
+
+
+def find_first_step(job: Job, context: BuildContext) -> tuple[int, Path | None]:
+    """Return the number of the step to begin with, and the kept directory of the build that ran those before.
+
+    Raises:
+        UsageError: there is no such step or build, or a step before it is another by now.
+    """
+    if not context.from_step:
+        return 1, None
+    labels = [step.label for package in job.plan.packages for step in package.steps]
+    first = _find_step(context.from_step, labels)
+    base = context.cache_dir / WORK
+    kept = next((work for work in find_work(base, f"{job.plan.name}-{job.arch.apk}") if work.kept), None)
+    if kept is None:
+        raise UsageError(f"no build of {job.plan.job} was kept", where="--from-step", hint="build it with --keep first")
+    before = load_session(kept.path).digests
+    for number, digest in enumerate(step_digests(job.plan)[: first - 1], 1):
+        if before[number - 1 : number] != (digest,):
+            hint = f"begin with it: --from-step {number}"
+            raise UsageError(
+                f"step {number}, {labels[number - 1]!r}, has changed since", where="--from-step", hint=hint
+            )
+    return first, kept.path
+
+
+def _find_step(text: str, labels: Sequence[str]) -> int:
+    if text.isdecimal() and 1 <= int(text) <= len(labels):
+        return int(text)
+    found = [number for number, label in enumerate(labels, 1) if label == text]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(f"{number} {label}" for number, label in enumerate(labels, 1))
+    wrong = "is the name of several steps" if found else "is no step"
+    raise UsageError(f"{text!r} {wrong}", where="--from-step", hint=f"steps are {known}")
 
 
 def _find_environment(job: Job, context: BuildContext, repositories: Repositories) -> Solution:
@@ -123,26 +202,3 @@ def _revision(job: Job, context: BuildContext, monitor: events.Monitor) -> Revis
         epoch = taken or f"SOURCE_DATE_EPOCH is {revision.epoch}"
         monitor.emit(events.Warning(job.plan.job, f"{revision.problem}; {epoch}"))
     return revision if context.epoch is None else Revision(revision.commit, context.epoch, revision.problem)
-
-
-@contextmanager
-def _work_directory(job: Job, context: BuildContext) -> Iterator[Path]:
-    base = context.cache_dir / "work"
-    prefix = f"{job.plan.name}-{job.arch.apk}-"
-    for failed in base.glob(f"{glob.escape(prefix)}*/failed"):
-        remove_tree(failed.parent)  # one failure of a recipe is kept, the last
-    try:
-        base.mkdir(parents=True, exist_ok=True)
-        directory = Path(tempfile.mkdtemp(dir=base, prefix=prefix))
-    except OSError as error:
-        raise output_error(base, error) from None
-    try:
-        yield directory
-    except StepFailedError:
-        (directory / "failed").touch()  # its workspace is for the user to look into
-        raise
-    except BaseException:
-        remove_tree(directory)
-        raise
-    if not context.keep_workspace:
-        remove_tree(directory)

@@ -116,6 +116,16 @@ def resolve_environment(
         UnresolvableError: there is no such set of packages.
         RepositoryError: a repository cannot be read.
     """
+    universe = supplied_universe(environment, arch, repositories)
+    return solve(environment.packages, universe, where=where, choosy=choosy)
+
+
+def supplied_universe(environment: PlanEnvironment, arch: Arch, repositories: Repositories) -> Universe:
+    """Return what an environment may consist of, when the supply has made what it asks for and nobody else has.
+
+    Raises:
+        RepositoryError: a repository cannot be read.
+    """
     world = environment.packages
     supply = repositories.context.supply
     universe = repositories.universe(environment, arch.apk, supplied=False)
@@ -129,7 +139,7 @@ def resolve_environment(
         universe = repositories.universe(environment, arch.apk)
         if find_missing(world, universe) <= asked:
             break
-    return solve(world, universe, where=where, choosy=choosy)
+    return universe
 
 
 def find_missing(world: Iterable[str], universe: Universe) -> set[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from melpy.engine.limit import LimitTexts
 from melpy.repo.remote import ServerCache
 
 if TYPE_CHECKING:
@@ -49,8 +50,13 @@ class BuildContext:
         check_signatures: whether repositories must be signed by a trusted key.
         supply: a repository that is extended as needed.
         epoch: SOURCE_DATE_EPOCH of the process environment; None takes the recipe's last commit.
-        keep_workspace: keep the work directory of builds that end well, too.
+        keep: keep the work directory of builds that end well, too.
+        from_step: begin with this step, by number or name, where an earlier build was kept.
+        network: let every step see the network.
+        debug: have steps print each command before they run it.
+        limits: what a build may use, in place of what recipes say.
         jobs: how many packages are unpacked at once.
+        emulate_all: emulate every program of a foreign root, though native tools could be had.
         offline: ask no server; take what is in the cache.
         locks: lock file and lock of each architecture; environments are what these say, where there are any.
     """
@@ -65,8 +71,13 @@ class BuildContext:
     check_signatures: bool = True
     supply: Supply | None = None
     epoch: int | None = None
-    keep_workspace: bool = False
+    keep: bool = False
+    from_step: str = ""
+    network: bool = False
+    debug: bool = False
+    limits: LimitTexts = field(default_factory=LimitTexts)
     jobs: int = 2
+    emulate_all: bool = False
     offline: bool = False
     locks: tuple[tuple[Path, Lock], ...] = ()
 

@@ -7,7 +7,7 @@ import hashlib
 import shutil
 import tarfile
 import tempfile
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from melpy.apk.archive import LEVEL, Member, control_checksum, sign_package, write_data, write_flat
 from melpy.apk.model import IndexEntry, PackageInfo
@@ -113,15 +113,18 @@ def _file(tree: OutputTree, entry: Entry) -> Member:
         tarfile.REGTYPE,
         entry.mode,
         size=entry.size,
-        uid=entry.uid,
-        gid=entry.gid,
+        **_owner(entry),
         records={_CHECKSUM: checksum} | _xattr_records(entry),
         open=lambda: tree.open(entry),
     )
 
 
+def _owner(entry: Entry) -> dict[str, Any]:
+    return {"uid": entry.uid, "gid": entry.gid, "uname": entry.user, "gname": entry.group}
+
+
 def _hard_link(entry: Entry, first: str) -> Member:
-    return Member(entry.path, tarfile.LNKTYPE, entry.mode, link=first, uid=entry.uid, gid=entry.gid)
+    return Member(entry.path, tarfile.LNKTYPE, entry.mode, link=first, **_owner(entry))
 
 
 def _other(entry: Entry) -> Member:
@@ -133,8 +136,7 @@ def _other(entry: Entry) -> Member:
         _TYPES[entry.kind],
         0o777 if entry.kind is Kind.SYMLINK else entry.mode,
         link=entry.target,
-        uid=entry.uid,
-        gid=entry.gid,
+        **_owner(entry),
         device=entry.device,
         records=records,
     )

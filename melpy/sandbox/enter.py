@@ -6,14 +6,26 @@ In a new user and mount namespace, where it is root in name only, it mounts the 
 and, for a foreign architecture, a binfmt_misc with QEMU registered in it. Nothing of this is seen by the host, and
 all of it is gone when the sandbox ends. If something fails, it writes `what: reason` to ERROR_FD.
 
+With a range of ids it forks first, since only who stays outside of a user namespace may map a range into it; the
+caller's child then waits for bubblewrap and ends as it does. Told to `reclaim` instead, it gives files to the caller
+that steps gave to others, and writes down whose they were.
+
 It imports little, since it starts with every step.
 """
+
+from __future__ import annotations
 
 import ctypes
 import json
 import os
+import resource
 import signal
 import sys
+
+TYPE_CHECKING = False  # typing takes as long to load as all of these
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
@@ -25,6 +37,8 @@ MS_REMOUNT = 0x20
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 1 << 18
+PR_SET_PDEATHSIG = 1
+ALL_IDS = 65536
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -49,7 +63,20 @@ def leave_session() -> None:
             signal.signal(number, signal.SIG_DFL)
 
 
-def enter_namespaces() -> None:
+def limit(limits: dict[str, list[int]], cgroup: str, processors: list[int]) -> None:
+    """Set the limits of this process, which all that follow have, too."""
+    if cgroup:
+        write(f"{cgroup}/cgroup.procs", b"0")
+    for name, values in limits.items():
+        number = getattr(resource, f"RLIMIT_{name.upper()}")
+        hard = resource.getrlimit(number)[1]
+        wanted = [value if hard == resource.RLIM_INFINITY else min(value, hard) for value in values]
+        resource.setrlimit(number, (wanted[0], wanted[1]))
+    if processors:
+        os.sched_setaffinity(0, processors)
+
+
+def enter_single() -> None:
     """Become root of a user namespace that holds this user only, with mounts of its own."""
     uid, gid = os.geteuid(), os.getegid()
     try:  # noqa: SIM105  # contextlib would be loaded with every step
@@ -63,7 +90,78 @@ def enter_namespaces() -> None:
         write("/proc/self/gid_map", f"0 {gid} 1".encode())
     except OSError as error:
         raise SetupError(f"user-namespace: {error.strerror}") from None
-    call("mount-namespace", libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
+
+
+def enter_range(ids: dict[str, Any]) -> None:
+    """Fork; the child becomes root of a user namespace with many ids, the parent waits for it and ends as it does."""
+    ready, mapped = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        call("user-namespace", libc.unshare(CLONE_NEWUSER | CLONE_NEWNS))
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.write(ready[1], b"1")
+        os.close(mapped[1])
+        if os.read(mapped[0], 1) != b"1":
+            os._exit(1)  # the parent has told why
+        os.setgroups([])
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of ids forgets it
+        for descriptor in (*ready, mapped[0]):
+            os.close(descriptor)
+        return
+    os.close(ready[1])
+    if os.read(ready[0], 1) == b"1":
+        map_range(child, ids)
+        os.write(mapped[1], b"1")
+    os.close(mapped[1])
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    os._exit(code if code >= 0 else 128 - code)
+
+
+def map_range(child: int, ids: dict[str, Any]) -> None:
+    """Map this user to 0 and the range to what follows; `newuidmap` does it for ordinary users."""
+    for kind, own in (("uid", os.geteuid()), ("gid", os.getegid())):
+        rows = [(0, own, 1), (1, ids[kind], ids["count"])]
+        if not ids[f"new{kind}map"]:
+            try:
+                write(f"/proc/{child}/{kind}_map", "".join(f"{a} {b} {c}\n" for a, b, c in rows).encode())
+            except OSError as error:
+                raise SetupError(f"id-range: {error.strerror}") from None
+            continue
+        program = ids[f"new{kind}map"]
+        words = [str(word) for word in (program, child, *(word for row in rows for word in row))]
+        if os.spawnve(os.P_WAIT, program, words, {}) != 0:  # noqa: S606  # no shell is meant
+            raise SetupError(f"id-range: {program} refuses")
+
+
+def make_user_namespace(user: list[int]) -> int:
+    """Return a user namespace for the command: as this one, but who is root here is `user` there, and the reverse."""
+    ready, mapped = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(ready[1], b"1" if libc.unshare(CLONE_NEWUSER) == 0 else b"0")
+        os.read(mapped[0], 1)
+        os._exit(0)
+    if os.read(ready[0], 1) != b"1":
+        raise SetupError("user-namespace: a second one cannot be made")
+    for kind, own in zip(("uid", "gid"), user, strict=True):
+        write(f"/proc/{child}/{kind}_map", "".join(f"{a} {b} {c}\n" for a, b, c in exchanged(own)).encode())
+    descriptor = os.open(f"/proc/{child}/ns/user", os.O_RDONLY)
+    os.write(mapped[1], b"1")
+    os.waitpid(child, 0)
+    for end in (*ready, *mapped):
+        os.close(end)
+    return descriptor
+
+
+def exchanged(own: int) -> list[tuple[int, int, int]]:
+    """Return the rows of a map of all ids to themselves, but for `own` and 0, which change places."""
+    if own == 0:
+        return [(0, 0, ALL_IDS)]
+    rows = [(0, own, 1), (1, 1, own - 1), (own, 0, 1), (own + 1, own + 1, ALL_IDS - own - 1)]
+    return [row for row in rows if row[2]]
 
 
 def protect_devices() -> None:
@@ -103,6 +201,69 @@ def register_emulator(directory: str, registration: bytes) -> None:
         raise SetupError(f"binfmt-register: {error.strerror}") from None
 
 
+def become_bubblewrap(spec: dict[str, Any]) -> None:
+    """Mount what is to be mounted, and become bubblewrap."""
+    call("mount-namespace", libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
+    if spec["protect"]:
+        protect_devices()
+    if spec["layers"]:
+        mount_overlay(spec["names"], spec["layers"], spec["mountpoint"])
+    if spec["binfmt"]:
+        register_emulator(spec["binfmt"], bytes.fromhex(spec["registration"]))
+    descriptors = {"SECCOMP": os.open(spec["seccomp"], os.O_RDONLY)}
+    if spec["ids"]:
+        descriptors["USERNS"] = make_user_namespace(spec["user"])
+    for descriptor in descriptors.values():
+        os.set_inheritable(descriptor, True)
+    argv = [
+        str(descriptors[word[1:]]) if word[:1] == "@" and word[1:] in descriptors else word for word in spec["argv"]
+    ]
+    os.execv(argv[0], argv)  # noqa: S606  # no shell is meant
+
+
+def reclaim(directories: list[str], record: str) -> None:
+    """Give everything below these directories to the caller; the record gets `uid gid path`, each ended by a NUL."""
+    with open(record, "wb") as stream:  # noqa: PTH123  # pathlib is not loaded
+        for directory in directories:
+            for parent, names, entry, info in walk(os.fsencode(directory)):
+                if (info.st_uid, info.st_gid) == (0, 0):
+                    continue
+                stream.write(b"%d %d %s\0" % (info.st_uid, info.st_gid, b"/".join([*names, entry])))
+                os.chown(entry, 0, 0, dir_fd=parent, follow_symlinks=False)
+                if info.st_mode & 0o7000 and info.st_mode & 0o170000 != 0o120000:
+                    os.chmod(entry, info.st_mode & 0o7777, dir_fd=parent)
+    os._exit(0)
+
+
+def walk(directory: bytes) -> Iterator[tuple[int, list[bytes], bytes, os.stat_result]]:
+    """Yield everything below a directory: its parent, open and by name, its own name and its facts.
+
+    Directories may nest deeper than paths can be long, calls can go, or files can be open.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    here, names = os.open(directory, flags), [directory]
+    left = [os.listdir(here)]  # noqa: PTH208  # pathlib is not loaded
+    while left:
+        if not left[-1]:
+            left.pop()
+            names.pop()
+            if left:
+                above = os.open("..", flags, dir_fd=here)
+                os.close(here)
+                here = above
+            continue
+        entry = os.fsencode(left[-1].pop())
+        info = os.stat(entry, dir_fd=here, follow_symlinks=False)
+        yield here, names, entry, info
+        if info.st_mode & 0o170000 == 0o040000:
+            below = os.open(entry, flags, dir_fd=here)
+            os.close(here)
+            here = below
+            names.append(entry)
+            left.append(os.listdir(here))  # noqa: PTH208  # likewise
+    os.close(here)
+
+
 def main() -> None:
     """Set up and become bubblewrap."""
     error_fd = int(sys.argv[2])
@@ -112,16 +273,17 @@ def main() -> None:
         with open(sys.argv[1], encoding="utf-8") as stream:  # noqa: PTH123  # pathlib is not loaded
             spec = json.load(stream)
         leave_session()
-        enter_namespaces()
-        if os.geteuid() == 0:
-            protect_devices()
-        mount_overlay(spec["names"], spec["layers"], spec["mountpoint"])
-        if spec["binfmt"]:
-            register_emulator(spec["binfmt"], bytes.fromhex(spec["registration"]))
-        os.execv(spec["argv"][0], spec["argv"])  # noqa: S606  # no shell is meant
+        limit(spec["limits"], spec["cgroup"], spec["processors"])
+        if spec["ids"]:
+            enter_range(spec["ids"])
+        else:
+            enter_single()
+        if spec["reclaim"]:
+            reclaim(spec["reclaim"], spec["record"])
+        become_bubblewrap(spec)
     except (SetupError, OSError) as error:
         os.write(error_fd, str(error).encode())
-        sys.exit(1)
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path, PurePosixPath
+    from pathlib import Path
+
+NATIVE = PurePosixPath("/run/melpy/native")
+"""Where the loader and the libraries of native tools are seen."""
+
+LOADER_CACHE = PurePosixPath("/run/melpy/cache")
+"""Where the cache of that loader is seen: not longer than /etc/ld.so.cache, whose place the name takes."""
 
 BASE_CAPABILITIES = (
     "CAP_CHOWN",
@@ -31,6 +38,63 @@ class Mount:
 
 
 @dataclass(frozen=True)
+class IdRange:
+    """Ids of this machine that a sandbox may use beside the user's own: 65,535 from a start on.
+
+    Attributes:
+        uid: first user id.
+        gid: first group id.
+        newuidmap: program that grants user ids; empty for root, who needs none.
+        newgidmap: program that grants group ids, likewise.
+    """
+
+    uid: int
+    gid: int
+    newuidmap: str = ""
+    newgidmap: str = ""
+
+    def inside(self, uid: int, gid: int, own: tuple[int, int], user: tuple[int, int]) -> tuple[int, int]:
+        """Return what an owner of this machine's is inside.
+
+        Args:
+            uid: user id of a file.
+            gid: group id of a file.
+            own: ids of whoever runs melpy.
+            user: ids of the steps, which own what that one owns.
+        """
+        return _inside(uid, own[0], self.uid, user[0]), _inside(gid, own[1], self.gid, user[1])
+
+
+def _inside(number: int, own: int, start: int, user: int) -> int:
+    if number == own:
+        return user
+    place = number - start + 1
+    return 0 if place == user else place
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a sandbox may use; None and 0 are without a limit.
+
+    Attributes:
+        seconds: time by the clock.
+        processors: how many.
+        memory: bytes.
+        disk: bytes that may be added to the workspace and the root.
+        processes: how many at the same time.
+    """
+
+    seconds: float = 0.0
+    processors: int = 0
+    memory: int = 0
+    disk: int = 0
+    processes: int = 0
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
 class Emulator:
     """How programs of another architecture are run.
 
@@ -43,6 +107,28 @@ class Emulator:
     arch: str
     interpreter: str = ""
     registration: bytes = b""
+
+
+@dataclass(frozen=True)
+class NativeTools:
+    """Programs of this machine in the places of foreign ones; see `melpy.sandbox.native`.
+
+    Attributes:
+        layer: the programs, for the top of a root.
+        directory: their loader and libraries.
+        cache: the cache by which the loader finds the libraries.
+        packages: the packages that they come from, as `name=version`.
+    """
+
+    layer: Path
+    directory: Path
+    cache: Path
+    packages: tuple[str, ...]
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """What has to be seen for them to run."""
+        return (Mount(self.directory, NATIVE), Mount(self.cache, LOADER_CACHE))
 
 
 @dataclass(frozen=True)
@@ -77,6 +163,9 @@ class SandboxSpec:
         network: whether the machine's network is seen; otherwise there is a loopback only.
         emulator: needed when the root is of another architecture.
         state: directory for files that set-up needs, on a file system of this machine.
+        ids: ids beside the user's own; None where there are none.
+        limits: what it may use.
+        terminal: whether it has the caller's terminal, for a user to work in.
     """
 
     root: Root
@@ -89,3 +178,6 @@ class SandboxSpec:
     capabilities: tuple[str, ...] = BASE_CAPABILITIES
     network: bool = False
     emulator: Emulator | None = None
+    ids: IdRange | None = None
+    limits: Limits = NO_LIMITS
+    terminal: bool = False

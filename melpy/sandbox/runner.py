@@ -6,17 +6,21 @@ import json
 import os
 import shutil
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
-from melpy.errors import EmulationError, SandboxError
-from melpy.run import Outcome, find_tool, stream
+from melpy.errors import EmulationError, OverlayError, SandboxError
+from melpy.run import Outcome, attach, find_tool, run, stream
 from melpy.sandbox.bubblewrap import bubblewrap_argv
+from melpy.sandbox.identity import WANTED
+from melpy.sandbox.model import NO_LIMITS, Root, SandboxSpec
+from melpy.sandbox.seccomp import seccomp_filter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from melpy.sandbox.model import SandboxSpec
+    from melpy.sandbox.model import Emulator, IdRange
 
 _ENTER = Path(__file__).with_name("enter.py")
 _INSTALL = "install bubblewrap (apt install bubblewrap)"
@@ -31,20 +35,125 @@ def check_tools() -> None:
     find_tool("bwrap", hint=_INSTALL)
 
 
-def run_sandbox(spec: SandboxSpec, on_line: Callable[[str], None]) -> Outcome:
+def run_sandbox(
+    spec: SandboxSpec, on_line: Callable[[str], None], *, watch: Callable[[float], str] | None = None
+) -> Outcome:
     """Run the spec's command to its end, handing every line it prints to `on_line`.
+
+    Args:
+        spec: the sandbox.
+        on_line: receives the lines.
+        watch: see `melpy.run.stream`.
 
     Raises:
         ToolMissingError: bubblewrap is not installed.
         SandboxError: the sandbox cannot be set up on this machine.
         EmulationError: QEMU cannot be registered.
     """
+
+    def start(argv: list[str], passed: tuple[int, ...]) -> Outcome:
+        return stream(argv, on_line, env={}, pass_fds=passed, watch=watch)
+
+    return _run(spec, start)
+
+
+def run_terminal(spec: SandboxSpec) -> int:
+    """Run the spec's command with the caller's terminal, and return its exit status.
+
+    Raises:
+        ToolMissingError: bubblewrap is not installed.
+        SandboxError: the sandbox cannot be set up on this machine.
+        EmulationError: QEMU cannot be registered.
+    """
+    return _run(spec, lambda argv, passed: attach(argv, pass_fds=passed)).status
+
+
+def reclaim(ids: IdRange, directories: Sequence[Path], state: Path) -> dict[bytes, tuple[int, int]]:
+    """Give all files below directories to whoever runs melpy, and return whose they were.
+
+    Args:
+        ids: the ids that sandboxes had.
+        directories: where steps may have left files of others.
+        state: directory for the set-up's own files.
+
+    Returns:
+        User and group id on this machine, by path, of what belonged to others: now, or when it was called before.
+
+    Raises:
+        SandboxError: it cannot be done.
+    """
+    record = state / "owners"
+    before = record.read_bytes() if record.exists() else b""
+    error_read, error_write = os.pipe()
+    try:
+        setup = {**_setup(None, ids), "reclaim": [str(directory) for directory in directories], "record": str(record)}
+        argv = [*_enter(setup, state / "reclaim.json"), str(error_write)]
+        outcome = run(argv, env={}, pass_fds=(error_write,), check=False)
+    finally:
+        os.close(error_write)
+        with os.fdopen(error_read, "r") as errors:
+            error = errors.read()
+    if error or outcome.status:
+        raise SandboxError(f"files of other users cannot be taken over: {error or outcome.stderr}")
+    found = {}
+    record.write_bytes(before + record.read_bytes())
+    for entry in record.read_bytes().split(b"\0")[:-1]:
+        uid, gid, path = entry.split(b" ", 2)
+        found[path] = (_outside(int(uid), os.geteuid(), ids.uid), _outside(int(gid), os.getegid(), ids.gid))
+    return found
+
+
+def check_setup(state: Path, *, overlay: bool = False, emulator: Emulator | None = None, ids: IdRange | None) -> None:
+    """Try to set up a sandbox on this machine, without running anything in it.
+
+    Args:
+        state: an empty directory, on the file system that builds work on.
+        overlay: whether to mount a root.
+        emulator: registers it as well.
+        ids: ids beside the user's own.
+
+    Raises:
+        SandboxError: it cannot be set up.
+        EmulationError: QEMU cannot be registered.
+    """
+    lower = state / "lower"
+    lower.mkdir()
+    root = Root((lower,) if overlay else (), state / "upper", state / "work", state / "root")
+    spec = SandboxSpec(root, (), PurePosixPath("/"), (), state, emulator=emulator, ids=ids)
+
+    def start(argv: list[str], passed: tuple[int, ...]) -> Outcome:
+        return run(argv, env={}, pass_fds=passed, check=False)
+
+    _run(spec, start, program=find_tool("true"))
+
+
+def check_bubblewrap() -> str:
+    """Return bubblewrap's version, having tried it.
+
+    Raises:
+        ToolMissingError: it is not installed.
+        SandboxError: it does not work here.
+    """
+    bwrap = find_tool("bwrap", hint=_INSTALL)
+    outcome = run([bwrap, "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--", "/bin/true"], check=False)
+    if outcome.status:
+        raise SandboxError("bubblewrap cannot start", details=outcome.tail, hint=_namespace_hint())
+    return run([bwrap, "--version"]).stdout.split()[-1]
+
+
+def _outside(number: int, own: int, start: int) -> int:
+    return own if number == 0 else start + number - 1
+
+
+def _run(spec: SandboxSpec, start: Callable[[list[str], tuple[int, ...]], Outcome], *, program: str = "") -> Outcome:
+    """Set up a sandbox, and run bubblewrap in it, or a program of the host instead."""
     bwrap = find_tool("bwrap", hint=_INSTALL)
     error_read, error_write = os.pipe()
     status_read, status_write = os.pipe()
     try:
-        argv = [sys.executable, "-I", "-S", str(_ENTER), str(_write_setup(spec, bwrap, status_write)), str(error_write)]
-        outcome = stream(argv, on_line, env={}, pass_fds=(error_write, status_write))
+        argv = [program] if program else bubblewrap_argv(spec, bwrap, status_fd=status_write)
+        setup = _write_setup(spec, argv)
+        outcome = start([*setup, str(error_write)], (error_write, status_write))
     finally:
         os.close(error_write)
         os.close(status_write)
@@ -53,13 +162,13 @@ def run_sandbox(spec: SandboxSpec, on_line: Callable[[str], None]) -> Outcome:
         _remove_work(spec.root.work)
     if error:
         raise _setup_error(error)
-    if '"child-pid"' not in status:
+    if '"child-pid"' not in status and not outcome.stopped and not program:
         raise SandboxError("bubblewrap could not start", details=outcome.tail, hint=_namespace_hint())
     return outcome
 
 
-def _write_setup(spec: SandboxSpec, bwrap: str, status_fd: int) -> Path:
-    """Write the file that `enter.py` reads, and the short names of the overlay's directories."""
+def _write_setup(spec: SandboxSpec, argv: list[str]) -> list[str]:
+    """Write the file that `enter.py` reads, and the short names of the overlay's directories; return its command."""
     names = spec.state / "layers"
     shutil.rmtree(names, ignore_errors=True)
     names.mkdir(parents=True)
@@ -72,17 +181,51 @@ def _write_setup(spec: SandboxSpec, bwrap: str, status_fd: int) -> Path:
     binfmt = spec.state / "binfmt"
     registration = spec.emulator.registration if spec.emulator else b""
     binfmt.mkdir(exist_ok=True)
+    program = spec.state / "seccomp"
+    program.write_bytes(seccomp_filter(may_mount="CAP_SYS_ADMIN" in spec.capabilities))
     setup = {
+        **_setup(spec, spec.ids),
         "names": str(names),
         "layers": len(spec.root.layers),
         "mountpoint": str(spec.root.mountpoint),
         "binfmt": str(binfmt) if registration else "",
         "registration": registration.hex(),
-        "argv": bubblewrap_argv(spec, bwrap, status_fd=status_fd),
+        "seccomp": str(program),
+        "user": list(spec.user),
+        "protect": os.geteuid() == 0,
+        "argv": argv,
     }
-    path = spec.state / "sandbox.json"
+    return _enter(setup, spec.state / "sandbox.json")
+
+
+def _enter(setup: dict[str, Any], path: Path) -> list[str]:
     path.write_text(json.dumps(setup, indent=1), encoding="utf-8")
-    return path
+    return [sys.executable, "-I", "-S", str(_ENTER), str(path)]
+
+
+def _setup(spec: SandboxSpec | None, ids: IdRange | None) -> dict[str, Any]:
+    limits = spec.limits if spec else NO_LIMITS
+    hard: dict[str, list[int]] = {}
+    if limits.memory:
+        hard["data"] = [limits.memory, limits.memory]
+    if limits.processes:
+        hard["nproc"] = [limits.processes, limits.processes]
+    return {
+        "ids": {**asdict(ids), "count": WANTED} if ids else None,
+        "limits": hard,
+        "processors": _processors(limits.processors),
+        "cgroup": "",
+        "reclaim": [],
+    }
+
+
+def _processors(count: int) -> list[int]:
+    """Choose processors; builds that run side by side begin at different ones."""
+    allowed = sorted(os.sched_getaffinity(0))
+    if not count or count >= len(allowed):
+        return []
+    start = os.getpid() % len(allowed)
+    return sorted((allowed[start:] + allowed[:start])[:count])
 
 
 def _remove_work(work: Path) -> None:
@@ -101,8 +244,11 @@ def _setup_error(error: str) -> SandboxError | EmulationError:
     reason = reason.lower()
     if what == "user-namespace":
         return SandboxError(f"this machine does not let you make user namespaces: {reason}", hint=_namespace_hint())
+    if what == "id-range":
+        hint = "melpy doctor looks into it"
+        return SandboxError(f"the ids that /etc/subuid and /etc/subgid grant cannot be used: {reason}", hint=hint)
     if what == "overlay":
-        return SandboxError(
+        return OverlayError(
             f"the build root cannot be mounted as an overlay: {reason}",
             hint="put the cache (--cache-dir) on a local ext4, xfs or btrfs file system; Linux 5.11 or newer is needed",
         )

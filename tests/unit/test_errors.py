@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from melpy import errors
-from melpy.cli.report import render_error, short_list, size_text
+from melpy.cli.report import render_error, short_list
 from melpy.errors import FaultsError, MelpyError, Place, RecipeError, UnknownKeyError, WrongTypeError, find_near
+from melpy.text import size_text
 
 CLASSES: list[type[MelpyError]] = [
     item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, MelpyError)

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path, PurePosixPath
 
 from melpy.sandbox.bubblewrap import bubblewrap_argv
-from melpy.sandbox.model import BASE_CAPABILITIES, Mount, Root, SandboxSpec
+from melpy.sandbox.model import BASE_CAPABILITIES, IdRange, Mount, Root, SandboxSpec
 
 SPEC = SandboxSpec(
     root=Root((Path("/store/b"), Path("/store/a")), Path("/work/upper"), Path("/work/work"), Path("/work/root")),
@@ -25,12 +25,27 @@ SPEC = SandboxSpec(
 def test_the_whole_command_line() -> None:
     assert " ".join(bubblewrap_argv(SPEC, "/usr/bin/bwrap")) == (
         "/usr/bin/bwrap --unshare-all --uid 1000 --gid 1000 --hostname melpy --die-with-parent --new-session"
+        " --seccomp @SECCOMP"
         " --bind /work/root / --dev /dev --proc /proc --ro-bind /proc/sys /proc/sys"
         " --bind /work/home /home/build --ro-bind /etc/resolv.conf /etc/resolv.conf"
         " --cap-drop ALL --cap-add CAP_CHOWN --cap-add CAP_NET_ADMIN"
         " --clearenv --setenv HOME /home/build --setenv EMPTY "
         " --chdir /home/build -- /bin/sh -e /script with space.sh"
     )
+
+
+def test_a_range_of_ids_comes_with_a_user_namespace_that_enter_makes() -> None:
+    argv = bubblewrap_argv(dataclasses.replace(SPEC, ids=IdRange(100000, 100000)))
+    assert argv[argv.index("--userns2") + 1] == "@USERNS"
+    assert not {"--unshare-user", "--unshare-all", "--uid"} & set(argv)
+    others = {"--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try", "--unshare-net"}
+    assert others <= set(argv)
+    assert "--unshare-net" not in bubblewrap_argv(dataclasses.replace(SPEC, ids=IdRange(1, 1), network=True))
+
+
+def test_a_terminal_is_had_only_when_asked_for() -> None:
+    assert "--new-session" in bubblewrap_argv(SPEC)
+    assert "--new-session" not in bubblewrap_argv(dataclasses.replace(SPEC, terminal=True))
 
 
 def test_the_command_keeps_its_arguments_apart() -> None:

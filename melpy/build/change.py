@@ -1,0 +1,53 @@
+"""What steps changed in the build root, outside of the workspace and of places for temporary files.
+
+The upper layer of the root holds it all. A recipe that installs into its own environment is no fault, but whoever
+wonders why a build passes here and not there wants to know.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+_EXPECTED = ("dev", "home", "proc", "root", "run", "sys", "tmp", "var/tmp", "var/cache")
+"""Where steps may leave what they like."""
+
+Snapshot = dict[str, tuple[int, int, int]]
+"""What tells a file of the upper layer from another: inode, size, time of change; by path."""
+
+
+def look_at(upper: Path) -> Snapshot:
+    """Return what there is in the upper layer of a root; directories are passed over."""
+    found: Snapshot = {}
+    pending = [""]
+    while pending:
+        below = pending.pop()
+        try:
+            with os.scandir(upper / below) as entries:
+                for entry in entries:
+                    path = f"{below}/{entry.name}" if below else entry.name
+                    if path in _EXPECTED:
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(path)
+                        continue
+                    info = entry.stat(follow_symlinks=False)
+                    found[path] = (info.st_ino, info.st_size, info.st_ctime_ns)
+        except OSError:
+            continue  # closed to us
+    return found
+
+
+def find_changes(before: Mapping[str, tuple[int, int, int]], after: Snapshot) -> tuple[str, ...]:
+    """Return the paths, from the root on, that a step wrote or removed."""
+    return tuple(sorted(f"/{path}" for path, facts in after.items() if before.get(path) != facts))
+
+
+def describe_changes(paths: Sequence[str], shown: int = 4) -> str:
+    """Return a list of paths, shortened to the first few."""
+    text = ", ".join(paths[:shown])
+    return text if len(paths) <= shown else f"{text} and {len(paths) - shown} more"

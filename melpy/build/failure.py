@@ -1,0 +1,82 @@
+"""A step that failed, explained: how it ended, its last lines, and what may help."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from melpy.errors import StepFailedError
+from melpy.text import printable, size_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from melpy.build.step import Place
+    from melpy.plan.model import Plan, PlanStep
+    from melpy.run import Outcome
+
+_SHOWN = 300  # characters of a line in an error; the log has all
+_NO_NETWORK = re.compile(
+    r"could not resolve host|temporary failure in name resolution|name or service not known|network is unreachable"
+    r"|no such host|getaddrinfo|EAI_AGAIN|failed to lookup address|unable to resolve host|nodename nor servname",
+    re.IGNORECASE,
+)
+_NO_OWNER = re.compile(r"(chown|chgrp|changing (ownership|group)|install).*invalid argument", re.IGNORECASE)
+_NO_MEMORY = re.compile(
+    r"cannot allocate memory|out of memory|virtual memory exhausted|memoryerror|std::bad_alloc", re.IGNORECASE
+)
+_NO_PROCESS = re.compile(r"resource temporarily unavailable|cannot fork|can't fork|fork: retry", re.IGNORECASE)
+
+
+def explain_failure(
+    what: str, step: PlanStep, plan: Plan, place: Place, outcome: Outcome, log: Path
+) -> StepFailedError:
+    """Return the error that tells of a step that failed.
+
+    Args:
+        what: names the step, as in `step 3 of 9, 'make',`.
+        step: the step.
+        plan: the plan that it is of.
+        place: where it ran.
+        outcome: how it ended.
+        log: where all is that it printed.
+    """
+    status = outcome.status
+    ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+    lines = [f"  {_shown(line)}" for line in outcome.tail]
+    return StepFailedError(
+        f"{what} {outcome.stopped or ended}",
+        where=plan.job,
+        details=[*lines, f"log: {log}", f"workspace: {place.workspace}"],
+        hint=_find_hint(step, plan, place, outcome),
+    )
+
+
+def _find_hint(step: PlanStep, plan: Plan, place: Place, outcome: Outcome) -> str:
+    tail, limits = outcome.tail, place.limits
+
+    def said(pattern: re.Pattern[str]) -> bool:
+        return any(pattern.search(line) for line in tail)
+
+    hint = f"look around where it failed: melpy shell {plan.name} --arch {plan.arch}"
+    if tail and tail[-1].startswith("bwrap: execvp /bin/sh: No such file"):
+        hint = "the environment has no shell; add busybox to environment.contents.packages"
+    elif outcome.stopped:
+        hint = "allow more with --timeout or --disk, or in the recipe"
+    elif not place.has_network(step) and said(_NO_NETWORK):
+        hint = (
+            "steps see no network: have fetch or git-checkout bring what they need, or say network: true in the step "
+            "or its pipeline, or --network for a whole build"
+        )
+    elif place.ids is None and said(_NO_OWNER):
+        hint = "files can be given to others only where the machine grants ids for it; melpy doctor says how"
+    elif limits.memory and said(_NO_MEMORY):
+        hint = f"a process may have {size_text(limits.memory)} of memory; allow more with --memory or in the recipe"
+    elif limits.processes and said(_NO_PROCESS):
+        hint = f"the build may have {limits.processes} processes; allow more with --processes"
+    return hint
+
+
+def _shown(line: str) -> str:
+    text = printable(line)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,0 +1,199 @@
+"""A build that was kept can be entered again: what its sandbox is made of, as JSON in its directory.
+
+`session.json` holds the place (root, workspace, user, emulator, tools, ids, limits) and the steps, so that neither the
+recipe nor the repositories are needed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from melpy.build.step import Place, prepare_step, sandbox_spec
+from melpy.digest import identity
+from melpy.errors import OutputError, reason_of
+from melpy.files import replace_file
+from melpy.plan.model import PlanStep, pairs
+from melpy.sandbox.model import NO_LIMITS, Emulator, IdRange, Limits, NativeTools, Root
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from melpy.plan.model import Plan
+    from melpy.sandbox.model import SandboxSpec
+
+_FILE = "session.json"
+_REACHED = "reached"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A build that was kept.
+
+    Attributes:
+        directory: where it is.
+        name: name of the main package.
+        arch: its architecture.
+        job: what the build was called.
+        place: where its steps run.
+        steps: its steps, with the package that each is for.
+        digests: identity of each step.
+        reached: number of the last step that was begun.
+    """
+
+    directory: Path
+    name: str
+    arch: str
+    job: str
+    place: Place
+    steps: tuple[tuple[str, PlanStep], ...]
+    digests: tuple[str, ...]
+    reached: int
+
+
+def step_digests(plan: Plan) -> tuple[str, ...]:
+    """Return the identity of each step of a plan."""
+    return tuple(_digest(step) for package in plan.packages for step in package.steps)
+
+
+def _digest(step: PlanStep) -> str:
+    return identity(dataclasses.asdict(step))
+
+
+def save_session(directory: Path, plan: Plan, place: Place) -> None:
+    """Write down what it takes to enter a build again.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    # Sources are not run again.
+    bare = dataclasses.replace(place, sources={}, checkouts={})
+    steps = [(package.name, step) for package in plan.packages for step in package.steps]
+    value = {
+        "format": _FORMAT,
+        "name": plan.name,
+        "arch": plan.arch,
+        "job": plan.job,
+        "place": dataclasses.asdict(bare),
+        "steps": [[name, dataclasses.asdict(step)] for name, step in steps],
+        "digests": list(step_digests(plan)),
+    }
+    with replace_file(directory / _FILE, durable=False) as stream:
+        stream.write(json.dumps(value, indent=1, default=_encode).encode(errors="surrogateescape"))
+
+
+def save_reached(directory: Path, number: int) -> None:
+    """Write down which step is begun."""
+    (directory / _REACHED).write_text(f"{number}\n", encoding="utf-8")
+
+
+def shell_spec(kept: Kept, number: int, command: Sequence[str], *, terminal: str, network: bool = False) -> SandboxSpec:
+    """Return the sandbox of a step with the caller's terminal, for a shell or a command in the step's directory.
+
+    Args:
+        kept: the build.
+        number: number of the step.
+        command: command and arguments; a shell without one.
+        terminal: kind of terminal.
+        network: whether the network is seen, even if the step does not.
+    """
+    step = kept.steps[number - 1][1]
+    place = dataclasses.replace(kept.place, network=kept.place.network or network)
+    spec = sandbox_spec(step, place, prepare_step(step, place))
+    script = 'cd "$1" 2>/dev/null; shift; if [ $# = 0 ]; then exec /bin/sh; fi; exec "$@"'
+    variables = {**dict(spec.environment), "TERM": terminal, "PS1": f"{kept.name} {number}:\\w\\$ "}
+    return dataclasses.replace(
+        spec,
+        command=("/bin/sh", "-c", script, "sh", step.workdir, *command),
+        environment=tuple(sorted(variables.items())),
+        terminal=True,
+        limits=NO_LIMITS,
+    )
+
+
+def _encode(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    assert isinstance(value, Path), value
+    return str(value)
+
+
+def load_session(directory: Path) -> Kept:
+    """Read what `save_session` wrote.
+
+    Raises:
+        OutputError: there is no such build, or it is of another melpy.
+    """
+    try:
+        value = json.loads((directory / _FILE).read_bytes())
+    except (OSError, ValueError) as error:
+        reason = reason_of(error) if isinstance(error, OSError) else "is not JSON"
+        raise OutputError(f"is no build that was kept: {reason}", where=str(directory)) from None
+    if value.get("format") != _FORMAT:
+        raise OutputError("was kept by another version of melpy", where=str(directory), hint="build it anew")
+    steps = tuple((name, _step(step)) for name, step in value["steps"])
+    place = _place(value["place"])
+    return Kept(
+        directory=directory,
+        name=value["name"],
+        arch=value["arch"],
+        job=value["job"],
+        place=place,
+        steps=steps,
+        digests=tuple(value["digests"]),
+        reached=min(max(_read_reached(directory), 1), len(steps)),
+    )
+
+
+def _read_reached(directory: Path) -> int:
+    try:
+        return int((directory / _REACHED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 1
+
+
+def _step(value: dict[str, Any]) -> PlanStep:
+    return PlanStep(
+        **{**value, "inputs": pairs(dict(value["inputs"])), "environment": pairs(dict(value["environment"]))}
+    )
+
+
+def _place(value: dict[str, Any]) -> Place:
+    return Place(
+        root=_root(value["root"]),
+        workspace=Path(value["workspace"]),
+        state=Path(value["state"]),
+        environment=value["environment"],
+        user=(value["user"][0], value["user"][1]),
+        capabilities=tuple(value["capabilities"]),
+        emulator=_emulator(value["emulator"]),
+        sources={},
+        checkouts={},
+        tools=_tools(value["tools"]),
+        ids=IdRange(**value["ids"]) if value["ids"] else None,
+        limits=Limits(**value["limits"]),
+        network=value["network"],
+        debug=value["debug"],
+    )
+
+
+def _root(value: dict[str, Any]) -> Root:
+    upper, work, mountpoint = (Path(value[name]) for name in ("upper", "work", "mountpoint"))
+    return Root(tuple(map(Path, value["layers"])), upper, work, mountpoint)
+
+
+def _emulator(value: dict[str, Any] | None) -> Emulator | None:
+    if not value:
+        return None
+    return Emulator(value["arch"], value["interpreter"], value["registration"].encode("latin-1"))
+
+
+def _tools(value: dict[str, Any] | None) -> NativeTools | None:
+    if not value:
+        return None
+    layer, directory, cache = (Path(value[name]) for name in ("layer", "directory", "cache"))
+    return NativeTools(layer, directory, cache, tuple(value["packages"]))

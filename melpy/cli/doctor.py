@@ -1,0 +1,62 @@
+"""`melpy doctor`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from melpy.cli.option import SIGNING, read_arches, read_settings, setting_options
+from melpy.cli.report import has_color
+from melpy.errors import MelpyError, SandboxError
+
+if TYPE_CHECKING:
+    from melpy.config.model import Settings
+    from melpy.sandbox.health import Check
+
+_MARKS = {"good": ("✓", "green"), "poor": ("!", "yellow"), "bad": ("✗", "red")}
+
+
+@click.command(short_help="Check whether this machine can build, and say what is wrong.")
+@setting_options("arch", "cache-dir", "out-dir", *SIGNING, "seed")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(*, as_json: bool, **flags: Any) -> int:  # settings
+    """Check whether this machine can build, and say which switch is wrong where it cannot.
+
+    Everything is tried: namespaces, overlay, seccomp filter, ids, programs of other architectures, disk, git, and the
+    signing key of the settings. The exit status is that of a sandbox that cannot be had when builds would fail.
+    """
+    from melpy.sandbox.health import check_machine  # noqa: PLC0415  # --help does not need it
+
+    settings = read_settings(flags)
+    cache_dir = settings.path("cache-dir")
+    assert cache_dir is not None
+    checks = [*check_machine(cache_dir, read_arches(settings)), *_check_settings(settings)]
+    if as_json:
+        click.echo(json.dumps([asdict(check) for check in checks], indent=1))
+    else:
+        width = max(len(check.name) for check in checks)
+        color_is_on = has_color(terminal=sys.stdout.isatty())
+        for check in checks:
+            mark, color = _MARKS[check.state]
+            click.echo(f"{click.style(mark, fg=color) if color_is_on else mark} {check.name:{width}}  {check.text}")
+            if check.hint:
+                click.echo(f"  {'':{width}}  {check.hint}")
+    return SandboxError.exit_status if any(check.state == "bad" for check in checks) else 0
+
+
+def _check_settings(settings: Settings) -> list[Check]:
+    from melpy.cli.signer import find_signer  # noqa: PLC0415  # --help does not need it
+    from melpy.sandbox.health import Check  # noqa: PLC0415  # likewise
+
+    found = [Check("settings", "good", str(settings.file or "no melpy.toml, so defaults and flags"))]
+    try:
+        signer = find_signer(settings)
+    except MelpyError as error:
+        return [*found, Check("signing key", "bad", str(error), error.hint or "")]
+    if signer is None:
+        return [*found, Check("signing key", "poor", "none, so nothing is signed", "make one with melpy keygen")]
+    return [*found, Check("signing key", "good", signer.key_name)]

@@ -1,0 +1,191 @@
+"""The directories that builds work in: `<cache>/work/<name>-<arch>-<random>/`.
+
+Whoever works in one holds a lock on its file `lock`, so that what a killed melpy left can be told from what is in use.
+A directory with a file `kept` is for the user to look into, and holds in it why; one of a recipe and an architecture
+is kept, the last. All others are swept away by whoever comes next.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from melpy.build.workspace import remove_tree
+from melpy.errors import OutputError, SandboxError, StepFailedError
+from melpy.files import make_directory, output_error
+from melpy.sandbox.identity import find_id_range
+from melpy.sandbox.runner import reclaim
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WORK = "work"
+"""Directory of the cache in which builds work."""
+_KEPT = "kept"
+_LOCK = "lock"
+
+
+@dataclass(frozen=True)
+class WorkDirectory:
+    """A directory that a build worked in, or works in.
+
+    Attributes:
+        path: where it is.
+        used: whether a build works in it now.
+        kept: why it was kept; empty when it was not.
+        changed: when it was last worked in, seconds since 1970.
+    """
+
+    path: Path
+    used: bool
+    kept: str
+    changed: float
+
+
+@contextmanager
+def work_directory(cache: Path, name: str, *, keep: bool) -> Iterator[Path]:
+    """Make a directory to work in; it is removed at the end, but kept when a step failed.
+
+    Args:
+        cache: melpy's cache.
+        name: of recipe and architecture, `hello-x86_64`.
+        keep: keep it when all ended well, too.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    base = cache / WORK
+    make_directory(base)
+    sweep(base)
+    try:
+        directory = Path(tempfile.mkdtemp(dir=base, prefix=f"{name}-"))
+    except OSError as error:
+        raise output_error(base, error) from None
+    with _locked(directory):
+        yield from _work(directory, name, keep=keep)
+
+
+@contextmanager
+def reuse_directory(directory: Path, name: str, *, keep: bool) -> Iterator[Path]:
+    """Work in a directory that was kept, on what is there.
+
+    Raises:
+        OutputError: a build works in it now.
+    """
+    with _locked(directory):
+        yield from _work(directory, name, keep=keep)
+
+
+@contextmanager
+def reuse_kept(directory: Path) -> Iterator[None]:
+    """Have a directory that was kept to oneself, and leave it kept, whatever happens.
+
+    Raises:
+        OutputError: a build works in it now.
+    """
+    with _locked(directory):
+        yield
+
+
+def _work(directory: Path, name: str, *, keep: bool) -> Iterator[Path]:
+    try:
+        yield directory
+    except StepFailedError as error:
+        _keep(directory, name, str(error))
+        raise
+    except BaseException:
+        remove_work(directory)
+        raise
+    if keep:
+        _keep(directory, name, "asked for")
+    else:
+        remove_work(directory)
+
+
+def _keep(directory: Path, name: str, why: str) -> None:
+    for other in find_work(directory.parent, name):
+        if other.path != directory and other.kept and not other.used:
+            remove_work(other.path)
+    (directory / _KEPT).write_text(f"{why}\n", encoding="utf-8", errors="surrogateescape")
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise OutputError("a build works in it", where=str(directory), hint="wait until it has ended") from None
+    finally:
+        os.close(descriptor)
+
+
+def find_work(base: Path, name: str = "") -> tuple[WorkDirectory, ...]:
+    """Return the directories below `<cache>/work`, the last one first.
+
+    Args:
+        base: that directory.
+        name: of recipe and architecture; of all without one.
+    """
+    found = []
+    for path in base.iterdir() if base.is_dir() else ():
+        # The random part has no dash.
+        if path.is_dir() and not path.is_symlink() and (not name or path.name.rpartition("-")[0] == name):
+            with suppress(OSError):  # it was removed meanwhile
+                found.append(_describe(path))
+    return tuple(sorted(found, key=lambda work: -work.changed))
+
+
+def _describe(path: Path) -> WorkDirectory:
+    lock, kept = path / _LOCK, path / _KEPT
+    text = kept.read_text(encoding="utf-8", errors="surrogateescape").strip() if kept.is_file() else ""
+    return WorkDirectory(path, _is_locked(lock), text, (lock if lock.exists() else path).stat().st_mtime)
+
+
+def _is_locked(lock: Path) -> bool:
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def sweep(base: Path, *, kept: bool = False) -> tuple[Path, ...]:
+    """Remove what killed builds left, and return what that was; with `kept`, what was kept for the user as well.
+
+    Raises:
+        OutputError: something cannot be removed.
+    """
+    left = [work.path for work in find_work(base) if not work.used and (kept or not work.kept)]
+    for path in left:
+        remove_work(path)
+    return tuple(left)
+
+
+def remove_work(directory: Path) -> None:
+    """Remove a directory that a build worked in, and what belongs to others in it.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    remove_tree(directory)
+    ids = find_id_range()
+    if directory.exists() and ids:
+        # A build that was killed left files of the ids that its sandbox had.
+        with suppress(SandboxError), tempfile.TemporaryDirectory(dir=directory.parent) as state:
+            reclaim(ids, (directory,), Path(state))
+        remove_tree(directory)
+    if directory.exists():
+        raise OutputError("cannot be removed", where=str(directory), hint="remove it as its owner")

@@ -1,0 +1,128 @@
+"""What a sandbox needs of the machine, tried out one by one, with the switch to turn where something is wrong.
+
+Nothing is guessed from version numbers that can be tried: a sandbox is made of a few files, and what it says counts.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from melpy.arch import host_arch
+from melpy.errors import MelpyError, SandboxError
+from melpy.run import find_tool, run
+from melpy.sandbox.emulator import find_emulator
+from melpy.sandbox.identity import find_id_range
+from melpy.sandbox.runner import check_bubblewrap, check_setup
+from melpy.sandbox.seccomp import seccomp_filter
+from melpy.text import size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from melpy.arch import Arch
+    from melpy.sandbox.model import Emulator
+
+_ENOUGH = 5_000_000_000
+
+State = Literal["good", "poor", "bad"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found out about one thing.
+
+    Attributes:
+        name: what was looked at.
+        state: `good`; `poor`, where builds work but something is amiss; `bad`, where none works.
+        text: what was found.
+        hint: what to do about it.
+    """
+
+    name: str
+    state: State
+    text: str
+    hint: str = ""
+
+
+def check_machine(cache: Path, arches: tuple[Arch, ...]) -> Iterator[Check]:
+    """Try everything that builds need, and yield what was found out about each.
+
+    Args:
+        cache: melpy's cache, where builds work.
+        arches: architectures that are to be built for.
+    """
+    yield _check_kernel()
+    yield _attempt("bubblewrap", lambda: f"version {check_bubblewrap()}")
+    yield _attempt("seccomp", lambda: f"{len(seccomp_filter()) // 8} instructions")
+    yield _attempt("user namespaces", lambda: _try(cache, "this user can make them"))
+    yield _attempt("overlay", lambda: _try(cache, f"{cache} holds the layers", overlay=True), state="poor")
+    yield _check_ids(cache)
+    for arch in arches:
+        if arch != host_arch():
+            yield _attempt(f"programs of {arch}", partial(_try_emulator, cache, arch))
+    yield _check_space(cache)
+    yield _check_git()
+
+
+def _attempt(name: str, attempt: Callable[[], str], *, state: State = "bad") -> Check:
+    try:
+        return Check(name, "good", attempt())
+    except MelpyError as error:
+        return Check(name, state, str(error), error.hint or "")
+
+
+def _try(cache: Path, text: str, *, overlay: bool = False, emulator: Emulator | None = None) -> str:
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".doctor-") as state:
+        check_setup(Path(state), overlay=overlay, emulator=emulator, ids=None)
+    return text
+
+
+def _try_emulator(cache: Path, arch: Arch) -> str:
+    emulator = find_emulator(arch)
+    if emulator is None:
+        return "this machine runs them itself"
+    return _try(cache, emulator.interpreter or "by the host's registration", emulator=emulator)
+
+
+def _check_kernel() -> Check:
+    release, machine = os.uname().release, host_arch()
+    return Check("kernel", "good", f"Linux {release}, {machine}, {len(os.sched_getaffinity(0))} processors")
+
+
+def _check_ids(cache: Path) -> Check:
+    ids = find_id_range()
+    user = "root" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    if ids is None:
+        hint = (
+            f"install uidmap, and as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}"
+            if os.geteuid()
+            else "give the container a range of ids"
+        )
+        return Check("ids", "poor", "this user's alone: files cannot be given to other users", hint)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache, prefix=".doctor-") as state:
+            check_setup(Path(state), ids=ids)
+    except SandboxError as error:
+        return Check("ids", "bad", str(error), error.hint or "")
+    return Check("ids", "good", f"65,536: {user}, and from {ids.uid} on")
+
+
+def _check_space(cache: Path) -> Check:
+    free = shutil.disk_usage(cache).free
+    text = f"{size_text(free)} free below {cache}"
+    return Check(
+        "disk", "good" if free > _ENOUGH else "poor", text, "" if free > _ENOUGH else "name another --cache-dir"
+    )
+
+
+def _check_git() -> Check:
+    return _attempt("git", lambda: run([find_tool("git"), "--version"]).stdout.split()[-1], state="poor")

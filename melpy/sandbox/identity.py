@@ -1,0 +1,61 @@
+"""The ids that a sandbox may have: this user's alone, or a range beside it, where the machine grants one.
+
+With a range, files can belong to others than the build user, and installing them with `chown` works as it does for
+root. Source: subuid(5), newuidmap(1), user_namespaces(7).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import pwd
+import shutil
+from pathlib import Path
+
+from melpy.sandbox.model import IdRange
+
+WANTED = 65535
+"""Ids beside the user's own, so that there are 65,536."""
+_ROOT_START = 1 << 30  # far above the ids that machines give to users and containers
+_WHOLE = 1 << 32
+
+
+@functools.lru_cache(maxsize=1)
+def find_id_range() -> IdRange | None:
+    """Return the ids that a sandbox of this user may have beside the user's own, or None."""
+    if os.geteuid() == 0:
+        return IdRange(_ROOT_START, _ROOT_START) if _has_all_ids() else None
+    programs = shutil.which("newuidmap"), shutil.which("newgidmap")
+    name = _user_name()
+    starts = [_find_start(Path(f"/etc/sub{kind}id"), name) for kind in "ug"]
+    if None in programs or None in starts:
+        return None
+    return IdRange(starts[0] or 0, starts[1] or 0, programs[0] or "", programs[1] or "")
+
+
+def _has_all_ids() -> bool:
+    """Tell whether root is the machine's, not that of a container, which has not all ids to give."""
+    try:
+        return all(int(Path(f"/proc/self/{kind}_map").read_text().split()[2]) >= _WHOLE - 1 for kind in ("uid", "gid"))
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+def _user_name() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return ""
+
+
+def _find_start(path: Path, name: str) -> int | None:
+    """Return where the first range of enough ids of this user begins."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    for line in lines:
+        fields = line.split(":")
+        if len(fields) == 3 and fields[0] in {name, str(os.geteuid())} and int(fields[2]) >= WANTED:
+            return int(fields[1])
+    return None
