@@ -8,6 +8,7 @@ no more than a limit allows, however little space it took before.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import libarchive.exception
 from libarchive import ffi
 from libarchive.read import ArchiveRead
 
-from melpy.errors import ExtractError, reason_of
+from melpy.errors import ExtractError, SettingsError, reason_of
 from melpy.inside import create_file, open_below, open_root, remove_entry
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _SPECIAL = 0o7000
 _BLOCK = 1 << 16
+_BYTES_PER_ENTRY = 16_000  # a third of what files of sources have on average
+_FEWEST_ENTRIES = 10_000
 _FORMATS = ("tar", "zip", "7zip", "cpio", "ar", "empty")
 _FILTERS = ("gzip", "bzip2", "xz", "zstd", "lzma", "lzip", "lz4", "compress", "rpm")
 """What libarchive does by itself. For others it would run programs of this machine, outside of the sandbox (lrzip,
@@ -45,6 +48,20 @@ class Limit:
 
     size: int = 64 * 10**9
     entries: int = 4_000_000
+
+
+def parse_limit(text: str) -> Limit:
+    """Return the limit that a setting names: a size such as `64GB`, and an entry for each 16 kB of it.
+
+    Raises:
+        SettingsError: it is no size.
+    """
+    match = re.fullmatch(r"([0-9]{1,9})\s*([kMGT]?)B?", text.strip())
+    if not match:
+        hint = "write a number and kB, MB, GB or TB, such as 64GB"
+        raise SettingsError(f"not a size: {text!r}", where="unpack-limit", hint=hint)
+    size = int(match[1]) * 1000 ** " kMGT".index(match[2] or " ")
+    return Limit(size, max(size // _BYTES_PER_ENTRY, _FEWEST_ENTRIES))
 
 
 UNPACK_LIMIT = Limit()

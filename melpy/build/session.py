@@ -18,6 +18,7 @@ from melpy.plan.model import OUTPUT, WORKSPACE
 from melpy.rootfs.environment import make_root
 from melpy.sandbox.model import BASE_CAPABILITIES
 from melpy.text import printable
+from melpy.unpack import UNPACK_LIMIT, Limit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +46,7 @@ class Session:
         epoch: SOURCE_DATE_EPOCH.
         log: receives everything that the steps print.
         emulator: how foreign programs are run.
+        unpack_limit: how much an archive may become.
     """
 
     directory: Path
@@ -55,6 +57,7 @@ class Session:
     epoch: int
     log: Path
     emulator: Emulator | None
+    unpack_limit: Limit = UNPACK_LIMIT
 
 
 def run_plan(plan: Plan, session: Session, monitor: events.Monitor) -> tuple[OutputTree, ...]:
@@ -106,6 +109,7 @@ def _place(plan: Plan, session: Session, workspace: Path) -> Place:
         emulator=session.emulator,
         sources=session.sources,
         checkouts=session.checkouts,
+        unpack_limit=session.unpack_limit,
     )
 
 

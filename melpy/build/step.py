@@ -21,7 +21,7 @@ from melpy.sandbox.model import Mount, SandboxSpec
 from melpy.sandbox.runner import run_sandbox
 from melpy.source.cache import file_name
 from melpy.source.checkout import check_out
-from melpy.unpack import unpack_archive
+from melpy.unpack import UNPACK_LIMIT, Limit, unpack_archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,6 +50,7 @@ class Place:
         emulator: how foreign programs are run.
         sources: the verified file of every source.
         checkouts: the verified commit of every git source.
+        unpack_limit: how much an archive may become.
     """
 
     root: Root
@@ -61,6 +62,7 @@ class Place:
     emulator: Emulator | None
     sources: Mapping[Source, Path]
     checkouts: Mapping[GitSource, Pinned]
+    unpack_limit: Limit = UNPACK_LIMIT
 
 
 def step_script(step: PlanStep) -> str:
@@ -151,7 +153,7 @@ def _fetch(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> list
         elif inputs["extract"] == "true":
             _check_directory(root, directory)
     if inputs["extract"] == "true":
-        unpack_archive(verified, place.workspace, below=_parts(directory), strip=strip)
+        unpack_archive(verified, place.workspace, below=_parts(directory), strip=strip, limit=place.unpack_limit)
     if inputs["delete"] != "true":
         with (
             open_root(place.workspace) as root,

@@ -34,6 +34,7 @@ COMMANDS = {
     "sign-index": "Sign indexes of repositories.",
     "solve": "Show the packages that constraints lead to.",
     "schema": "Print the JSON schema of recipes or pipelines.",
+    "source": "Fetch, check and list the sources of recipes.",
     "verify": "Check signatures and contents of packages and repositories.",
     "variables": "Show every variable of a recipe, and who says it.",
 }

@@ -18,20 +18,16 @@ from melpy.engine.history import Revision, find_revision
 from melpy.engine.locking import find_locked
 from melpy.engine.model import BuildContext, BuildResult, Job
 from melpy.engine.packages import write_packages
+from melpy.engine.source import fetch_sources
 from melpy.errors import StepFailedError
 from melpy.files import check_writable, output_error
-from melpy.plan.git import GitSource
 from melpy.sandbox.emulator import find_emulator
 from melpy.sandbox.runner import check_tools
-from melpy.source.cache import fetch_source
-from melpy.source.git import fetch_git
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from melpy.plan.model import Source
     from melpy.solve.model import Solution
-    from melpy.source.git import Pinned
 
 
 def build_job(job: Job, context: BuildContext, repositories: Repositories, monitor: events.Monitor) -> BuildResult:
@@ -56,9 +52,20 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
             solution = _find_environment(job, context, repositories)
             layers = ensure_environment(solution, context, monitor, job.plan.job)
         with clock.stage("sources"):
-            sources, checkouts = _fetch_sources(job, context, monitor)
+            sources, checkouts = fetch_sources(job.plan.sources, context.sources, monitor, job.plan.job)
         with _work_directory(job, context) as directory:
-            session = Session(directory, layers, _source_dir(job), sources, checkouts, revision.epoch, log, emulator)
+            files = _source_dir(job)
+            session = Session(
+                directory,
+                layers,
+                files,
+                sources,
+                checkouts,
+                revision.epoch,
+                log,
+                emulator,
+                unpack_limit=context.unpack_limit,
+            )
             with clock.stage("steps"):
                 trees = run_plan(job.plan, session, monitor)
             with clock.stage("packages"):
@@ -75,21 +82,6 @@ def _find_environment(job: Job, context: BuildContext, repositories: Repositorie
         return resolve_environment(job.plan.environment, job.arch, repositories, where=where)
     path, lock = next((path, lock) for path, lock in context.locks if lock.arch == job.arch.apk)
     return find_locked(job, lock, context, path)
-
-
-def _fetch_sources(
-    job: Job, context: BuildContext, monitor: events.Monitor
-) -> tuple[dict[Source, Path], dict[GitSource, Pinned]]:
-    files, checkouts = {}, {}
-    for source in job.plan.sources:
-        if isinstance(source, GitSource):
-            checkouts[source] = fetch_git(
-                source, context.cache_dir / "git", monitor, job.plan.job, offline=context.offline
-            )
-        else:
-            cache = context.cache_dir / "sources"
-            files[source] = fetch_source(source, cache, context.mirrors, monitor, job.plan.job, offline=context.offline)
-    return files, checkouts
 
 
 @dataclass
