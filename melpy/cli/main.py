@@ -132,6 +132,9 @@ def _check_streams() -> None:
 
 def _print_usage_error(error: click.ClickException) -> None:
     context = getattr(error, "ctx", None)
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # click 8.2 and later
+        click.echo(error.format_message(), err=True)
+        return
     if context is not None:
         click.echo(context.get_usage(), err=True)
     print_error(UsageError(error.format_message().rstrip("."), hint=context and f"see {context.command_path} --help"))

@@ -107,7 +107,7 @@ def _located(setting: Setting, text: str, base: Path, where: str) -> str:
             return text
         return f"{tag}{space}{_absolute(place, base)}"
     if setting.key == "rewrites":
-        prefix, place = split_rewrite(text, where)
+        prefix, place = split_rewrite(text, "--rewrite" if where == "flag" else where)
         return f"{prefix}={place if is_url(place) else _absolute(place, base)}"
     if setting.kind == "secret" and "-----BEGIN" in text:
         raise SettingsError(  # before anything shows it, such as melpy config
