@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from melpy import events
@@ -104,13 +104,18 @@ def _survey(file: Path, spec: TreeSpec) -> RecipeSources:
             if is_for(recipe, arch, options):
                 arches.append(arch.apk)
                 for source in plan_recipe(recipe, arch, library, options).sources:
-                    sources.setdefault(source, []).append(arch.apk)
+                    sources.setdefault(_nameless(source), []).append(arch.apk)
     except MelpyError as error:
         faults = error.faults if isinstance(error, FaultsError) else (error,)
         found = tuple(describe_fault(fault, str(file)) for fault in faults)
         return RecipeSources(str(file), tuple(arches), findings=found)
     listed = tuple((source, tuple(names)) for source, names in sources.items())
     return RecipeSources(str(file), tuple(arches), listed)
+
+
+def _nameless(source: Source | GitSource) -> Source | GitSource:
+    """Return a source without what SBOMs call it, which has recipes differ that fetch the same."""
+    return source if isinstance(source, GitSource) else replace(source, name="", version="")
 
 
 def fetch_all(
