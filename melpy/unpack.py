@@ -120,7 +120,7 @@ def unpack_stream(
         raise ExtractError(f"cannot be unpacked: {text}", where=where, hint=hint) from None
     except _TooMuchError as error:
         hint = "if it is to be trusted, allow more with unpack-limit in melpy.toml or --unpack-limit"
-        raise ExtractError(error.message, where=where, hint=hint) from None
+        raise ExtractError(str(error), where=where, hint=hint) from None
     except ExtractError as error:
         raise ExtractError(
             f"wants to write outside of its directory: {error.message}", where=where, hint="do not trust this archive"
@@ -144,7 +144,7 @@ def _open_reader(descriptor: int) -> Iterator[ArchiveRead]:
         ffi.read_free(reader)
 
 
-class _TooMuchError(ExtractError):
+class _TooMuchError(Exception):
     """An archive becomes more than it may."""
 
 

@@ -32,8 +32,9 @@ class Place:
             directory.mkdir()
         self.tape = Tape()
 
-    def source(self, **digests: str) -> Source:
-        return Source(f"file://{self.upstream}/hello%201.tar.gz", **(digests or {"sha256": SHA256}))
+    def source(self, sha256: str = "", sha512: str = "") -> Source:
+        sha256 = sha256 if sha256 or sha512 else SHA256
+        return Source(f"file://{self.upstream}/hello%201.tar.gz", sha256, sha512)
 
     def offer(self, content: bytes = CONTENT) -> None:
         (self.upstream / "hello 1.tar.gz").write_bytes(content)
