@@ -106,8 +106,10 @@ def fetch(
     the end.
     """
     from melpy.engine.source import fetch_all  # noqa: PLC0415  # --help does not need it
+    from melpy.files import check_writable  # noqa: PLC0415  # likewise
 
     wanted = _find_wanted(paths, flags, options, offline=offline)
+    check_writable(wanted.spec.cache_dir)
     names = {source: Path(next(iter(users))).stem for source, users in wanted.users.items()}
     with open_monitor(quiet=quiet) as monitor:
         outcomes = fetch_all(names, wanted.spec, monitor, jobs)

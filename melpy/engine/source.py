@@ -133,14 +133,14 @@ def fetch_all(
     def fetch(source: Source | GitSource) -> None:
         fetch_sources([source], spec, monitor, sources[source])
 
-    return _each(sources, fetch, monitor, "sources", jobs)
+    return _each(sources, fetch, monitor, "fetching sources", jobs)
 
 
 def verify_all(
     sources: Iterable[Source | GitSource], spec: SourceSpec, monitor: events.Monitor, jobs: int
 ) -> dict[Source | GitSource, MelpyError | None]:
     """Check what the cache has of sources once more; return what is wrong with each, if anything is."""
-    return _each(sources, functools.partial(_verify, spec=spec), monitor, "sources checked", jobs)
+    return _each(sources, functools.partial(_verify, spec=spec), monitor, "checking sources", jobs)
 
 
 def _verify(source: Source | GitSource, spec: SourceSpec) -> None:
