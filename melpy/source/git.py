@@ -168,8 +168,13 @@ class _Fetcher:
             if problem == MISSING:
                 failure = failure or _missing(source, origin)
                 continue
+            fetched = mirror.find(own)
+            if not fetched:  # git takes nothing that would cut a whole history off, and calls that a success
+                hint = "its history is cut off: git fetch --unshallow makes a clone whole"
+                failure = UnreachableError("does not have the whole history", where=origin.url, hint=hint)
+                continue
             try:
-                return verify(source, mirror, mirror.find(own), origin.url)
+                return verify(source, mirror, fetched, origin.url)
             except DigestMismatchError as error:
                 failure = error
         assert failure

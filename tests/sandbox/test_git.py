@@ -641,6 +641,16 @@ def test_a_clone_that_lacks_it_is_told_of_and_upstream_asked(place: Place) -> No
     assert any(note.startswith(f"{(clones / 'team/hello').as_uri()}: ") for note in notes)
 
 
+def test_a_clone_that_was_cut_off_serves_where_no_whole_history_is_asked_for(place: Place) -> None:
+    place.upstream.commit(readme="one")
+    commit = place.upstream.commit(readme="two")
+    clones = clone(place, "--depth=1")
+    with pytest.raises(UnreachableError, match="melpy is offline") as caught:
+        rewritten(place, clones, branch="main", expected_commit=commit)
+    assert caught.value.details == (f"{(clones / 'team/hello').as_uri()}: does not have the whole history",)
+    assert rewritten(place, clones, branch="main", expected_commit=commit, depth="1").commit == commit
+
+
 def test_nobody_has_it(place: Place) -> None:
     place.upstream.commit(readme="one")
     clones = clone(place)
