@@ -181,8 +181,14 @@ def _commands() -> Iterator[str]:
     for name in sorted(COMMANDS):
         command = cli.get_command(click.Context(cli), name)
         assert command is not None
-        context = click.Context(command, info_name=f"melpy {name}", max_content_width=100, terminal_width=100)
-        yield f"\n## melpy {name}\n\n```\n{command.get_help(context)}\n```\n"
+        yield _help(command, f"melpy {name}", 2)
+        if isinstance(command, click.Group):
+            yield from (_help(one, f"melpy {name} {key}", 3) for key, one in sorted(command.commands.items()))
+
+
+def _help(command: click.Command, name: str, level: int) -> str:
+    context = click.Context(command, info_name=name, max_content_width=100, terminal_width=100)
+    return f"\n{'#' * level} {name}\n\n```\n{command.get_help(context)}\n```\n"
 
 
 if __name__ == "__main__":

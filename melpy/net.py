@@ -1,4 +1,4 @@
-"""The only door to the network: downloads over HTTP(S), and files named by `file:` URIs.
+"""The only door to the network: downloads over HTTP(S) and FTP, and files named by `file:` URIs.
 
 Proxies come from `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, as curl has them; credentials from
 `HTTP_AUTH`, `basic:HOST:USER:PASSWORD`, as apk and apko have them (`*` is every host). Certificates are those that the
@@ -61,19 +61,19 @@ def download(
     known: Answer | None = None,
     offline: bool = False,
     limit: int | None = None,
-    timeout: float = 20.0,
+    timeout: float | None = 20.0,
     retries: int = 3,
     hint: str = "check the URI and the network",
 ) -> Answer:
     """Write the content of a URI to a stream that can be rewound.
 
     Args:
-        uri: an http, https or file URI.
+        uri: an http, https, ftp or file URI.
         stream: receives the content; nothing where it is as it was known.
         known: what a server answered earlier, which is asked whether that is still right.
         offline: ask no server.
         limit: bytes that it may have at most.
-        timeout: seconds to wait for a connection, and for each piece.
+        timeout: seconds to wait for a connection, and for each piece; None waits for ever.
         retries: further attempts after a failure that may pass.
         hint: what to do when it cannot be had.
 
@@ -85,7 +85,19 @@ def download(
     if scheme == "file":
         _copy(Path(unquote(urlsplit(uri).path)), stream, uri, hint)
         return Answer()
-    return _request(uri, stream, known, _Patience(timeout, retries, limit, hint))
+    patience = _Patience(timeout, retries, limit, hint)
+    if scheme == "ftp":
+        _retrieve(uri, stream, patience)
+        return Answer()
+    return _request(uri, stream, known, patience)
+
+
+def is_file(uri: str) -> bool:
+    """Tell whether a URI is that of a file of this machine, however it is written."""
+    try:
+        return urlsplit(uri).scheme == "file"
+    except ValueError:
+        return False
 
 
 def _check_uri(uri: str, *, offline: bool) -> str:
@@ -96,10 +108,9 @@ def _check_uri(uri: str, *, offline: bool) -> str:
         parts = urlsplit("")
     if "\0" in unquote(uri):
         raise UnreachableError("is not a URI", where=repr(uri))
-    if parts.scheme not in {"http", "https", "file"}:
-        raise UnreachableError(
-            f"cannot fetch {parts.scheme or 'a relative'} URI", where=uri, hint="use an http, https or file URI"
-        )
+    if parts.scheme not in {"http", "https", "ftp", "file"}:
+        hint = "use an http, https, ftp or file URI"
+        raise UnreachableError(f"cannot fetch {parts.scheme or 'a relative'} URI", where=uri, hint=hint)
     if parts.scheme != "file" and "@" in parts.netloc:
         where = uri.replace(f"{parts.netloc.rpartition('@')[0]}@", "***@")
         raise UnreachableError("has credentials in it", where=where, hint=f"URIs are printed; {_AUTH_FORM}")
@@ -125,10 +136,56 @@ def _copy(path: Path, stream: IO[bytes], uri: str, hint: str) -> None:
 class _Patience:
     """How long a server is waited for, and how much is taken from it."""
 
-    timeout: float
+    timeout: float | None
     retries: int
     limit: int | None
     hint: str
+
+    def check_size(self, uri: str, size: int) -> None:
+        if self.limit is not None and size > self.limit:
+            raise UnreachableError(f"is larger than the {self.limit} bytes that it may have", where=uri)
+
+
+def _retrieve(uri: str, stream: IO[bytes], patience: _Patience) -> None:
+    """Write what an FTP server has to a stream; nobody in particular asks for it, as a browser would."""
+    import ftplib  # noqa: PLC0415, TID251  # see _request
+
+    parts = urlsplit(uri)
+    failure = ""
+    for attempt in range(patience.retries + 1):
+        stream.seek(0)
+        stream.truncate()
+        try:
+            with ftplib.FTP(timeout=patience.timeout) as server:  # noqa: S321  # a digest says what it must be
+                server.connect(parts.hostname or "", parts.port or ftplib.FTP_PORT)
+                server.login()
+                server.retrbinary(f"RETR {unquote(parts.path)}", _Taken(stream, uri, patience).take, _CHUNK)
+        except ftplib.error_perm as error:
+            absent = str(error).startswith("550")
+            refused = UnreachableError(f"the server answers {error}", where=uri, hint=patience.hint)
+            raise (_absent(refused) if absent else refused) from None
+        except (ftplib.Error, OSError, EOFError, ValueError) as error:
+            failure = _reason(error)
+        else:
+            return
+        if attempt < patience.retries:
+            time.sleep(min(0.5 * 2**attempt, 8.0))
+    raise UnreachableError(failure, where=uri, hint=patience.hint)
+
+
+@dataclass
+class _Taken:
+    """Writes what comes to a stream, as far as it may be."""
+
+    stream: IO[bytes]
+    uri: str
+    patience: _Patience
+    size: int = 0
+
+    def take(self, piece: bytes) -> None:
+        self.size += len(piece)
+        self.patience.check_size(self.uri, self.size)
+        self.stream.write(piece)
 
 
 def _request(uri: str, stream: IO[bytes], known: Answer | None, patience: _Patience) -> Answer:
@@ -154,7 +211,7 @@ def _request(uri: str, stream: IO[bytes], known: Answer | None, patience: _Patie
                     reply.drain_conn()  # so that the connection can be used again
                     return known._replace(same=True)
                 if reply.status == 200:
-                    _receive(reply, stream, uri, patience.limit)
+                    _receive(reply, stream, uri, patience)
                     return Answer(reply.headers.get("etag", ""), reply.headers.get("last-modified", ""))
                 failure = _describe_status(reply.status)
                 if reply.status < 500 and reply.status not in _RETRIED:
@@ -186,17 +243,12 @@ def _conditions(known: Answer | None) -> dict[str, str]:
     return {name: value for name, value in headers.items() if value}
 
 
-def _receive(reply: urllib3.BaseHTTPResponse, stream: IO[bytes], uri: str, limit: int | None) -> None:
+def _receive(reply: urllib3.BaseHTTPResponse, stream: IO[bytes], uri: str, patience: _Patience) -> None:
     stated = reply.headers.get("content-length", "")
-    size = int(stated) if stated.isdecimal() and len(stated) < _DIGITS else 0
-    received = 0
-    for piece in reply.stream(_CHUNK, decode_content=False) if limit is None or size <= limit else ():
-        received += len(piece)
-        if limit is not None and received > limit:
-            break
-        stream.write(piece)
-    if limit is not None and max(size, received) > limit:
-        raise UnreachableError(f"is larger than the {limit} bytes that it may have", where=uri)
+    patience.check_size(uri, int(stated) if stated.isdecimal() and len(stated) < _DIGITS else 0)
+    taken = _Taken(stream, uri, patience)
+    for piece in reply.stream(_CHUNK, decode_content=False):
+        taken.take(piece)
 
 
 def _describe_status(status: int) -> str:
@@ -209,7 +261,7 @@ def _read_pause(text: str, default: float) -> float:
 
 
 def _reason(error: Exception) -> str:
-    text = str(error)
+    text = "Remote end closed connection" if isinstance(error, EOFError) else str(error)
     for sign, meaning in (
         ("Name or service not known", "its host is unknown"),
         ("NameResolutionError", "its host is unknown"),

@@ -25,6 +25,7 @@ from melpy.run import Usage
 from melpy.sandbox.model import BASE_CAPABILITIES, NO_LIMITS
 from melpy.sandbox.runner import reclaim
 from melpy.text import printable, size_text
+from melpy.unpack import UNPACK_LIMIT, Limit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,6 +61,7 @@ class Session:
         network: whether all steps see the network.
         debug: whether steps print each command before they run it.
         first: number of the first step that is run.
+        unpack_limit: how much an archive may become.
     """
 
     directory: Path
@@ -76,6 +78,7 @@ class Session:
     network: bool = False
     debug: bool = False
     first: int = 1
+    unpack_limit: Limit = UNPACK_LIMIT
 
 
 def run_plan(
@@ -174,6 +177,7 @@ def _place(plan: Plan, session: Session, workspace: Path) -> Place:
         debug=session.debug,
         sources=session.sources,
         checkouts=session.checkouts,
+        unpack_limit=session.unpack_limit,
     )
 
 

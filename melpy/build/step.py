@@ -23,7 +23,7 @@ from melpy.sandbox.model import NO_LIMITS, Mount, SandboxSpec
 from melpy.sandbox.runner import run_sandbox
 from melpy.source.cache import file_name
 from melpy.source.checkout import check_out
-from melpy.unpack import unpack_archive
+from melpy.unpack import UNPACK_LIMIT, Limit, unpack_archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,6 +58,7 @@ class Place:
         limits: what the steps may use.
         network: whether all of them see the network.
         debug: whether they print each command before they run it.
+        unpack_limit: how much an archive may become.
     """
 
     root: Root
@@ -74,6 +75,7 @@ class Place:
     limits: Limits = NO_LIMITS
     network: bool = False
     debug: bool = False
+    unpack_limit: Limit = UNPACK_LIMIT
 
     def has_network(self, step: PlanStep) -> bool:
         """Tell whether a step sees the network."""
@@ -177,7 +179,7 @@ def _fetch(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> list
         elif inputs["extract"] == "true":
             _check_directory(root, directory)
     if inputs["extract"] == "true":
-        unpack_archive(verified, place.workspace, below=_parts(directory), strip=strip)
+        unpack_archive(verified, place.workspace, below=_parts(directory), strip=strip, limit=place.unpack_limit)
     if inputs["delete"] != "true":
         with (
             open_root(place.workspace) as root,

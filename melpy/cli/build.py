@@ -20,6 +20,7 @@ from melpy.cli.option import (
     OFFLINE,
     PATH,
     SIGNING,
+    SOURCES,
     read_arches,
     read_settings,
     setting_options,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Build recipes into signed packages and a signed index.")
 @click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
-@setting_options(*ENVIRONMENT, *SIGNING, "mirrors", "namespace")
+@setting_options(*ENVIRONMENT, *SIGNING, *SOURCES, "unpack-limit", "namespace")
 @BUILD_OPTION
 @IGNORE_SIGNATURES
 @OFFLINE

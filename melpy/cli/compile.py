@@ -10,7 +10,7 @@ import click
 
 from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
 from melpy.cli.progress import track
-from melpy.cli.report import count_text
+from melpy.cli.report import count_text, finding_error
 from melpy.errors import FaultsError, OutputError, RecipeError, SettingsError
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from melpy.arch import Arch
     from melpy.config.model import Settings
-    from melpy.engine.tree import Finding
 
 
 @click.command(short_help="Print compiled recipes: what they evaluate to, as JSON.")
@@ -95,10 +94,4 @@ def _compile_tree(
     others = f", {left} not meant for {arch.apk}" if left else ""
     click.echo(f"{count_text(done, 'recipe')} compiled into {output_dir}{others}", err=True)
     if errors:
-        raise FaultsError([_error(finding) for finding in errors])
-
-
-def _error(finding: Finding) -> RecipeError:
-    error = RecipeError(finding.message, where=finding.place, hint=finding.hint or None, details=finding.details)
-    error.exit_status = finding.exit_status  # type: ignore[misc]  # narrows the class's default
-    return error
+        raise FaultsError([finding_error(finding) for finding in errors])

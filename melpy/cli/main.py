@@ -37,6 +37,7 @@ COMMANDS = {
     "sign-index": "Sign indexes of repositories.",
     "solve": "Show the packages that constraints lead to.",
     "schema": "Print the JSON schema of recipes or pipelines.",
+    "source": "Fetch, check and list the sources of recipes.",
     "verify": "Check signatures and contents of packages and repositories.",
     "variables": "Show every variable of a recipe, and who says it.",
 }
@@ -134,6 +135,9 @@ def _check_streams() -> None:
 
 def _print_usage_error(error: click.ClickException) -> None:
     context = getattr(error, "ctx", None)
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # click 8.2 and later
+        click.echo(error.format_message(), err=True)
+        return
     if context is not None:
         click.echo(context.get_usage(), err=True)
     print_error(UsageError(error.format_message().rstrip("."), hint=context and f"see {context.command_path} --help"))

@@ -73,6 +73,14 @@ OPTIONS: dict[str, Callable[[Any], Any]] = {
     "mirrors": click.option(
         "--mirror", "mirrors", multiple=True, metavar="PLACE", help="Where sources are looked for before upstream."
     ),
+    "rewrites": click.option(
+        "--rewrite",
+        "rewrites",
+        multiple=True,
+        metavar="PREFIX=PLACE",
+        help="Where sources are whose URLs begin so: directory or URL.",
+    ),
+    "unpack-limit": click.option("--unpack-limit", metavar="SIZE", help="What an archive may become at most."),
     "cache-dir": click.option("--cache-dir", metavar="DIR", help="Sources, extracted packages, the seed."),
     "namespace": click.option("--namespace", metavar="NAME", help="Distribution the packages belong to."),
     "seed": click.option("--seed", metavar="SUITE", help="Debian suite that missing packages are made from."),
@@ -101,6 +109,9 @@ LOCK_NAME = "melpy-{arch}.lock"
 
 LOCK_FILE = click.option("--lock-file", metavar="FILE", help=f"Lock file of an architecture; {LOCK_NAME} by default.")
 """The flag of whatever reads or writes locks."""
+
+SOURCES = ("mirrors", "rewrites")
+"""The settings of whatever fetches sources."""
 
 ENVIRONMENT = (
     "arch",

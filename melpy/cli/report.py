@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from melpy.errors import FaultsError, MelpyError
+from melpy.errors import FaultsError, MelpyError, RecipeError
 from melpy.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from melpy.engine.tree import Finding
 
 
 def print_error(error: MelpyError) -> None:
@@ -53,6 +55,13 @@ def render_error(error: MelpyError) -> list[str]:
     lines = [f"error: {error}", *error.details]
     lines += [f"hint: {error.hint}"] if error.hint else []
     return [printable(line) for text in lines for line in text.split("\n")]
+
+
+def finding_error(finding: Finding) -> RecipeError:
+    """Return the error that a finding was."""
+    error = RecipeError(finding.message, where=finding.place, hint=finding.hint or None, details=finding.details)
+    error.exit_status = finding.exit_status  # type: ignore[misc]  # narrows the class's default
+    return error
 
 
 def has_color(terminal: bool) -> bool:

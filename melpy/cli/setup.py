@@ -11,6 +11,8 @@ from melpy.engine.history import read_epoch
 from melpy.engine.model import BuildContext, Supply
 from melpy.files import check_writable
 from melpy.repo.layout import index_path
+from melpy.source.rewrite import parse_rewrites
+from melpy.unpack import parse_limit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +31,7 @@ def make_context(
 
     Raises:
         KeyFileError: the signing key cannot be read.
-        SettingsError: SOURCE_DATE_EPOCH is not a number.
+        SettingsError: SOURCE_DATE_EPOCH is not a number, or unpack-limit no size.
     """
     out_dir, cache_dir = settings.path("out-dir"), settings.path("cache-dir")
     assert out_dir is not None
@@ -43,6 +45,8 @@ def make_context(
         signer=find_signer(settings) if signing else None,
         namespace=settings.text("namespace"),
         mirrors=settings.items("mirrors"),
+        rewrites=parse_rewrites(settings.items("rewrites")),
+        unpack_limit=parse_limit(settings.text("unpack-limit")),
         supply=make_supply(settings, monitor, offline=offline),
         epoch=read_epoch(os.environ),
         jobs=os.cpu_count() or 1,

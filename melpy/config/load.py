@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from melpy.apk.secret import MARKS
 from melpy.config.model import BY_KEY, FILE_NAME, SETTINGS, Setting, Settings, Value
 from melpy.errors import SettingsError, hint_near, reason_of
+from melpy.source.rewrite import is_url, split_rewrite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,25 +87,28 @@ def _typed(setting: Setting, value: object, base: Path, where: str) -> str | tup
         items = [value] if isinstance(value, str) and where == "flag" else value
         if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) for item in items):
             raise SettingsError(f"expected a list of texts, found {value!r}", where=where, hint=setting.help)
-        return tuple(_located(setting, item, base) for item in items)
+        return tuple(_located(setting, item, base, where) for item in items)
     if not isinstance(value, str):
         raise SettingsError(f"expected a text, found {value!r}", where=where, hint=setting.help)
     if setting.default and not value:
         raise SettingsError(f"{setting.key} is empty", where=where, hint=setting.help)
-    return _located(setting, value, base) if value else ""
+    return _located(setting, value, base, where) if value else ""
 
 
 _LOCATED = {"path", "paths", "secret"}
 _MAYBE_LOCATED = {"repositories", "keyring", "mirrors"}
 
 
-def _located(setting: Setting, text: str, base: Path) -> str:
+def _located(setting: Setting, text: str, base: Path, where: str) -> str:
     """Make a path absolute; entries of some lists are paths only where they are no URLs."""
     if setting.key in _MAYBE_LOCATED:
         tag, space, place = text.rpartition(" ")
         if "://" in place:
             return text
         return f"{tag}{space}{_absolute(place, base)}"
+    if setting.key == "rewrites":
+        prefix, place = split_rewrite(text, "--rewrite" if where == "flag" else where)
+        return f"{prefix}={place if is_url(place) else _absolute(place, base)}"
     if setting.kind == "secret" and "-----BEGIN" in text:
         raise SettingsError(  # before anything shows it, such as melpy config
             "this is a key itself, not where it is kept",

@@ -71,6 +71,13 @@ SETTINGS = (
     Setting("env-files", "paths", "files of environment variables for every step; {arch} is the architecture", ()),
     Setting("vars-file", "path", "YAML file of values for the variables of recipes, before their own"),
     Setting("mirrors", "list", "where upstream files are looked for before upstream: directories or URLs", ()),
+    Setting(
+        "rewrites",
+        "list",
+        "PREFIX=PLACE: what URLs of sources begin with, and the directory or URL that stands for it",
+        (),
+    ),
+    Setting("unpack-limit", "text", "what an archive may become at most, such as 500MB or 2TB", "64GB"),
     Setting("cache-dir", "path", "where sources, extracted packages and the seed are kept", default_cache()),
     Setting("namespace", "text", "distribution that the packages belong to, for SBOMs and purls", "unknown"),
     Setting("seed", "text", "Debian suite that missing packages of build environments are made from, such as trixie"),

@@ -18,25 +18,21 @@ from melpy.engine.model import BuildContext, BuildResult, Job
 from melpy.engine.native import find_tools
 from melpy.engine.packages import write_packages
 from melpy.engine.record import Facts, write_record
+from melpy.engine.source import fetch_sources
 from melpy.engine.workdir import WORK, find_work, reuse_directory, work_directory
 from melpy.errors import UsageError
 from melpy.files import check_writable
-from melpy.plan.git import GitSource
 from melpy.sandbox.emulator import find_emulator
 from melpy.sandbox.identity import find_id_range
 from melpy.sandbox.runner import check_tools
-from melpy.source.cache import fetch_source
-from melpy.source.git import fetch_git
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from melpy.build.model import StepRecord
-    from melpy.plan.model import Source
     from melpy.sandbox.model import NativeTools
     from melpy.solve.model import Solution
-    from melpy.source.git import Pinned
 
 
 def build_job(job: Job, context: BuildContext, repositories: Repositories, monitor: events.Monitor) -> BuildResult:
@@ -67,7 +63,7 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
                 tools = find_tools(job, solution, layers, repositories, monitor)
         first, kept = find_first_step(job, context)
         with clock.stage("sources"):
-            sources, checkouts = _fetch_sources(job, context, monitor)
+            sources, checkouts = fetch_sources(job.plan.sources, context.sources, monitor, job.plan.job)
         with _open_directory(job, context, kept) as directory:
             session = Session(
                 directory=directory,
@@ -84,6 +80,7 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
                 network=context.network,
                 debug=context.debug,
                 first=first,
+                unpack_limit=context.unpack_limit,
             )
             with clock.stage("steps"):
                 trees = run_plan(job.plan, session, monitor, steps)
@@ -154,21 +151,6 @@ def _find_environment(job: Job, context: BuildContext, repositories: Repositorie
         return resolve_environment(job.plan.environment, job.arch, repositories, where=where)
     path, lock = next((path, lock) for path, lock in context.locks if lock.arch == job.arch.apk)
     return find_locked(job, lock, context, path)
-
-
-def _fetch_sources(
-    job: Job, context: BuildContext, monitor: events.Monitor
-) -> tuple[dict[Source, Path], dict[GitSource, Pinned]]:
-    files, checkouts = {}, {}
-    for source in job.plan.sources:
-        if isinstance(source, GitSource):
-            checkouts[source] = fetch_git(
-                source, context.cache_dir / "git", monitor, job.plan.job, offline=context.offline
-            )
-        else:
-            cache = context.cache_dir / "sources"
-            files[source] = fetch_source(source, cache, context.mirrors, monitor, job.plan.job, offline=context.offline)
-    return files, checkouts
 
 
 @dataclass

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from melpy.engine.limit import LimitTexts
 from melpy.repo.remote import ServerCache
+from melpy.unpack import UNPACK_LIMIT, Limit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from melpy.plan.model import Plan
     from melpy.recipe.model import Recipe
     from melpy.solve.lockfile import Lock
+    from melpy.source.rewrite import Rewrite
 
 
 class Supply(Protocol):
@@ -36,6 +38,33 @@ class Supply(Protocol):
 
 
 @dataclass(frozen=True)
+class SourceSpec:
+    """Where sources are kept, and where they are looked for.
+
+    Attributes:
+        cache_dir: melpy's cache.
+        mirrors: where files are looked for by digest or name.
+        rewrites: what stands for the beginnings of URLs.
+        offline: ask no server.
+    """
+
+    cache_dir: Path
+    mirrors: tuple[str, ...] = ()
+    rewrites: tuple[Rewrite, ...] = ()
+    offline: bool = False
+
+    @property
+    def files(self) -> Path:
+        """Directory of files by digest."""
+        return self.cache_dir / "sources"
+
+    @property
+    def repositories(self) -> Path:
+        """Directory of mirrors of git repositories."""
+        return self.cache_dir / "git"
+
+
+@dataclass(frozen=True)
 class BuildContext:
     """What every build of a run has in common.
 
@@ -47,6 +76,8 @@ class BuildContext:
         signer: signs packages and indexes; None leaves them unsigned.
         namespace: distribution that packages belong to.
         mirrors: where sources are looked for before upstream.
+        rewrites: what else stands for the beginnings of their URLs.
+        unpack_limit: how much an archive may become.
         check_signatures: whether repositories must be signed by a trusted key.
         supply: a repository that is extended as needed.
         epoch: SOURCE_DATE_EPOCH of the process environment; None takes the recipe's last commit.
@@ -68,6 +99,8 @@ class BuildContext:
     signer: Signer | None = None
     namespace: str = "unknown"
     mirrors: tuple[str, ...] = ()
+    rewrites: tuple[Rewrite, ...] = ()
+    unpack_limit: Limit = UNPACK_LIMIT
     check_signatures: bool = True
     supply: Supply | None = None
     epoch: int | None = None
@@ -80,6 +113,11 @@ class BuildContext:
     emulate_all: bool = False
     offline: bool = False
     locks: tuple[tuple[Path, Lock], ...] = ()
+
+    @property
+    def sources(self) -> SourceSpec:
+        """Where sources are kept, and where they are looked for."""
+        return SourceSpec(self.cache_dir, self.mirrors, self.rewrites, self.offline)
 
     @property
     def servers(self) -> ServerCache:

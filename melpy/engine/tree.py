@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from melpy.errors import FaultsError, MelpyError, Place, ProcessError, RecipeError
 from melpy.plan.compiled import compile_recipe, compiled_text
@@ -22,10 +22,12 @@ from melpy.plan.planner import PlanOptions, examine_recipe, is_for
 from melpy.recipe.load import load_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from melpy.arch import Arch
     from melpy.recipe.model import Recipe
+
+Result = TypeVar("Result")
 
 _CHUNK = 48  # recipes that a process takes at once; some take a hundred times as long as others
 
@@ -109,17 +111,30 @@ def survey_recipes(files: Sequence[Path], spec: TreeSpec, jobs: int) -> Iterator
     Raises:
         ProcessError: one of the processes was killed.
     """
-    work = functools.partial(_survey_chunk, spec=spec)
+    return map_recipes(functools.partial(_survey, spec=spec), files, jobs)
+
+
+def map_recipes(work: Callable[[Path], Result], files: Sequence[Path], jobs: int) -> Iterator[Result]:
+    """Yield what a function makes of each recipe, in order.
+
+    Args:
+        work: the function; it can be sent to another process, and so can what it returns.
+        files: recipe files.
+        jobs: how many processes may work.
+
+    Raises:
+        ProcessError: one of the processes was killed.
+    """
     chunks = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
     if jobs < 2 or len(chunks) < 2:  # one is not parallel
         for chunk in chunks:
-            yield from work(chunk)
+            yield from _map_chunk(chunk, work)
         return
     # Forked, so that modules are there already.
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(min(jobs, len(chunks)), mp_context=context, initializer=gc.disable) as pool:
         try:
-            for reports in pool.map(work, chunks):
+            for reports in pool.map(functools.partial(_map_chunk, work=work), chunks):
                 yield from reports
         except BrokenProcessPool:
             hint = "it may have had too little memory; --jobs 1 has it work in this process"
@@ -166,8 +181,8 @@ def find_clashes(reports: Iterable[RecipeReport]) -> Iterator[Finding]:
                 yield _finding(RecipeError(message, where=Place(report.file)), report.file, (arch,))
 
 
-def _survey_chunk(files: Sequence[Path], spec: TreeSpec) -> list[RecipeReport]:
-    return [_survey(file, spec) for file in files]
+def _map_chunk(files: Sequence[Path], work: Callable[[Path], Result]) -> list[Result]:
+    return [work(file) for file in files]
 
 
 def _survey(file: Path, spec: TreeSpec) -> RecipeReport:

@@ -6,7 +6,7 @@ A plan is for one recipe and one architecture. It names nothing of this machine:
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from melpy.digest import identity
@@ -27,6 +27,8 @@ WORKSPACE = "/home/build"
 
 OUTPUT = f"{WORKSPACE}/melange-out"
 """Where packages put their files, one directory each."""
+
+_MOST_TRIES = 100
 
 
 def pairs(mapping: Mapping[str, str]) -> Pairs:
@@ -58,6 +60,24 @@ class PlanStep:
 
 
 @dataclass(frozen=True)
+class FetchPatience:
+    """How long a server is waited for, as wget has it.
+
+    Attributes:
+        timeout: seconds without an answer after which it is given up; 0 for never.
+        tries: how often it is tried in all; 0 for as often as it takes.
+    """
+
+    timeout: float = 5.0
+    tries: int = 5
+
+    @property
+    def retries(self) -> int:
+        """Tries after the first; nothing is tried for ever."""
+        return (self.tries or _MOST_TRIES) - 1
+
+
+@dataclass(frozen=True)
 class Source:
     """An upstream file by digest.
 
@@ -67,6 +87,7 @@ class Source:
         sha512: its SHA-512 in lower-case hex, or empty.
         name: name of the software, for the SBOM.
         version: version of the software, for the SBOM.
+        patience: how failures to reach it are met.
     """
 
     uri: str
@@ -74,6 +95,7 @@ class Source:
     sha512: str = ""
     name: str = ""
     version: str = ""
+    patience: FetchPatience = field(default=FetchPatience(), compare=False)
 
     @property
     def material(self) -> dict[str, str]:
@@ -89,6 +111,7 @@ class Source:
             sha512=inputs["expected-sha512"].lower(),
             name=inputs["purl-name"],
             version=inputs["purl-version"],
+            patience=FetchPatience(float(inputs["timeout"]), int(inputs["retry-limit"])),
         )
 
 

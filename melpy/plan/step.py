@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from melpy.errors import PipelineError, RecipeError, ScriptError
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 
 _MAX_STEPS = 20_000  # of one recipe; the largest real one has some hundred
 _MAX_CHAIN = 50  # pipelines that use pipelines
+_NUMBERS = {
+    "strip-components": re.compile(r"[0-9]{1,7}"),
+    "timeout": re.compile(r"[0-9]{1,7}(\.[0-9]{1,7})?"),
+    "retry-limit": re.compile(r"[0-9]{1,7}"),
+}
+"""Inputs of `fetch` that are numbers, and their forms."""
 
 
 class CompiledStep(NamedTuple):
@@ -257,10 +264,10 @@ class Compiler:
                 fault = where.at(inputs[error.key], error.offset, PipelineError, error.message, error.hint)
                 self._faults.add(fault)
             return
-        if not inputs["strip-components"].isdecimal():
-            where, value = spot.below("with", "strip-components"), inputs["strip-components"]
-            message = f"strip-components must be a number, found {value!r}"
-            self._faults.add(where.at(value, 0, PipelineError, message, None))
+        for key, form in _NUMBERS.items():
+            if not form.fullmatch(inputs[key]):
+                message = f"{key} must be a number, found {inputs[key]!r}"
+                self._faults.add(spot.below("with", key).at(inputs[key], 0, PipelineError, message, None))
         if not any(inputs[key] for key in ("expected-sha256", "expected-sha512", "expected-none")):
             hint = "give expected-sha256 (or expected-sha512); expected-none accepts whatever the server sends"
             self._faults.add(spot.below("with").at_key(PipelineError, "this source has no digest", hint))

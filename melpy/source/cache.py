@@ -1,4 +1,4 @@
-"""Upstream files by digest: the local cache first, then mirrors, then upstream itself. Always verified.
+"""Upstream files by digest: the cache first, then mirrors, rewrites, and upstream itself. Always verified.
 
 The cache is a directory of files named `sha256:<hex>` and `sha512:<hex>`, as melange's `--cache-dir` has them.
 """
@@ -12,20 +12,24 @@ from typing import IO, TYPE_CHECKING
 
 from melpy import events
 from melpy.digest import file_digest, sha256_hex
-from melpy.errors import DigestMismatchError, UnreachableError
+from melpy.errors import DigestMismatchError, UnreachableError, reason_of
 from melpy.files import replace_file
-from melpy.net import download
+from melpy.net import download, is_file
+from melpy.source.rewrite import find_files, worst_failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from melpy.errors import MelpyError
     from melpy.plan.model import Source
+    from melpy.source.rewrite import Rewrite
 
 
 _HINT = (
-    "check the URI and the network, give a mirror with --mirror, "
+    "check the URI and the network, say with --mirror or --rewrite where else it is, "
     "or look for it in a Debian suite with melpy bootstrap RECIPE"
 )
+_UPSTREAM_HINT = "upstream changed the file, or the recipe's digest is wrong; compare with what upstream signs"
 
 
 def cache_name(source: Source) -> str:
@@ -40,6 +44,26 @@ def file_name(uri: str) -> str:
     return uri.rstrip("/").rpartition("/")[2]
 
 
+def find_source(source: Source, cache: Path) -> Path | None:
+    """Return the file of a source that is in the cache, unchecked; None when it is not there or has no digest."""
+    path = cache / cache_name(source)
+    return path if (source.sha256 or source.sha512) and path.is_file() else None
+
+
+def check_source(source: Source, path: Path) -> None:
+    """Check a file against the digests of a source.
+
+    Raises:
+        DigestMismatchError: it has another digest.
+        UnreachableError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            _check(stream, source, str(path), "it is damaged; melpy source fetch fetches it anew")
+    except OSError as error:
+        raise UnreachableError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
+
+
 def fetch_source(
     source: Source,
     cache: Path,
@@ -47,26 +71,30 @@ def fetch_source(
     monitor: events.Monitor,
     job: str = "",
     *,
+    rewrites: Sequence[Rewrite] = (),
     offline: bool = False,
 ) -> Path:
     """Return the file of a source from the cache, fetching it first when it is not there.
 
     Raises:
-        UnreachableError: neither a mirror nor upstream has it.
+        UnreachableError: neither a mirror, nor a rewrite, nor upstream has it.
         DigestMismatchError: what upstream has is not what the recipe names.
         OutputError: the cache cannot be written.
     """
     path = cache / cache_name(source)
+    places = [*_mirrored(source, mirrors), *find_files(source.uri, rewrites)]
+    if source.sha256 or source.sha512:
+        if path.is_file():
+            if not _mismatch(path, source):
+                return path
+            path.unlink()
+            monitor.emit(events.Warning(job, f"the cached {path.name} was damaged, and is fetched anew"))
+    elif is_file(source.uri):
+        raise UnreachableError("a file of this machine is fetched by digest only", where=source.uri)
+    place = _fetch_into(path, source, places, monitor, job, offline=offline)
     if not (source.sha256 or source.sha512):
-        if source.uri.startswith("file:"):
-            raise UnreachableError("a file of this machine is fetched by digest only", where=source.uri)
-        monitor.emit(events.Warning(job, f"{source.uri} is not verified, so the result is what its server sends today"))
-    elif path.is_file():
-        if not _mismatch(path, source):
-            return path
-        path.unlink()
-        monitor.emit(events.Warning(job, f"the cached {path.name} was damaged, and is fetched anew"))
-    _fetch_into(path, source, mirrors, monitor, job, offline=offline)
+        what = "what its server sends today" if place == source.uri else f"what {place} is today"
+        monitor.emit(events.Warning(job, f"{source.uri} is not verified, so the result is {what}"))
     return path
 
 
@@ -87,46 +115,45 @@ def store_source(file: Path, digest: str, cache: Path) -> Path:
 
 
 def _fetch_into(
-    path: Path, source: Source, mirrors: Sequence[str], monitor: events.Monitor, job: str, *, offline: bool
-) -> None:
-    failures: list[UnreachableError | DigestMismatchError] = []
-    for uri in _places(source, mirrors):
-        if not offline:
-            monitor.emit(events.Note(job, f"fetching {uri}"))
+    path: Path, source: Source, places: Sequence[str], monitor: events.Monitor, job: str, *, offline: bool
+) -> str:
+    """Write a source into the cache from the first place that has it; return that place."""
+    failures: list[MelpyError] = []
+    for place in dict.fromkeys((*places, source.uri)):
         try:
-            with replace_file(path) as stream:
-                # A mirror that lacks a file is normal; only upstream is worth waiting for.
-                download(uri, stream, offline=offline, retries=3 if uri == source.uri else 0, hint=_HINT)
-                _check(stream, source, uri)
+            _fetch_from(place, path, source, monitor, job, offline=offline)
         except (UnreachableError, DigestMismatchError) as error:
             failures.append(error)
         else:
-            return
-    # What somebody has, with other bytes, is the worse news.
-    failures.sort(key=lambda failure: isinstance(failure, DigestMismatchError))
-    worst = failures.pop()
-    raise type(worst)(worst.message, where=worst.where, hint=worst.hint, details=[str(other) for other in failures])
+            return place
+    raise worst_failure(failures)
 
 
-def _places(source: Source, mirrors: Sequence[str]) -> Iterator[str]:
+def _fetch_from(place: str, path: Path, source: Source, monitor: events.Monitor, job: str, *, offline: bool) -> None:
+    if not offline:
+        monitor.emit(events.Note(job, f"fetching {place}"))
+    # A mirror that lacks a file is normal; only upstream is worth waiting for.
+    retries = source.patience.retries if place == source.uri else 0
+    with replace_file(path) as stream:
+        download(place, stream, offline=offline, timeout=source.patience.timeout, retries=retries, hint=_HINT)
+        _check(stream, source, place, _UPSTREAM_HINT)
+
+
+def _mirrored(source: Source, mirrors: Sequence[str]) -> Iterator[str]:
     for mirror in mirrors:
         base = mirror.rstrip("/")
         base = Path(base).as_uri() if base.startswith("/") else base
         yield f"{base}/{cache_name(source)}"
         yield f"{base}/{file_name(source.uri)}"
-    yield source.uri
 
 
-def _check(stream: IO[bytes], source: Source, uri: str) -> None:
+def _check(stream: IO[bytes], source: Source, where: str, hint: str) -> None:
     for algorithm, expected in (("sha256", source.sha256), ("sha512", source.sha512)):
         stream.seek(0)
         found = hashlib.file_digest(stream, algorithm).hexdigest() if expected else ""  # type: ignore[arg-type]  # any binary stream
         if found != expected:
-            raise DigestMismatchError(
-                f"has {algorithm} {found}, the recipe expects {expected}",
-                where=uri,
-                hint="upstream changed the file, or the recipe's digest is wrong; compare with what upstream signs",
-            )
+            message = f"has {algorithm} {found}, the recipe expects {expected}"
+            raise DigestMismatchError(message, where=where, hint=hint)
 
 
 def _mismatch(path: Path, source: Source) -> bool:

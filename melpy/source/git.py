@@ -1,4 +1,4 @@
-"""Upstream repositories by commit: the mirror in the cache first, then the repository itself. Always verified.
+"""Upstream repositories by commit: the mirror in the cache first, then rewrites, then the repository. Always verified.
 
 What a source expects is checked against what the repository says when it is first fetched; from then on the mirror
 remembers that, and the network is not needed. A source that expects nothing is fetched each time.
@@ -7,23 +7,29 @@ remembers that, and the network is not needed. A source that expects nothing is 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeVar
 
 from melpy import events
 from melpy.digest import identity, sha256_hex
 from melpy.errors import DigestMismatchError, UnreachableError
-from melpy.plan.git import ALL, GitSource, is_local
+from melpy.plan.git import ALL, GitSource, Patience, is_local
 from melpy.source.git_command import check_git
-from melpy.source.mirror import MISSING, WHOLE_ONLY, Mirror
+from melpy.source.mirror import MISSING, WHOLE_ONLY, Mirror, Origin
+from melpy.source.rewrite import find_repositories, worst_failure
 from melpy.source.submodule import Link, find_links
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from melpy.errors import MelpyError
     from melpy.plan.git import CherryPick
+    from melpy.source.rewrite import Rewrite
 
+Result = TypeVar("Result")
+
+_IMPATIENT = Patience(retries=0)  # what a rewrite lacks, upstream may have
 _NESTED = 20  # submodules within submodules
 _MOST_LINKS = 1_000  # submodules in all
 
@@ -39,6 +45,7 @@ class Pinned:
         tag_object: what the tag names, if a tag was asked for: the commit, or a tag object that leads to it.
         picks: mirror and commit of what is applied on top.
         submodules: path, name and commit of each submodule.
+        origin: where it was fetched from just now; empty when it was there.
     """
 
     source: GitSource
@@ -47,10 +54,25 @@ class Pinned:
     tag_object: str = ""
     picks: tuple[tuple[Path, str], ...] = ()
     submodules: tuple[tuple[Link, Pinned], ...] = ()
+    origin: str = field(default="", compare=False)
+
+    def mirrors(self) -> Iterator[tuple[Path, str]]:
+        """Yield every mirror that it needs, and what it mirrors."""
+        yield self.mirror, self.source.repository
+        for mirror, _ in self.picks:
+            yield mirror, self.source.repository
+        for _, child in self.submodules:
+            yield from child.mirrors()
 
 
 def fetch_git(
-    source: GitSource, cache: Path, monitor: events.Monitor, job: str = "", *, offline: bool = False
+    source: GitSource,
+    cache: Path,
+    monitor: events.Monitor,
+    job: str = "",
+    *,
+    rewrites: Sequence[Rewrite] = (),
+    offline: bool = False,
 ) -> Pinned:
     """Return the commit of a source in a mirror, fetching it first when it is not there.
 
@@ -59,6 +81,7 @@ def fetch_git(
         cache: directory of all mirrors.
         monitor: is told what happens.
         job: the build that it is for.
+        rewrites: where repositories are looked for before the recipe's own places.
         offline: ask no server.
 
     Raises:
@@ -68,19 +91,30 @@ def fetch_git(
         OutputError: the cache cannot be written.
     """
     check_git()
+    if not source.commit and is_local(source.repository):
+        message, hint = "a repository of this machine is used by commit only", "give expected-commit"
+        raise UnreachableError(message, where=source.repository, hint=hint)
+    pinned = _Fetcher(cache.absolute(), monitor, job, tuple(rewrites), offline).pin_all(source)
     if not source.commit:
-        if is_local(source.repository):
-            hint = "give expected-commit"
-            raise UnreachableError(
-                "a repository of this machine is used by commit only", where=source.repository, hint=hint
-            )
-        text = f"{source.repository} is not verified, so the result is what {source.version} is there today"
+        place = "there" if pinned.origin == source.repository else f"at {pinned.origin}"
+        text = f"{source.repository} is not verified, so the result is what {source.version} is {place} today"
         monitor.emit(events.Warning(job, text))
-    fetcher = _Fetcher(cache.absolute(), monitor, job, offline)
-    pinned = fetcher.pin(source)
-    picks = tuple(fetcher.pick(source, pick) for pick in source.cherry_picks)
-    submodules = fetcher.submodules(pinned) if source.submodules else ()
-    return replace(pinned, picks=picks, submodules=submodules)
+    return pinned
+
+
+def find_git(source: GitSource, cache: Path) -> Pinned | None:
+    """Return the commit of a source, if it and all that belongs to it is in the cache.
+
+    Raises:
+        ToolMissingError: git is not installed.
+    """
+    check_git()
+    if not source.commit:
+        return None
+    try:
+        return _Fetcher(cache.absolute(), events.Null(), "", kept=True).pin_all(source)
+    except UnreachableError:
+        return None
 
 
 @dataclass
@@ -88,8 +122,16 @@ class _Fetcher:
     cache: Path
     monitor: events.Monitor
     job: str
+    rewrites: tuple[Rewrite, ...] = ()
     offline: bool = False
+    kept: bool = False  # nothing is fetched from anywhere
     links: int = 0  # submodules so far
+
+    def pin_all(self, source: GitSource) -> Pinned:
+        """Find or fetch what a source names, and all that belongs to it."""
+        pinned = self.pin(source)
+        picks = tuple(self.pick(source, pick) for pick in source.cherry_picks)
+        return replace(pinned, picks=picks, submodules=self.submodules(pinned) if source.submodules else ())
 
     def pin(self, source: GitSource) -> Pinned:
         """Find or fetch what a source names, and verify it."""
@@ -100,53 +142,80 @@ class _Fetcher:
             found = mirror.find(verified)
             if found:
                 return _pinned(source, mirror, found)
-        for mirror in mirrors:
-            with mirror.locked():
-                found = mirror.find(verified) if source.commit else ""  # others may have been here meanwhile
-                fetched = "" if found else self._fetch(source, mirror)
-                if fetched:
-                    found = verify(source, mirror, fetched)
-                    if source.commit:
-                        mirror.remember(verified, found)
-                if found:
-                    return _pinned(source, mirror, found)
-        raise AssertionError("a whole history can always be had")
 
-    def _fetch(self, source: GitSource, mirror: Mirror) -> str:
+        def pin_from(origin: Origin) -> Pinned:
+            for mirror in mirrors:
+                with mirror.locked():
+                    found = mirror.find(verified) if source.commit else ""  # others may have been here meanwhile
+                    if not found:
+                        found = self._fetch(origin, source, mirror)
+                        if found and source.commit:
+                            mirror.remember(verified, found)
+                    if found:
+                        return replace(_pinned(source, mirror, found), origin=origin.url)
+            raise AssertionError("a whole history can always be had")
+
+        return self._first(source, pin_from)
+
+    def _fetch(self, origin: Origin, source: GitSource, mirror: Mirror) -> str:
         """Fetch what a source names and return its id; nothing when the server has whole histories only."""
-        ref = f"refs/tags/{source.tag}" if source.tag else f"refs/heads/{source.branch}" if source.branch else "HEAD"
-        own = _fetched(ref)
-        problem = self._ask(mirror, [f"+{ref}:{own}"])
-        if problem == MISSING:
-            what = f"tag {source.tag!r}" if source.tag else f"branch {source.branch!r}" if source.branch else "HEAD"
-            hint = "check its name in the recipe; upstream may have removed it"
-            raise UnreachableError(f"has no {what}", where=source.repository, hint=hint)
-        return "" if problem == WHOLE_ONLY else mirror.find(own)
+        failure: UnreachableError | DigestMismatchError | None = None
+        for ref in _refs(source, origin):
+            own = _fetched(ref)
+            problem = self._ask(origin, mirror, [f"+{ref}:{own}"])
+            if problem == WHOLE_ONLY:
+                return ""
+            if problem == MISSING:
+                failure = failure or _missing(source, origin)
+                continue
+            fetched = mirror.find(own)
+            if not fetched:  # git takes nothing that would cut a whole history off, and calls that a success
+                hint = "its history is cut off: git fetch --unshallow makes a clone whole"
+                failure = UnreachableError("does not have the whole history", where=origin.url, hint=hint)
+                continue
+            try:
+                return verify(source, mirror, fetched, origin.url)
+            except DigestMismatchError as error:
+                failure = error
+        assert failure
+        raise failure
 
     def pick(self, source: GitSource, pick: CherryPick) -> tuple[Path, str]:
         """Find or fetch a commit that is applied on top."""
         mirror = self._mirrors(source)[-1]
-        with mirror.locked():
-            commit = mirror.commit(pick.commit)
-            if not commit and pick.branch:
-                ref = f"refs/heads/{pick.branch}"
-                self._ask(mirror, [f"+{ref}:{_fetched(ref)}"])
-                commit = mirror.commit(pick.commit)
-            commit = commit or self._fetch_commit(mirror, pick.commit)
-        # A ref may have the name of an abbreviated commit.
-        if not commit or not commit.startswith(pick.commit):
-            where = f"branch {pick.branch!r} of {source.repository}" if pick.branch else source.repository
-            hint = "name its branch, as in `branch/commit: comment`" if not pick.branch else None
-            raise UnreachableError(f"has no commit {pick.commit} to cherry-pick", where=where, hint=hint)
+
+        def pick_from(origin: Origin) -> str:
+            with mirror.locked():
+                commit = mirror.commit(pick.commit) or self._fetch_pick(origin, mirror, pick)
+            # A ref may have the name of an abbreviated commit.
+            if not commit or not commit.startswith(pick.commit):
+                where = f"branch {pick.branch!r} of {origin.url}" if pick.branch else origin.url
+                hint = "name its branch, as in `branch/commit: comment`" if not pick.branch else None
+                raise UnreachableError(f"has no commit {pick.commit} to cherry-pick", where=where, hint=hint)
+            return commit
+
+        commit = mirror.commit(pick.commit)
+        if not commit.startswith(pick.commit):
+            commit = self._first(source, pick_from)
         return mirror.path, commit
 
-    def _fetch_commit(self, mirror: Mirror, commit: str) -> str:
+    def _fetch_pick(self, origin: Origin, mirror: Mirror, pick: CherryPick) -> str:
+        for ref in _branches(pick.branch, origin) if pick.branch else ():
+            self._ask(origin, mirror, [f"+{ref}:{_fetched(ref)}"])
+            commit = mirror.commit(pick.commit)
+            if commit:
+                return commit
+        return self._fetch_commit(origin, mirror, pick.commit)
+
+    def _fetch_commit(self, origin: Origin, mirror: Mirror, commit: str) -> str:
         """Fetch a commit by its id, or all there is when the server gives none by its id."""
-        if len(commit) == 40 and not self._ask(mirror, [f"+{commit}:refs/melpy/commits/{commit}"]):
+        if len(commit) == 40 and not self._ask(origin, mirror, [f"+{commit}:refs/melpy/commits/{commit}"]):
             return mirror.commit(commit)
         if mirror.depth != ALL:
             return ""
-        self._ask(mirror, ["+refs/heads/*:refs/melpy/heads/*", "+refs/tags/*:refs/tags/*"])
+        # Tags that somebody made in a clone are not upstream's.
+        others = "+refs/remotes/origin/*:refs/melpy/remotes/*" if origin.is_rewrite else "+refs/tags/*:refs/tags/*"
+        self._ask(origin, mirror, ["+refs/heads/*:refs/melpy/heads/*", others])
         return mirror.commit(commit)
 
     def submodules(self, pinned: Pinned, nested: int = 0) -> tuple[tuple[Link, Pinned], ...]:
@@ -177,62 +246,110 @@ class _Fetcher:
         for mirror in mirrors:
             if mirror.commit(source.commit):
                 return Pinned(source, mirror.path, source.commit)
-        for mirror in mirrors:
-            with mirror.locked():
-                if mirror.commit(source.commit) or self._fetch_commit(mirror, source.commit):
-                    return Pinned(source, mirror.path, source.commit)
-        hint = "the repository around it names a commit that this one does not have"
-        raise UnreachableError(f"has no commit {source.commit}", where=source.repository, hint=hint)
 
-    def _ask(self, mirror: Mirror, refspecs: Sequence[str]) -> str:
-        """Fetch from the repository of a mirror; see `Mirror.fetch`."""
-        if self.offline and not is_local(mirror.repository):
-            hint = "fetch it once without --offline"
-            raise UnreachableError(
-                "what is wanted is not in the cache, and melpy is offline", where=mirror.repository, hint=hint
+        def pin_from(origin: Origin) -> Pinned:
+            for mirror in mirrors:
+                with mirror.locked():
+                    if mirror.commit(source.commit) or self._fetch_commit(origin, mirror, source.commit):
+                        return Pinned(source, mirror.path, source.commit)
+            hint = "the repository around it names a commit that this one does not have"
+            raise UnreachableError(f"has no commit {source.commit}", where=origin.url, hint=hint)
+
+        return self._first(source, pin_from)
+
+    def _first(self, source: GitSource, fetch: Callable[[Origin], Result]) -> Result:
+        """Return what is fetched from the first place that has it; the recipe's own place is the last."""
+        if self.kept:
+            raise UnreachableError("is not in the cache", where=source.repository)
+        places = [
+            Origin(url, _IMPATIENT, is_rewrite=True) for url in find_repositories(source.repository, self.rewrites)
+        ]
+        failures: list[MelpyError] = []
+        for origin in (*places, Origin(source.repository, source.patience)):
+            try:
+                return fetch(origin)
+            except (UnreachableError, DigestMismatchError) as error:
+                failures.append(error)
+                if origin.is_rewrite:
+                    self._note(str(error))
+        raise worst_failure(failures)
+
+    def _ask(self, origin: Origin, mirror: Mirror, refspecs: Sequence[str]) -> str:
+        """Fetch from a place into a mirror; see `Mirror.fetch`."""
+        if self.offline and not is_local(origin.url):
+            message, hint = (
+                "what is wanted is not in the cache, and melpy is offline",
+                "fetch it once without --offline",
             )
-        return mirror.fetch(refspecs)
+            raise UnreachableError(message, where=origin.url, hint=hint)
+        return mirror.fetch(refspecs, origin)
+
+    def _note(self, text: str) -> None:
+        self.monitor.emit(events.Note(self.job, text))
 
     def _mirrors(self, source: GitSource, only: str = "") -> tuple[Mirror, ...]:
         """Return the mirrors that may have what a source names: that of its depth, that of whole histories."""
-
-        def note(text: str) -> None:
-            self.monitor.emit(events.Note(self.job, text))
-
         depths = dict.fromkeys((source.depth, ALL))
-        return tuple(Mirror(self.cache, source.repository, depth, source.patience, note, only) for depth in depths)
+        return tuple(Mirror(self.cache, source.repository, depth, self._note, only) for depth in depths)
 
 
-def verify(source: GitSource, mirror: Mirror, found: str) -> str:
+def _refs(source: GitSource, origin: Origin) -> tuple[str, ...]:
+    """Return what a place may call what a source names, in the order in which it is asked for."""
+    if source.tag:
+        return (f"refs/tags/{source.tag}",)
+    # A clone may stand anywhere: where the commit is known, the commit decides.
+    own = (source.commit,) if origin.is_rewrite and source.commit and not source.tip else ()
+    return (*own, *_branches(source.branch, origin))
+
+
+def _branches(branch: str, origin: Origin) -> tuple[str, ...]:
+    """Return what a place may call a branch, or HEAD without one: a clone has upstream's as remote ones."""
+    remote = (f"refs/remotes/origin/{branch or 'HEAD'}",) if origin.is_rewrite and is_local(origin.url) else ()
+    return (*remote, f"refs/heads/{branch}" if branch else "HEAD")
+
+
+def _missing(source: GitSource, origin: Origin) -> UnreachableError:
+    what = f"tag {source.tag!r}" if source.tag else f"branch {source.branch!r}" if source.branch else "HEAD"
+    hint = "check its name in the recipe; upstream may have removed it"
+    return UnreachableError(f"has no {what}", where=origin.url, hint=hint)
+
+
+def verify(source: GitSource, mirror: Mirror, found: str, where: str) -> str:
     """Check what was fetched against what a source expects; return what is to be checked out.
+
+    Args:
+        source: what is expected.
+        mirror: where it was fetched into.
+        found: id of what was fetched.
+        where: place that it was fetched from.
 
     Raises:
         DigestMismatchError: it is something else.
     """
     commit, expected = mirror.commit(found), source.commit
     if not commit:
-        raise DigestMismatchError(f"{source.version} is no commit", where=source.repository)
+        raise DigestMismatchError(f"{source.version} is no commit", where=where)
     if source.tag:
         if expected in {"", found, commit}:
             return found
         hint = "upstream moved the tag, or expected-commit is wrong; compare with what upstream announced"
-        raise _mismatch(source, f"tag {source.tag!r}", commit, hint)
+        raise _mismatch(source, where, f"tag {source.tag!r}", commit, hint)
     if expected in {"", commit}:
         return commit
     what = f"branch {source.branch!r}" if source.branch else "HEAD"
     if source.tip:
         hint = "the branch went on; change expected-commit, or leave expected-commit-is-branch-tip out"
-        raise _mismatch(source, what, commit, hint)
+        raise _mismatch(source, where, what, commit, hint)
     if source.depth != ALL:
-        raise _mismatch(source, what, commit, "with `depth: -1` it may be any commit of the branch")
+        raise _mismatch(source, where, what, commit, "with `depth: -1` it may be any commit of the branch")
     if mirror.contains(commit, expected):
         return expected
-    raise _mismatch(source, what, commit, "it is in no part of the history; name the branch that has it")
+    raise _mismatch(source, where, what, commit, "it is in no part of the history; name the branch that has it")
 
 
-def _mismatch(source: GitSource, what: str, found: str, hint: str) -> DigestMismatchError:
+def _mismatch(source: GitSource, where: str, what: str, found: str, hint: str) -> DigestMismatchError:
     message = f"{what} is at commit {found}, the recipe expects {source.commit}"
-    return DigestMismatchError(message, where=source.repository, hint=hint)
+    return DigestMismatchError(message, where=where, hint=hint)
 
 
 def _pinned(source: GitSource, mirror: Mirror, oid: str) -> Pinned:

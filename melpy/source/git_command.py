@@ -55,7 +55,8 @@ _CONFIG = {
     # Objects are checked as they come in; what old tools wrote, and nobody can change any more, is let pass.
     "fetch.fsckObjects": "true",
     **{
-        f"fetch.fsck.{name}": "ignore"
+        f"{where}.{name}": "ignore"
+        for where in ("fetch.fsck", "fsck")
         for name in (
             "badEmail badDate badName badTimezone extraHeaderEntry missingAuthor missingEmail missingNameBeforeEmail "
             "missingSpaceBeforeDate missingSpaceBeforeEmail missingTaggerEntry multipleAuthors zeroPaddedDate "
@@ -116,6 +117,11 @@ def git(
     if check and outcome.status:
         raise ProcessError(f"git {arguments[0]} ended with status {outcome.status}", details=complaint(outcome))
     return outcome
+
+
+def serving() -> list[str]:
+    """Return what has a repository of this machine served whoever owns it; its configuration names no programs then."""
+    return ["--upload-pack=git -c 'safe.directory=*' upload-pack"]
 
 
 def complaint(outcome: Outcome) -> tuple[str, ...]:

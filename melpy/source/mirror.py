@@ -13,13 +13,14 @@ import random
 import re
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from melpy.digest import sha256_hex
-from melpy.errors import UnreachableError
+from melpy.errors import DigestMismatchError, UnreachableError
 from melpy.files import output_error
 from melpy.plan.git import ALL, is_local
-from melpy.source.git_command import complaint, git
+from melpy.source.git_command import complaint, git, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -45,6 +46,21 @@ _LONGEST_FETCH = 3600  # seconds; of all transports only http tells git when a s
 _HINT = "check the repository and the network"
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a repository is fetched from.
+
+    Attributes:
+        url: its URL or path there.
+        patience: how failures to reach it are met.
+        is_rewrite: the user said that it is there; otherwise it is where the recipe says.
+    """
+
+    url: str
+    patience: Patience
+    is_rewrite: bool = False
+
+
 class Mirror:
     """A mirror of one repository.
 
@@ -52,20 +68,16 @@ class Mirror:
         cache: directory of all mirrors.
         repository: URL or path that it mirrors.
         depth: commits of history that it has of what was fetched; 0 for all.
-        patience: how failures to reach the repository are met.
         note: is told what is fetched.
         only: for what it is, where it serves one purpose.
     """
 
-    def __init__(
-        self, cache: Path, repository: str, depth: int, patience: Patience, note: Callable[[str], None], only: str = ""
-    ) -> None:
+    def __init__(self, cache: Path, repository: str, depth: int, note: Callable[[str], None], only: str = "") -> None:
         self.repository = repository
         self.depth = depth
         name = sha256_hex(repository.encode())
         cut = [] if depth == ALL else [str(depth), *([only] if only and depth > 1 else [])]
         self.path = cache / "-".join([name, *cut])
-        self._patience = patience
         self._note = note
 
     @property
@@ -104,22 +116,24 @@ class Mirror:
         """Keep a commit or tag under a ref of melpy's own."""
         git(self.path, "update-ref", ref, oid)
 
-    def fetch(self, refspecs: Sequence[str]) -> str:
-        """Fetch from the repository, as often as its patience says; return why it was in vain, or nothing.
+    def fetch(self, refspecs: Sequence[str], origin: Origin) -> str:
+        """Fetch from a place, as often as its patience says; return why it was in vain, or nothing.
 
         Raises:
             UnreachableError: it cannot be reached, or refuses.
         """
         depth = [f"--depth={self.depth}"] if self.depth != ALL else []
-        options = ["--quiet", "--force", "--no-write-fetch-head", *depth]
-        self._note(f"fetching {self.repository}")
+        # What the user names is read whoever owns it; what a recipe names is not.
+        trusted = serving() if origin.is_rewrite and is_local(origin.url) else []
+        options = ["--quiet", "--force", "--no-write-fetch-head", *trusted, *depth]
+        self._note(f"fetching {origin.url}")
         attempt = 0
         while True:
             outcome = git(
                 self.path,
-                *("fetch", *options, "--", self.repository, *refspecs),
+                *("fetch", *options, "--", origin.url, *refspecs),
                 check=False,
-                local=is_local(self.repository),
+                local=is_local(origin.url),
                 timeout=_LONGEST_FETCH,
             )
             if outcome.status == 0:
@@ -127,17 +141,17 @@ class Mirror:
             for reason, sign in ((MISSING, _MISSING), (WHOLE_ONLY, _WHOLE_ONLY)):
                 if sign.search(outcome.stderr):
                     return reason
-            if _FINAL.search(outcome.stderr) or attempt == self._patience.retries:
+            if _FINAL.search(outcome.stderr) or attempt == origin.patience.retries:
                 message, details = "git cannot fetch from it", complaint(outcome)
-                raise UnreachableError(message, where=self.repository, hint=_HINT, details=details)
-            self._wait(attempt, outcome)
+                raise UnreachableError(message, where=origin.url, hint=_HINT, details=details)
+            self._wait(attempt, outcome, origin)
             attempt += 1
 
-    def _wait(self, attempt: int, outcome: Outcome) -> None:
-        pause = min(self._patience.initial * 2**attempt, self._patience.longest)
+    def _wait(self, attempt: int, outcome: Outcome, origin: Origin) -> None:
+        pause = min(origin.patience.initial * 2**attempt, origin.patience.longest)
         pause += random.uniform(0, pause)  # noqa: S311  # nothing secret
         reason = next(iter(complaint(outcome)), f"status {outcome.status}")
-        self._note(f"{self.repository}: {reason}; trying again in {pause:.0f} s")
+        self._note(f"{origin.url}: {reason}; trying again in {pause:.0f} s")
         time.sleep(pause)
 
     def _make(self) -> None:
@@ -155,6 +169,26 @@ class Mirror:
         for key, value in (("uploadpack.allowAnySHA1InWant", "true"), ("pack.threads", "1"), ("gc.auto", "0")):
             git(self.path, "config", key, value)
         (self.path / "melpy").write_text(f"{self.repository}\n", encoding="utf-8")
+
+
+def check_mirror(path: Path, repository: str) -> None:
+    """Check that every object of a mirror is what its id says, and that none is missing.
+
+    Raises:
+        DigestMismatchError: it is damaged.
+        OutputError: it cannot be locked.
+    """
+    with shared(path):
+        outcome = git(path, "fsck", "--full", "--no-dangling", "--no-progress", check=False)
+    if outcome.status:
+        hint = f"remove {path}, and melpy source fetch makes it anew"
+        message = "its mirror in the cache is damaged"
+        raise DigestMismatchError(message, where=repository, hint=hint, details=complaint(outcome)[:5])
+
+
+def mirror_size(path: Path) -> int:
+    """Return the bytes that a mirror's packs take."""
+    return sum(pack.stat().st_size for pack in path.glob("objects/pack/*.pack"))
 
 
 @contextmanager

@@ -15,7 +15,9 @@ from melpy import events
 from melpy.errors import DigestMismatchError, StepFailedError, ToolMissingError, UnreachableError
 from melpy.plan.git import ALL, GitSource
 from melpy.source.checkout import check_out
-from melpy.source.git import Pinned, fetch_git
+from melpy.source.git import Pinned, fetch_git, find_git
+from melpy.source.mirror import check_mirror
+from melpy.source.rewrite import parse_rewrites
 from tests.factories.git import DATE, Upstream, serve
 from tests.factories.recipe import git_inputs
 
@@ -555,3 +557,184 @@ def test_several_at_the_same_time(place: Place) -> None:
         found = list(pool.map(lambda _: parallel(place, {"branch": "main", "expected_commit": commit}), range(4)))
     assert found == [commit] * 4
     assert len(place.fetched()) == 1
+
+
+def rewritten(place: Place, directory: Path, **inputs: str) -> Pinned:
+    """Fetch what a recipe has from a server that nobody reaches, from a directory of clones."""
+    place.tape.events.clear()
+    rewrites = parse_rewrites([f"https://upstream.invalid/={directory}"])
+    source = place.source(**{"repository": "https://upstream.invalid/team/hello.git", **inputs})
+    return fetch_git(source, place.cache, place.tape, "job", rewrites=rewrites, offline=True)
+
+
+def clone(place: Place, *options: str, name: str = "hello") -> Path:
+    """Clone the upstream into a directory of clones; return that directory."""
+    directory = place.directory / "clones"
+    (directory / "team").mkdir(parents=True, exist_ok=True)
+    place.upstream.git("clone", "--quiet", *options, place.upstream.url, str(directory / "team" / name))
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("hello", []), ("hello.git", ["--bare"]), ("hello", ["--mirror"]), ("hello.git", [])]
+)
+def test_a_clone_stands_for_upstream(place: Place, name: str, options: list[str]) -> None:
+    place.upstream.commit(readme="one")
+    place.upstream.git("checkout", "--quiet", "-b", "stable")
+    old = place.upstream.commit(readme="two")
+    place.upstream.tag("v1", annotated=True)
+    place.upstream.commit(readme="three")
+    place.upstream.git("checkout", "--quiet", "main")
+    clones = clone(place, *options, name=name)
+    for inputs in ({"tag": "v1"}, {"branch": "stable"}):
+        pinned = rewritten(place, clones, expected_commit=old, **inputs)
+        tree = place.tree(pinned)
+        assert (tree / "readme").read_text() == "two"
+        assert ask(tree, "remote", "get-url", "origin") == "https://upstream.invalid/team/hello.git"
+        assert str(clones) not in "".join(path.read_text() for path in (tree / ".git").rglob("config"))
+    assert rewritten(place, clones, branch="stable", expected_commit=old).origin == ""
+
+
+def test_a_checkout_is_the_same_wherever_it_was_fetched(place: Place) -> None:
+    place.upstream.commit(readme="one")
+    place.upstream.tag("v1", annotated=True)
+    commit = place.upstream.commit(readme="two")
+    place.upstream.commit(readme="three")
+    clones = clone(place)
+    rewrites = parse_rewrites([f"{place.upstream.directory.parent.as_uri()}/={clones / 'team'}"])
+    inputs = {"branch": "main", "expected_commit": commit}
+    direct = place.tree(fetch_git(place.source(**inputs), place.directory / "one", place.tape))
+    found = fetch_git(place.source(**inputs), place.directory / "two", place.tape, rewrites=rewrites)
+    assert found.origin == (clones / "team/hello").as_uri()
+    other = place.tree(found)
+    for arguments in (["describe"], ["log", "--format=%H"], ["for-each-ref"], ["config", "--list", "--local"]):
+        assert ask(direct, *arguments) == ask(other, *arguments)
+
+
+def test_a_clone_may_stand_anywhere_for_a_commit(place: Place) -> None:
+    commit = place.upstream.commit(readme="one")
+    place.upstream.commit(readme="two")
+    clones = clone(place)
+    assert rewritten(place, clones, expected_commit=commit).commit == commit
+    with pytest.raises(DigestMismatchError, match="HEAD is at commit"):
+        place.fetch(expected_commit=commit)  # upstream itself must be there
+
+
+def test_a_tip_must_be_the_tip_of_a_clone_too(place: Place) -> None:
+    commit = place.upstream.commit(readme="one")
+    place.upstream.commit(readme="two")
+    with pytest.raises(DigestMismatchError, match="branch 'main' is at commit"):
+        rewritten(
+            place, clone(place), branch="main", expected_commit=commit, **{"expected-commit-is-branch-tip": "true"}
+        )
+
+
+def test_a_clone_that_lacks_it_is_told_of_and_upstream_asked(place: Place) -> None:
+    place.upstream.commit(readme="one")
+    clones = clone(place)
+    commit = place.upstream.commit(readme="two")
+    rewrites = parse_rewrites([f"{place.upstream.directory.parent.as_uri()}/={clones / 'team'}"])
+    source = place.source(branch="main", expected_commit=commit)
+    pinned = fetch_git(source, place.cache, place.tape, rewrites=rewrites)
+    assert (pinned.commit, pinned.origin) == (commit, place.upstream.url)
+    notes = [event.text for event in place.tape.events if isinstance(event, events.Note)]
+    assert any(note.startswith(f"{(clones / 'team/hello').as_uri()}: ") for note in notes)
+
+
+def test_a_clone_that_was_cut_off_serves_where_no_whole_history_is_asked_for(place: Place) -> None:
+    place.upstream.commit(readme="one")
+    commit = place.upstream.commit(readme="two")
+    clones = clone(place, "--depth=1")
+    with pytest.raises(UnreachableError, match="melpy is offline") as caught:
+        rewritten(place, clones, branch="main", expected_commit=commit)
+    assert caught.value.details == (f"{(clones / 'team/hello').as_uri()}: does not have the whole history",)
+    assert rewritten(place, clones, branch="main", expected_commit=commit, depth="1").commit == commit
+
+
+def test_nobody_has_it(place: Place) -> None:
+    place.upstream.commit(readme="one")
+    clones = clone(place)
+    with pytest.raises(UnreachableError, match="melpy is offline") as caught:
+        rewritten(place, clones, tag="v2", expected_commit="1" * 40)
+    assert caught.value.details == (f"{(clones / 'team/hello').as_uri()}: has no tag 'v2'",)
+
+
+def test_what_is_not_pinned_says_which_clone_it_comes_from(place: Place) -> None:
+    commit = place.upstream.commit(readme="one")
+    clones = clone(place)
+    assert rewritten(place, clones, branch="main").commit == commit
+    warnings = [event.text for event in place.tape.events if isinstance(event, events.Warning)]
+    where = (clones / "team/hello").as_uri()
+    text = "https://upstream.invalid/team/hello.git is not verified, so the result is what main is"
+    assert warnings == [f"{text} at {where} today"]
+
+
+def test_submodules_and_cherry_picks_come_from_clones_too(place: Place) -> None:
+    lib = Upstream(place.directory / "upstream/lib")
+    code = lib.commit(code="lib")
+    place.upstream.git("submodule", "--quiet", "add", lib.url, "lib")
+    place.upstream.git("config", "-f", ".gitmodules", "submodule.lib.url", "../../other/lib.git")
+    commit = place.upstream.commit(readme="one")
+    place.upstream.git("checkout", "--quiet", "-b", "fixes")
+    fix = place.upstream.commit("a fix", fixed="yes")
+    place.upstream.git("checkout", "--quiet", "main")
+    clones = clone(place)
+    with pytest.raises(UnreachableError, match="offline"):
+        rewritten(place, clones, branch="main", expected_commit=commit, **{"recurse-submodules": "true"})
+    lib.git("clone", "--quiet", "--bare", lib.url, str(clones / "other/lib.git"))
+    picks = f"fixes/{fix[:12]}: a fix"
+    pinned = rewritten(
+        place,
+        clones,
+        branch="main",
+        expected_commit=commit,
+        **{"recurse-submodules": "true", "cherry-picks": picks},
+    )
+    tree = place.tree(pinned)
+    assert (tree / "fixed").read_text() == "yes"
+    assert (ask(tree / "lib", "rev-parse", "HEAD"), (tree / "lib/code").read_text()) == (code, "lib")
+    assert ask(tree / "lib", "remote", "get-url", "origin") == "https://upstream.invalid/other/lib.git"
+
+
+@pytest.mark.parametrize("url", ["{clones}/secret", "file://{clones}/secret", "../../../secret", "https://x.org/../s"])
+def test_a_submodule_is_not_led_out_of_the_clones(place: Place, url: str) -> None:
+    secret = Upstream(place.directory / "clones/secret")
+    secret.commit(code="secret")
+    place.upstream.git("submodule", "--quiet", "add", secret.url, "lib")
+    place.upstream.git("config", "-f", ".gitmodules", "submodule.lib.url", url.format(clones=secret.directory.parent))
+    commit = place.upstream.commit(readme="one")
+    clones = clone(place) / "team"
+    (clones / "team").symlink_to(".")
+    with pytest.raises(UnreachableError):
+        rewritten(place, clones, branch="main", expected_commit=commit, **{"recurse-submodules": "true"})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a clone to somebody else")
+def test_a_clone_may_belong_to_somebody_else(place: Place) -> None:
+    commit = place.upstream.commit(readme="one")
+    clones = clone(place)
+    for path in (clones / "team", *(clones / "team").rglob("*")):
+        os.chown(path, 12345, 12345, follow_symlinks=False)
+    assert rewritten(place, clones, branch="main", expected_commit=commit).commit == commit
+
+
+def test_what_the_cache_has_is_found_and_checked(place: Place) -> None:
+    commit = place.upstream.commit(readme="one")
+    source = place.source(branch="main", expected_commit=commit)
+    assert find_git(source, place.cache) is None
+    assert not place.cache.exists()
+    place.fetch(branch="main", expected_commit=commit)
+    pinned = find_git(source, place.cache)
+    assert pinned is not None
+    assert pinned.commit == commit
+    check_mirror(pinned.mirror, source.repository)
+    assert find_git(place.source(branch="main", expected_commit="1" * 40), place.cache) is None
+    assert find_git(place.source(branch="main"), place.cache) is None
+    (pack,) = pinned.mirror.glob("objects/pack/*.pack")
+    pack.chmod(0o644)
+    data = bytearray(pack.read_bytes())
+    data[len(data) // 2] ^= 255
+    pack.write_bytes(data)
+    with pytest.raises(DigestMismatchError, match="is damaged") as caught:
+        check_mirror(pinned.mirror, source.repository)
+    assert str(pinned.mirror) in (caught.value.hint or "")

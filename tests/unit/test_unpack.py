@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import libarchive
 import pytest
 
-from melpy.errors import ExtractError
-from melpy.unpack import unpack_archive, unpack_stream
+from melpy.errors import ExtractError, SettingsError
+from melpy.unpack import Limit, parse_limit, unpack_archive, unpack_stream
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +44,12 @@ def symlink(name: str, target: str) -> tuple[tarfile.TarInfo, bytes]:
 
 def hard_link(name: str, target: str) -> tuple[tarfile.TarInfo, bytes]:
     return member(name, kind=tarfile.LNKTYPE, link=target)
+
+
+def write_archive(path: Path, form: str, compression: str | None, files: dict[str, bytes]) -> None:
+    with libarchive.file_writer(str(path), form, compression) as writer:
+        for name, content in files.items():
+            writer.add_file_from_memory(name, len(content), content, mtime=42)
 
 
 class Box:
@@ -230,14 +236,129 @@ def test_compressed_tars(box: Box, compression: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "compression"), [("pax", "zstd"), ("pax", "lz4"), ("7zip", None), ("cpio_newc", "gzip")]
+    ("form", "compression"),
+    [
+        *(("pax", name) for name in ("zstd", "lz4", "lzma", "lzip", "compress", "gzip", "bzip2", "xz")),
+        *(("ustar", None), ("gnutar", "gzip"), ("v7tar", None)),
+        *(("7zip", None), ("zip", None), ("cpio", None), ("cpio_newc", "gzip"), ("cpio_newc", "zstd")),
+    ],
 )
-def test_whatever_libarchive_reads(box: Box, form: str, compression: str | None) -> None:
-    path = box.root / "archive"
-    with libarchive.file_writer(str(path), form, compression) as writer:
-        writer.add_file_from_memory("top/a", 1, b"x")
-    unpack_archive(path, box.out, strip=1)
-    assert box.files() == {"a": "x"}
+def test_every_kind(box: Box, form: str, compression: str | None) -> None:
+    write_archive(box.root / "archive", form, compression, {"top/a": b"x" * 100_000, "top/dir/COPYING": b"y"})
+    unpack_archive(box.root / "archive", box.out, strip=1)
+    assert box.files() == {"a": "x" * 100_000, "dir/COPYING": "y"}
+    assert (box.out / "a").stat().st_mtime == 42
+
+
+@pytest.mark.parametrize("form", ["ar_bsd", "ar_svr4"])
+def test_ar_and_so_deb(box: Box, form: str) -> None:
+    members = {"debian-binary": b"2.0\n", "control.tar.xz": b"one", "data.tar.xz": b"two"}
+    write_archive(box.root / "a.deb", form, None, members)
+    unpack_archive(box.root / "a.deb", box.out)
+    assert box.files() == {name: content.decode() for name, content in members.items()}
+
+
+def test_rpm(box: Box) -> None:
+    payload = box.root / "payload"
+    write_archive(payload, "cpio_newc", "xz", {"./usr/share/a": b"x"})
+    # A lead and two headers without entries. Source: the RPM file format, version 3.
+    header = bytes.fromhex("8eade801 00000000 00000000 00000000")
+    lead = bytes.fromhex("edabeedb 0300 0000 0001").ljust(96, b"\0")
+    (box.root / "a.rpm").write_bytes(lead + header + header + payload.read_bytes())
+    unpack_archive(box.root / "a.rpm", box.out)
+    assert box.files() == {"usr/share/a": "x"}
+
+
+@pytest.mark.parametrize("form", ["7zip", "zip", "cpio_newc"])
+def test_names_that_go_up_in_other_archives(box: Box, form: str) -> None:
+    write_archive(box.root / "archive", form, None, {"../evil": b"x"})
+    with pytest.raises(ExtractError, match="wants to write outside"):
+        unpack_archive(box.root / "archive", box.out)
+    assert not (box.root / "evil").exists()
+
+
+@pytest.mark.parametrize(
+    "magic", [b"LRZI\0\6", b"GRZipII\0\2\4:)", b"\x89LZO\0\r\n\x1a\n", b"begin 644 x\n", b"#mtree\n./x type=file\n"]
+)
+def test_what_libarchive_would_ask_this_machine_for(box: Box, monkeypatch: pytest.MonkeyPatch, magic: bytes) -> None:
+    for name in ("lrzip", "grzip", "lzop"):
+        (box.root / name).write_text(f"#!/bin/sh\n: > {box.root}/ran\n")
+        (box.root / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{box.root}:{os.environ['PATH']}")
+    (box.root / "archive").write_bytes(magic + bytes(200))
+    with pytest.raises(ExtractError, match="unrecognized archive format") as caught:
+        unpack_archive(box.root / "archive", box.out)
+    assert "`extract: false`" in (caught.value.hint or "")
+    assert not (box.root / "ran").exists()
+
+
+def test_directories_that_an_archive_leaves_out_have_the_time_of_what_is_in_them(box: Box) -> None:
+    (box.out / "there").mkdir()
+    before = (box.out / "there").stat().st_mtime
+    box.unpack(member("a/b/c", b"x", mtime=1000), member("there/d", b"x"), folder("e/f", mtime=2000))
+    times = {name: (box.out / name).stat().st_mtime for name in ("a", "a/b", "e", "e/f")}
+    assert times == {"a": 1000, "a/b": 1000, "e": 2000, "e/f": 2000}
+    assert (box.out / "there").stat().st_mtime >= before
+
+
+def test_a_directory_that_is_named_after_what_is_in_it(box: Box) -> None:
+    box.unpack(member("d/a", b"x", mtime=1), folder("d", 0o700, mtime=2))
+    info = (box.out / "d").stat()
+    assert (stat.S_IMODE(info.st_mode), info.st_mtime) == (0o700, 2)
+
+
+def test_a_bomb_is_stopped(box: Box) -> None:
+    bomb = box.tar(member("top/a", bytes(5_000_000)), mode="w:xz")
+    assert bomb.stat().st_size < 10_000
+    with pytest.raises(ExtractError, match="becomes more than the 1000000 bytes that it may become") as caught:
+        unpack_archive(bomb, box.out, limit=parse_limit("1MB"))
+    assert "unpack-limit" in (caught.value.hint or "")
+    assert sum(path.stat().st_size for path in box.out.rglob("*") if path.is_file()) <= 1_000_000
+    unpack_archive(bomb, box.out, limit=parse_limit("5MB"))
+
+
+def test_all_files_together_count(box: Box) -> None:
+    with pytest.raises(ExtractError, match="becomes more than the 1000 bytes"):
+        unpack_archive(box.tar(*(member(f"{n}", bytes(300)) for n in range(4))), box.out, limit=parse_limit("1kB"))
+
+
+def test_the_hole_of_a_sparse_file_counts(box: Box) -> None:
+    info, content = member("a", b"x")
+    info.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.size": "10000000001"}
+    info.pax_headers |= {"GNU.sparse.name": "a", "GNU.sparse.map": "10000000000,1"}
+    with pytest.raises(ExtractError, match="becomes more than"):
+        unpack_archive(box.tar((info, content)), box.out, limit=parse_limit("1MB"))
+
+
+def test_too_many_entries(box: Box) -> None:
+    many = box.tar(*(symlink(f"{n}", "x") for n in range(11)))
+    with pytest.raises(ExtractError, match="has more than the 10 entries that it may have"):
+        unpack_archive(many, box.out, limit=Limit(size=1, entries=10))
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "entries"),
+    [
+        ("64GB", 64_000_000_000, 4_000_000),
+        ("500 MB", 500_000_000, 31_250),
+        ("2T", 2 * 10**12, 125_000_000),
+        ("7", 7, 10_000),
+        ("3kB", 3000, 10_000),
+    ],
+)
+def test_sizes(text: str, size: int, entries: int) -> None:
+    assert parse_limit(text) == Limit(size, entries)
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1GB", "1.5GB", "1XB", "64GiB", "lots"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(SettingsError, match="unpack-limit: not a size"):
+        parse_limit(text)
+
+
+def test_names_stay_as_they_are(box: Box) -> None:
+    names = ["COPYING.", "a b", "patches/0001-fix: x.patch", "ünï", "quote'\"", "back\\slash", " lead", "-n", "a\nb"]
+    assert box.unpack(*(member(name, b"x") for name in names)) == dict.fromkeys(names, "x")
 
 
 def test_zip(box: Box) -> None:

@@ -10,7 +10,8 @@ import pytest
 from melpy.errors import DigestMismatchError, OutputError, UnreachableError
 from melpy.events import Note, Tape, Warning  # noqa: A004  # the field's word
 from melpy.plan.model import Source
-from melpy.source.cache import cache_name, fetch_source, file_name, store_source
+from melpy.source.cache import cache_name, check_source, fetch_source, file_name, find_source, store_source
+from melpy.source.rewrite import parse_rewrites
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,8 +32,9 @@ class Place:
             directory.mkdir()
         self.tape = Tape()
 
-    def source(self, **digests: str) -> Source:
-        return Source(f"file://{self.upstream}/hello%201.tar.gz", **(digests or {"sha256": SHA256}))
+    def source(self, sha256: str = "", sha512: str = "") -> Source:
+        sha256 = sha256 if sha256 or sha512 else SHA256
+        return Source(f"file://{self.upstream}/hello%201.tar.gz", sha256, sha512)
 
     def offer(self, content: bytes = CONTENT) -> None:
         (self.upstream / "hello 1.tar.gz").write_bytes(content)
@@ -130,11 +132,11 @@ def test_what_nobody_has_names_every_place_tried(place: Place) -> None:
     assert place.cached() == []
 
 
-@pytest.mark.parametrize("uri", ["ftp://example.org/x", "x.tar.gz", "git+ssh://example.org/x"])
+@pytest.mark.parametrize("uri", ["gopher://example.org/x", "x.tar.gz", "git+ssh://example.org/x"])
 def test_other_schemes_are_refused(place: Place, uri: str) -> None:
     with pytest.raises(UnreachableError) as caught:
         fetch_source(Source(uri, sha256=SHA256), place.cache, [], place.tape)
-    assert caught.value.hint == "use an http, https or file URI"
+    assert caught.value.hint == "use an http, https, ftp or file URI"
 
 
 def test_a_cache_that_cannot_be_written(place: Place) -> None:
@@ -150,11 +152,64 @@ def test_sources_without_a_digest_are_not_mixed_up() -> None:
     assert one.startswith("unverified:")
 
 
-def test_files_of_this_machine_need_a_digest(place: Place) -> None:
+@pytest.mark.parametrize("scheme", ["file", "FILE", " file", "fi\tle"])
+def test_files_of_this_machine_need_a_digest(place: Place, scheme: str) -> None:
     (place.upstream / "secret").write_text("mine")
     with pytest.raises(UnreachableError, match="by digest only"):
-        fetch_source(Source(f"file://{place.upstream}/secret"), place.cache, [], place.tape)
+        fetch_source(Source(f"{scheme}://{place.upstream}/secret"), place.cache, [], place.tape)
     assert place.cached() == []
+
+
+def test_a_rewrite_comes_after_mirrors_and_before_upstream(place: Place) -> None:
+    (place.upstream / "x.gz").write_bytes(CONTENT)
+    source = Source("https://upstream.invalid/dir/x.gz", sha256=SHA256)
+    rewrites = parse_rewrites([f"https://upstream.invalid/dir/={place.upstream}"])
+    path = fetch_source(source, place.cache, [str(place.mirror)], place.tape, rewrites=rewrites, offline=True)
+    assert path == place.cache / f"sha256:{SHA256}"
+    assert place.tape.events == []
+
+
+def test_a_rewrite_with_other_content_is_passed_over(place: Place) -> None:
+    place.offer()
+    other = place.upstream.parent / "other"
+    other.mkdir()
+    (other / "hello 1.tar.gz").write_bytes(b"other")
+    rewrites = parse_rewrites([f"file://{place.upstream}/={other}"])
+    assert fetch_source(place.source(), place.cache, [], place.tape, rewrites=rewrites).read_bytes() == CONTENT
+    (place.upstream / "hello 1.tar.gz").unlink()
+    (place.cache / f"sha256:{SHA256}").unlink()
+    with pytest.raises(DigestMismatchError) as caught:
+        fetch_source(place.source(), place.cache, [], place.tape, rewrites=rewrites)
+    assert caught.value.where == f"file://{other}/hello%201.tar.gz"
+    assert caught.value.details == (f"{place.source().uri}: no such file or directory",)
+
+
+def test_what_is_not_verified_and_comes_from_a_rewrite_is_said_to(place: Place) -> None:
+    (place.upstream / "x.gz").write_bytes(CONTENT)
+    rewrites = parse_rewrites([f"https://upstream.invalid/={place.upstream}"])
+    fetch_source(Source("https://upstream.invalid/x.gz"), place.cache, [], place.tape, rewrites=rewrites)
+    warnings = [event.text for event in place.tape.events if isinstance(event, Warning)]
+    came = f"so the result is what file://{place.upstream}/x.gz is today"
+    assert warnings == [f"https://upstream.invalid/x.gz is not verified, {came}"]
+
+
+def test_a_rewrite_gives_no_recipe_files_of_this_machine_without_a_digest(place: Place) -> None:
+    place.offer()
+    rewrites = parse_rewrites([f"file://{place.upstream}/={place.upstream}"])
+    with pytest.raises(UnreachableError, match="by digest only"):
+        fetch_source(Source(f"file://{place.upstream}/x"), place.cache, [], place.tape, rewrites=rewrites)
+
+
+def test_what_is_in_the_cache_is_checked_without_being_fetched(place: Place) -> None:
+    assert find_source(place.source(), place.cache) is None
+    place.offer()
+    path = place.fetch()
+    assert find_source(place.source(), place.cache) == path
+    check_source(place.source(), path)
+    path.write_bytes(b"damaged")
+    with pytest.raises(DigestMismatchError, match="has sha256") as caught:
+        check_source(place.source(), path)
+    assert caught.value.where == str(path)
 
 
 def test_storing_a_file(place: Place) -> None:

@@ -1,0 +1,146 @@
+"""Rewrites: what the user says is to be had elsewhere, by the beginning of its URL.
+
+`https://github.com/=/srv/git/` has everything below the one looked for below the other, before it is looked for
+upstream. Only the place changes: what a source is called, where it is kept and what is recorded of it go by the
+recipe's URL, and its digest or commit decides whether it is taken.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from melpy.errors import DigestMismatchError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from melpy.errors import MelpyError
+
+FORM = "a rewrite is PREFIX=PLACE, such as https://github.com/=/srv/git/"
+
+_URL = re.compile(r"(?P<head>[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)(?P<rest>.*)", re.DOTALL)
+_SCP = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9][A-Za-z0-9.-]*:")
+_GIT_ONLY = ("ssh://", "git://")
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """One rewrite.
+
+    Attributes:
+        prefix: what URLs begin with; it ends where a part of the path does.
+        place: the URL or absolute path of a directory that stands for it.
+    """
+
+    prefix: str
+    place: str
+
+
+def split_rewrite(text: str, where: str) -> tuple[str, str]:
+    """Return the prefix and the place of `PREFIX=PLACE`; the first `=` parts them.
+
+    Raises:
+        SettingsError: it is not of this form.
+    """
+    prefix, _, place = text.partition("=")
+    if not (_URL.fullmatch(prefix) or _SCP.match(prefix)):
+        raise SettingsError(f"does not begin with the beginning of a URL: {text!r}", where=where, hint=FORM)
+    if not place:
+        raise SettingsError(f"names no place: {text!r}", where=where, hint=FORM)
+    return prefix, place
+
+
+def is_url(place: str) -> bool:
+    """Tell whether a place is no path: a URL, or `user@host:path` as git has it."""
+    return "://" in place or bool(_SCP.match(place))
+
+
+def parse_rewrites(texts: Iterable[str]) -> tuple[Rewrite, ...]:
+    """Return the rewrites of the settings, their places absolute, in the order in which they are tried.
+
+    The longest prefix comes first; of one prefix, they keep their order.
+
+    Raises:
+        SettingsError: one is not of the form `PREFIX=PLACE`.
+    """
+    found = [Rewrite(*split_rewrite(text, "rewrites")) for text in texts]
+    return tuple(sorted(found, key=lambda rewrite: -len(_plain(rewrite.prefix))))
+
+
+def find_files(uri: str, rewrites: Sequence[Rewrite]) -> tuple[str, ...]:
+    """Return the URIs at which rewrites have the file of a URI; those that serve git alone have none."""
+    found: list[str] = []
+    for base, rest in _matches(uri, rewrites):
+        directory = local_path(base)
+        if directory is None:
+            found += [] if base.startswith(_GIT_ONLY) or _SCP.match(base) else [f"{base}{rest}"]
+            continue
+        path, question, _ = rest.partition("?")
+        # As wget would name the file, and as one would.
+        names = (rest, path) if question else (rest,)
+        found += [_below(directory, name).as_uri() for name in names]
+    return tuple(dict.fromkeys(found))
+
+
+def find_repositories(url: str, rewrites: Sequence[Rewrite]) -> tuple[str, ...]:
+    """Return the URLs at which rewrites have the git repository of a URL.
+
+    In directories a repository may have the end `.git` or not, whatever the recipe writes; those that are not there
+    are left out.
+    """
+    found: list[str] = []
+    for base, rest in _matches(url, rewrites, suffix=".git"):
+        directory = local_path(base)
+        if directory is None:
+            found.append(f"{base}{rest}")
+            continue
+        path = _below(directory, rest.removesuffix(".git"))
+        bare = path.with_name(f"{path.name}.git") if path.name else path
+        named = (bare, path) if rest.endswith(".git") else (path, bare)
+        found += [place.as_uri() for place in named if place.is_dir()]
+    return tuple(dict.fromkeys(found))
+
+
+def local_path(place: str) -> Path | None:
+    """Return the path of a place on this machine, or None."""
+    if place.startswith("file://"):
+        return Path(unquote(urlsplit(place).path))
+    return Path(place) if place.startswith("/") else None
+
+
+def worst_failure(failures: Sequence[MelpyError]) -> MelpyError:
+    """Return the failure to report when every place has failed, with the others in its details."""
+    # What somebody has, with other bytes, is the worse news; of equal ones it is upstream's, which is the last.
+    *others, worst = sorted(failures, key=lambda failure: isinstance(failure, DigestMismatchError))
+    details = [*worst.details, *map(str, others)]
+    return type(worst)(worst.message, where=worst.where, hint=worst.hint, details=details)
+
+
+def _matches(url: str, rewrites: Sequence[Rewrite], suffix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the place of each rewrite of a URL without its last slash, and what is to follow it."""
+    whole = _plain(url.partition("#")[0])
+    # Whoever leads elsewhere by names that go up would leave what the user gave.
+    if ".." in re.split(r"[/\\]", unquote(whole)) or "\0" in unquote(whole):
+        return
+    for rewrite in rewrites:
+        prefix = _plain(rewrite.prefix)
+        base = rewrite.place.rstrip("/")
+        if whole.startswith(prefix) and (prefix.endswith(":") or whole[len(prefix) :][:1] in {"", "/", "?"}):
+            rest = whole[len(prefix) :]
+            yield base, f"/{rest.lstrip('/')}" if prefix.endswith(":") else rest
+        elif suffix and whole == f"{prefix}{suffix}":
+            yield base, ""
+
+
+def _plain(url: str) -> str:
+    """Return a URL with scheme and host in lower case, and without slashes at its end."""
+    match = _URL.fullmatch(url)
+    return f"{match['head'].lower()}{match['rest']}".rstrip("/") if match else url.rstrip("/")
+
+
+def _below(directory: Path, rest: str) -> Path:
+    return directory.joinpath(*[part for part in unquote(rest).split("/") if part not in {"", "."}])
