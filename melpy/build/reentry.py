@@ -195,5 +195,5 @@ def _emulator(value: dict[str, Any] | None) -> Emulator | None:
 def _tools(value: dict[str, Any] | None) -> NativeTools | None:
     if not value:
         return None
-    layer, directory, cache = (Path(value[name]) for name in ("layer", "directory", "cache"))
-    return NativeTools(layer, directory, cache, tuple(value["packages"]))
+    layers = tuple(map(Path, value["layers"]))
+    return NativeTools(layers, Path(value["directory"]), Path(value["cache"]), tuple(value["packages"]))

@@ -163,7 +163,7 @@ def _relative(path: str) -> str:
 def _place(plan: Plan, session: Session, workspace: Path) -> Place:
     kept = [name for name in BASE_CAPABILITIES if name not in plan.capabilities_drop]
     return Place(
-        root=make_root((*session.layers, *([session.tools.layer] if session.tools else [])), session.directory),
+        root=make_root((*session.layers, *(session.tools.layers if session.tools else ())), session.directory),
         workspace=workspace,
         state=session.directory / "state",
         environment={**dict(plan.environment.variables), "SOURCE_DATE_EPOCH": str(session.epoch)},

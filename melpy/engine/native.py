@@ -18,15 +18,24 @@ from melpy.engine.environment import ensure_environment, supplied_universe
 from melpy.errors import UnresolvableError
 from melpy.files import output_error
 from melpy.sandbox.model import NativeTools
-from melpy.sandbox.native import VERSION, ToolPackage, ToolSpec, make_tools
+from melpy.sandbox.native import (
+    VERSION,
+    ToolPackage,
+    find_kept,
+    find_libraries,
+    make_layer,
+    make_native,
+    read_needed,
+)
 from melpy.sandbox.tooltable import Tool, find_tool_rule
 from melpy.solve.resolver import solve
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from melpy.arch import Arch
     from melpy.engine.environment import Repositories
-    from melpy.engine.model import Job
+    from melpy.engine.model import BuildContext, Job
     from melpy.solve.model import Offer, Solution
     from melpy.solve.universe import Universe
 
@@ -68,18 +77,79 @@ def find_tools(
         return None
     native_layers = ensure_environment(native, context, monitor, job.plan.job)
     place = dict(zip((offer.name for offer in native.offers), native_layers, strict=False))
-    packages = tuple(ToolPackage(rules[name].tool, rules[name].layer, place[name]) for name in chosen)
-    spec = ToolSpec(job.arch, host, packages, native_layers)
+    parts = []
+    for name, offer in chosen.items():
+        wanted = rules[name]
+        made = _ensure_layer(
+            ToolPackage(wanted.tool, wanted.layer, place[name]), wanted.offer, offer, job.arch, context
+        )
+        needed = read_needed(made)
+        if needed and find_libraries(needed, native_layers, host) is not None:
+            parts.append(_Part(wanted, offer, made, needed))
+    return _put_together(parts, layers, native_layers, context) if parts else None
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A package whose programs are replaced: what was wanted and found, the layer, and the libraries that it needs."""
+
+    wanted: _Wanted
+    native: Offer
+    directory: Path
+    needed: tuple[str, ...]
+
+
+def _ensure_layer(package: ToolPackage, foreign: Offer, native: Offer, arch: Arch, context: BuildContext) -> Path:
+    host = host_arch()
+    digest = identity([VERSION, package.tool.to_json(), foreign.entry.checksum, native.entry.checksum, host.apk])
+    return _ensure(context, digest, lambda directory: make_layer(package, arch, host, directory))
+
+
+def _put_together(
+    parts: Sequence[_Part], layers: Sequence[Path], native_layers: Sequence[Path], context: BuildContext
+) -> NativeTools:
+    host = host_arch()
+    tools = [part.wanted.tool for part in parts]
+    libraries = find_libraries([soname for part in parts for soname in part.needed], native_layers, host)
+    assert libraries is not None
+    replaced = [part.directory / "layer" for part in parts]
+    top_first = tuple(reversed(layers))
+    kept = {
+        path: next(layer / program for layer in top_first if (layer / program).is_file())
+        for path, program in find_kept(tools, top_first, replaced).items()
+    }
     digest = identity(
-        {
-            "version": VERSION,
-            "rules": [package.tool.to_json() for package in packages],
-            "foreign": [rules[name].offer.entry.checksum for name in chosen],
-            "native": [offer.entry.checksum for offer in native.offers],
-        }
+        [
+            VERSION,
+            [tool.to_json() for tool in tools],
+            {soname: str(place) for soname, place in libraries.items()},
+            {path: str(place) for path, place in kept.items()},
+        ]
     )
-    directory = _ensure_tools(spec, context.cache_dir / TOOLS / digest)
-    return NativeTools(directory / "layer", directory / "native", directory / "cache", tuple(sorted(world)))
+    made = _ensure(context, digest, lambda directory: make_native(libraries, tools, kept, host, directory))
+    names = tuple(sorted(f"{part.native.name}={part.native.version}" for part in parts))
+    return NativeTools((*replaced, made / "layer"), made / "native", made / "cache", names)
+
+
+def _ensure(context: BuildContext, digest: str, make: Callable[[Path], None]) -> Path:
+    """Return a directory that is made once, whole or not at all."""
+    directory = context.cache_dir / TOOLS / digest
+    if directory.is_dir():
+        return directory
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=".new-"))
+        temporary.chmod(0o755)
+        try:
+            make(temporary)
+            temporary.rename(directory)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if not directory.is_dir():  # another process was quicker, with the same files
+                raise
+    except OSError as error:
+        raise output_error(directory, error) from None
+    return directory
 
 
 @dataclass(frozen=True)
@@ -100,22 +170,3 @@ def _find_offer(wanted: _Wanted, universe: Universe) -> Offer | None:
         if offer.name == own.name and not offer.tag and wanted.tool.accepts(own.version, offer.version)
     ]
     return next((offer for offer in offers if offer.version == own.version), next(iter(offers), None))
-
-
-def _ensure_tools(spec: ToolSpec, directory: Path) -> Path:
-    if directory.is_dir():
-        return directory
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=".new-"))
-        temporary.chmod(0o755)
-        try:
-            make_tools(spec, temporary)
-            temporary.rename(directory)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            if not directory.is_dir():  # another process was quicker, with the same files
-                raise
-    except OSError as error:
-        raise output_error(directory, error) from None
-    return directory

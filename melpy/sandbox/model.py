@@ -114,13 +114,13 @@ class NativeTools:
     """Programs of this machine in the places of foreign ones; see `melpy.sandbox.native`.
 
     Attributes:
-        layer: the programs, for the top of a root.
+        layers: the programs, for the top of a root, topmost last.
         directory: their loader and libraries.
         cache: the cache by which the loader finds the libraries.
         packages: the packages that they come from, as `name=version`.
     """
 
-    layer: Path
+    layers: tuple[Path, ...]
     directory: Path
     cache: Path
     packages: tuple[str, ...]

@@ -5,8 +5,9 @@ compiler makes the same code wherever it runs; so such programs are replaced by 
 of the same repositories. What comes in are the extracted packages of both architectures and the table's rules; what
 goes out is
 
-- a layer for the top of the root, with programs in the places of the emulated ones. They ask for a loader of their own;
-- a directory for `/run/melpy/native` with that loader, its cache, and the libraries that the programs need.
+- for each package a layer for the top of the root, with programs in the places of the emulated ones, which ask for a
+  loader of their own, and the names of the libraries that they need;
+- for all of them a directory for `/run/melpy/native` with that loader, its cache, and the libraries.
 
 Nothing of this machine's lies where programs of the other architecture look for their libraries: a root in which both
 have theirs in /usr/lib works as well as Debian's, where each has a directory of its own.
@@ -14,10 +15,12 @@ have theirs in /usr/lib works as well as Debian's, where each has a directory of
 
 from __future__ import annotations
 
+import json
 import os
+import posixpath
 import shlex
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -28,17 +31,20 @@ from melpy.elf.patch import set_interpreter, set_loader_cache
 from melpy.sandbox.model import LOADER_CACHE, NATIVE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from melpy.arch import Arch
     from melpy.elf.model import ElfFacts
     from melpy.sandbox.tooltable import Tool
 
-_LOADER = f"{NATIVE}/ld.so"  # not longer than /lib64/ld-linux-x86-64.so.2, whose place it takes
-_LIBRARY_DIRECTORIES = ("usr/lib64", "lib64", "usr/lib", "lib")
-
-VERSION = 1
+VERSION = 2
 """Raised when the same packages give another layer."""
+
+_LOADER = f"{NATIVE}/ld.so"  # not longer than /lib64/ld-linux-x86-64.so.2, whose place it takes
+_DRIVERS = "run/melpy/drivers"
+_NEEDED = "needed.json"
+_LIBRARY_DIRECTORIES = ("usr/lib64", "lib64", "usr/lib", "lib")
+_MOST_LINKS = 8  # in a row
 
 
 @dataclass(frozen=True)
@@ -56,83 +62,58 @@ class ToolPackage:
     native: Path
 
 
-@dataclass(frozen=True)
-class ToolSpec:
-    """What native tools are made of.
+def make_layer(package: ToolPackage, arch: Arch, host: Arch, directory: Path) -> None:
+    """Make a layer with a package's programs in an empty directory, and write down what they need.
 
-    Attributes:
+    A program is left as it is where the other architecture has none in its place, or where it looks for its libraries
+    in places of its own.
+
+    Args:
+        package: the package.
         arch: architecture that is built for.
         host: architecture of this machine.
-        packages: the packages of the table.
-        libraries: files of all packages that this machine's programs need, extracted.
-    """
-
-    arch: Arch
-    host: Arch
-    packages: tuple[ToolPackage, ...]
-    libraries: tuple[Path, ...]
-
-
-@dataclass
-class _Maker:
-    """Fills the two directories."""
-
-    spec: ToolSpec
-    directory: Path
-    replaced: list[str] = field(default_factory=list)
-    libraries: dict[str, Path] = field(default_factory=dict)
-
-    @property
-    def layer(self) -> Path:
-        return self.directory / "layer"
-
-    @property
-    def native(self) -> Path:
-        return self.directory / "native"
-
-
-def make_tools(spec: ToolSpec, directory: Path) -> tuple[str, ...]:
-    """Make `layer/` and `native/` in an empty directory; return the paths of the programs that were replaced.
-
-    A program is left as it is where the other architecture has none in its place, where it finds its libraries in a
-    way of its own, or where one of them is not there.
+        directory: gets `layer/`, and the sonames in `needed.json`.
 
     Raises:
-        ElfError: a program or the loader is none.
+        ElfError: a program is none.
         OSError: the directory cannot be written.
     """
-    maker = _Maker(spec, directory)
-    for part in ("layer", "native/lib", "native/bin", "native/foreign"):
-        (directory / part).mkdir(parents=True)
-    for package in spec.packages:
-        before = len(maker.replaced)
-        for path, native in _find_programs(package, spec):
-            _replace(maker, package, path, native)
-        if len(maker.replaced) > before:
-            _add_files(maker, package.tool)
-    if maker.libraries:
-        _add_loader(maker)
-    return tuple(maker.replaced)
-
-
-def _add_files(maker: _Maker, tool: Tool) -> None:
-    for path, text in tool.files.items():
-        _write(maker.layer / path, text.encode(), 0o644)
-    for old, new in tool.rule.moved.items():
-        link = maker.layer / old
+    layer = directory / "layer"
+    layer.mkdir()
+    needed: set[str] = set()
+    for path, native in _find_programs(package, arch, host):
+        facts = _facts(native)
+        assert facts is not None
+        needed.update(facts.needed)
+        data = native.read_bytes()
+        if facts.interpreter:
+            data = set_interpreter(data, _LOADER)
+        if package.tool.is_driver(path):
+            name = PurePosixPath(path).name
+            _write(layer / _DRIVERS / name, data, 0o755)
+            data = _driver_script(package.tool, f"/{_DRIVERS}/{name}").encode()
+        _write(layer / path, data, 0o755)
+    for old, new in package.tool.rule.moved.items() if needed else ():
+        link = layer / old
         link.parent.mkdir(parents=True, exist_ok=True)
-        if not link.is_symlink():
-            link.symlink_to(os.path.relpath(new, PurePosixPath(old).parent))
+        link.symlink_to(os.path.relpath(new, PurePosixPath(old).parent))
+    (directory / _NEEDED).write_text(json.dumps(sorted(needed)), encoding="utf-8")
 
 
-def _find_programs(package: ToolPackage, spec: ToolSpec) -> Iterator[tuple[str, Path]]:
+def read_needed(directory: Path) -> tuple[str, ...]:
+    """Return the sonames that a layer's programs ask for; none when nothing was replaced."""
+    return tuple(json.loads((directory / _NEEDED).read_bytes()))
+
+
+def _find_programs(package: ToolPackage, arch: Arch, host: Arch) -> Iterator[tuple[str, Path]]:
     """Yield what is replaced: the path in the root, and this machine's file."""
     tool = package.tool
     for place in _files(package.native):
         path = tool.moved_path(place.relative_to(package.native).as_posix())
-        if not tool.has_path(path) or not _is_program(package.foreign / path, spec.arch):
+        if not tool.has_path(path) or not _is_binary(package.foreign / path, arch) or not _is_binary(place, host):
             continue
-        if _is_program(place, spec.host) and (_has_loader(place) or tool.has_plugin(path)):
+        facts = _facts(place)
+        if facts and (facts.interpreter or tool.has_plugin(path)) and not (facts.rpath or facts.runpath):
             yield path, place
 
 
@@ -142,14 +123,9 @@ def _files(directory: Path) -> Iterator[Path]:
         yield from (Path(name, file) for file in sorted(files) if not Path(name, file).is_symlink())
 
 
-def _is_program(path: Path, arch: Arch) -> bool:
+def _is_binary(path: Path, arch: Arch) -> bool:
     facts = None if path.is_symlink() or not path.is_file() else _facts(path)
     return facts is not None and (facts.machine, facts.elf_class) == (arch.machine, arch.elf_class)
-
-
-def _has_loader(path: Path) -> bool:
-    facts = _facts(path)
-    return facts is not None and facts.interpreter is not None
 
 
 def _facts(path: Path) -> ElfFacts | None:
@@ -159,25 +135,10 @@ def _facts(path: Path) -> ElfFacts | None:
         return None
 
 
-def _replace(maker: _Maker, package: ToolPackage, path: str, native: Path) -> None:
-    libraries = _find_libraries(native, maker.spec)
-    if libraries is None:
-        return
-    maker.libraries |= libraries
-    data = native.read_bytes()
-    if _has_loader(native):
-        data = set_interpreter(data, _LOADER)
-    if package.tool.is_driver(path):
-        name = PurePosixPath(path).name
-        _write(maker.native / "bin" / name, data, 0o755)
-        data = _driver_script(package.tool, f"{NATIVE}/bin/{name}").encode()
-    _write(maker.layer / path, data, 0o755)
-    maker.replaced.append(path)
-
-
 def _driver_script(tool: Tool, program: str) -> str:
     variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in sorted(tool.rule.variables.items()))
-    return f'#!/bin/sh\n{variables} exec -a "$0" {program} "$@"\n'
+    words = " ".join(shlex.quote(word) for word in (program, *tool.arguments))
+    return f'#!/bin/sh\n{variables} exec -a "$0" {words} "$@"\n'
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
@@ -186,37 +147,41 @@ def _write(path: Path, data: bytes, mode: int) -> None:
     path.chmod(mode)
 
 
-def _find_libraries(program: Path, spec: ToolSpec) -> dict[str, Path] | None:
-    """Return all libraries that a program needs, by soname; None when one is missing or is looked for elsewhere."""
+def find_libraries(needed: Iterable[str], packages: Sequence[Path], host: Arch) -> dict[str, Path] | None:
+    """Return all libraries that lead from these sonames, by soname; None when one cannot be had.
+
+    Args:
+        needed: sonames.
+        packages: files of this machine's packages, extracted.
+        host: architecture of this machine.
+    """
     found: dict[str, Path] = {}
-    pending = [program]
+    pending = list(needed)
     while pending:
-        facts = _facts(pending.pop())
-        if facts is None or facts.rpath or facts.runpath:
+        soname = pending.pop()
+        if soname in found:
+            continue
+        library = _find_library(soname, packages, host)
+        facts = library and _facts(library)
+        if not library or not facts or facts.rpath or facts.runpath:
             return None
-        for soname in facts.needed:
-            if soname in found:
-                continue
-            library = _find_library(soname, spec)
-            if library is None:
-                return None
-            found[soname] = library
-            pending.append(library)
+        found[soname] = library
+        pending += facts.needed
     return found
 
 
-def _find_library(soname: str, spec: ToolSpec) -> Path | None:
-    for layer in spec.libraries:
-        for directory in (f"usr/lib/{spec.host.multiarch}", *_LIBRARY_DIRECTORIES):
+def _find_library(soname: str, packages: Sequence[Path], host: Arch) -> Path | None:
+    for layer in packages:
+        for directory in (f"usr/lib/{host.multiarch}", *_LIBRARY_DIRECTORIES):
             place = _follow_links(layer / directory / soname)
-            if place is not None and _is_program(place, spec.host):
+            if place is not None and _is_binary(place, host):
                 return place
     return None
 
 
 def _follow_links(path: Path) -> Path | None:
     """Follow the symlinks of a library within its own directory."""
-    for _ in range(8):
+    for _ in range(_MOST_LINKS):
         if not path.is_symlink():
             return path if path.is_file() else None
         target = os.readlink(path)  # noqa: PTH115  # pathlib would tidy it up
@@ -226,13 +191,71 @@ def _follow_links(path: Path) -> Path | None:
     return None
 
 
-def _add_loader(maker: _Maker) -> None:
-    loaders = [soname for soname in maker.libraries if soname.startswith("ld-linux")]
-    libraries = []
-    for soname, place in sorted(maker.libraries.items()):
-        shutil.copyfile(place, maker.native / "lib" / soname)
-        (maker.native / "lib" / soname).chmod(0o755)
-        libraries.append(Library(soname, f"{NATIVE}/lib/{soname}"))
-    (maker.directory / "cache").write_bytes(render_loader_cache(libraries, maker.spec.host))
-    loader = maker.libraries[loaders[0]].read_bytes()
-    _write(maker.native / "ld.so", set_loader_cache(loader, str(LOADER_CACHE)), 0o755)
+def find_kept(tools: Iterable[Tool], layers: Sequence[Path], replaced: Iterable[Path]) -> dict[str, str]:
+    """Return programs that must stay foreign, but are links to one that is replaced, such as busybox's `uname`.
+
+    Args:
+        tools: the packages that are replaced.
+        layers: the foreign root, its top first.
+        replaced: the layers with this machine's programs.
+
+    Returns:
+        Path of the link and path of the program, relative to the root.
+    """
+    kept = {}
+    for path in (path for tool in tools for path in tool.rule.exceptions):
+        place = path
+        for _ in range(_MOST_LINKS):
+            link = next((layer / place for layer in layers if os.path.lexists(layer / place)), None)
+            if link is None or not link.is_symlink():
+                break
+            place = posixpath.normpath(posixpath.join("/", posixpath.dirname(place), os.readlink(link)))[1:]  # noqa: PTH115  # as above
+        if place != path and any((layer / place).is_file() for layer in replaced):
+            kept[path] = place
+    return kept
+
+
+def make_native(
+    libraries: Mapping[str, Path], tools: Iterable[Tool], kept: Mapping[str, Path], host: Arch, directory: Path
+) -> None:
+    """Make what native tools run with in an empty directory.
+
+    Args:
+        libraries: libraries by soname, the loader among them.
+        tools: the packages that they are for.
+        kept: foreign programs that links are to lead to, by the path of the link.
+        host: architecture of this machine.
+        directory: gets `native/`, `cache`, and `layer/` for the top of the root.
+
+    Raises:
+        ElfError: the loader is none of glibc's.
+        OSError: the directory cannot be written.
+    """
+    native = directory / "native"
+    (native / "lib").mkdir(parents=True)
+    entries = []
+    for soname, place in sorted(libraries.items()):
+        _link(place, native / "lib" / soname)
+        entries.append(Library(soname, f"{NATIVE}/lib/{soname}"))
+    (directory / "cache").write_bytes(render_loader_cache(entries, host))
+    loader = next((place for soname, place in libraries.items() if soname.startswith("ld-linux")), None)
+    if loader is None:
+        raise ElfError("no program asks for a loader of glibc's")
+    _write(native / "ld.so", set_loader_cache(loader.read_bytes(), str(LOADER_CACHE)), 0o755)
+    for path, text in (item for tool in tools for item in tool.files.items()):
+        _write(native / path, text.encode(), 0o644)
+    (directory / "layer").mkdir()
+    for path, program in kept.items():
+        name = PurePosixPath(path).name
+        _write(native / "foreign" / name, program.read_bytes(), 0o755)
+        link = directory / "layer" / path
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(f"{NATIVE}/foreign/{name}")
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # on another file system, or linked too often
+        shutil.copyfile(source, target)
+        target.chmod(0o755)

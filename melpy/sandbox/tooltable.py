@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from melpy.sandbox.model import NATIVE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -33,6 +35,7 @@ class ToolRule(BaseModel):
     plugins: tuple[str, ...] = ()
     drivers: tuple[str, ...] = ()
     variables: dict[str, str] = Field(default_factory=dict, alias="set")
+    arguments: tuple[str, ...] = ()
     files: dict[str, str] = Field(default_factory=dict)
 
 
@@ -76,8 +79,13 @@ class Tool:
 
     @property
     def files(self) -> dict[str, str]:
-        """Files that are added: path and text."""
+        """Files that are added beside the loader: path and text."""
         return {self._fill(path): self._fill(text) for path, text in self.rule.files.items()}
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What its drivers are given before all other arguments."""
+        return tuple(self._fill(text) for text in self.rule.arguments)
 
     def _fill(self, text: str) -> str:
         for name, value in self.fills:
@@ -109,7 +117,7 @@ def find_tool_rule(name: str, arch: Arch) -> Tool | None:
         if fnmatchcase(name, wanted):
             before, star, after = wanted.partition("*")
             version = name[len(before) : len(name) - len(after)] if star else ""
-            return Tool(name, rule, (("multiarch", arch.multiarch), ("version", version)))
+            return Tool(name, rule, (("multiarch", arch.multiarch), ("version", version), ("native", str(NATIVE))))
     return None
 
 
