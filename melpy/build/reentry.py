@@ -178,6 +178,8 @@ def _place(value: dict[str, Any]) -> Place:
         limits=Limits(**value["limits"]),
         network=value["network"],
         debug=value["debug"],
+        cache=Path(value["cache"]) if value["cache"] else None,
+        path=value["path"],
     )
 
 

@@ -8,21 +8,23 @@ from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from melpy import events
+from melpy.arch import host_arch, parse_arch
 from melpy.build.capability import capability_xattrs
 from melpy.build.change import describe_changes, find_changes, look_at
 from melpy.build.failure import explain_failure
-from melpy.build.model import Owner, StepRecord
+from melpy.build.model import Kind, Owner, StepRecord
 from melpy.build.reentry import save_reached, save_session
-from melpy.build.step import Place, run_native, run_script
+from melpy.build.step import BUILD_CACHE, PATH, Place, run_native, run_script
 from melpy.build.tree import load_tree
 from melpy.build.watch import Watch
 from melpy.build.workspace import fill_workspace
-from melpy.errors import ExtractError, MelpyError
+from melpy.errors import ExtractError, MelpyError, PackageFormatError
 from melpy.inside import is_real_directory, make_directory, read_regular
 from melpy.plan.model import OUTPUT, WORKSPACE
 from melpy.rootfs.environment import make_root
 from melpy.run import Usage
 from melpy.sandbox.model import BASE_CAPABILITIES, NO_LIMITS
+from melpy.sandbox.native import is_native_tool
 from melpy.sandbox.runner import reclaim
 from melpy.text import printable, size_text
 from melpy.unpack import UNPACK_LIMIT, Limit
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from melpy.source.git import Pinned
 
 _ACCOUNTS_LIMIT = 1 << 20
+_CACHE_VARIABLES = {"CCACHE_DIR": f"{BUILD_CACHE}/ccache", "SCCACHE_DIR": f"{BUILD_CACHE}/sccache"}
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Session:
         network: whether all steps see the network.
         debug: whether steps print each command before they run it.
         first: number of the first step that is run.
+        cache: what steps see as /var/cache/melange, and is kept.
         unpack_limit: how much an archive may become.
     """
 
@@ -78,6 +82,7 @@ class Session:
     network: bool = False
     debug: bool = False
     first: int = 1
+    cache: Path | None = None
     unpack_limit: Limit = UNPACK_LIMIT
 
 
@@ -115,7 +120,20 @@ def run_plan(
     # Only now: whoever enters a build that failed finds its files as the steps left them.
     owners = reclaim(place.ids, (workspace, place.root.upper), place.state) if place.ids else {}
     given = _owners(owners, place, workspace)
-    return tuple(_load_output(workspace, package, given) for package in plan.packages)
+    trees = tuple(_load_output(workspace, package, given) for package in plan.packages)
+    if place.tools:
+        for tree in trees:
+            _check_no_tools(tree)
+    return trees
+
+
+def _check_no_tools(tree: OutputTree) -> None:
+    """Check that no program of this machine, which only helped to build, was copied into a package."""
+    for entry in tree:
+        if entry.kind is Kind.FILE and entry.mode & 0o111 and is_native_tool(tree.root / entry.path):
+            hint = "build it with --emulate-all, which has the environment's own"
+            message = f"{entry.path} is a copy of a program that this machine runs natively in the build"
+            raise PackageFormatError(message, where=tree.package, hint=hint)
 
 
 def _load_output(workspace: Path, package: PackagePlan, owners: Mapping[str, Owner]) -> OutputTree:
@@ -160,13 +178,33 @@ def _relative(path: str) -> str:
     return path.removeprefix(f"{WORKSPACE}/")
 
 
+def _told(plan: Plan) -> dict[str, str]:
+    """Return what bash would say of the machine that it was made for, which may be another than that it stands for."""
+    arch = parse_arch(plan.arch)
+    if arch == host_arch():
+        return {}
+    return {"HOSTTYPE": arch.uname, "MACHTYPE": arch.gnu_triplet()}
+
+
+def _path(session: Session) -> str:
+    """Return where programs are looked for: a compiler cache comes first where it has a place for its files."""
+    directories = ("usr/lib/ccache/bin", "usr/lib/ccache")
+    links = (name for name in directories if session.cache and any((layer / name).is_dir() for layer in session.layers))
+    return ":".join([*(f"/{name}" for name in links), PATH])
+
+
 def _place(plan: Plan, session: Session, workspace: Path) -> Place:
     kept = [name for name in BASE_CAPABILITIES if name not in plan.capabilities_drop]
     return Place(
         root=make_root((*session.layers, *(session.tools.layers if session.tools else ())), session.directory),
         workspace=workspace,
         state=session.directory / "state",
-        environment={**dict(plan.environment.variables), "SOURCE_DATE_EPOCH": str(session.epoch)},
+        environment={
+            **_told(plan),
+            **(_CACHE_VARIABLES if session.cache else {}),
+            **dict(plan.environment.variables),
+            "SOURCE_DATE_EPOCH": str(session.epoch),
+        },
         user=plan.environment.user,
         capabilities=(*kept, *plan.capabilities_add),
         emulator=session.emulator,
@@ -175,6 +213,8 @@ def _place(plan: Plan, session: Session, workspace: Path) -> Place:
         limits=session.limits,
         network=session.network,
         debug=session.debug,
+        cache=session.cache,
+        path=_path(session),
         sources=session.sources,
         checkouts=session.checkouts,
         unpack_limit=session.unpack_limit,

@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
 _OUTSIDE = ".melpy-outside"
 """Directory of the workspace in which native steps put what belongs elsewhere."""
+BUILD_CACHE = PurePosixPath("/var/cache/melange")
+"""Where pipelines of languages keep what they download or compile."""
 _SCRIPT = PurePosixPath("/run/melpy/step")
-_MOUNT_POINTS = ("dev", "proc", "run/melpy", WORKSPACE.lstrip("/"))
+_MOUNT_POINTS = ("dev", "proc", "run/melpy", "var/cache/melange", WORKSPACE.lstrip("/"))
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Place:
         limits: what the steps may use.
         network: whether all of them see the network.
         debug: whether they print each command before they run it.
+        cache: what they see as /var/cache/melange, and is kept.
+        path: where they look for programs.
         unpack_limit: how much an archive may become.
     """
 
@@ -75,6 +79,8 @@ class Place:
     limits: Limits = NO_LIMITS
     network: bool = False
     debug: bool = False
+    cache: Path | None = None
+    path: str = PATH
     unpack_limit: Limit = UNPACK_LIMIT
 
     def has_network(self, step: PlanStep) -> bool:
@@ -114,7 +120,7 @@ def prepare_step(step: PlanStep, place: Place) -> Path:
 
 def sandbox_spec(step: PlanStep, place: Place, script: Path) -> SandboxSpec:
     """Return the sandbox of a step."""
-    environment = {**place.environment, "PATH": PATH, **dict(step.environment)}
+    environment = {**place.environment, "PATH": place.path, **dict(step.environment)}
     return SandboxSpec(
         root=place.root,
         command=("/bin/sh", str(_SCRIPT)),
@@ -125,6 +131,7 @@ def sandbox_spec(step: PlanStep, place: Place, script: Path) -> SandboxSpec:
             Mount(place.workspace, PurePosixPath(WORKSPACE), writable=True),
             Mount(script, _SCRIPT),
             *(place.tools.mounts if place.tools else ()),
+            *((Mount(place.cache, BUILD_CACHE, writable=True),) if place.cache else ()),
         ),
         user=place.user,
         capabilities=place.capabilities,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Build recipes into signed packages and a signed index.")
 @click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
-@setting_options(*ENVIRONMENT, *SIGNING, *SOURCES, "unpack-limit", "namespace")
+@setting_options(*ENVIRONMENT, *SIGNING, *SOURCES, "unpack-limit", "namespace", "build-cache")
 @BUILD_OPTION
 @IGNORE_SIGNATURES
 @OFFLINE

@@ -82,6 +82,11 @@ OPTIONS: dict[str, Callable[[Any], Any]] = {
     ),
     "unpack-limit": click.option("--unpack-limit", metavar="SIZE", help="What an archive may become at most."),
     "cache-dir": click.option("--cache-dir", metavar="DIR", help="Sources, extracted packages, the seed."),
+    "build-cache": click.option(
+        "--build-cache",
+        metavar="KIND",
+        help="What is kept at /var/cache/melange from build to build: none, recipe or shared.",
+    ),
     "namespace": click.option("--namespace", metavar="NAME", help="Distribution the packages belong to."),
     "seed": click.option("--seed", metavar="SUITE", help="Debian suite that missing packages are made from."),
     "seed-mirror": click.option("--seed-mirror", metavar="URL", help="Debian archive for the seed."),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from melpy.cli.signer import find_signer
 from melpy.engine.history import read_epoch
-from melpy.engine.model import BuildContext, Supply
+from melpy.engine.model import BUILD_CACHES, BuildContext, Supply
+from melpy.errors import SettingsError
 from melpy.files import check_writable
 from melpy.repo.layout import index_path
 from melpy.source.rewrite import parse_rewrites
@@ -44,6 +45,7 @@ def make_context(
         keyring=settings.items("keyring"),
         signer=find_signer(settings) if signing else None,
         namespace=settings.text("namespace"),
+        build_cache=_read_build_cache(settings),
         mirrors=settings.items("mirrors"),
         rewrites=parse_rewrites(settings.items("rewrites")),
         unpack_limit=parse_limit(settings.text("unpack-limit")),
@@ -53,6 +55,14 @@ def make_context(
         offline=offline,
         **extra,
     )
+
+
+def _read_build_cache(settings: Settings) -> str:
+    kind = settings.text("build-cache")
+    if kind not in BUILD_CACHES:
+        where = f"build-cache, of {settings.values['build-cache'].origin}"
+        raise SettingsError(f"not a kind of cache: {kind!r}", where=where, hint=f"known are {', '.join(BUILD_CACHES)}")
+    return kind
 
 
 def make_seed_spec(settings: Settings) -> SeedSpec | None:

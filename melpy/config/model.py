@@ -79,6 +79,12 @@ SETTINGS = (
     ),
     Setting("unpack-limit", "text", "what an archive may become at most, such as 500MB or 2TB", "64GB"),
     Setting("cache-dir", "path", "where sources, extracted packages and the seed are kept", default_cache()),
+    Setting(
+        "build-cache",
+        "text",
+        "what builds see as /var/cache/melange: of their recipe alone (recipe), of all recipes (shared), or none",
+        "none",
+    ),
     Setting("namespace", "text", "distribution that the packages belong to, for SBOMs and purls", "unknown"),
     Setting("seed", "text", "Debian suite that missing packages of build environments are made from, such as trixie"),
     Setting("seed-mirror", "text", "Debian archive for the seed; the machine's own by default"),

@@ -21,7 +21,7 @@ from melpy.engine.record import Facts, write_record
 from melpy.engine.source import fetch_sources
 from melpy.engine.workdir import WORK, find_work, reuse_directory, work_directory
 from melpy.errors import UsageError
-from melpy.files import check_writable
+from melpy.files import check_writable, make_directory
 from melpy.sandbox.emulator import find_emulator
 from melpy.sandbox.identity import find_id_range
 from melpy.sandbox.runner import check_tools
@@ -80,6 +80,7 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
                 network=context.network,
                 debug=context.debug,
                 first=first,
+                cache=_build_cache(job, context),
                 unpack_limit=context.unpack_limit,
             )
             with clock.stage("steps"):
@@ -89,9 +90,24 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
         ok = True
     finally:
         seconds = time.monotonic() - start
-        write_record(job, log, Facts(ok, seconds, clock.seconds, emulator, tools, limits, context.network), steps)
+        write_record(
+            job,
+            log,
+            Facts(ok, seconds, clock.seconds, emulator, tools, limits, context.network, context.build_cache),
+            steps,
+        )
         monitor.emit(events.JobFinished(job.plan.job, seconds, ok))
     return BuildResult(job.plan.job, built, tuple(clock.seconds.items()), log)
+
+
+def _build_cache(job: Job, context: BuildContext) -> Path | None:
+    """Return what steps see as /var/cache/melange; architectures never share it, recipes only when asked to."""
+    if context.build_cache == "none":
+        return None
+    name = "shared" if context.build_cache == "shared" else f"recipe-{job.plan.name}"
+    directory = context.cache_dir / "build-cache" / job.arch.apk / name
+    make_directory(directory)
+    return directory
 
 
 def log_path(job: Job, context: BuildContext) -> Path:

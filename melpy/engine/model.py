@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from melpy.source.rewrite import Rewrite
 
 
+BUILD_CACHES = ("none", "recipe", "shared")
+"""What steps may keep at /var/cache/melange from one build to the next."""
+
+
 class Supply(Protocol):
     """A repository that makes packages when they are asked for, such as the seed."""
 
@@ -86,6 +90,7 @@ class BuildContext:
         network: let every step see the network.
         debug: have steps print each command before they run it.
         limits: what a build may use, in place of what recipes say.
+        build_cache: what steps keep at /var/cache/melange: for their recipe (`recipe`), for all (`shared`), or `none`.
         jobs: how many packages are unpacked at once.
         emulate_all: emulate every program of a foreign root, though native tools could be had.
         offline: ask no server; take what is in the cache.
@@ -108,6 +113,7 @@ class BuildContext:
     from_step: str = ""
     network: bool = False
     debug: bool = False
+    build_cache: str = "none"
     limits: LimitTexts = field(default_factory=LimitTexts)
     jobs: int = 2
     emulate_all: bool = False

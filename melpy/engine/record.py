@@ -36,6 +36,7 @@ class Facts:
         tools: what was run natively instead.
         limits: what it might use.
         network: whether all steps saw the network.
+        build_cache: what steps kept from earlier builds: `none`, `recipe` or `shared`.
     """
 
     ok: bool
@@ -45,6 +46,7 @@ class Facts:
     tools: NativeTools | None
     limits: Limits
     network: bool
+    build_cache: str
 
 
 def record_path(log: Path) -> Path:
@@ -72,6 +74,7 @@ def write_record(job: Job, log: Path, facts: Facts, steps: Sequence[StepRecord])
         "emulator": facts.emulator.interpreter or "the host's" if facts.emulator else None,
         "native-tools": list(facts.tools.packages) if facts.tools else [],
         "network": facts.network or any(step.network for step in steps),
+        "build-cache": facts.build_cache,
         "limits": asdict(facts.limits),
         "steps": [step.to_json() for step in steps],
     }

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from melpy.elf.cache import Library, render_loader_cache
 from melpy.elf.fast import read_elf_fast
+from melpy.elf.image import MAGIC
 from melpy.elf.model import ElfError
 from melpy.elf.patch import set_interpreter, set_loader_cache
 from melpy.sandbox.model import LOADER_CACHE, NATIVE
@@ -45,6 +46,7 @@ _DRIVERS = "run/melpy/drivers"
 _NEEDED = "needed.json"
 _LIBRARY_DIRECTORIES = ("usr/lib64", "lib64", "usr/lib", "lib")
 _MOST_LINKS = 8  # in a row
+_HEAD = 512  # bytes of a script
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,19 @@ def make_layer(package: ToolPackage, arch: Arch, host: Arch, directory: Path) ->
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(os.path.relpath(new, PurePosixPath(old).parent))
     (directory / _NEEDED).write_text(json.dumps(sorted(needed)), encoding="utf-8")
+
+
+def is_native_tool(file: Path) -> bool:
+    """Tell whether a file is a program, or the script in front of one, that stood in for a foreign one."""
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(_HEAD)
+    except OSError:
+        return False
+    if head.startswith(b"#!"):
+        return b'exec -a "$0" /' + _DRIVERS.encode() in head
+    facts = _facts(file) if head.startswith(MAGIC) else None
+    return facts is not None and facts.interpreter == _LOADER
 
 
 def read_needed(directory: Path) -> tuple[str, ...]:
