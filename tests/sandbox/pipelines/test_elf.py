@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from melpy.arch import ARCHES
 from tests.factories.bench import look
 
 if TYPE_CHECKING:
@@ -101,11 +102,16 @@ def test_links_are_not_followed_and_hard_links_stay(bench: Bench, made: Path) ->
     assert has_debug(bench.workspace / "outside")
 
 
-@pytest.mark.parametrize("arch", ["x86", "riscv64", "s390x"])
-def test_any_architecture_is_stripped(bench: Bench, made: Path, arch: str) -> None:
-    out = place(bench, made, {"usr/bin/program": "program"})
+@pytest.mark.parametrize("arch", ["x86", "aarch64", "armv7", "loongarch64", "ppc64le", "riscv64"])
+def test_the_files_of_the_architecture_are_stripped_and_no_others(bench: Bench, made: Path, arch: str) -> None:
+    """Whatever the shell of the environment is made for: it may be this machine's."""
+    out = place(bench, made, {"usr/bin/program": "program", "usr/bin/other": "program"})
+    data = bytearray((made / "program").read_bytes())
+    data[18:20] = ARCHES[arch].machine.to_bytes(2, "little")
+    (out / "usr/bin/program").write_bytes(data)
+    bench.tool("strip", "true")
     assert bench.run("pipeline: [{uses: strip}]\n", arch=arch).status == 0
-    assert not has_debug(out / "usr/bin/program")
+    assert [argv[-1] for argv in bench.argvs] == ["./usr/bin/program"]
 
 
 def test_a_subpackage_is_stripped_alone(bench: Bench, made: Path) -> None:
