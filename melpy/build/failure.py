@@ -23,7 +23,8 @@ _NO_NETWORK = re.compile(
 )
 _NO_OWNER = re.compile(r"(chown|chgrp|changing (ownership|group)|install).*invalid argument", re.IGNORECASE)
 _NO_MEMORY = re.compile(
-    r"cannot allocate memory|out of memory|virtual memory exhausted|memoryerror|std::bad_alloc", re.IGNORECASE
+    r"cannot allocate memory|out of memory|memory exhausted|virtual memory exhausted|memoryerror|std::bad_alloc",
+    re.IGNORECASE,
 )
 _NO_PROCESS = re.compile(r"resource temporarily unavailable|cannot fork|can't fork|fork: retry", re.IGNORECASE)
 
@@ -62,7 +63,7 @@ def _find_hint(step: PlanStep, plan: Plan, place: Place, outcome: Outcome) -> st
     if tail and tail[-1].startswith("bwrap: execvp /bin/sh: No such file"):
         hint = "the environment has no shell; add busybox to environment.contents.packages"
     elif outcome.stopped:
-        hint = "allow more with --timeout or --disk, or in the recipe"
+        hint = "allow more with --timeout, --memory or --disk, or in the recipe"
     elif not place.has_network(step) and said(_NO_NETWORK):
         hint = (
             "steps see no network: have fetch or git-checkout bring what they need, or say network: true in the step "

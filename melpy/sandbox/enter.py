@@ -63,17 +63,21 @@ def leave_session() -> None:
             signal.signal(number, signal.SIG_DFL)
 
 
-def limit(limits: dict[str, list[int]], cgroup: str, processors: list[int]) -> None:
-    """Set the limits of this process, which all that follow have, too."""
+def join_group(cgroup: str, processors: list[int]) -> None:
+    """Enter the control group that was made for this sandbox, and take its processors."""
     if cgroup:
         write(f"{cgroup}/cgroup.procs", b"0")
+    if processors:
+        os.sched_setaffinity(0, processors)
+
+
+def limit(limits: dict[str, list[int]]) -> None:
+    """Set the limits of each process; that on their number counts from here, since user namespaces count apart."""
     for name, values in limits.items():
         number = getattr(resource, f"RLIMIT_{name.upper()}")
         hard = resource.getrlimit(number)[1]
         wanted = [value if hard == resource.RLIM_INFINITY else min(value, hard) for value in values]
         resource.setrlimit(number, (wanted[0], wanted[1]))
-    if processors:
-        os.sched_setaffinity(0, processors)
 
 
 def enter_single() -> None:
@@ -273,11 +277,12 @@ def main() -> None:
         with open(sys.argv[1], encoding="utf-8") as stream:  # noqa: PTH123  # pathlib is not loaded
             spec = json.load(stream)
         leave_session()
-        limit(spec["limits"], spec["cgroup"], spec["processors"])
+        join_group(spec["cgroup"], spec["processors"])
         if spec["ids"]:
             enter_range(spec["ids"])
         else:
             enter_single()
+        limit(spec["limits"])
         if spec["reclaim"]:
             reclaim(spec["reclaim"], spec["record"])
         become_bubblewrap(spec)

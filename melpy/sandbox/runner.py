@@ -6,13 +6,14 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from melpy.errors import EmulationError, OverlayError, SandboxError
 from melpy.run import Outcome, attach, find_tool, run, stream
 from melpy.sandbox.bubblewrap import bubblewrap_argv
+from melpy.sandbox.cgroup import Group, find_parent, limited
 from melpy.sandbox.identity import WANTED
 from melpy.sandbox.model import NO_LIMITS, Root, SandboxSpec
 from melpy.sandbox.seccomp import seccomp_filter
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from melpy.sandbox.model import Emulator, IdRange
 
 _ENTER = Path(__file__).with_name("enter.py")
+_EMULATOR_ROOM = 512 << 20  # what QEMU takes for itself in each process
 _INSTALL = "install bubblewrap (apt install bubblewrap)"
 
 
@@ -152,8 +154,9 @@ def _run(spec: SandboxSpec, start: Callable[[list[str], tuple[int, ...]], Outcom
     status_read, status_write = os.pipe()
     try:
         argv = [program] if program else bubblewrap_argv(spec, bwrap, status_fd=status_write)
-        setup = _write_setup(spec, argv)
-        outcome = start([*setup, str(error_write)], (error_write, status_write))
+        with limited(spec.limits, find_parent() if spec.limits.memory or spec.limits.processes else None) as group:
+            setup = _write_setup(spec, argv, group)
+            outcome = _counted(start([*setup, str(error_write)], (error_write, status_write)), group)
     finally:
         os.close(error_write)
         os.close(status_write)
@@ -167,7 +170,16 @@ def _run(spec: SandboxSpec, start: Callable[[list[str], tuple[int, ...]], Outcom
     return outcome
 
 
-def _write_setup(spec: SandboxSpec, argv: list[str]) -> list[str]:
+def _counted(outcome: Outcome, group: Group | None) -> Outcome:
+    """Take over what a control group has counted."""
+    if group is None:
+        return outcome
+    usage = replace(outcome.usage, memory=group.peak or outcome.usage.memory)
+    stopped = outcome.stopped or ("had a process killed, since it used more memory than it may" if group.killed else "")
+    return replace(outcome, usage=usage, stopped=stopped)
+
+
+def _write_setup(spec: SandboxSpec, argv: list[str], group: Group | None) -> list[str]:
     """Write the file that `enter.py` reads, and the short names of the overlay's directories; return its command."""
     names = spec.state / "layers"
     shutil.rmtree(names, ignore_errors=True)
@@ -184,7 +196,7 @@ def _write_setup(spec: SandboxSpec, argv: list[str]) -> list[str]:
     program = spec.state / "seccomp"
     program.write_bytes(seccomp_filter(may_mount="CAP_SYS_ADMIN" in spec.capabilities))
     setup = {
-        **_setup(spec, spec.ids),
+        **_setup(spec, spec.ids, group),
         "names": str(names),
         "layers": len(spec.root.layers),
         "mountpoint": str(spec.root.mountpoint),
@@ -203,18 +215,19 @@ def _enter(setup: dict[str, Any], path: Path) -> list[str]:
     return [sys.executable, "-I", "-S", str(_ENTER), str(path)]
 
 
-def _setup(spec: SandboxSpec | None, ids: IdRange | None) -> dict[str, Any]:
+def _setup(spec: SandboxSpec | None, ids: IdRange | None, group: Group | None = None) -> dict[str, Any]:
     limits = spec.limits if spec else NO_LIMITS
     hard: dict[str, list[int]] = {}
-    if limits.memory:
-        hard["data"] = [limits.memory, limits.memory]
-    if limits.processes:
+    if limits.memory and not group:
+        room = _EMULATOR_ROOM if spec and spec.emulator else 0
+        hard["data"] = [limits.memory + room] * 2
+    if limits.processes and not group:
         hard["nproc"] = [limits.processes, limits.processes]
     return {
         "ids": {**asdict(ids), "count": WANTED} if ids else None,
         "limits": hard,
         "processors": _processors(limits.processors),
-        "cgroup": "",
+        "cgroup": str(group.path) if group else "",
         "reclaim": [],
     }
 

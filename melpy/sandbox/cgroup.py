@@ -1,0 +1,111 @@
+"""A control group of its own for a sandbox, where this user may make one: it counts all processes together.
+
+Version 2 only. A group is delegated when its files belong to the user, as those of `systemd-run --user --scope
+-p Delegate=yes` and of rootless containers do. Elsewhere limits are set for each process (setrlimit). Source: the
+kernel's Documentation/admin-guide/cgroup-v2.rst.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from melpy.sandbox.model import Limits
+
+_MOUNT = Path("/sys/fs/cgroup")
+_OWN = Path("/proc/self/cgroup")
+_WANTED = ("memory", "pids")
+
+
+@dataclass(frozen=True)
+class Group:
+    """A control group that was made for one run of a sandbox.
+
+    Attributes:
+        path: its directory.
+    """
+
+    path: Path
+
+    @property
+    def peak(self) -> int:
+        """The most memory that all its processes together had, in bytes; 0 where the kernel does not say."""
+        return self._number("memory.peak")
+
+    @property
+    def killed(self) -> bool:
+        """Whether a process was killed since there was no more memory."""
+        text = self._text("memory.events")
+        return any(line.startswith("oom_kill ") and line.split()[1] != "0" for line in text.splitlines())
+
+    def _number(self, name: str) -> int:
+        text = self._text(name).strip()
+        return int(text) if text.isdecimal() else 0
+
+    def _text(self, name: str) -> str:
+        try:
+            return (self.path / name).read_text()
+        except OSError:
+            return ""
+
+
+def find_parent(own: Path = _OWN, mount: Path = _MOUNT) -> Path | None:
+    """Return the group that melpy is in, if it may make groups with limits in it; None otherwise."""
+    try:
+        line = next(line for line in own.read_text().splitlines() if line.startswith("0::"))
+        parent = mount / line[4:]
+        controllers = (parent / "cgroup.controllers").read_text().split()
+    except (OSError, StopIteration):
+        return None
+    if not set(_WANTED) <= set(controllers) or not os.access(parent, os.W_OK):
+        return None
+    return parent if _enable(parent) else None
+
+
+def _enable(parent: Path) -> bool:
+    """Have the limits reach groups below; those who are in the group itself must leave it, and that is melpy alone."""
+    switch = parent / "cgroup.subtree_control"
+    with suppress(OSError):
+        if set(_WANTED) <= set(switch.read_text().split()):
+            return True
+    leaf = parent / f"melpy-{os.getpid()}"
+    try:
+        leaf.mkdir(exist_ok=True)
+        (leaf / "cgroup.procs").write_text("0")
+        switch.write_text(" ".join(f"+{name}" for name in _WANTED))
+    except OSError:
+        with suppress(OSError):
+            (parent / "cgroup.procs").write_text("0")
+            leaf.rmdir()
+        return False
+    return True
+
+
+@contextmanager
+def limited(limits: Limits, parent: Path | None) -> Iterator[Group | None]:
+    """Make a group with these limits; None where there is no parent, or nothing that it would limit."""
+    if parent is None or not (limits.memory or limits.processes):
+        yield None
+        return
+    # melpy runs one sandbox at a time.
+    path = parent / f"melpy-{os.getpid()}-build"
+    try:
+        path.mkdir(exist_ok=True)
+        for name, value in (("memory.max", limits.memory), ("memory.swap.max", 0), ("pids.max", limits.processes)):
+            if value or (name == "memory.swap.max" and limits.memory):
+                with suppress(FileNotFoundError):
+                    (path / name).write_text(str(value))
+    except OSError:
+        yield None
+        return
+    try:
+        yield Group(path)
+    finally:
+        with suppress(OSError):  # whatever was in it has ended with its sandbox
+            path.rmdir()
