@@ -27,7 +27,7 @@ def find_id_range() -> IdRange | None:
         return IdRange(_ROOT_START, _ROOT_START) if _has_all_ids() else None
     programs = shutil.which("newuidmap"), shutil.which("newgidmap")
     name = _user_name()
-    starts = [_find_start(Path(f"/etc/sub{kind}id"), name) for kind in "ug"]
+    starts = [find_start(Path(f"/etc/sub{kind}id"), name, os.geteuid()) for kind in "ug"]
     if None in programs or None in starts:
         return None
     return IdRange(starts[0] or 0, starts[1] or 0, programs[0] or "", programs[1] or "")
@@ -48,14 +48,21 @@ def _user_name() -> str:
         return ""
 
 
-def _find_start(path: Path, name: str) -> int | None:
-    """Return where the first range of enough ids of this user begins."""
+def find_start(path: Path, name: str, uid: int) -> int | None:
+    """Return where the first range of enough ids of a user begins in a file such as /etc/subuid, or None.
+
+    Args:
+        path: the file, lines of `user:start:count`.
+        name: the user's name.
+        uid: the user's number, which may stand in place of the name.
+    """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return None
     for line in lines:
-        fields = line.split(":")
-        if len(fields) == 3 and fields[0] in {name, str(os.geteuid())} and int(fields[2]) >= WANTED:
-            return int(fields[1])
+        user, _, rest = line.partition(":")
+        start, _, count = rest.partition(":")
+        if user in {name, str(uid)} and start.isdecimal() and count.isdecimal() and int(count) >= WANTED:
+            return int(start)
     return None

@@ -218,16 +218,32 @@ def find_kept(tools: Iterable[Tool], layers: Sequence[Path], replaced: Iterable[
         Path of the link and path of the program, relative to the root.
     """
     kept = {}
-    for path in (path for tool in tools for path in tool.rule.exceptions):
-        place = path
-        for _ in range(_MOST_LINKS):
-            link = next((layer / place for layer in layers if os.path.lexists(layer / place)), None)
-            if link is None or not link.is_symlink():
-                break
-            place = posixpath.normpath(posixpath.join("/", posixpath.dirname(place), os.readlink(link)))[1:]  # noqa: PTH115  # as above
+    for name in (name for tool in tools for name in tool.rule.exceptions):
+        path = posixpath.join(_resolve(posixpath.dirname(name), layers), posixpath.basename(name))
+        place = _resolve(path, layers)
         if place != path and any((layer / place).is_file() for layer in replaced):
             kept[path] = place
     return kept
+
+
+def _resolve(path: str, layers: Sequence[Path]) -> str:
+    """Return where a path of a root leads, all symlinks followed; of several layers the first that has it decides."""
+    left, found, links = path.split("/")[::-1], "", 0
+    while left:
+        name = left.pop()
+        if name in {"", ".", ".."}:
+            found = posixpath.dirname(found) if name == ".." else found
+            continue
+        place = posixpath.join(found, name)
+        top = next((layer / place for layer in layers if os.path.lexists(layer / place)), None)
+        if top is None or not top.is_symlink() or links == _MOST_LINKS:
+            found = place
+            continue
+        links += 1
+        target = os.readlink(top)  # noqa: PTH115  # pathlib would tidy it up
+        found = "" if target.startswith("/") else found
+        left += target.split("/")[::-1]
+    return found
 
 
 def make_native(
