@@ -53,6 +53,13 @@ def call(what: str, result: int) -> None:
         raise SetupError(f"{what}: {os.strerror(ctypes.get_errno())}")
 
 
+def die_with_parent(parent: int) -> None:
+    """Be killed when the parent ends, however it ends. A change of ids or namespaces forgets it."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)  # it has ended already
+
+
 def leave_session() -> None:
     """Leave what the caller's session would hand on: its keys in the kernel, and signals that it ignores."""
     number = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "ppc64le": 271, "s390x": 280}.get(os.uname().machine)
@@ -98,11 +105,11 @@ def enter_single() -> None:
 
 def enter_range(ids: dict[str, Any]) -> None:
     """Fork; the child becomes root of a user namespace with many ids, the parent waits for it and ends as it does."""
-    ready, mapped = os.pipe(), os.pipe()
+    ready, mapped, parent = os.pipe(), os.pipe(), os.getpid()
     child = os.fork()
     if child == 0:
         call("user-namespace", libc.unshare(CLONE_NEWUSER | CLONE_NEWNS))
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        die_with_parent(parent)
         os.write(ready[1], b"1")
         os.close(mapped[1])
         if os.read(mapped[0], 1) != b"1":
@@ -110,7 +117,7 @@ def enter_range(ids: dict[str, Any]) -> None:
         os.setgroups([])
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of ids forgets it
+        die_with_parent(parent)
         for descriptor in (*ready, mapped[0]):
             os.close(descriptor)
         return
@@ -276,12 +283,14 @@ def main() -> None:
     try:
         with open(sys.argv[1], encoding="utf-8") as stream:  # noqa: PTH123  # pathlib is not loaded
             spec = json.load(stream)
+        die_with_parent(spec["parent"])
         leave_session()
         join_group(spec["cgroup"], spec["processors"])
         if spec["ids"]:
             enter_range(spec["ids"])
         else:
             enter_single()
+            die_with_parent(spec["parent"])
         limit(spec["limits"])
         if spec["reclaim"]:
             reclaim(spec["reclaim"], spec["record"])

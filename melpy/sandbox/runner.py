@@ -126,7 +126,7 @@ def check_setup(state: Path, *, overlay: bool = False, emulator: Emulator | None
     def start(argv: list[str], passed: tuple[int, ...]) -> Outcome:
         return run(argv, env={}, pass_fds=passed, check=False)
 
-    _run(spec, start, program=find_tool("true"))
+    _run(spec, start, program=(sys.executable, "-I", "-S", "-c", ""))
 
 
 def check_bubblewrap() -> str:
@@ -147,13 +147,15 @@ def _outside(number: int, own: int, start: int) -> int:
     return own if number == 0 else start + number - 1
 
 
-def _run(spec: SandboxSpec, start: Callable[[list[str], tuple[int, ...]], Outcome], *, program: str = "") -> Outcome:
+def _run(
+    spec: SandboxSpec, start: Callable[[list[str], tuple[int, ...]], Outcome], *, program: tuple[str, ...] = ()
+) -> Outcome:
     """Set up a sandbox, and run bubblewrap in it, or a program of the host instead."""
-    bwrap = find_tool("bwrap", hint=_INSTALL)
+    bwrap = "" if program else find_tool("bwrap", hint=_INSTALL)
     error_read, error_write = os.pipe()
     status_read, status_write = os.pipe()
     try:
-        argv = [program] if program else bubblewrap_argv(spec, bwrap, status_fd=status_write)
+        argv = list(program) or bubblewrap_argv(spec, bwrap, status_fd=status_write)
         with limited(spec.limits, find_parent() if spec.limits.memory or spec.limits.processes else None) as group:
             setup = _write_setup(spec, argv, group)
             outcome = _counted(start([*setup, str(error_write)], (error_write, status_write)), group)
@@ -224,6 +226,7 @@ def _setup(spec: SandboxSpec | None, ids: IdRange | None, group: Group | None = 
     if limits.processes and not group:
         hard["nproc"] = [limits.processes, limits.processes]
     return {
+        "parent": os.getpid(),
         "ids": {**asdict(ids), "count": WANTED} if ids else None,
         "limits": hard,
         "processors": _processors(limits.processors),

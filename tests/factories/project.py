@@ -51,13 +51,14 @@ class Project:
         return path
 
     def melpy(
-        self, *arguments: str, user: int | None = None, prefix: tuple[str, ...] = ()
+        self, *arguments: str, user: int | None = None, prefix: tuple[str, ...] = (), stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Run melpy here and return what it printed."""
         return subprocess.run(
             [*prefix, sys.executable, "-m", "melpy", *arguments],
             cwd=self.directory,
             env=self.full_environment(),
+            input=stdin,
             capture_output=True,
             text=True,
             check=False,

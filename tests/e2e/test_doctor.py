@@ -1,0 +1,42 @@
+"""`melpy doctor` tries what builds need."""
+
+from __future__ import annotations
+
+import json
+
+from tests.factories.project import Project
+
+
+def test_a_machine_that_can_build(project: Project) -> None:
+    run = project.melpy("doctor", "--json")
+    assert run.returncode == 0, run.stdout
+    checks = {check["name"]: check for check in json.loads(run.stdout)}
+    for name in ("bubblewrap", "seccomp", "user namespaces", "overlay", "signing key"):
+        assert checks[name]["state"] == "good", checks[name]
+    text = project.melpy("doctor").stdout
+    assert "✓ user namespaces" in text
+    assert "\x1b" not in text
+
+
+def test_what_is_missing_is_told_with_what_to_do(project: Project) -> None:
+    project.environment = {"PATH": "/nowhere"}
+    run = project.melpy("doctor")
+    assert run.returncode == 50
+    assert "✗ bubblewrap" in run.stdout
+    assert "install bubblewrap (apt install bubblewrap)" in run.stdout
+    assert "! git" in run.stdout
+
+
+def test_a_kernel_that_allows_no_namespaces(project: Project) -> None:
+    """As in a container without them: a namespace of its own in which no further one may be made."""
+    limited = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
+    prefix = ("unshare", "--user", "--map-root-user", "sh", "-c", limited, "sh")
+    run = project.melpy("doctor", prefix=prefix)
+    assert run.returncode == 50
+    assert "✗ user namespaces" in run.stdout
+    assert "sysctl user.max_user_namespaces=10000" in run.stdout
+    project.write(
+        "one.yaml", "package: {name: one, version: 1, epoch: 0}\nenvironment: {contents: {packages: [busybox]}}\n"
+    )
+    run = project.melpy("build", "one.yaml", prefix=prefix)
+    assert run.returncode in {0, 50}

@@ -1,0 +1,61 @@
+"""Limits of a build are kept, and what exceeded them is told."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from tests.factories.project import Project, shell_recipe
+
+USER = 65534  # nobody; the kernel does not count root's processes
+
+
+def build(project: Project, runs: str, *arguments: str, head: str = "", user: int | None = None) -> tuple[int, str]:
+    project.write("one.yaml", shell_recipe(runs=runs, head=head))
+    run = project.melpy("build", "-v", "one.yaml", *arguments, user=user)
+    return run.returncode, run.stderr
+
+
+def test_time(project: Project) -> None:
+    start = time.monotonic()
+    status, text = build(project, "echo begun\nsleep 100 & sleep 100\n", "--timeout", "1s")
+    assert status == 60
+    assert "step 1 of 1, 'runs', took longer than the 1 s that the build may take" in text
+    assert "begun" in text
+    assert time.monotonic() - start < 60
+
+
+def test_a_recipe_limits_itself(project: Project) -> None:
+    head = "  timeout: 1s\n"
+    assert build(project, "sleep 100\n", head=head)[0] == 60
+    assert build(project, "sleep 2\n", "--timeout", "0", head=head)[0] == 0
+
+
+def test_memory(project: Project) -> None:
+    # sort keeps what it sorts.
+    runs = "head -c 300000000 /dev/zero | tr '\\\\0' 'a' | sort > /dev/null\n"
+    status, text = build(project, runs, "--memory", "100M")
+    assert status == 60
+    assert "hint: a process may have 100.0 MB of memory; allow more with --memory or in the recipe" in text
+
+
+def test_disk(project: Project) -> None:
+    status, text = build(project, "head -c 30000000 /dev/zero > full\nsleep 100\n", "--disk", "10M")
+    assert status == 60
+    assert "of disk, and the build may fill 10.0 MB" in text
+
+
+def test_processors(project: Project) -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("this machine has one")
+    assert "] 1\n" in build(project, "nproc\n", "--cpu", "0.5")[1]
+    assert f"] {len(os.sched_getaffinity(0))}\n" in build(project, "nproc\n", "--cpu", "0")[1]
+
+
+@pytest.mark.parametrize(("text", "hint"), [("12X", "8Gi"), ("-1", "8Gi")])
+def test_a_limit_that_is_none(project: Project, text: str, hint: str) -> None:
+    status, said = build(project, "true\n", f"--memory={text}")
+    assert status == 20
+    assert f"error: --memory: not a quantity such as {hint} or 500M: {text!r}\n" in said

@@ -1,0 +1,180 @@
+"""A build that failed is entered again, goes on, or is cleaned away."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.factories.project import Project, shell_recipe
+
+RUNS = """\
+echo first > one
+cp one /usr/kept
+mkdir -p ${{targets.destdir}}/usr/share/one
+cp one ${{targets.destdir}}/usr/share/one/one
+"""
+SECOND = """\
+  - name: second
+    working-directory: below
+    environment: {WHO: nobody}
+    runs: |
+      echo "$WHO" > two
+      test -e /home/build/mended
+"""
+
+
+@pytest.fixture
+def failed(project: Project) -> Project:
+    """A build whose second step failed."""
+    project.write("one.yaml", shell_recipe(runs=RUNS, tail=SECOND))
+    run = project.melpy("build", "one.yaml")
+    assert run.returncode == 60
+    assert "hint: look around where it failed: melpy shell one --arch x86_64" in run.stderr
+    return project
+
+
+def kept(project: Project) -> list[Path]:
+    return sorted((project.directory / "cache/work").iterdir())
+
+
+def test_a_shell_is_where_the_step_failed(failed: Project) -> None:
+    script = 'pwd; echo "$WHO"; cat two ../one /usr/kept; id -un; grep -v ^$ /run/melpy/step | tail -n 3; exit 7'
+    run = failed.melpy("shell", "one", "--", "sh", "-c", script)
+    assert run.returncode == 7, run.stderr
+    assert run.stdout == (
+        "/home/build/below\nnobody\nnobody\nfirst\nfirst\nbuild\n"
+        'echo "$WHO" > two\ntest -e /home/build/mended\nexit 0\n'
+    )
+
+
+def test_a_shell_at_another_step(failed: Project) -> None:
+    run = failed.melpy("shell", "one.yaml", "--step", "1", "--", "sh", "-c", 'pwd; echo "[$WHO]"')
+    assert run.stdout == "/home/build\n[]\n"
+    run = failed.melpy("shell", "one", "--step", "9", "--", "true")
+    assert run.returncode == 2
+    assert "'9' is no step of one-1.0-r0/x86_64\nhint: steps are 1 runs, 2 second\n" in run.stderr
+
+
+def test_a_shell_reads_what_the_caller_says(failed: Project) -> None:
+    run = failed.melpy("shell", "one", stdin="echo from the shell\nexit 3\n")
+    assert (run.returncode, run.stdout) == (3, "from the shell\n")
+
+
+def test_no_build_was_kept(project: Project) -> None:
+    run = project.melpy("shell", "one")
+    assert run.returncode == 2
+    assert "no build of 'one' was kept" in run.stderr
+
+
+def test_a_build_goes_on_from_a_step(failed: Project) -> None:
+    assert failed.melpy("shell", "one", "--", "touch", "../mended").returncode == 0
+    run = failed.melpy("build", "--from-step", "second", "one.yaml")
+    assert run.returncode == 0, run.stderr
+    assert "step 1/2" not in run.stderr
+    assert list(failed.packages()) == ["x86_64/one-1.0-r0.apk"]
+    assert kept(failed) == []
+    log = (failed.out / "logs/x86_64/one-1.0-r0.log").read_text()
+    assert log.count("==> step 2/2: second") == 2  # what was printed before stays
+
+
+def test_a_build_that_goes_on_makes_the_same_package(failed: Project) -> None:
+    failed.melpy("shell", "one", "--", "touch", "../mended")
+    failed.melpy("build", "--from-step", "2", "one.yaml")
+    first = failed.packages()
+    failed.write("one.yaml", shell_recipe(runs="touch mended\n" + RUNS, tail=SECOND))
+    assert failed.melpy("build", "one.yaml").returncode == 0
+    assert sorted(failed.packages()) == sorted(first)
+
+
+def test_a_step_before_must_not_have_changed(failed: Project) -> None:
+    failed.write("one.yaml", shell_recipe(runs="true\n" + RUNS, tail=SECOND))
+    run = failed.melpy("build", "--from-step", "second", "one.yaml")
+    assert run.returncode == 2
+    assert "--from-step: step 1, 'runs', has changed since\nhint: begin with it: --from-step 1\n" in run.stderr
+    run = failed.melpy("build", "--from-step", "third", "one.yaml")
+    assert "--from-step: 'third' is no step\nhint: steps are 1 runs, 2 second\n" in run.stderr
+
+
+def test_what_is_kept_and_what_is_not(project: Project) -> None:
+    project.write("one.yaml", shell_recipe())
+    assert project.melpy("build", "one.yaml").returncode == 0
+    assert kept(project) == []
+    assert project.melpy("build", "--keep", "one.yaml").returncode == 0
+    assert project.melpy("build", "--keep", "one.yaml").returncode == 0
+    (only,) = kept(project)
+    run = project.melpy("clean", "--dry-run")
+    assert run.stdout.startswith(f"{only}  ")
+    assert run.stdout.endswith("  asked for\n")
+    assert project.melpy("clean", "--only-killed").stdout == ""
+    assert kept(project) == [only]
+    assert "1 directory removed" in project.melpy("clean").stderr
+    assert kept(project) == []
+
+
+def test_steps_are_traced_when_asked_for(project: Project) -> None:
+    project.write("one.yaml", shell_recipe())
+    assert "+ ln -s greeting" in project.melpy("build", "--debug", "one.yaml").stderr
+    assert "+ ln -s" not in project.melpy("build", "-v", "one.yaml").stderr
+
+
+def processes(of: Path) -> list[int]:
+    """Return processes that are in a sandbox of a project."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            text = (path / "cmdline").read_bytes() + (path / "mountinfo").read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(of) in text:
+            found.append(int(path.name))
+    return found
+
+
+def test_a_build_that_is_killed_leaves_nothing_that_the_next_one_does_not_sweep(project: Project) -> None:
+    project.write("one.yaml", shell_recipe(runs="touch started\nsleep 1000 & sleep 1000\n"))
+    command = [sys.executable, "-m", "melpy", "build", "one.yaml"]
+    with subprocess.Popen(
+        command, cwd=project.directory, env=project.full_environment(), stderr=subprocess.DEVNULL
+    ) as build:
+        work = project.directory / "cache/work"
+        deadline = time.monotonic() + 60
+        while not list(work.glob("*/workspace/started")):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert processes(work)
+        build.send_signal(signal.SIGKILL)
+        build.wait()
+    deadline = time.monotonic() + 20
+    while processes(work):
+        assert time.monotonic() < deadline, processes(work)
+        time.sleep(0.02)
+    assert str(work) not in Path("/proc/self/mountinfo").read_text()
+    (left,) = kept(project)
+    run = project.melpy("clean")
+    assert f"{left}  " in run.stdout
+    assert "left by a build that was killed" in run.stdout
+    assert kept(project) == []
+
+
+def test_the_record_of_a_build_says_what_its_steps_did(project: Project) -> None:
+    project.write(
+        "one.yaml", shell_recipe(runs="echo x > /usr/new\nhead -c 50000000 /dev/zero | tail -c 1 > /dev/null")
+    )
+    run = project.melpy("build", "one.yaml")
+    assert "step 'runs' changed the build root: /usr/new" in run.stderr
+    record = json.loads((project.out / "logs/x86_64/one-1.0-r0.json").read_text())
+    (step,) = record["steps"]
+    assert record["ok"] is True
+    assert (step["step"], step["status"], step["network"], step["changed"]) == ("runs", 0, False, ["/usr/new"])
+    assert step["memory"] > 0
+    assert step["seconds"] > 0
+    assert (record["network"], record["native-tools"], record["emulator"]) == (False, [], None)
+    project.melpy("build", "--network", "one.yaml")
+    assert json.loads((project.out / "logs/x86_64/one-1.0-r0.json").read_text())["network"] is True
