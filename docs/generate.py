@@ -13,6 +13,7 @@ from melpy.config.model import SETTINGS, default_cache
 from melpy.errors import FaultsError, MelpyError
 from melpy.plan.library import Library
 from melpy.recipe.schema import SCHEMAS, json_schema
+from melpy.sandbox.tooltable import load_tool_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +64,7 @@ Every key, from the model that recipes are checked with; `melpy schema` prints t
 their spelling: `version: 1.10` is 1.10. A key without a value is as good as absent. Unknown keys are errors in recipes
 and passed over, with a warning, in pipeline definitions. What texts may hold is told in [expressions](expressions.md).
 
-Read and checked, but without effect on a build so far: `timeout`, `resources`, `test-resources`, `checks`,
+Read and checked, but without effect on a build so far: `test-resources`, `resources.cpumodel`, `checks`,
 `detection-override`, and of `environment` all but `contents`, `accounts` and `environment`; `update` is for bots.
 """
 
@@ -76,6 +77,26 @@ network; no other step sees it. Packages are added to the build environment.
 | pipeline | inputs | packages | |
 |---|---|---|---|
 """
+
+
+NATIVE_PAGE = """\
+# Native tools
+
+Packages whose programs may run natively when packages are built for another architecture (see
+[how to](../how-to/foreign-architectures.md)). Each is used where the environment has it and the same repositories have
+it for this machine at the same version; releases may differ, as Debian's rebuilds do between architectures. A program
+takes the place of the emulated one of the same path; whatever else is in a package stays the other architecture's.
+`{{multiarch}}` is that architecture's directory of libraries in Debian, such as `aarch64-linux-gnu`.
+
+The table is `melpy/sandbox/native.yaml`. What it may hold: programs whose output depends neither on the machine they
+run on nor on paths that only the other architecture has. So there is no perl, python or cmake, which tell the
+machine, and no pkgconf, which looks into its own libraries' directory. bash says what it was made for in `HOSTTYPE`
+and `MACHTYPE`; for foreign builds melpy sets both to what the emulated one would say. Known to differ: numbers of
+more than 18 digits in bash's own `printf`, which has the floating point type of the machine; `MAKE_HOST` of make.
+
+| package | why | not replaced |
+|---|---|---|
+{rows}"""
 
 
 def main() -> None:
@@ -93,6 +114,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "settings.md", SETTINGS_PAGE.format(rows="".join(_setting_rows()))
     yield "commands.md", "".join(_commands())
     yield "recipe.md", RECIPE_PAGE + "".join(_recipe_parts())
+    yield "native-tools.md", NATIVE_PAGE.format(rows="".join(_native_rows()))
     yield "pipelines.md", PIPELINES_PAGE + "".join(_pipeline_rows())
 
 
@@ -161,6 +183,14 @@ def _type(value: dict[str, Any]) -> str:
     if kinds == ["object"]:
         return f"mapping of {_type(value['additionalProperties'])}"
     return "text" if "string" in kinds else kinds[0]
+
+
+def _native_rows() -> Iterator[str]:
+    for name, rule in load_tool_rules().items():
+        paths = dict.fromkeys(path.rpartition("/")[2] for path in rule.exceptions)
+        only = [path.rpartition("/")[2] for path in rule.only if path != "*"]
+        left = f"all but {', '.join(f'`{name}`' for name in only)}" if only else ""
+        yield f"| `{name}` | {rule.why} | {left or ', '.join(f'`{path}`' for path in paths)} |\n"
 
 
 def _pipeline_rows() -> Iterator[str]:

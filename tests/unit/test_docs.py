@@ -19,6 +19,6 @@ def load_pages() -> dict[str, str]:
     return dict(module.pages())
 
 
-@pytest.mark.parametrize("name", ["commands.md", "errors.md", "settings.md"])
+@pytest.mark.parametrize("name", ["commands.md", "errors.md", "native-tools.md", "settings.md"])
 def test_generated_pages_are_current(name: str) -> None:
     assert (DOCS / "reference" / name).read_text() == load_pages()[name], "run: make docs"
