@@ -9,22 +9,21 @@ from melpy.rootfs.model import Group, User
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-BUILD_USER = User("build", 1000, 1000, "/home/build")
-NEEDED_USERS = (User("root", 0, 0, "/root"), BUILD_USER)
-NEEDED_GROUPS = (Group("root", 0), Group("build", 1000, ("build",)))
+_NEEDED_USERS = (User("root", 0, 0, "/root"), User("build", 1000, 1000, "/home/build"))
+_NEEDED_GROUPS = (Group("root", 0), Group("build", 1000, ("build",)))
 
 
 def render_passwd(existing: bytes, users: Iterable[User]) -> bytes:
     """Return a passwd file: what is there, the users in place of those with their names, and root and build."""
     stated = {user.name: _user_line(user) for user in users}
-    needed = {user.name: _user_line(user) for user in NEEDED_USERS}
+    needed = {user.name: _user_line(user) for user in _NEEDED_USERS}
     return _merge(existing, stated, needed)
 
 
 def render_group(existing: bytes, groups: Iterable[Group]) -> bytes:
     """Return a group file, likewise."""
     stated = {group.name: _group_line(group) for group in groups}
-    needed = {group.name: _group_line(group) for group in NEEDED_GROUPS}
+    needed = {group.name: _group_line(group) for group in _NEEDED_GROUPS}
     return _merge(existing, stated, needed)
 
 

@@ -19,7 +19,7 @@ from melpy.digest import identity
 from melpy.errors import ExtractError, FileConflictError, StoreError, reason_of
 from melpy.files import output_error
 from melpy.inside import create_file, open_below, open_root, read_regular, remove_entry
-from melpy.rootfs.account import BUILD_USER, home_of, render_group, render_passwd
+from melpy.rootfs.account import home_of, render_group, render_passwd
 from melpy.rootfs.busybox import BUSYBOX, LISTS, TARGET, find_links, parse_list
 from melpy.rootfs.database import END_OF_TAR, render_triggers
 from melpy.rootfs.layout import Held, hold_entry, layer_path, new_entry, settle_entry
@@ -205,7 +205,7 @@ class _Parent:
 def _add_accounts(layer: _Layer, setting: Setting) -> None:
     layer.write("etc/passwd", render_passwd(layer.read("etc/passwd") or b"", setting.users))
     layer.write("etc/group", render_group(layer.read("etc/group") or b"", setting.groups))
-    for user in (*setting.users, BUILD_USER):
+    for user in setting.users:  # the home of build is the workspace, where each build has its own
         home = layer.tree.resolve(home_of(user))
         if home and layer.tree.holder(home) is None:
             layer.make_directory(home)
