@@ -8,9 +8,11 @@ It is made once for each set of packages, and kept in the store under the digest
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
+import stat
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,11 +24,12 @@ from melpy.inside import create_file, open_below, open_root, read_regular, remov
 from melpy.rootfs.account import home_of, render_group, render_passwd
 from melpy.rootfs.busybox import BUSYBOX, LISTS, TARGET, find_links, parse_list
 from melpy.rootfs.database import END_OF_TAR, render_triggers
+from melpy.rootfs.extraction import q1
 from melpy.rootfs.layout import Held, hold_entry, layer_path, new_entry, settle_entry
 from melpy.rootfs.linkage import find_libraries
 from melpy.rootfs.loader_cache import render_cache
 from melpy.rootfs.manifest import drop_entries, load_manifest
-from melpy.rootfs.model import FILES, PACKAGES, SCRIPTS
+from melpy.rootfs.model import FILES, PACKAGES, SCRIPTS, Entry
 from melpy.rootfs.tree import make_tree
 
 if TYPE_CHECKING:
@@ -63,11 +66,12 @@ def assemble(store: Path, checksums: Sequence[str], setting: Setting, *, big_end
         with new_entry(store) as directory:
             packages = [layer_path(store, checksum).parent for checksum in checksums]
             try:
-                _make_layer(directory, packages, setting, big_endian=big_endian)
+                entries = _make_layer(directory, packages, setting, big_endian=big_endian)
             except (ExtractError, OSError) as error:
                 raise _store_error(error, directory) from None
             names = [package.name for package in packages]
-            (directory / PACKAGES).write_text(json.dumps({"arch": setting.arch, "packages": names}))
+            facts = {"arch": setting.arch, "packages": names, "entries": entries}
+            (directory / PACKAGES).write_text(json.dumps(facts))
             settle_entry(directory, store / name)
         held = hold_entry(store, name)
         assert held is not None, "what was assembled is held by a lock and cannot be pruned"
@@ -82,7 +86,7 @@ def _store_error(error: ExtractError | OSError, directory: Path) -> Exception:
     return StoreError(f"an environment cannot be assembled: {reason}", where=str(directory.parent), hint=hint)
 
 
-def _make_layer(directory: Path, packages: Sequence[Path], setting: Setting, *, big_endian: bool) -> None:
+def _make_layer(directory: Path, packages: Sequence[Path], setting: Setting, *, big_endian: bool) -> list[Entry]:
     tree = make_tree([load_manifest(package) for package in packages])
     (directory / FILES).mkdir()
     with open_root(directory / FILES) as root:
@@ -98,6 +102,7 @@ def _make_layer(directory: Path, packages: Sequence[Path], setting: Setting, *, 
             layer.write("etc/ld.so.cache", render_cache(libraries, big_endian=big_endian))
         _add_database(layer, setting)
         layer.finish()
+    return list(layer.made.values())
 
 
 @dataclass
@@ -107,7 +112,7 @@ class _Layer:
     root: int
     tree: Tree
     packages: Sequence[Path]
-    made: set[str] = field(default_factory=set)
+    made: dict[str, Entry] = field(default_factory=dict)
 
     def read(self, path: str) -> bytes | None:
         """Return the content of a regular file of the tree."""
@@ -135,19 +140,24 @@ class _Layer:
                     raise
                 where = Path(f"/proc/self/fd/{origin}/{name}")
                 shutil.copy2(where, f"/proc/self/fd/{parent}/{new}", follow_symlinks=False)
+        self.made[path] = self.tree.packages[package].entries[source]._replace(path=path)
 
     def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
         """Write a file; where a symlink of the tree has its name, what that points to."""
-        with self._parent(self.tree.resolve(path)) as (parent, name), create_file(parent, name) as stream:
+        place = self.tree.resolve(path)
+        with self._parent(place) as (parent, name), create_file(parent, name) as stream:
             stream.write(data)
             stream.flush()
             os.fchmod(stream.fileno(), mode)
+        self.made[place] = Entry(place, "f", mode, checksum=q1(hashlib.sha1(data).digest()))
 
     def link(self, path: str, target: str) -> None:
         """Make a symlink."""
-        with self._parent(self.tree.resolve(path, last=False)) as (parent, name):
+        place = self.tree.resolve(path, last=False)
+        with self._parent(place) as (parent, name):
             remove_entry(parent, name)
             os.symlink(target, name, dir_fd=parent)
+        self.made[place] = Entry(place, "l", 0o777, target=target)
 
     def make_directory(self, path: str) -> None:
         """Make a directory."""
@@ -160,12 +170,11 @@ class _Layer:
         directory, _, name = path.rpartition("/")
         self._check_directory(directory)
         self._note(directory)
-        self.made.add(path)
         return _Parent(self.root, directory, name)
 
     def _note(self, directory: str) -> None:
         while directory and directory not in self.made:
-            self.made.add(directory)
+            self.made[directory] = Entry(directory, "d", 0o755)
             directory = directory.rpartition("/")[0]
 
     def _check_directory(self, path: str) -> None:
@@ -181,11 +190,12 @@ class _Layer:
 
     def finish(self) -> None:
         """Give directories the modes that they have in the tree, since this layer's are the ones that show."""
-        for path in sorted(self.made, reverse=True):
-            mode = self.tree.directory_mode(path)[0]
-            if mode != 0o755 and self.tree.is_directory(path):
+        for path, entry in sorted(self.made.items(), reverse=True):
+            mode = self.tree.directory_mode(path)[0] if entry.kind == "d" else entry.mode
+            if mode != entry.mode:
                 with open_below(self.root, path.split("/")) as descriptor:
-                    os.fchmod(descriptor, mode | 0o700)
+                    os.fchmod(descriptor, mode | stat.S_IRWXU)
+                self.made[path] = entry._replace(mode=mode)
 
 
 class _Parent:

@@ -159,7 +159,7 @@ class _Writer:
             os.fchmod(stream.fileno(), member.mode | stat.S_IRUSR)
         if member.checksum and member.checksum.lower() != digest.hexdigest():
             raise PackageFormatError("is not what its checksum says", where=path)
-        self._note(member, path, "f", checksum=_q1(digest.digest()))
+        self._note(member, path, "f", checksum=q1(digest.digest()))
 
     def _symlink(self, member: DataMember, parent: int, path: str) -> None:
         name, target = path.rpartition("/")[2], member.link
@@ -168,7 +168,7 @@ class _Writer:
         remove_entry(parent, name)
         os.symlink(target, name, dir_fd=parent)
         raw = hashlib.sha1(os.fsencode(target)).digest()
-        self._note(member, path, "l", target=target, checksum=_q1(raw))
+        self._note(member, path, "l", target=target, checksum=q1(raw))
 
     def _link(self, member: DataMember, parent: int, path: str) -> None:
         target = "/".join(_split(member.link))
@@ -216,5 +216,6 @@ class _Writer:
                 os.utime(descriptor, (mtime, mtime))
 
 
-def _q1(digest: bytes) -> str:
+def q1(digest: bytes) -> str:
+    """Return a SHA-1 as packages and databases write it."""
     return "Q1" + base64.b64encode(digest).decode()
