@@ -195,7 +195,7 @@ def ensure_environment(
         try:
             held = assemble(store, checksums, _setting(environment, arch), big_endian=arch.big_endian)
         except FileConflictError as error:
-            error.details = (*error.details, f"environment of {job}")
+            error.details = (*error.details, f"  environment of {job}")
             raise
     with closing(held):
         yield (*layers, held.layer)

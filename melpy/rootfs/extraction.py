@@ -145,7 +145,7 @@ class _Writer:
             self._file(member, reader, parent, path)
         elif member.type not in {tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE}:
             raise ExtractError(f"has {path!r} in a form that is not known")
-        if path in self.entries:
+        if path in self.entries and member.type != tarfile.LNKTYPE:
             os.utime(name, (member.mtime, member.mtime), dir_fd=parent, follow_symlinks=False)
 
     def _file(self, member: DataMember, reader: DataReader, parent: int, path: str) -> None:

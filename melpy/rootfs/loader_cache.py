@@ -50,8 +50,9 @@ def render_cache(entries: Iterable[CacheEntry], *, big_endian: bool) -> bytes:
         entries: the libraries, in the order of their directories.
         big_endian: byte order of the architecture.
     """
-    # The loader's binary search wants names in falling order, and within a name better processors first.
-    ordered = sorted(entries, key=lambda entry: (sort_key(entry.soname), entry.flags, entry.hwcaps), reverse=True)
+    # The loader's binary search wants names in falling order, and within a name those for some processors first.
+    ordered = sorted(entries, key=lambda entry: entry.hwcaps)
+    ordered.sort(key=lambda entry: (sort_key(entry.soname), entry.flags, bool(entry.hwcaps)), reverse=True)
     order = ">" if big_endian else "<"
     capabilities = sorted({entry.hwcaps for entry in ordered if entry.hwcaps})
     strings, places = _pool(

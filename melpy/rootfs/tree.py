@@ -212,7 +212,7 @@ def _bend(package: Package, bends: Mapping[str, str]) -> Package:
     bent = {path for path in manifest.directories if path in bends or path.startswith(prefixes)}
     if not bent:
         return Package(manifest, frozenset(manifest.directories), frozenset([*manifest.links, *manifest.files]))
-    targets = {path: follow(path, bends) for path in bent}
+    targets = {path: follow(path, bends) for path in sorted(bent)}
     moved: dict[str, str] = {}
     directories = set(manifest.directories) - bent
     for path, target in targets.items():

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CHUNK = 1 << 20
+_KINDS = {"environment": PACKAGES, "package": MANIFEST}
 _TOUCHED = {"f": stat.S_IRUSR, "d": stat.S_IRWXU, "l": 0}  # what extraction adds to modes
 
 
@@ -30,8 +31,8 @@ class StoreEntry:
 
     Attributes:
         path: its directory.
-        kind: `package` or `environment`; `unknown` where it cannot be read.
-        name: the package, or the architecture and number of packages of an environment.
+        kind: `package` or `environment`; `unknown` where it does not say.
+        name: the package, or the architecture and number of packages of an environment; empty where it is damaged.
         size: bytes that it takes on disk; what an environment shares with packages is counted there.
         last_use: seconds since 1970.
         packages: names of the entries that an environment lies upon.
@@ -86,16 +87,17 @@ def _used_at(entry: StoreEntry, time: float) -> StoreEntry:
 
 def _look_at(path: Path) -> StoreEntry:
     size = _measure(path)
+    kind = next((kind for kind, file in _KINDS.items() if (path / file).is_file()), "unknown")
     try:
-        if (path / PACKAGES).is_file():
+        if kind == "environment":
             facts = load_environment(path)
             packages = tuple(facts["packages"])
             name = f"{facts['arch']}, {len(packages)} packages"
-            return StoreEntry(path, "environment", name, size, (path / PACKAGES).stat().st_mtime, packages)
+            return StoreEntry(path, kind, name, size, (path / PACKAGES).stat().st_mtime, packages)
         manifest = load_manifest(path)
-        return StoreEntry(path, "package", manifest.full_name, size, (path / MANIFEST).stat().st_mtime)
+        return StoreEntry(path, kind, manifest.full_name, size, (path / MANIFEST).stat().st_mtime)
     except (StoreError, OSError):
-        return StoreEntry(path, "unknown", "", size, 0)
+        return StoreEntry(path, kind, "", size, 0)
 
 
 def load_environment(path: Path) -> dict[str, list[str]]:
