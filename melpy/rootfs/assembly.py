@@ -14,7 +14,6 @@ import os
 import shutil
 import stat
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy.digest import identity
@@ -34,6 +33,7 @@ from melpy.rootfs.tree import make_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from melpy.rootfs.model import Setting
     from melpy.rootfs.tree import Tree
@@ -66,11 +66,11 @@ def assemble(store: Path, checksums: Sequence[str], setting: Setting, *, big_end
         with new_entry(store) as directory:
             packages = [layer_path(store, checksum).parent for checksum in checksums]
             try:
-                entries = _make_layer(directory, packages, setting, big_endian=big_endian)
+                made = _make_layer(directory, packages, setting, big_endian=big_endian)
             except (ExtractError, OSError) as error:
                 raise _store_error(error, directory) from None
             names = [package.name for package in packages]
-            facts = {"arch": setting.arch, "packages": names, "entries": entries}
+            facts = {"arch": setting.arch, "packages": names, **made}
             (directory / PACKAGES).write_text(json.dumps(facts))
             settle_entry(directory, store / name)
         held = hold_entry(store, name)
@@ -86,15 +86,15 @@ def _store_error(error: ExtractError | OSError, directory: Path) -> Exception:
     return StoreError(f"an environment cannot be assembled: {reason}", where=str(directory.parent), hint=hint)
 
 
-def _make_layer(directory: Path, packages: Sequence[Path], setting: Setting, *, big_endian: bool) -> list[Entry]:
+def _make_layer(directory: Path, packages: Sequence[Path], setting: Setting, *, big_endian: bool) -> dict[str, object]:
+    """Write the layer, and return what is in it: its own files, and those of packages with number and path there."""
     tree = make_tree([load_manifest(package) for package in packages])
     (directory / FILES).mkdir()
     with open_root(directory / FILES) as root:
         layer = _Layer(root, tree, packages)
         for path in tree.modes:
             layer.make_directory(path)
-        for path, place in tree.lifted.items():
-            layer.lift(path, place.package, place.path)
+        layer.lift()
         _add_accounts(layer, setting)
         _add_busybox(layer)
         libraries = find_libraries(tree, layer.read)
@@ -102,7 +102,8 @@ def _make_layer(directory: Path, packages: Sequence[Path], setting: Setting, *, 
             layer.write("etc/ld.so.cache", render_cache(libraries, big_endian=big_endian))
         _add_database(layer, setting)
         layer.finish()
-    return list(layer.made.values())
+    lifted = {path: place for path, place in tree.lifted.items() if path not in layer.made}
+    return {"entries": list(layer.made.values()), "lifted": lifted}
 
 
 @dataclass
@@ -125,22 +126,23 @@ class _Layer:
         """Tell whether the tree or this layer has something at a path."""
         return path in self.made or self.tree.holder(path) is not None or self.tree.is_directory(path)
 
-    def lift(self, path: str, package: int, source: str) -> None:
-        """Have a package's file here, too."""
-        *directories, name = source.split("/")
-        with (
-            open_root(self.packages[package] / FILES) as root,
-            open_below(root, directories) as origin,
-            self._parent(path) as (parent, new),
-        ):
-            try:
-                os.link(name, new, src_dir_fd=origin, dst_dir_fd=parent, follow_symlinks=False)
-            except OSError as error:
-                if error.errno not in {errno.EMLINK, errno.EPERM}:  # as many names as the file system allows
-                    raise
-                where = Path(f"/proc/self/fd/{origin}/{name}")
-                shutil.copy2(where, f"/proc/self/fd/{parent}/{new}", follow_symlinks=False)
-        self.made[path] = self.tree.packages[package].entries[source]._replace(path=path)
+    def lift(self) -> None:
+        """Have the packages' files here that their own layers would not show."""
+        groups: dict[tuple[int, str, str], list[tuple[str, str]]] = {}
+        for path, place in self.tree.lifted.items():
+            origin, _, old = place.path.rpartition("/")
+            target, _, new = path.rpartition("/")
+            groups.setdefault((place.package, origin, target), []).append((old, new))
+        for (number, origin, target), names in groups.items():
+            self._check_directory(target)
+            self._note(target)
+            with (
+                open_root(self.packages[number] / FILES) as root,
+                open_below(root, _parts(origin)) as source,
+                open_below(self.root, _parts(target), make=True) as parent,
+            ):
+                for old, new in names:
+                    _link(source, old, parent, new)
 
     def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
         """Write a file; where a symlink of the tree has its name, what that points to."""
@@ -163,7 +165,7 @@ class _Layer:
         """Make a directory."""
         place = self.tree.resolve(path)
         self._check_directory(place)
-        with open_below(self.root, place.split("/") if place else (), make=True):
+        with open_below(self.root, _parts(place), make=True):
             self._note(place)
 
     def _parent(self, path: str) -> _Parent:
@@ -198,11 +200,24 @@ class _Layer:
                 self.made[path] = entry._replace(mode=mode)
 
 
+def _parts(path: str) -> Sequence[str]:
+    return path.split("/") if path else ()
+
+
+def _link(source: int, old: str, parent: int, new: str) -> None:
+    try:
+        os.link(old, new, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in {errno.EMLINK, errno.EPERM}:  # it has as many names as the file system allows
+            raise
+        shutil.copy2(f"/proc/self/fd/{source}/{old}", f"/proc/self/fd/{parent}/{new}", follow_symlinks=False)
+
+
 class _Parent:
     """The open directory that holds a path, made if it is missing, and the path's last component."""
 
     def __init__(self, root: int, directory: str, name: str) -> None:
-        self._context = open_below(root, directory.split("/") if directory else (), make=True)
+        self._context = open_below(root, _parts(directory), make=True)
         self._name = name
 
     def __enter__(self) -> tuple[int, str]:

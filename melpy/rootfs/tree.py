@@ -7,7 +7,7 @@ another. Nothing is read from disk, and symlinks lead around in this tree only: 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,13 +40,20 @@ class Package:
         manifest: what it holds.
         directories: its directories, as the tree has them.
         paths: its files and symlinks, likewise.
-        moved: what has another path in the package, since a directory there is a symlink here.
+        moved: files that have another path in the package, since a directory there is a symlink here.
+        bent: those directories, likewise.
     """
 
     manifest: Manifest
     directories: AbstractSet[str]
     paths: AbstractSet[str]
     moved: Mapping[str, str] = field(default_factory=dict)
+    bent: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def targets(self) -> dict[str, str]:
+        """Where its symlinks point to, by the path that they have there."""
+        return dict(zip(self.manifest.links, self.manifest.targets, strict=True))
 
     @cached_property
     def entries(self) -> dict[str, Entry]:
@@ -109,7 +116,7 @@ class Tree:
             if path in package.directories:
                 manifest = package.manifest
                 if owner is None or judge_directory(owner, manifest):
-                    owner, found = manifest, manifest.modes.get(package.moved.get(path, path), DIRECTORY_MODE)
+                    owner, found = manifest, manifest.modes.get(package.bent.get(path, path), DIRECTORY_MODE)
         return found
 
 
@@ -150,8 +157,12 @@ def make_tree(manifests: Sequence[Manifest]) -> Tree:
     """
     packages = tuple(Package(one, frozenset(one.directories), frozenset([*one.links, *one.files])) for one in manifests)
     bends: dict[str, str] = {}
+    placed = packages
     while True:
-        placed = tuple(_bend(package, bends) for package in packages) if bends else packages
+        if bends:
+            # Where a link leads may depend on links that are in nobody's way.
+            links = {**_find_links(placed, {}), **bends}
+            placed = tuple(_bend(package, bends, links) for package in packages)
         twice, clashes = _find_troubles(placed)
         clashes -= bends.keys()
         if not clashes:
@@ -159,23 +170,26 @@ def make_tree(manifests: Sequence[Manifest]) -> Tree:
         for path in sorted(clashes):
             bends[path] = _find_bend(path, placed)
     lifted, dropped = _settle(placed, twice)
-    links: dict[str, str] = {}
-    for package in placed:
-        links.update(zip(package.manifest.links, package.manifest.targets, strict=True))
-    if bends:
-        _move_links(placed, links)
-    for path, place in lifted.items():
-        entry = placed[place.package].entries[place.path]
-        if entry.kind == "l":
-            links[path] = entry.target
-        else:
-            links.pop(path, None)
     for path in bends:
         # The link must hide the directories below it, whichever layer they are in.
         holder = max(number for number, one in enumerate(placed) if path in one.paths)
         lifted.setdefault(path, Place(holder, placed[holder].moved.get(path, path)))
-    tree = Tree(placed, links, lifted, dropped, {})
-    return Tree(placed, links, lifted, dropped, _find_modes(tree))
+    tree = Tree(placed, _find_links(placed, lifted), lifted, dropped, {})
+    return replace(tree, modes=_find_modes(tree))
+
+
+def _find_links(packages: Sequence[Package], lifted: Mapping[str, Place]) -> dict[str, str]:
+    links: dict[str, str] = {}
+    for package in packages:
+        links.update(package.targets)
+        links.update((place, package.targets[path]) for place, path in package.moved.items() if path in package.targets)
+    for path, (number, source) in lifted.items():
+        target = packages[number].targets.get(source)
+        if target is not None:
+            links[path] = target
+        else:
+            links.pop(path, None)
+    return links
 
 
 def _find_troubles(packages: Iterable[Package]) -> tuple[set[str], set[str]]:
@@ -205,33 +219,34 @@ def _find_bend(path: str, packages: Sequence[Package]) -> str:
     return packages[number].find(path).target
 
 
-def _bend(package: Package, bends: Mapping[str, str]) -> Package:
+def _bend(package: Package, bends: Iterable[str], links: Mapping[str, str]) -> Package:
     """Return a package with what is in a directory that is a symlink elsewhere at the place where that leads to."""
     manifest = package.manifest
     prefixes = tuple(f"{path}/" for path in bends)
     bent = {path for path in manifest.directories if path in bends or path.startswith(prefixes)}
     if not bent:
         return Package(manifest, frozenset(manifest.directories), frozenset([*manifest.links, *manifest.files]))
-    targets = {path: follow(path, bends) for path in sorted(bent)}
-    moved: dict[str, str] = {}
+    targets = {path: follow(path, links) for path in sorted(bent)}
+    places: dict[str, str] = {}
     directories = set(manifest.directories) - bent
     for path, target in targets.items():
-        moved.setdefault(target, path)
+        places.setdefault(target, path)
         while target and target not in directories:
             directories.add(target)
             target = target.rpartition("/")[0]  # noqa: PLW2901  # the way up
-    paths: set[str] = set()
+    moved: dict[str, str] = {}
+    straight: set[str] = set()
     for path in (*manifest.links, *manifest.files):
         directory, _, name = path.rpartition("/")
-        place = path if directory not in targets else f"{targets[directory]}/{name}".lstrip("/")
-        if place != path:
-            if place in paths:
-                _check_same(package, place, moved.get(place, place), path)
-            moved[place] = path
-        elif place in paths:
-            _check_same(package, place, moved.pop(place), path)
-        paths.add(place)
-    return Package(manifest, frozenset(directories), frozenset(paths), moved)
+        if directory in targets:
+            place = f"{targets[directory]}/{name}" if targets[directory] else name
+            if moved.setdefault(place, path) != path:
+                _check_same(package, place, moved[place], path)
+        else:
+            straight.add(path)
+    for place in straight & moved.keys():
+        _check_same(package, place, moved.pop(place), place)
+    return Package(manifest, frozenset(directories), straight | moved.keys(), moved, places)
 
 
 def _check_same(package: Package, place: str, one: str, other: str) -> None:
@@ -240,21 +255,10 @@ def _check_same(package: Package, place: str, one: str, other: str) -> None:
         raise FileConflictError(message, where=f"/{place}")
 
 
-def _move_links(packages: Iterable[Package], links: dict[str, str]) -> None:
-    for package in packages:
-        for place, path in package.moved.items():
-            entry = package.entries.get(path)
-            if entry and entry.kind == "l":
-                links[place] = entry.target
-
-
 def _settle(packages: Sequence[Package], twice: Iterable[str]) -> tuple[dict[str, Place], dict[int, set[str]]]:
     """Return what is not where layers alone would show it, and what packages lose to others."""
     lifted = {
-        place: Place(number, path)
-        for number, package in enumerate(packages)
-        for place, path in package.moved.items()
-        if place in package.paths
+        place: Place(number, path) for number, package in enumerate(packages) for place, path in package.moved.items()
     }
     dropped: dict[int, set[str]] = {}
     conflicts: list[FileConflictError] = []
@@ -299,10 +303,10 @@ def _is_same(one: Entry, other: Entry) -> bool:
 def _find_modes(tree: Tree) -> dict[str, tuple[int, int, int]]:
     """Return modes of directories that are not those of the topmost layer that has the directory."""
     special = {path for package in tree.packages for path in package.manifest.modes}
-    special |= {place for package in tree.packages for place in package.moved if place in package.directories}
+    special |= {place for package in tree.packages for place in package.bent}
     found: dict[str, tuple[int, int, int]] = {}
     for path in special:
-        raw = [one.manifest for one in tree.packages if path in one.directories and path not in one.moved]
+        raw = [one.manifest for one in tree.packages if path in one.directories and path not in one.bent]
         shown = raw[-1].modes.get(path, DIRECTORY_MODE) if raw else None
         if tree.is_directory(path) and (mode := tree.directory_mode(path)) != shown:
             found[path] = mode

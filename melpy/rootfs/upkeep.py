@@ -8,7 +8,7 @@ import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from melpy.errors import StoreError, reason_of
 from melpy.rootfs.extraction import q1
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 20
 _KINDS = {"environment": PACKAGES, "package": MANIFEST}
+_UNKNOWN = "?"
 _TOUCHED = {"f": stat.S_IRUSR, "d": stat.S_IRWXU, "l": 0}  # what extraction adds to modes
 
 
@@ -100,7 +101,7 @@ def _look_at(path: Path) -> StoreEntry:
         return StoreEntry(path, kind, "", size, 0)
 
 
-def load_environment(path: Path) -> dict[str, list[str]]:
+def load_environment(path: Path) -> dict[str, Any]:
     """Return what an environment's entry says of itself.
 
     Raises:
@@ -110,9 +111,10 @@ def load_environment(path: Path) -> dict[str, list[str]]:
     try:
         facts = json.loads((path / PACKAGES).read_text())
         _ = [Entry(*fields) for fields in facts["entries"]], [str(name) for name in facts["packages"]], facts["arch"]
+        _ = [facts["packages"][number] for number, _ in facts["lifted"].values()]
     except OSError as error:
         raise StoreError(f"cannot be read: {reason_of(error)}", where=where) from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         raise StoreError("is no list of an environment, or damaged", where=where) from None
     assert isinstance(facts, dict)
     return facts
@@ -154,6 +156,7 @@ def _verify(entry: StoreEntry, known: set[str]) -> Damage | None:
         if entry.kind == "environment":
             facts = load_environment(entry.path)
             expected = {one.path: one for one in (Entry(*fields) for fields in facts["entries"])}
+            expected |= _lifted(entry.path.parent, facts)
             faults = [f"{name}: is not in the store" for name in facts["packages"] if name not in known]
         else:
             expected, faults = list_entries(load_manifest(entry.path)), []
@@ -161,6 +164,21 @@ def _verify(entry: StoreEntry, known: set[str]) -> Damage | None:
         return Damage(entry, (str(error.message),))
     faults += _compare(entry.path / FILES, expected)
     return Damage(entry, tuple(faults)) if faults else None
+
+
+def _lifted(store: Path, facts: Mapping[str, Any]) -> dict[str, Entry]:
+    """Return what an environment has of its packages' files."""
+    found: dict[str, Entry] = {}
+    read: dict[int, dict[str, Entry]] = {}
+    for path, (number, source) in facts["lifted"].items():
+        if number not in read:
+            try:
+                read[number] = list_entries(load_manifest(store / facts["packages"][number]))
+            except StoreError:
+                read[number] = {}  # told where the package is verified
+        known = read[number].get(source)
+        found[path] = known._replace(path=path) if known else Entry(path, _UNKNOWN, 0)
+    return found
 
 
 def _compare(root: Path, expected: Mapping[str, Entry]) -> list[str]:
@@ -190,7 +208,9 @@ def _compare(root: Path, expected: Mapping[str, Entry]) -> list[str]:
 
 
 def _check_item(item: os.DirEntry[str], entry: Entry) -> str:
-    """Return what is wrong with a file; empty when nothing is."""
+    """Return what is wrong with a file; empty when nothing is, or when nobody knows."""
+    if entry.kind == _UNKNOWN:
+        return ""
     info = item.stat(follow_symlinks=False)
     kind = {stat.S_IFDIR: "d", stat.S_IFREG: "f", stat.S_IFLNK: "l"}.get(stat.S_IFMT(info.st_mode))
     if kind != entry.kind:

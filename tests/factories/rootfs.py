@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.factories.tree import Content
 
 
-def manifest(name: str, files: Mapping[str, Content], *, **info: object) -> Manifest:
+def manifest(name: str, files: Mapping[str, Content], **info: object) -> Manifest:
     """Return the manifest of a package that was never on disk."""
     facts = PackageInfo(name, "1-r0", "x86_64", **info)  # type: ignore[arg-type]  # a test's own facts
     entries: dict[str, Entry] = {}

@@ -107,6 +107,12 @@ def test_links_lead_through_links() -> None:
     assert tree.links["usr/lib/c"] == "b"
 
 
+def test_dots_after_a_link_count_from_where_it_leads() -> None:
+    base = manifest("base", {"lib": Link("one/../usr/lib"), "one": Link("deep/er"), "deep/er/x": "x"})
+    tree = make_tree([base, manifest("other", {"lib/a": "a"})])
+    assert tree.holder("deep/usr/lib/a") == Place(1, "lib/a")
+
+
 def test_nothing_leads_out_of_the_root() -> None:
     evil = manifest("evil", {"out": Link("../../../../etc"), "abs": Link("/../..")})
     tree = make_tree([evil, manifest("other", {"out/passwd": "p", "abs/x": "x"})])
