@@ -8,27 +8,23 @@ It is made once for each set of packages, and kept in the store under the digest
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
-import os
-import shutil
-import stat
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from melpy.digest import identity
-from melpy.errors import ExtractError, FileConflictError, StoreError, reason_of
+from melpy.errors import ExtractError, StoreError, reason_of
 from melpy.files import output_error
-from melpy.inside import create_file, open_below, open_root, read_regular, remove_entry
+from melpy.inside import open_root
 from melpy.rootfs.account import home_of, render_group, render_passwd
 from melpy.rootfs.busybox import BUSYBOX, LISTS, TARGET, find_links, parse_list
 from melpy.rootfs.database import END_OF_TAR, render_triggers
-from melpy.rootfs.extraction import q1
+from melpy.rootfs.layer import Layer
 from melpy.rootfs.layout import Held, hold_entry, layer_path, new_entry, settle_entry
 from melpy.rootfs.linkage import find_libraries
 from melpy.rootfs.loader_cache import render_cache
 from melpy.rootfs.manifest import drop_entries, load_manifest
-from melpy.rootfs.model import FILES, PACKAGES, SCRIPTS, Entry
+from melpy.rootfs.model import FILES, PACKAGES, SCRIPTS
 from melpy.rootfs.tree import make_tree
 
 if TYPE_CHECKING:
@@ -41,7 +37,7 @@ if TYPE_CHECKING:
 ASSEMBLER = 1
 """Another number whenever the same packages make another layer."""
 
-_READ_LIMIT = 16 << 20
+_REPAIR = "melpy store verify --repair removes what is damaged; it is made anew"
 _DATABASE = "lib/apk"
 _DIRECTORIES = ("etc/apk/keys", "usr/lib/apk/exec", "var/cache/apk", "var/cache/misc")
 
@@ -67,14 +63,14 @@ def assemble(store: Path, checksums: Sequence[str], setting: Setting, *, big_end
             packages = [layer_path(store, checksum).parent for checksum in checksums]
             try:
                 made = _make_layer(directory, packages, setting, big_endian=big_endian)
+                facts = {"arch": setting.arch, "packages": [package.name for package in packages], **made}
+                (directory / PACKAGES).write_text(json.dumps(facts))
+                settle_entry(directory, store / name)
             except (ExtractError, OSError) as error:
                 raise _store_error(error, directory) from None
-            names = [package.name for package in packages]
-            facts = {"arch": setting.arch, "packages": names, **made}
-            (directory / PACKAGES).write_text(json.dumps(facts))
-            settle_entry(directory, store / name)
         held = hold_entry(store, name)
-        assert held is not None, "what was assembled is held by a lock and cannot be pruned"
+    if held is None:  # it was there already, without its list
+        raise StoreError("an environment is damaged", where=str(store / name), hint=_REPAIR)
     return held
 
 
@@ -82,8 +78,7 @@ def _store_error(error: ExtractError | OSError, directory: Path) -> Exception:
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}:
         return output_error(directory, error)
     reason = reason_of(error) if isinstance(error, OSError) else error.message
-    hint = "melpy store verify --repair removes what is damaged; it is extracted anew"
-    return StoreError(f"an environment cannot be assembled: {reason}", where=str(directory.parent), hint=hint)
+    return StoreError(f"an environment cannot be assembled: {reason}", where=str(directory.parent), hint=_REPAIR)
 
 
 def _make_layer(directory: Path, packages: Sequence[Path], setting: Setting, *, big_endian: bool) -> dict[str, object]:
@@ -91,7 +86,7 @@ def _make_layer(directory: Path, packages: Sequence[Path], setting: Setting, *, 
     tree = make_tree([load_manifest(package) for package in packages])
     (directory / FILES).mkdir()
     with open_root(directory / FILES) as root:
-        layer = _Layer(root, tree, packages)
+        layer = Layer(root, tree, packages)
         for path in tree.modes:
             layer.make_directory(path)
         layer.lift()
@@ -106,128 +101,7 @@ def _make_layer(directory: Path, packages: Sequence[Path], setting: Setting, *, 
     return {"entries": list(layer.made.values()), "lifted": lifted}
 
 
-@dataclass
-class _Layer:
-    """The layer while it is written: paths are those of the tree, and symlinks of it lead around in it only."""
-
-    root: int
-    tree: Tree
-    packages: Sequence[Path]
-    made: dict[str, Entry] = field(default_factory=dict)
-
-    def read(self, path: str) -> bytes | None:
-        """Return the content of a regular file of the tree."""
-        place = self.tree.holder(self.tree.resolve(path))
-        if place is None:
-            return None
-        return read_regular(self.packages[place.package] / FILES, place.path, _READ_LIMIT)
-
-    def has(self, path: str) -> bool:
-        """Tell whether the tree or this layer has something at a path."""
-        return path in self.made or self.tree.holder(path) is not None or self.tree.is_directory(path)
-
-    def lift(self) -> None:
-        """Have the packages' files here that their own layers would not show."""
-        groups: dict[tuple[int, str, str], list[tuple[str, str]]] = {}
-        for path, place in self.tree.lifted.items():
-            origin, _, old = place.path.rpartition("/")
-            target, _, new = path.rpartition("/")
-            groups.setdefault((place.package, origin, target), []).append((old, new))
-        for (number, origin, target), names in groups.items():
-            self._check_directory(target)
-            self._note(target)
-            with (
-                open_root(self.packages[number] / FILES) as root,
-                open_below(root, _parts(origin)) as source,
-                open_below(self.root, _parts(target), make=True) as parent,
-            ):
-                for old, new in names:
-                    _link(source, old, parent, new)
-
-    def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
-        """Write a file; where a symlink of the tree has its name, what that points to."""
-        place = self.tree.resolve(path)
-        with self._parent(place) as (parent, name), create_file(parent, name) as stream:
-            stream.write(data)
-            stream.flush()
-            os.fchmod(stream.fileno(), mode)
-        self.made[place] = Entry(place, "f", mode, checksum=q1(hashlib.sha1(data).digest()))
-
-    def link(self, path: str, target: str) -> None:
-        """Make a symlink."""
-        place = self.tree.resolve(path, last=False)
-        with self._parent(place) as (parent, name):
-            remove_entry(parent, name)
-            os.symlink(target, name, dir_fd=parent)
-        self.made[place] = Entry(place, "l", 0o777, target=target)
-
-    def make_directory(self, path: str) -> None:
-        """Make a directory."""
-        place = self.tree.resolve(path)
-        self._check_directory(place)
-        with open_below(self.root, _parts(place), make=True):
-            self._note(place)
-
-    def _parent(self, path: str) -> _Parent:
-        directory, _, name = path.rpartition("/")
-        self._check_directory(directory)
-        self._note(directory)
-        return _Parent(self.root, directory, name)
-
-    def _note(self, directory: str) -> None:
-        while directory and directory not in self.made:
-            self.made[directory] = Entry(directory, "d", 0o755)
-            directory = directory.rpartition("/")[0]
-
-    def _check_directory(self, path: str) -> None:
-        """Check that no package has a file where the layer needs a directory."""
-        while path:
-            place = self.tree.holder(path)
-            if place is not None:
-                name = self.tree.packages[place.package].manifest.full_name
-                raise FileConflictError(f"is a file in {name}, and must be a directory", where=f"/{path}")
-            if path in self.made:
-                return
-            path = path.rpartition("/")[0]
-
-    def finish(self) -> None:
-        """Give directories the modes that they have in the tree, since this layer's are the ones that show."""
-        for path, entry in sorted(self.made.items(), reverse=True):
-            mode = self.tree.directory_mode(path)[0] if entry.kind == "d" else entry.mode
-            if mode != entry.mode:
-                with open_below(self.root, path.split("/")) as descriptor:
-                    os.fchmod(descriptor, mode | stat.S_IRWXU)
-                self.made[path] = entry._replace(mode=mode)
-
-
-def _parts(path: str) -> Sequence[str]:
-    return path.split("/") if path else ()
-
-
-def _link(source: int, old: str, parent: int, new: str) -> None:
-    try:
-        os.link(old, new, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in {errno.EMLINK, errno.EPERM}:  # it has as many names as the file system allows
-            raise
-        shutil.copy2(f"/proc/self/fd/{source}/{old}", f"/proc/self/fd/{parent}/{new}", follow_symlinks=False)
-
-
-class _Parent:
-    """The open directory that holds a path, made if it is missing, and the path's last component."""
-
-    def __init__(self, root: int, directory: str, name: str) -> None:
-        self._context = open_below(root, _parts(directory), make=True)
-        self._name = name
-
-    def __enter__(self) -> tuple[int, str]:
-        return self._context.__enter__(), self._name
-
-    def __exit__(self, *arguments: object) -> None:
-        self._context.__exit__(*arguments)  # type: ignore[arg-type]  # handed on as they come
-
-
-def _add_accounts(layer: _Layer, setting: Setting) -> None:
+def _add_accounts(layer: Layer, setting: Setting) -> None:
     layer.write("etc/passwd", render_passwd(layer.read("etc/passwd") or b"", setting.users))
     layer.write("etc/group", render_group(layer.read("etc/group") or b"", setting.groups))
     for user in setting.users:  # the home of build is the workspace, where each build has its own
@@ -236,7 +110,7 @@ def _add_accounts(layer: _Layer, setting: Setting) -> None:
             layer.make_directory(home)
 
 
-def _add_busybox(layer: _Layer) -> None:
+def _add_busybox(layer: Layer) -> None:
     tree = layer.tree
     program = tree.resolve(BUSYBOX)
     if tree.holder(program) is None:
@@ -252,11 +126,11 @@ def _add_busybox(layer: _Layer) -> None:
             layer.link(place, TARGET)
 
 
-def _got(layer: _Layer, path: str) -> bytes:
+def _got(layer: Layer, path: str) -> bytes:
     return layer.read(path) or b""
 
 
-def _add_database(layer: _Layer, setting: Setting) -> None:
+def _add_database(layer: Layer, setting: Setting) -> None:
     tree = layer.tree
     for path in _DIRECTORIES:
         layer.make_directory(path)

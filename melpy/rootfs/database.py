@@ -35,9 +35,9 @@ def render_installed(package: IndexEntry) -> str:
     info = package.info
     lines = [
         f"C:{package.checksum}",
-        f"P:{info.name}",
-        f"V:{info.version}",
-        f"A:{info.arch}",
+        f"P:{one_line(info.name)}",
+        f"V:{one_line(info.version)}",
+        f"A:{one_line(info.arch)}",
         f"S:{package.size}",
         f"I:{info.installed_size}",
         f"T:{one_line(info.description)}",

@@ -51,27 +51,29 @@ def extract_package(stream: IO[bytes], segments: Segments, directory: Path, *, w
         PackageFormatError: a file is not what its checksum says.
     """
     package = make_entry(segments, os.fstat(stream.fileno()).st_size, where=where)
-    stream.seek(segments.data_offset)
     root = directory / FILES
-    root.mkdir()
     try:
-        reader = DataReader(stream, 2 * package.info.installed_size + _SLACK)
-        with _Writer(root) as writer:
-            for member in _installable(reader):
-                writer.add(member, reader)
-            writer.finish()
+        root.mkdir()
+        stream.seek(segments.data_offset)
+        entries = _unpack(DataReader(stream, 2 * package.info.installed_size + _SLACK), root)
+        manifest = render_manifest(package, entries, _find_libraries(root, entries), render_installed(package))
+        (directory / MANIFEST).write_bytes(manifest)
+        if scripts := render_scripts(package, segments.files):
+            (directory / SCRIPTS).write_bytes(scripts)
     except ExtractError as error:
         raise ExtractError(error.message, where=where, hint=error.hint) from None
     except PackageFormatError as error:
         raise PackageFormatError(f"{error.where}: {error.message}", where=where) from None
     except OSError as error:
         raise ExtractError(f"cannot be unpacked: {reason_of(error)}", where=where) from None
-    entries = [*writer.entries.values()]
-    libraries = _find_libraries(root, entries)
-    manifest = render_manifest(package, entries, libraries, render_installed(package))
-    (directory / MANIFEST).write_bytes(manifest)
-    if scripts := render_scripts(package, segments.files):
-        (directory / SCRIPTS).write_bytes(scripts)
+
+
+def _unpack(reader: DataReader, root: Path) -> list[Entry]:
+    with _Writer(root) as writer:
+        for member in _installable(reader):
+            writer.add(member, reader)
+        writer.finish()
+    return list(writer.entries.values())
 
 
 def _installable(reader: DataReader) -> Iterator[DataMember]:
