@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.option import read_settings, setting_options
-from melpy.cli.report import count_text, print_error, print_json, print_table, size_text
+from melpy.cli.report import count_text, print_error, print_json, print_table
 from melpy.errors import StoreError, UsageError
+from melpy.text import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

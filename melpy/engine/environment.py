@@ -201,6 +201,22 @@ def ensure_environment(
         yield (*layers, held.layer)
 
 
+@contextmanager
+def open_packages(
+    solution: Solution, context: BuildContext, monitor: events.Monitor, job: str
+) -> Iterator[tuple[Path, ...]]:
+    """Give the files of packages, each in a layer of its own, and keep them from being pruned meanwhile.
+
+    What is not there yet is downloaded and extracted.
+
+    Raises:
+        PackageFormatError: a package is damaged or is not the one that the index means.
+    """
+    store = context.cache_dir / STORE
+    with share_store(store):
+        yield _ensure_packages(store, solution, context, monitor, job)
+
+
 def _ensure_packages(
     store: Path, solution: Solution, context: BuildContext, monitor: events.Monitor, job: str
 ) -> tuple[Path, ...]:
