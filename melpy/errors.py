@@ -201,6 +201,20 @@ class LockError(MelpyError):
     exit_status = 36
 
 
+class FileConflictError(MelpyError):
+    """Two packages of an environment have the same file, and neither says that it replaces the other."""
+
+    code = "file-conflict"
+    exit_status = 37
+
+
+class StoreError(MelpyError):
+    """The store of extracted packages is damaged."""
+
+    code = "store"
+    exit_status = 38
+
+
 class UnreachableError(MelpyError):
     """A source cannot be had: nothing answers, or what answers has no such file."""
 

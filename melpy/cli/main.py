@@ -36,6 +36,7 @@ COMMANDS = {
     "sign": "Sign packages with another key.",
     "sign-index": "Sign indexes of repositories.",
     "solve": "Show the packages that constraints lead to.",
+    "store": "Show, check and prune the extracted packages.",
     "schema": "Print the JSON schema of recipes or pipelines.",
     "source": "Fetch, check and list the sources of recipes.",
     "verify": "Check signatures and contents of packages and repositories.",

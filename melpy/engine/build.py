@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -56,15 +56,17 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
     tools: NativeTools | None = None
     ok = False
     try:
-        with clock.stage("environment"):
-            solution = _find_environment(job, context, repositories)
-            layers = ensure_environment(solution, context, monitor, job.plan.job)
-            if emulator and not context.emulate_all:
-                tools = find_tools(job, solution, layers, repositories, monitor)
-        first, kept = find_first_step(job, context)
-        with clock.stage("sources"):
-            sources, checkouts = fetch_sources(job.plan.sources, context.sources, monitor, job.plan.job)
-        with _open_directory(job, context, kept) as directory:
+        with ExitStack() as stack:
+            with clock.stage("environment"):
+                solution = _find_environment(job, context, repositories)
+                opened = ensure_environment(solution, job.plan.environment, job.arch, context, monitor, job.plan.job)
+                layers = stack.enter_context(opened)
+                if emulator and not context.emulate_all:
+                    tools = find_tools(job, solution, layers, repositories, monitor)
+            first, kept = find_first_step(job, context)
+            with clock.stage("sources"):
+                sources, checkouts = fetch_sources(job.plan.sources, context.sources, monitor, job.plan.job)
+            directory = stack.enter_context(_open_directory(job, context, kept))
             session = Session(
                 directory=directory,
                 layers=layers,

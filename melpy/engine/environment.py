@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy import events
 from melpy.apk.atom import parse_dependency
 from melpy.apk.model import Index
-from melpy.errors import PackageFormatError
+from melpy.errors import FileConflictError, PackageFormatError
 from melpy.net import is_remote
 from melpy.repo.layout import index_path
 from melpy.repo.remote import fetch_package, load_keys, load_repository, split_tag
 from melpy.repo.repository import load_index
-from melpy.rootfs.store import StoredPackage, ensure_layers, layer_path
+from melpy.rootfs.assembly import assemble
+from melpy.rootfs.layout import STORE, layer_path, share_store
+from melpy.rootfs.model import Group, Setting, StoredPackage, User
+from melpy.rootfs.store import ensure_layers, find_absent
 from melpy.solve.resolver import solve
 from melpy.solve.universe import make_universe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from melpy.apk.signature import Keyring
     from melpy.arch import Arch
@@ -32,10 +36,6 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 4
 """Packages that are fetched from a server at the same time."""
-
-
-STORE = "store-1"
-"""Directory of extracted packages in the cache; another number when another way of extracting makes them anew."""
 
 
 @dataclass
@@ -162,17 +162,79 @@ def find_missing(world: Iterable[str], universe: Universe) -> set[str]:
     return missing
 
 
+@contextmanager
 def ensure_environment(
+    solution: Solution,
+    environment: PlanEnvironment,
+    arch: Arch,
+    context: BuildContext,
+    monitor: events.Monitor,
+    job: str,
+) -> Iterator[tuple[Path, ...]]:
+    """Give the layers of an environment, topmost last, and keep them from being pruned meanwhile.
+
+    What is not there yet is downloaded, extracted and assembled.
+
+    Args:
+        solution: its exact packages.
+        environment: what was asked for.
+        arch: its architecture.
+        context: where packages are kept.
+        monitor: is told of what takes long.
+        job: whose environment it is, for messages.
+
+    Raises:
+        FileConflictError: two of the packages do not go together.
+        PackageFormatError: a package is damaged or is not the one that the index means.
+        StoreError: the store is damaged.
+    """
+    store = context.cache_dir / STORE
+    with share_store(store):
+        layers = _ensure_packages(store, solution, context, monitor, job)
+        checksums = [offer.entry.checksum for offer in solution.offers]
+        try:
+            held = assemble(store, checksums, _setting(environment, arch), big_endian=arch.big_endian)
+        except FileConflictError as error:
+            error.details = (*error.details, f"  environment of {job}")
+            raise
+    with closing(held):
+        yield (*layers, held.layer)
+
+
+@contextmanager
+def open_packages(
     solution: Solution, context: BuildContext, monitor: events.Monitor, job: str
+) -> Iterator[tuple[Path, ...]]:
+    """Give the files of packages, each in a layer of its own, and keep them from being pruned meanwhile.
+
+    What is not there yet is downloaded and extracted.
+
+    Raises:
+        PackageFormatError: a package is damaged or is not the one that the index means.
+    """
+    store = context.cache_dir / STORE
+    with share_store(store):
+        yield _ensure_packages(store, solution, context, monitor, job)
+
+
+def _ensure_packages(
+    store: Path, solution: Solution, context: BuildContext, monitor: events.Monitor, job: str
 ) -> tuple[Path, ...]:
-    """Return the layers of an environment, extracting and downloading what is not there yet."""
-    store, offers = context.cache_dir / STORE, solution.offers
-    missing = [offer for offer in offers if not layer_path(store, offer.entry.checksum).is_dir()]
-    paths = _fetch_packages(missing, context, monitor, job)
-    packages = [
-        StoredPackage(paths.get(offer.entry.checksum, Path(offer.location)), offer.entry.checksum) for offer in offers
-    ]
-    return ensure_layers(store, packages, monitor, job, context.jobs)
+    absent = find_absent(store, [offer.entry.checksum for offer in solution.offers])
+    missing = [offer for offer in solution.offers if offer.entry.checksum in absent]
+    paths = _fetch_packages(missing, context, monitor, job) if missing else {}
+    packages = [StoredPackage(paths[offer.entry.checksum], offer.entry.checksum) for offer in missing]
+    ensure_layers(store, packages, monitor, job, context.jobs)
+    return tuple(layer_path(store, offer.entry.checksum) for offer in solution.offers)
+
+
+def _setting(environment: PlanEnvironment, arch: Arch) -> Setting:
+    return Setting(
+        arch.apk,
+        tuple(sorted(environment.packages)),
+        tuple(User(user.name, user.uid, user.gid, user.home, user.shell) for user in environment.users),
+        tuple(Group(group.name, group.gid, group.members) for group in environment.groups),
+    )
 
 
 def _fetch_packages(

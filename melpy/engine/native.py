@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from melpy import events
 from melpy.arch import host_arch
 from melpy.digest import identity
-from melpy.engine.environment import ensure_environment, supplied_universe
+from melpy.engine.environment import open_packages, supplied_universe
 from melpy.errors import UnresolvableError
 from melpy.files import output_error
 from melpy.sandbox.model import NativeTools
@@ -31,7 +31,7 @@ from melpy.sandbox.tooltable import Tool, find_tool_rule
 from melpy.solve.resolver import solve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from melpy.arch import Arch
     from melpy.engine.environment import Repositories
@@ -75,14 +75,25 @@ def find_tools(
     except UnresolvableError as error:
         monitor.emit(events.Warning(job.plan.job, f"native tools do not go together, so all is emulated: {error}"))
         return None
-    native_layers = ensure_environment(native, context, monitor, job.plan.job)
-    place = dict(zip((offer.name for offer in native.offers), native_layers, strict=False))
+    with open_packages(native, context, monitor, job.plan.job) as native_layers:
+        return _make_tools(chosen, rules, native, native_layers, layers, job.arch, context)
+
+
+def _make_tools(
+    chosen: Mapping[str, Offer],
+    rules: Mapping[str, _Wanted],
+    native: Solution,
+    native_layers: Sequence[Path],
+    layers: Sequence[Path],
+    arch: Arch,
+    context: BuildContext,
+) -> NativeTools | None:
+    host = host_arch()
+    place = dict(zip((offer.name for offer in native.offers), native_layers, strict=True))
     parts = []
     for name, offer in chosen.items():
         wanted = rules[name]
-        made = _ensure_layer(
-            ToolPackage(wanted.tool, wanted.layer, place[name]), wanted.offer, offer, job.arch, context
-        )
+        made = _ensure_layer(ToolPackage(wanted.tool, wanted.layer, place[name]), wanted.offer, offer, arch, context)
         needed = read_needed(made)
         if needed and find_libraries(needed, native_layers, host) is not None:
             parts.append(_Part(wanted, offer, made, needed))

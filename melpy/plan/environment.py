@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from melpy.errors import RecipeError, hint_near
-from melpy.plan.model import WORKSPACE, PlanEnvironment, pairs
+from melpy.plan.model import WORKSPACE, PlanEnvironment, PlanGroup, PlanUser, pairs
 from melpy.recipe.part import LARGEST_ID, WHOLE
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ DEFAULT_VARIABLES = {
 """Variables that every build has unless the recipe says otherwise."""
 
 _BUILD_USER = (1000, 1000)
+_FIELD = re.compile(r"[^:,\x00-\x1f\x7f]*")
 
 
 def plan_environment(
@@ -69,6 +71,8 @@ def plan_environment(
         keyring=faults.render_all(contents.keyring, variables, inside, "keyring"),
         variables=pairs({**defaults, **own}),
         user=_user(model, spot, faults),
+        users=_users(model, spot, faults),
+        groups=_groups(model, spot, faults),
     )
 
 
@@ -95,3 +99,30 @@ def _user(model: Environment, spot: Spot, faults: Faults) -> tuple[int, int]:
     message = f"no user is called {name!r}"
     faults.add(spot.below("accounts", "run-as").at(name, 0, RecipeError, message, hint))
     return _BUILD_USER
+
+
+def _users(model: Environment, spot: Spot, faults: Faults) -> tuple[PlanUser, ...]:
+    found = []
+    for number, user in enumerate(model.accounts.users):
+        place = spot.below("accounts", "users").below(number)
+        for key, text in (("username", user.username), ("homedir", user.homedir), ("shell", user.shell)):
+            _check_field(text, key, place, faults)
+        found.append(PlanUser(user.username, user.uid, user.gid or user.uid, user.homedir, user.shell))
+    return tuple(found)
+
+
+def _groups(model: Environment, spot: Spot, faults: Faults) -> tuple[PlanGroup, ...]:
+    found = []
+    for number, group in enumerate(model.accounts.groups):
+        place = spot.below("accounts", "groups").below(number)
+        for text in (group.groupname, *group.members):
+            _check_field(text, "groupname" if text == group.groupname else "members", place, faults)
+        found.append(PlanGroup(group.groupname, group.gid, tuple(group.members)))
+    return tuple(found)
+
+
+def _check_field(text: str, key: str, spot: Spot, faults: Faults) -> None:
+    """Check that a text can stand in /etc/passwd or /etc/group, whose fields have no quotes."""
+    if not _FIELD.fullmatch(text):
+        message = f"{text!r} cannot stand in /etc/passwd or /etc/group"
+        faults.add(spot.below(key).at(text, 0, RecipeError, message, "leave out colons, commas and control characters"))

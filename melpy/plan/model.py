@@ -164,6 +164,26 @@ class PackagePlan:
 
 
 @dataclass(frozen=True)
+class PlanUser:
+    """A user of the build environment; an empty home or shell is the usual one."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str = ""
+    shell: str = ""
+
+
+@dataclass(frozen=True)
+class PlanGroup:
+    """A group of the build environment."""
+
+    name: str
+    gid: int
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class PlanEnvironment:
     """The build environment: what is installed, from where, and how steps see it.
 
@@ -173,6 +193,7 @@ class PlanEnvironment:
         keyring: keys that the recipe itself names.
         variables: environment variables of every step.
         user: uid and gid of the steps.
+        users, groups: accounts beside those of the packages.
     """
 
     packages: tuple[str, ...]
@@ -180,6 +201,8 @@ class PlanEnvironment:
     keyring: tuple[str, ...] = ()
     variables: Pairs = ()
     user: tuple[int, int] = (1000, 1000)
+    users: tuple[PlanUser, ...] = ()
+    groups: tuple[PlanGroup, ...] = ()
 
     def with_packages(self, names: Iterable[str]) -> PlanEnvironment:
         """Return the same with other packages, each once."""

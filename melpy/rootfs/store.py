@@ -1,56 +1,40 @@
-"""Extracted packages, each once: `<store>/<identity>/` holds the files of one package, read-only from then on.
+"""Extracted packages, each once: an entry of the store holds the files of one package, read-only from then on.
 
 The identity is the SHA-1 of the package's control member, as in indexes; the control member holds the SHA-256 of
-the data. A directory with that name is whole: it was renamed into place after everything was written and checked.
+the data. How entries lie on disk is said in `melpy.rootfs.layout`.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
-import shutil
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
-from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from melpy import events
 from melpy.apk.segment import check_identity
 from melpy.errors import PackageFormatError, reason_of
 from melpy.files import output_error
-from melpy.unpack import unpack_stream
+from melpy.rootfs.extraction import extract_package
+from melpy.rootfs.layout import layer_path, new_entry, settle_entry
+from melpy.rootfs.model import StoredPackage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-_SHA1_SIZE = 20
+__all__ = ["StoredPackage", "ensure_layers", "find_absent", "layer_path"]
+
 _PARALLEL_FROM = 4  # fewer packages are unpacked before a pool of processes has started
 
 
-@dataclass(frozen=True)
-class StoredPackage:
-    """A package file and the identity that a trusted index gives it."""
-
-    path: Path
-    checksum: str
-
-
-def layer_path(store: Path, checksum: str) -> Path:
-    """Return where the files of a package lie.
+def find_absent(store: Path, checksums: Sequence[str]) -> set[str]:
+    """Return the identities of packages that the store does not have.
 
     Raises:
-        PackageFormatError: the checksum is not one.
+        PackageFormatError: a checksum is not one.
     """
-    try:
-        digest = base64.b64decode(checksum.removeprefix("Q1"), validate=True)
-    except binascii.Error:
-        digest = b""
-    if not checksum.startswith("Q1") or len(digest) != _SHA1_SIZE:
-        raise PackageFormatError(f"not the checksum of a package: {checksum!r}")
-    return store / digest.hex()
+    return {checksum for checksum in checksums if not os.path.isdir(layer_path(store, checksum))}  # noqa: PTH112  # a hundred times for each build
 
 
 def ensure_layers(
@@ -60,13 +44,15 @@ def ensure_layers(
 
     Raises:
         PackageFormatError: a package is damaged or is not the one that the index means.
+        ExtractError: it wants to write outside of its directory, or unpacks to more than it says.
         OutputError: the store cannot be written.
     """
     try:
-        store.mkdir(parents=True, exist_ok=True)
+        store.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(store, error) from None
-    missing = [package for package in packages if not layer_path(store, package.checksum).is_dir()]
+    absent = find_absent(store, [package.checksum for package in packages])
+    missing = [package for package in packages if package.checksum in absent]
     if len(missing) < _PARALLEL_FROM:
         for package in missing:
             _extract(store, package)
@@ -98,31 +84,15 @@ def _extract(store: Path, package: StoredPackage) -> None:
         # One open file for all that is checked and read: nobody can exchange it in between.
         with package.path.open("rb") as stream:
             segments = check_identity(stream, package.checksum, where=where, hint="write the index anew")
-            _extract_data(store, package, stream, segments.data_offset)
+            with new_entry(store) as directory:
+                extract_package(stream, segments, directory, where=package.path.name)
+                _settle(directory, layer_path(store, package.checksum).parent)
     except OSError as error:
         raise PackageFormatError(f"cannot be read: {reason_of(error)}", where=where) from None
 
 
-def _extract_data(store: Path, package: StoredPackage, stream: IO[bytes], offset: int) -> None:
-    """Extract the data member, and nothing of what stands before it, which the data's digest does not cover."""
+def _settle(directory: Path, final: Path) -> None:
     try:
-        temporary = Path(tempfile.mkdtemp(dir=store, prefix=".new-"))
+        settle_entry(directory, final)
     except OSError as error:
-        raise output_error(store, error) from None
-    try:
-        temporary.chmod(0o755)
-        stream.seek(offset)
-        unpack_stream(stream, temporary, where=package.path.name)
-        _settle(temporary, layer_path(store, package.checksum))
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-
-
-def _settle(temporary: Path, final: Path) -> None:
-    try:
-        os.rename(temporary, final)  # noqa: PTH104  # Path.rename would do; os says that it never replaces a full one
-    except OSError:
-        if not final.is_dir():
-            raise
-        shutil.rmtree(temporary, ignore_errors=True)  # another process was quicker, with the same files
+        raise output_error(final, error) from None

@@ -216,7 +216,7 @@ def test_steps_see_nothing_but_their_sandbox(project: Project) -> None:
     assert "work" not in seen["root"].split()
     assert (seen["umask"], seen["hostname"], seen["usr"]) == ("0022\n", "melpy\n", "writable\n")
     # What a step changes in its root is gone with it: the stored package is as it was.
-    store = list((project.directory / "cache").glob("store-*/*/usr/bin"))
+    store = list((project.directory / "cache").glob("store-*/*/root/usr/bin"))
     assert store
     assert not (store[0] / "new").exists()
 

@@ -1,0 +1,217 @@
+"""`melpy store`."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from melpy.cli.option import read_settings, setting_options
+from melpy.cli.report import count_text, print_error, print_json, print_table
+from melpy.errors import StoreError, UsageError
+from melpy.text import size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from melpy.config.model import Settings
+    from melpy.rootfs.upkeep import Damage, StoreEntry
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_BINARY_UNITS = {"ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40}
+_PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_SHOWN = 10  # faults of an entry that are told
+
+
+@click.group(short_help="Show, check and prune the extracted packages.")
+def command() -> None:
+    """Look after the store: packages as they were extracted, and environments that were assembled of them.
+
+    It lies in the cache directory and may be removed at any time when no build runs; what is needed is extracted anew.
+    """
+
+
+@command.command("show", short_help="Show what is in the store.")
+@setting_options("cache-dir")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(as_json: bool, **flags: Any) -> None:
+    """Show the packages and environments of the store, what they take, and when they were used last."""
+    from melpy.rootfs.upkeep import list_store  # noqa: PLC0415  # --help does not need it
+
+    store = _find_store(read_settings(flags))
+    entries = list_store(store)
+    if as_json:
+        print_json({"store": str(store), "entries": [_as_json(entry) for entry in entries]})
+        return
+    now = time.time()
+    rows = [
+        (entry.name or "?", entry.kind, size_text(entry.size), _ago(now, entry), entry.identity) for entry in entries
+    ]
+    if rows:
+        print_table(("Name", "Kind", "Size", "Last use", "Entry"), rows, right=("Size",))
+    click.echo(f"{store}: {_summary(entries)}", err=True)
+
+
+@command.command("verify", short_help="Check that the store is as it was made.")
+@setting_options("cache-dir")
+@click.option("--repair", is_flag=True, help="Remove what is damaged, so that the next build makes it anew.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: what is wrong, one object each.")
+def verify(repair: bool, as_json: bool, **flags: Any) -> int:
+    """Check each entry of the store against its manifest: files that are missing, changed, or do not belong there."""
+    from melpy.rootfs.upkeep import list_store, verify_store  # noqa: PLC0415  # --help does not need it
+
+    store = _find_store(read_settings(flags))
+    entries = list_store(store)
+    found = [damage for damage in verify_store(entries, os.cpu_count() or 1) if damage]
+    removed = _repair(store, found) if repair and found else set()
+    if as_json:
+        print_json(
+            [
+                {**_as_json(one.entry), "faults": list(one.faults), "removed": one.entry.identity in removed}
+                for one in found
+            ]
+        )
+    else:
+        for damage in found:
+            print_error(_damage_error(damage, repair=repair))
+        bad = f", {len(found)} damaged" if found else ""
+        gone = f", {len(removed)} removed" if removed else ""
+        good = [entry for entry in entries if entry.identity not in {damage.entry.identity for damage in found}]
+        click.echo(f"{store}: {_summary(good)} verified{bad}{gone}", err=True)
+    left = [damage for damage in found if damage.entry.identity not in removed]
+    return StoreError.exit_status if left else 0
+
+
+def _damage_error(damage: Damage, *, repair: bool) -> StoreError:
+    entry = damage.entry
+    details = [f"  {fault}" for fault in damage.faults[:_SHOWN]]
+    if len(damage.faults) > _SHOWN:
+        details.append(f"  … {len(damage.faults) - _SHOWN} more")
+    hint = None if repair else "melpy store verify --repair removes it, and the next build makes it anew"
+    return StoreError(f"{entry.name or entry.kind} is damaged", where=str(entry.path), details=details, hint=hint)
+
+
+def _repair(store: Path, found: Sequence[Damage]) -> set[str]:
+    """Remove damaged entries and the environments that lie upon them; return the names of those removed."""
+    from melpy.rootfs.layout import lock_store  # noqa: PLC0415  # --help does not need it
+    from melpy.rootfs.upkeep import find_dependent, find_used, list_store, remove_entries  # noqa: PLC0415  # likewise
+
+    with lock_store(store, _waiting):
+        entries = list_store(store)
+        used = find_used(entries)
+        doomed = find_dependent(entries, {damage.entry.identity for damage in found})
+        if busy := [entry for entry in entries if entry.identity in doomed & used]:
+            hint = "run it again when that has ended"
+            raise StoreError("is used by a running build, and was not repaired", where=str(busy[0].path), hint=hint)
+        remove_entries(store, [entry for entry in entries if entry.identity in doomed])
+    return doomed
+
+
+@command.command("prune", short_help="Remove what has not been used for long.")
+@setting_options("cache-dir")
+@click.option("--older-than", metavar="TIME", help="Remove what was not used for this time: 30d, 12h, 2w.")
+@click.option("--max-size", metavar="SIZE", help="Remove what was not used for longest, until this is left: 10G.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: what was removed.")
+def prune(older_than: str | None, max_size: str | None, dry_run: bool, as_json: bool, **flags: Any) -> None:
+    """Remove entries of the store by age or size, those first that were not used for longest.
+
+    What a running build uses is kept. Without --older-than and --max-size, only leftovers of killed builds go.
+    """
+    from melpy.rootfs.layout import lock_store  # noqa: PLC0415  # --help does not need it
+    from melpy.rootfs.upkeep import choose_stale, find_used, list_store, remove_entries  # noqa: PLC0415  # likewise
+
+    limits = _Limits.parse(older_than, max_size)
+    store = _find_store(read_settings(flags))
+    if not store.is_dir():
+        entries, chosen, used = [], [], set()
+    else:
+        with lock_store(store, _waiting):
+            entries = list_store(store)
+            used = find_used(entries)
+            chosen = choose_stale(entries, used, before=limits.before, max_size=limits.size)
+            if not dry_run:
+                remove_entries(store, chosen)
+    if as_json:
+        print_json([_as_json(entry) for entry in chosen])
+        return
+    for entry in chosen:
+        click.echo(f"{entry.name or '?'}  {entry.identity}")
+    removed = {entry.identity for entry in chosen}
+    kept = [entry for entry in entries if entry.identity not in removed]
+    verb = "would be removed" if dry_run else "removed"
+    busy = f", {len(used)} used by running builds" if used else ""
+    click.echo(f"{store}: {_summary(chosen)} {verb}; {_summary(kept)} left{busy}", err=True)
+
+
+@dataclass(frozen=True)
+class _Limits:
+    before: float | None
+    size: int | None
+
+    @staticmethod
+    def parse(older_than: str | None, max_size: str | None) -> _Limits:
+        before = None if older_than is None else time.time() - _parse_period(older_than)
+        return _Limits(before, None if max_size is None else _parse_size(max_size))
+
+
+def _parse_period(text: str) -> int:
+    match = re.fullmatch(r"([0-9]{1,9})([smhdw])", text.strip().lower())
+    if match is None:
+        raise UsageError(f"not a time: {text!r}", where="--older-than", hint="say 30d, 12h or 2w")
+    return int(match[1]) * _PERIODS[match[2]]
+
+
+def _parse_size(text: str) -> int:
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,3})?) ?([kmgt]i?)?b?", text.strip().lower())
+    if match is None:
+        raise UsageError(f"not a size: {text!r}", where="--max-size", hint="say 10G, 500M or 10GiB")
+    return int(float(match[1]) * {**_UNITS, **_BINARY_UNITS}[match[2] or ""])
+
+
+def _waiting() -> None:
+    click.echo("waiting for a build that is adding to the store", err=True)
+
+
+def _find_store(settings: Settings) -> Path:
+    from melpy.rootfs.layout import STORE  # noqa: PLC0415  # --help does not need it
+
+    cache = settings.path("cache-dir")
+    assert cache is not None
+    return cache / STORE
+
+
+def _summary(entries: Iterable[StoreEntry]) -> str:
+    listed = list(entries)
+    packages = sum(entry.kind == "package" for entry in listed)
+    environments = sum(entry.kind == "environment" for entry in listed)
+    parts = [count_text(packages, "package"), count_text(environments, "environment")]
+    if other := len(listed) - packages - environments:
+        parts.append(f"{other} unknown")
+    return f"{', '.join(parts)}, {size_text(sum(entry.size for entry in listed))}"
+
+
+def _ago(now: float, entry: StoreEntry) -> str:
+    if not entry.last_use:
+        return "unknown"
+    seconds = max(0, int(now - entry.last_use))
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            return f"{count_text(seconds // length, unit)} ago"
+    return "just now"
+
+
+def _as_json(entry: StoreEntry) -> dict[str, object]:
+    return {
+        "entry": entry.identity,
+        "kind": entry.kind,
+        "name": entry.name,
+        "size": entry.size,
+        "last_use": int(entry.last_use),
+        "packages": list(entry.packages),
+    }
