@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from melpy.digest import identity
+from melpy.elf.loader_cache import render_cache
 from melpy.errors import ExtractError, StoreError, reason_of
 from melpy.files import output_error
 from melpy.inside import open_root
@@ -22,7 +23,6 @@ from melpy.rootfs.database import END_OF_TAR, render_triggers
 from melpy.rootfs.layer import Layer
 from melpy.rootfs.layout import Held, hold_entry, layer_path, new_entry, settle_entry
 from melpy.rootfs.linkage import find_libraries
-from melpy.rootfs.loader_cache import render_cache
 from melpy.rootfs.manifest import drop_entries, load_manifest
 from melpy.rootfs.model import FILES, PACKAGES, SCRIPTS
 from melpy.rootfs.tree import make_tree

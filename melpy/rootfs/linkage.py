@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 from typing import TYPE_CHECKING
 
-from melpy.rootfs.loader_cache import CacheEntry, sort_key
+from melpy.elf.loader_cache import CacheEntry, sort_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from melpy.elf.cache import Library, render_loader_cache
 from melpy.elf.fast import read_elf_fast
 from melpy.elf.image import MAGIC
+from melpy.elf.loader_cache import CacheEntry, read_kind, render_cache
 from melpy.elf.model import ElfError
 from melpy.elf.patch import set_interpreter, set_loader_cache
 from melpy.sandbox.model import LOADER_CACHE, NATIVE
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from melpy.elf.model import ElfFacts
     from melpy.sandbox.tooltable import Tool
 
-VERSION = 2
+VERSION = 3
 """Raised when the same packages give another layer."""
 
 _LOADER = f"{NATIVE}/ld.so"  # not longer than /lib64/ld-linux-x86-64.so.2, whose place it takes
@@ -267,8 +267,8 @@ def make_native(
     entries = []
     for soname, place in sorted(libraries.items()):
         _link(place, native / "lib" / soname)
-        entries.append(Library(soname, f"{NATIVE}/lib/{soname}"))
-    (directory / "cache").write_bytes(render_loader_cache(entries, host))
+        entries.append(CacheEntry(soname, f"{NATIVE}/lib/{soname}", _kind(place)))
+    (directory / "cache").write_bytes(render_cache(entries, big_endian=host.big_endian))
     loader = next((place for soname, place in libraries.items() if soname.startswith("ld-linux")), None)
     if loader is None:
         raise ElfError("no program asks for a loader of glibc's")
@@ -282,6 +282,14 @@ def make_native(
         link = directory / "layer" / path
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(f"{NATIVE}/foreign/{name}")
+
+
+def _kind(library: Path) -> int:
+    facts = _facts(library)
+    if facts is None:
+        return 0
+    with library.open("rb") as stream:
+        return read_kind(stream, facts) or 0
 
 
 def _link(source: Path, target: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from melpy.elf.loader_cache import CacheEntry, render_cache, sort_key
 from melpy.rootfs.library import find_library, is_library_name
-from melpy.rootfs.loader_cache import CacheEntry, render_cache, sort_key
 from tests.factories.elf import elf
 from tests.factories.loader_cache import Found, read_cache
 from tests.factories.rootfs import Parcel, build_environment

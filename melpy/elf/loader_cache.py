@@ -1,6 +1,6 @@
 """`/etc/ld.so.cache`: where the dynamic loader finds each library. Written for any architecture, run on none.
 
-Source: glibc's dl-cache.h (format glibc-ld.so.cache1.1 with extensions), cache.c and dl-cache.c.
+Source: glibc's dl-cache.h (format glibc-ld.so.cache1.1 with extensions), cache.c, dl-cache.c and readelflib.c.
 """
 
 from __future__ import annotations
@@ -8,10 +8,13 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterable
+
+    from melpy.elf.model import ElfFacts
 
 _MAGIC = b"glibc-ld.so.cache1.1"
 _EXTENSIONS = 0xEAA42174
@@ -19,6 +22,12 @@ _GENERATOR_TAG, _HWCAPS_TAG = 0, 1
 _HWCAP = 1 << 62
 _GENERATOR = b"melpy"
 _TOKENS = re.compile(r"[0-9]+|[^0-9]")
+
+_LIBC6 = 0x0003
+_KINDS = {(62, 64): 0x0300, (22, 64): 0x0400, (21, 64): 0x0500, (62, 32): 0x0800, (183, 64): 0x0A00, (3, 32): 0}
+_ARM, _RISCV, _LOONGARCH = 40, 243, 258
+_ARM_SOFT = 0x200
+_FLAGS_AT = {32: 36, 64: 48}  # where an ELF header has its processor flags
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,7 @@ class CacheEntry:
     Attributes:
         soname: the name.
         path: absolute path of the file.
-        flags: kind of library.
+        flags: kind of library, see `read_kind`.
         hwcaps: name of the processors that it is for, such as `x86-64-v3`; empty is all.
     """
 
@@ -100,3 +109,25 @@ def _pool(texts: Iterable[str], start: int) -> tuple[bytes, dict[str, int]]:
             pieces.append(text.encode("utf-8", "surrogateescape") + b"\0")
             start += len(pieces[-1])
     return b"".join(pieces), places
+
+
+def read_kind(stream: IO[bytes] | io.FileIO, facts: ElfFacts) -> int | None:
+    """Return the kind of a library by architecture and ABI; None where glibc has no number for it.
+
+    Args:
+        stream: the file.
+        facts: what is known of it.
+    """
+    stream.seek(_FLAGS_AT[facts.elf_class])
+    kind = _kind(facts, int.from_bytes(stream.read(4) or b"", "big" if facts.big_endian else "little"))
+    return None if kind is None else kind | _LIBC6
+
+
+def _kind(facts: ElfFacts, flags: int) -> int | None:
+    if facts.machine == _ARM:
+        return 0x0B00 if flags & _ARM_SOFT else 0x0900
+    if facts.machine == _RISCV and facts.elf_class == 64:
+        return {0: 0x0F00, 4: 0x1000}.get(flags & 6)
+    if facts.machine == _LOONGARCH and facts.elf_class == 64:
+        return {1: 0x1100, 3: 0x1200}.get(flags & 7)
+    return _KINDS.get((facts.machine, facts.elf_class))
