@@ -44,7 +44,8 @@ def look_at(upper: Path) -> Snapshot:
 
 def find_changes(before: Mapping[str, tuple[int, int, int]], after: Snapshot) -> tuple[str, ...]:
     """Return the paths, from the root on, that a step wrote or removed."""
-    return tuple(sorted(f"/{path}" for path, facts in after.items() if before.get(path) != facts))
+    written = {path for path, facts in after.items() if before.get(path) != facts}
+    return tuple(sorted(f"/{path}" for path in written | (before.keys() - after.keys())))
 
 
 def describe_changes(paths: Sequence[str], shown: int = 4) -> str:

@@ -8,11 +8,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, TYPE_CHECKING
 
+from melpy.sandbox.model import NO_LIMITS
+from melpy.unpack import UNPACK_LIMIT
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from melpy.plan.git import GitSource
+    from melpy.plan.model import Source
     from melpy.run import Usage
+    from melpy.sandbox.model import Emulator, IdRange, Limits, NativeTools
+    from melpy.source.git import Pinned
+    from melpy.unpack import Limit
 
 
 class Kind(enum.Enum):
@@ -145,3 +153,45 @@ class StepRecord:
             "memory": self.usage.memory,
             "changed": list(self.changed),
         }
+
+
+@dataclass(frozen=True)
+class Session:
+    """What running a plan needs beside the plan.
+
+    Attributes:
+        directory: a directory of this machine, for the workspace and the root's changes: empty, or that of an earlier
+            run whose steps before `first` are not run again.
+        layers: the environment's packages, extracted; dependencies first.
+        source_dir: the recipe's own files, copied into the workspace, if there are any.
+        sources: the verified file of every source.
+        checkouts: the verified commit of every git source.
+        epoch: SOURCE_DATE_EPOCH.
+        log: receives everything that the steps print.
+        emulator: how foreign programs are run.
+        tools: programs of this machine that run in place of foreign ones.
+        ids: ids beside the user's own.
+        limits: what the steps may use.
+        network: whether all steps see the network.
+        debug: whether steps print each command before they run it.
+        first: number of the first step that is run.
+        cache: what steps see as /var/cache/melange, and is kept.
+        unpack_limit: how much an archive may become.
+    """
+
+    directory: Path
+    layers: Sequence[Path]
+    source_dir: Path | None
+    sources: Mapping[Source, Path]
+    checkouts: Mapping[GitSource, Pinned]
+    epoch: int
+    log: Path
+    emulator: Emulator | None
+    tools: NativeTools | None = None
+    ids: IdRange | None = None
+    limits: Limits = NO_LIMITS
+    network: bool = False
+    debug: bool = False
+    first: int = 1
+    cache: Path | None = None
+    unpack_limit: Limit = UNPACK_LIMIT

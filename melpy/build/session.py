@@ -2,88 +2,36 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from melpy import events
-from melpy.arch import host_arch, parse_arch
 from melpy.build.capability import capability_xattrs
-from melpy.build.change import describe_changes, find_changes, look_at
+from melpy.build.change import Snapshot, describe_changes, find_changes, look_at
 from melpy.build.failure import explain_failure
-from melpy.build.model import Kind, Owner, StepRecord
+from melpy.build.model import Kind, Owner, Session, StepRecord
+from melpy.build.place import copy_root, find_owners, make_place
 from melpy.build.reentry import save_reached, save_session
-from melpy.build.step import BUILD_CACHE, PATH, Place, run_native, run_script
+from melpy.build.step import Place, run_native, run_script
 from melpy.build.tree import load_tree
 from melpy.build.watch import Watch
 from melpy.build.workspace import fill_workspace
-from melpy.errors import ExtractError, MelpyError, PackageFormatError
-from melpy.inside import is_real_directory, make_directory, read_regular
+from melpy.errors import ExtractError, MelpyError, OverlayError, PackageFormatError
+from melpy.inside import is_real_directory, make_directory
 from melpy.plan.model import OUTPUT, WORKSPACE
-from melpy.rootfs.environment import make_root
 from melpy.run import Usage
-from melpy.sandbox.model import BASE_CAPABILITIES, NO_LIMITS
 from melpy.sandbox.native import is_native_tool
 from melpy.sandbox.runner import reclaim
 from melpy.text import printable, size_text
-from melpy.unpack import UNPACK_LIMIT, Limit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from melpy.build.model import OutputTree
-    from melpy.plan.git import GitSource
-    from melpy.plan.model import PackagePlan, Plan, PlanStep, Source
+    from melpy.plan.model import PackagePlan, Plan, PlanStep
     from melpy.run import Outcome
-    from melpy.sandbox.model import Emulator, IdRange, Limits, NativeTools
-    from melpy.source.git import Pinned
-
-_ACCOUNTS_LIMIT = 1 << 20
-_CACHE_VARIABLES = {"CCACHE_DIR": f"{BUILD_CACHE}/ccache", "SCCACHE_DIR": f"{BUILD_CACHE}/sccache"}
-
-
-@dataclass(frozen=True)
-class Session:
-    """What running a plan needs beside the plan.
-
-    Attributes:
-        directory: a directory of this machine, for the workspace and the root's changes: empty, or that of an earlier
-            run whose steps before `first` are not run again.
-        layers: the environment's packages, extracted; dependencies first.
-        source_dir: the recipe's own files, copied into the workspace, if there are any.
-        sources: the verified file of every source.
-        checkouts: the verified commit of every git source.
-        epoch: SOURCE_DATE_EPOCH.
-        log: receives everything that the steps print.
-        emulator: how foreign programs are run.
-        tools: programs of this machine that run in place of foreign ones.
-        ids: ids beside the user's own.
-        limits: what the steps may use.
-        network: whether all steps see the network.
-        debug: whether steps print each command before they run it.
-        first: number of the first step that is run.
-        cache: what steps see as /var/cache/melange, and is kept.
-        unpack_limit: how much an archive may become.
-    """
-
-    directory: Path
-    layers: Sequence[Path]
-    source_dir: Path | None
-    sources: Mapping[Source, Path]
-    checkouts: Mapping[GitSource, Pinned]
-    epoch: int
-    log: Path
-    emulator: Emulator | None
-    tools: NativeTools | None = None
-    ids: IdRange | None = None
-    limits: Limits = NO_LIMITS
-    network: bool = False
-    debug: bool = False
-    first: int = 1
-    cache: Path | None = None
-    unpack_limit: Limit = UNPACK_LIMIT
 
 
 def run_plan(
@@ -105,7 +53,7 @@ def run_plan(
     workspace = session.directory / "workspace"
     if session.first == 1:
         fill_workspace(workspace, session.source_dir)
-    place = _place(plan, session, workspace)
+    place = make_place(plan, session, workspace)
     place.state.mkdir(parents=True, exist_ok=True)
     save_session(session.directory, plan, place)
     session.log.parent.mkdir(parents=True, exist_ok=True)
@@ -117,9 +65,10 @@ def run_plan(
             make_directory(workspace, _relative(package.outdir))
             for step in package.steps:
                 runner.run(step, package.name)
+    place = runner.place
     # Only now: whoever enters a build that failed finds its files as the steps left them.
     owners = reclaim(place.ids, (workspace, place.root.upper), place.state) if place.ids else {}
-    given = _owners(owners, place, workspace)
+    given = find_owners(owners, place, workspace)
     trees = tuple(_load_output(workspace, package, given) for package in plan.packages)
     if place.tools:
         for tree in trees:
@@ -146,79 +95,9 @@ def _load_output(workspace: Path, package: PackagePlan, owners: Mapping[str, Own
     return load_tree(package.name, workspace / place, xattrs=capability_xattrs(package), owners=own)
 
 
-def _owners(found: Mapping[bytes, tuple[int, int]], place: Place, workspace: Path) -> dict[str, Owner]:
-    """Return whose files of the workspace are in the package: what is the steps' own is root's there."""
-    if not found or place.ids is None:
-        return {}
-    users, groups = (_names(place, name) for name in ("etc/passwd", "etc/group"))
-    prefix = f"{workspace}/"
-    owners = {}
-    for path, (uid, gid) in found.items():
-        name = os.fsdecode(path)
-        if not name.startswith(prefix):
-            continue
-        inside = place.ids.inside(uid, gid, (os.geteuid(), os.getegid()), place.user)
-        user = 0 if inside[0] == place.user[0] else inside[0]
-        group = 0 if inside[1] == place.user[1] else inside[1]
-        owners[name[len(prefix) :]] = Owner(user, group, users.get(user, ""), groups.get(group, ""))
-    return owners
-
-
-def _names(place: Place, path: str) -> dict[int, str]:
-    """Return the names of users or groups that the root knows, by number."""
-    found = (read_regular(layer, path, _ACCOUNTS_LIMIT) for layer in (place.root.upper, *place.root.layers))
-    text = next((data for data in found if data is not None), b"").decode(errors="replace")
-    rows = [line.split(":") for line in text.splitlines()]
-    names = {int(row[2]): row[0] for row in reversed(rows) if len(row) > 2 and row[2].isdecimal()}
-    return {0: "root", **names}
-
-
 def _relative(path: str) -> str:
     assert path.startswith(OUTPUT), path
     return path.removeprefix(f"{WORKSPACE}/")
-
-
-def _told(plan: Plan) -> dict[str, str]:
-    """Return what bash would say of the machine that it was made for, which may be another than that it stands for."""
-    arch = parse_arch(plan.arch)
-    if arch == host_arch():
-        return {}
-    return {"HOSTTYPE": arch.uname, "MACHTYPE": arch.gnu_triplet()}
-
-
-def _path(session: Session) -> str:
-    """Return where programs are looked for: a compiler cache comes first where it has a place for its files."""
-    directories = ("usr/lib/ccache/bin", "usr/lib/ccache")
-    links = (name for name in directories if session.cache and any((layer / name).is_dir() for layer in session.layers))
-    return ":".join([*(f"/{name}" for name in links), PATH])
-
-
-def _place(plan: Plan, session: Session, workspace: Path) -> Place:
-    kept = [name for name in BASE_CAPABILITIES if name not in plan.capabilities_drop]
-    return Place(
-        root=make_root((*session.layers, *(session.tools.layers if session.tools else ())), session.directory),
-        workspace=workspace,
-        state=session.directory / "state",
-        environment={
-            **_told(plan),
-            **(_CACHE_VARIABLES if session.cache else {}),
-            **dict(plan.environment.variables),
-            "SOURCE_DATE_EPOCH": str(session.epoch),
-        },
-        user=plan.environment.user,
-        capabilities=(*kept, *plan.capabilities_add),
-        emulator=session.emulator,
-        tools=session.tools,
-        ids=session.ids,
-        limits=session.limits,
-        network=session.network,
-        debug=session.debug,
-        cache=session.cache,
-        path=_path(session),
-        sources=session.sources,
-        checkouts=session.checkouts,
-        unpack_limit=session.unpack_limit,
-    )
 
 
 @dataclass
@@ -235,6 +114,7 @@ class _Runner:
     watch: Watch
     number: int = 0
     label: str = ""
+    before: Snapshot = field(default_factory=dict)
 
     def run(self, step: PlanStep, package: str) -> None:
         self.number += 1
@@ -247,14 +127,14 @@ class _Runner:
         self.log.write(f"==> step {self.number}/{self.total}: {self.label}\n")
         self.log.flush()
         save_reached(self.session.directory, self.number)
-        before = look_at(self.place.root.upper)
+        self.before = look_at(self.place.root.upper)
         try:
             outcome = self._run(step)
         except MelpyError as error:
             self._finish(1, Usage())
             error.details = (*error.details, f"log: {self.session.log}")
             raise
-        changed = find_changes(before, look_at(self.place.root.upper))
+        changed = find_changes(self.before, look_at(self.place.root.upper))
         network = self.place.has_network(step) and not step.native
         self.records.append(StepRecord(step.label, package, outcome.status, network, outcome.usage, changed))
         self._finish(outcome.status, outcome.usage)
@@ -267,6 +147,22 @@ class _Runner:
             raise explain_failure(what, step, self.plan, self.place, outcome, self.session.log)
 
     def _run(self, step: PlanStep) -> Outcome:
+        try:
+            return self._attempt(step)
+        except OverlayError as error:
+            if not self.place.root.layers:
+                raise
+            text = "the kernel mounts no overlay here, so the build root is copied, which takes longer"
+            self.monitor.emit(events.Warning(self.plan.job, f"{text}: {error}", error.hint or ""))
+            self._copy_root()
+        return self._attempt(step)
+
+    def _copy_root(self) -> None:
+        self.place = replace(self.place, root=copy_root(self.place.root, self.session.directory))
+        self.before = look_at(self.place.root.upper)
+        save_session(self.session.directory, self.plan, self.place)
+
+    def _attempt(self, step: PlanStep) -> Outcome:
         on_line = partial(self._line, self.plan.job)
         if step.native:
             return run_native(step, self.place, on_line, self.watch)

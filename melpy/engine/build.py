@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from melpy import events
+from melpy.build.model import Session
 from melpy.build.reentry import load_session, step_digests
-from melpy.build.session import Session, run_plan
+from melpy.build.session import run_plan
 from melpy.engine.environment import Repositories, ensure_environment, resolve_environment
 from melpy.engine.history import Revision, find_revision
 from melpy.engine.limit import find_limits

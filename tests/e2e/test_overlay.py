@@ -1,0 +1,39 @@
+"""Where no overlay can be mounted, the root is copied, and packages are the same."""
+
+from __future__ import annotations
+
+from tests.factories.project import Project, shell_recipe
+
+RUNS = """\
+echo new > /usr/new
+rm /etc/apk/world
+mkdir -p ${{targets.destdir}}/usr/share/one
+cd ${{targets.destdir}}/usr/share/one
+find / -xdev -not -path '/home/*' -not -path '/tmp/*' -not -path '/proc*' | sort > files
+"""
+SECOND = """\
+  - name: second
+    runs: |
+      cat /usr/new >> ${{targets.destdir}}/usr/share/one/files
+      test ! -e /etc/apk/world
+"""
+# The upper layer of an overlay cannot lie on an overlay.
+MOUNT = """\
+mkdir -p lower upper work cache
+mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work,userxattr cache || exit 99
+exec "$@"
+"""
+
+
+def test_a_root_that_is_copied_makes_the_same_package(project: Project) -> None:
+    project.write("one.yaml", shell_recipe(runs=RUNS, tail=SECOND))
+    prefix = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", MOUNT, "sh")
+    run = project.melpy("build", "one.yaml", prefix=prefix)
+    assert run.returncode == 0, run.stderr
+    assert run.stderr.count("warning: the kernel mounts no overlay here, so the build root is copied") == 1
+    assert "step 'runs' changed the build root: /etc/apk/world, /usr/new\n" in run.stderr
+    copied = project.packages()
+    run = project.melpy("build", "one.yaml")
+    assert "overlay" not in run.stderr
+    assert project.packages() == copied
+    assert list(copied) == ["x86_64/one-1.0-r0.apk"]
