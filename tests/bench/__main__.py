@@ -1,4 +1,4 @@
-"""Measure what melpy costs itself: start-up, a tree of recipes, a build of one file, indexes, solving, and GNU hello.
+"""Measure what melpy costs itself: start-up, a tree of recipes, one file, indexes, solving, environments, GNU hello.
 
 Machines are noisy, so each figure is the best of several runs, and shares are taken within one run.
 """
@@ -16,11 +16,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from melpy import events
 from melpy.apk.index import read_index
 from melpy.apk.signature import load_keyring, load_signer, write_key_pair
+from melpy.arch import host_arch
 from melpy.cli.main import COLLECTED_FROM
+from melpy.cli.setup import make_context
+from melpy.config.load import load_settings
 from melpy.solve.resolver import solve
 from melpy.solve.universe import make_universe
+from tests.bench.environment import make_environment
 from tests.bench.packages import CORE, NAMES, VERSIONS, write_large_index, write_packages
 from tests.bench.tree import RECIPES, write_tree
 from tests.factories.project import Project, shell_recipe
@@ -29,8 +34,15 @@ from tests.factories.repository import add_busybox, make_repository
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from melpy.engine.model import BuildContext
+
 ROOT = Path(__file__).parent.parent.parent
 RUNS = 3
+ENVIRONMENTS = {
+    "a C compiler": ("build-base", "busybox"),
+    "with autotools, perl, git": ("build-base", "busybox", "autoconf", "automake", "libtool", "perl", "git", "texinfo"),
+    "with GTK": ("build-base", "busybox", "cmake", "libgtk-3-dev"),
+}
 
 
 def main() -> None:
@@ -43,7 +55,9 @@ def main() -> None:
         measure_index(directory, 3_000, 200_000, "faster")
         measure_index(directory, 20_000, 20_000, "3 times")
         measure_solving(directory)
+        measure_environments(directory)
         measure_hello(directory)
+        measure_architectures(directory)
 
 
 def best(*command: str, cwd: Path = ROOT, before: Callable[[], object] = bool) -> float:
@@ -166,6 +180,54 @@ def measure_hello(directory: Path) -> None:
         f"its steps: {steps:.2f} s, all else: {whole - steps:.2f} s, {100 * (whole - steps) / whole:.0f} % of the whole"
     )
     report("melpy build, GNU hello, warm", whole, note)
+
+
+def measure_environments(directory: Path) -> None:
+    """Measure roots of packages of the seed, which are extracted first if they are not yet."""
+    context = seed_context(directory)
+    for count, packages in ENVIRONMENTS.items():
+        environment = make_environment(context, packages)
+        number = len(environment.solution.offers)
+        assembled = min(environment.start() for _ in range(5))
+        anew = []
+        for _ in range(5):
+            environment.forget()
+            anew.append(environment.start())
+        note = f"not assembled before: {min(anew):.3f} s; promised: 0.15 s for 100"
+        report(f"{number} packages to first instruction ({count})", assembled, note)
+
+
+def measure_architectures(directory: Path) -> None:
+    """Measure GNU hello for this machine, for a foreign one, and for that with everything emulated."""
+    host = host_arch().apk
+    foreign = "aarch64" if host == "x86_64" else "x86_64"
+    seconds = {}
+    packages = {}
+    for name, arch, options in (
+        ("native", host, ()),
+        ("native tools", foreign, ()),
+        ("emulated", foreign, ("--emulate-all",)),
+    ):
+        out = directory / name.replace(" ", "-")
+        command = [sys.executable, "-m", "melpy", "build", "--json", "--arch", arch, "--out-dir", str(out), *options]
+        command += ["--signing-key", str(directory / "bench.rsa"), "packages/hello.yaml"]
+        if not options:  # the first run fetches what the cache lacks
+            subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            print(f"GNU hello for {arch}: not measured\n{done.stderr}", file=sys.stderr)  # noqa: T201  # its only output
+            return
+        seconds[name] = sum(json.loads(done.stdout)[0]["seconds"].values())
+        packages[name] = [path.read_bytes() for path in sorted(out.glob("*/*.apk"))]
+        ratio = f"{seconds[name] / seconds['native']:.1f} times as long as natively"
+        report(f"GNU hello for {arch}, {name}", seconds[name], "" if name == "native" else ratio)
+    same = packages["native tools"] == packages["emulated"]
+    print(f"promised: at most 2 times with native tools; the same bytes as emulated: {'yes' if same else 'NO'}")  # noqa: T201  # likewise
+
+
+def seed_context(directory: Path) -> BuildContext:
+    settings = load_settings({"out-dir": str(directory / "none")}, {}, ROOT)
+    return make_context(settings, events.Null(), signing=False)
 
 
 def report(what: str, seconds: float, note: str) -> None:

@@ -1,0 +1,72 @@
+"""From the packages of an environment to the first instruction in its sandbox."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from melpy import events
+from melpy.arch import host_arch
+from melpy.engine.environment import Repositories, ensure_environment, resolve_environment
+from melpy.engine.model import BuildContext
+from melpy.plan.model import PlanEnvironment
+from melpy.rootfs.environment import make_root
+from melpy.rootfs.layout import STORE
+from melpy.sandbox.identity import find_id_range
+from melpy.sandbox.model import SandboxSpec
+from melpy.sandbox.runner import run_sandbox
+
+if TYPE_CHECKING:
+    from melpy.solve.model import Solution
+
+_ASSEMBLED = r"[0-9a-f]{64}"
+
+
+@dataclass
+class Environment:
+    """An environment, all of whose packages are in the store."""
+
+    context: BuildContext
+    asked: PlanEnvironment
+    solution: Solution
+
+    def start(self) -> float:
+        """Return the seconds from the packages to the first line that a program in the sandbox prints."""
+        lines: list[float] = []
+        with tempfile.TemporaryDirectory(dir=self.context.cache_dir) as name:
+            directory = Path(name)
+            start = time.perf_counter()
+            with ensure_environment(
+                self.solution, self.asked, host_arch(), self.context, events.Null(), "bench"
+            ) as layers:
+                spec = SandboxSpec(
+                    root=make_root(layers, directory),
+                    command=("/bin/sh", "-c", "echo first"),
+                    workdir=PurePosixPath("/"),
+                    environment=(("PATH", "/usr/bin"),),
+                    state=directory / "state",
+                    ids=find_id_range(),
+                )
+                outcome = run_sandbox(spec, lambda _: lines.append(time.perf_counter()))
+            assert outcome.status == 0, outcome.tail
+        return lines[0] - start
+
+    def forget(self) -> None:
+        """Remove what was assembled before; the packages stay."""
+        for directory in (self.context.cache_dir / STORE).iterdir():
+            if re.fullmatch(_ASSEMBLED, directory.name):
+                shutil.rmtree(directory)
+
+
+def make_environment(context: BuildContext, packages: tuple[str, ...]) -> Environment:
+    """Find the packages of an environment, and see to it that they are in the store."""
+    asked = PlanEnvironment(packages)
+    solution = resolve_environment(asked, host_arch(), Repositories(context), where="bench")
+    environment = Environment(context, asked, solution)
+    environment.start()
+    return environment
