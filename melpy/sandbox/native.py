@@ -18,7 +18,6 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from melpy.elf.model import ElfFacts
     from melpy.sandbox.tooltable import Tool
 
-VERSION = 3
+VERSION = 4
 """Raised when the same packages give another layer."""
 
 _LOADER = f"{NATIVE}/ld.so"  # not longer than /lib64/ld-linux-x86-64.so.2, whose place it takes
@@ -46,7 +45,7 @@ _DRIVERS = "run/melpy/drivers"
 _NEEDED = "needed.json"
 _LIBRARY_DIRECTORIES = ("usr/lib64", "lib64", "usr/lib", "lib")
 _MOST_LINKS = 8  # in a row
-_HEAD = 512  # bytes of a script
+_HEAD = 4096  # bytes of a script
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,8 @@ def make_layer(package: ToolPackage, arch: Arch, host: Arch, directory: Path) ->
         if package.tool.is_driver(path):
             name = PurePosixPath(path).name
             _write(layer / _DRIVERS / name, data, 0o755)
-            data = _driver_script(package.tool, f"/{_DRIVERS}/{name}").encode()
+            foreign = (package.foreign / path).read_bytes()
+            data = package.tool.render_script(f"/{_DRIVERS}/{name}", foreign).encode()
         _write(layer / path, data, 0o755)
     for old, new in package.tool.rule.moved.items() if needed else ():
         link = layer / old
@@ -148,12 +148,6 @@ def _facts(path: Path) -> ElfFacts | None:
         return read_elf_fast(path)
     except (ElfError, OSError):
         return None
-
-
-def _driver_script(tool: Tool, program: str) -> str:
-    variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in sorted(tool.rule.variables.items()))
-    words = " ".join(shlex.quote(word) for word in (program, *tool.arguments))
-    return f'#!/bin/sh\n{variables} exec -a "$0" {words} "$@"\n'
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:

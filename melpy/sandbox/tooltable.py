@@ -34,8 +34,8 @@ class ToolRule(BaseModel):
     moved: dict[str, str] = Field(default_factory=dict)
     plugins: tuple[str, ...] = ()
     drivers: tuple[str, ...] = ()
-    variables: dict[str, str] = Field(default_factory=dict, alias="set")
-    arguments: tuple[str, ...] = ()
+    script: str = ""
+    marks: dict[str, str] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
 
 
@@ -82,13 +82,18 @@ class Tool:
         """Files that are added beside the loader: path and text."""
         return {self._fill(path): self._fill(text) for path, text in self.rule.files.items()}
 
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        """What its drivers are given before all other arguments."""
-        return tuple(self._fill(text) for text in self.rule.arguments)
+    def render_script(self, program: str, foreign: bytes) -> str:
+        """Return the script in front of a driver.
 
-    def _fill(self, text: str) -> str:
-        for name, value in self.fills:
+        Args:
+            program: where the driver is, as seen in the sandbox.
+            foreign: the other architecture's program, which may hold marks.
+        """
+        marks = {name: "yes" if text.encode() in foreign else "no" for name, text in self.rule.marks.items()}
+        return "#!/bin/sh\n" + self._fill(self.rule.script, program=program, **marks)
+
+    def _fill(self, text: str, **further: str) -> str:
+        for name, value in (*self.fills, *further.items()):
             text = text.replace(f"{{{name}}}", value)
         return text
 
