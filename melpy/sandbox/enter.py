@@ -153,6 +153,7 @@ def make_user_namespace(user: list[int]) -> int:
     child = os.fork()
     if child == 0:
         os.write(ready[1], b"1" if libc.unshare(CLONE_NEWUSER) == 0 else b"0")
+        os.close(mapped[1])  # or its read would not end when the other side gives up, and melpy would wait for it
         os.read(mapped[0], 1)
         os._exit(0)
     if os.read(ready[0], 1) != b"1":
@@ -170,7 +171,7 @@ def make_user_namespace(user: list[int]) -> int:
 def exchanged(own: int) -> list[tuple[int, int, int]]:
     """Return the rows of a map of all ids to themselves, but for `own` and 0, which change places."""
     if own == 0:
-        return [(0, 0, ALL_IDS)]
+        return [(0, 0, 1), (1, 1, ALL_IDS - 1)]  # a row must lie in one row of the map above it, which has these two
     rows = [(0, own, 1), (1, 1, own - 1), (own, 0, 1), (own + 1, own + 1, ALL_IDS - own - 1)]
     return [row for row in rows if row[2]]
 

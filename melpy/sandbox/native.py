@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from melpy.elf.model import ElfFacts
     from melpy.sandbox.tooltable import Tool
 
-VERSION = 4
+VERSION = 5
 """Raised when the same packages give another layer."""
 
 _LOADER = f"{NATIVE}/ld.so"  # not longer than /lib64/ld-linux-x86-64.so.2, whose place it takes
