@@ -40,6 +40,7 @@ git|command -v git
 debian-archive-keyring|test -e /usr/share/keyrings/debian-archive-keyring.gpg
 ca-certificates|test -e /etc/ssl/certs/ca-certificates.crt
 python3-venv|$(PYTHON) -c 'import ensurepip'
+libseccomp2|$(PYTHON) -c 'import ctypes; ctypes.CDLL("libseccomp.so.2")'
 libarchive13|$(PYTHON) -c 'import ctypes; ctypes.CDLL("libarchive.so.13")'
 endef
 define NEEDED_FOR_TESTS
