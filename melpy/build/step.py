@@ -120,7 +120,9 @@ def prepare_step(step: PlanStep, place: Place) -> Path:
     except OSError as error:
         where = str(error.filename or "").removeprefix(str(place.root.upper))
         hint = "an earlier step closed it, or gave it to another user"
-        raise ExtractError(f"cannot be prepared for the step: {reason_of(error)}", where=where or None, hint=hint) from None
+        raise ExtractError(
+            f"cannot be prepared for the step: {reason_of(error)}", where=where or None, hint=hint
+        ) from None
     return script
 
 

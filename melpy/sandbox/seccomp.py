@@ -76,7 +76,9 @@ def _rules(*, may_mount: bool) -> Iterable[tuple[str, int, _Comparison | None]]:
     yield from ((name, errno.EPERM, None) for name in _REFUSED)
     yield from ((name, errno.ENOSYS, None) for name in _ABSENT)
     yield from (("ioctl", errno.EPERM, _Comparison(1, _MASKED_EQUAL, 0xFFFFFFFF, request)) for request in _TERMINAL)
-    yield from (("socket", errno.EAFNOSUPPORT, _Comparison(0, _MASKED_EQUAL, 0xFFFFFFFF, family)) for family in _FAMILIES)
+    yield from (
+        ("socket", errno.EAFNOSUPPORT, _Comparison(0, _MASKED_EQUAL, 0xFFFFFFFF, family)) for family in _FAMILIES
+    )
     if may_mount:
         return
     yield from ((name, errno.EPERM, None) for name in _MOUNTING)
