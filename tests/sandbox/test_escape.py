@@ -91,7 +91,7 @@ def test_who_may_mount_cannot_undo_the_mounts_of_the_sandbox(tmp_path: Path, lay
     script = r"""
     busybox mkdir -p /tmp/x
     cat > /tmp/try <<'END'
-    for place in /proc/sys /dev/null /shared; do
+    for place in /proc/sys $DEVICE /shared; do
       busybox umount $place && echo "unmounted $place"
       busybox umount -l $place && echo "detached $place"
       busybox mount -o remount,bind,rw $place && echo "made $place writable"
@@ -100,16 +100,18 @@ def test_who_may_mount_cannot_undo_the_mounts_of_the_sandbox(tmp_path: Path, lay
     busybox mount -t proc proc /tmp/x && echo "mounted a second /proc"
     busybox mount -t sysfs sysfs /tmp/x && echo "mounted /sys"
     echo > /shared/file && echo "wrote to /shared"
-    busybox chmod 666 /dev/null && test "$1" = root && echo "changed /dev/null"
+    busybox chmod 666 /dev/null && echo "changed /dev/null"
     true
 END
     busybox sh /tmp/try; busybox unshare -m busybox sh /tmp/try; busybox unshare -U -r -m -p -f -i busybox sh /tmp/try
     """.replace("cat >", "busybox cat >")
+    # An ordinary user's step may not change the machine's device files anyhow.
+    device = "/dev/null" if os.geteuid() == 0 else ""
     lines = run(
         spec(
             tmp_path,
             layer,
-            script,
+            f"export DEVICE={device}\n{script}",
             ids,
             capabilities=(*BASE_CAPABILITIES, "CAP_SYS_ADMIN"),
             mounts=(Mount(tmp_path / "shared", PurePosixPath("/shared")),),
