@@ -192,6 +192,7 @@ def _write_setup(spec: SandboxSpec, argv: list[str], group: Group | None) -> lis
     for name, directory in (("upper", spec.root.upper), ("work", spec.root.work)):
         directory.mkdir(parents=True, exist_ok=True)
         (names / name).symlink_to(directory)
+    _remove_work(spec.root.work)  # of a melpy that was killed
     spec.root.mountpoint.mkdir(parents=True, exist_ok=True)
     binfmt = spec.state / "binfmt"
     registration = spec.emulator.registration if spec.emulator else b""
