@@ -276,7 +276,11 @@ def processes(directory: Path) -> list[str]:
 
 def test_owners_inside_are_no_users_of_the_machine(project: Project) -> None:
     """With a range of ids files belong to others while the build is there, and to nobody else of this machine."""
-    script = f"mkdir -p {OUT}\nfor n in 0 1 33 1000 1001 65535; do echo > {OUT}/$n; busybox chown $n:$n {OUT}/$n || true; done\nfalse"
+    script = f"""
+    mkdir -p {OUT}
+    for n in 0 1 33 1000 1001 65535; do echo > {OUT}/$n; busybox chown $n:$n {OUT}/$n || true; done
+    false
+    """
     assert build(project, shell_recipe(runs=script)).returncode == 60
     kept = next(iter((project.directory / "cache/work").glob("one-*/workspace/melange-out/one")))
     owners = {path.name: (path.lstat().st_uid, path.lstat().st_gid) for path in kept.iterdir()}
@@ -314,7 +318,7 @@ def test_odd_files_are_packed_as_what_they_are(project: Project) -> None:
         "uses: ../../secret",
         "uses: /etc/passwd",
         "uses: own/../../secret",
-        "uses: git-checkout\n    with: {repository: 'ext::sh -c touch% {there}', branch: main, expected-commit: deadbeef}",
+        "uses: git-checkout\n    with: {repository: 'ext::sh -c touch% {there}', branch: main}",
         "uses: git-checkout\n    with: {repository: '--upload-pack=touch {there}', branch: main}",
         "uses: git-checkout\n    with: {repository: 'file:///nowhere', branch: '--upload-pack=touch {there}'}",
         "uses: git-checkout\n    with: {repository: 'file:///nowhere', tag: '../../x y'}",

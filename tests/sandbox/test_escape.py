@@ -209,8 +209,11 @@ def test_only_processes_of_the_sandbox_are_seen(tmp_path: Path, layer: Path, ids
 
 
 def test_setuid_programs_give_nothing(tmp_path: Path, layer: Path, ids: IdRange | None) -> None:
-    script = "cd /tmp; busybox cp /bin/busybox busybox; busybox chown 0:0 busybox; busybox chmod 6755 busybox; ./busybox id -u"
-    lines = run(spec(tmp_path, layer, f"{script}; busybox grep NoNewPrivs /proc/self/status", ids))
+    script = """
+    cd /tmp; busybox cp /bin/busybox busybox; busybox chown 0:0 busybox; busybox chmod 6755 busybox; ./busybox id -u
+    busybox grep NoNewPrivs /proc/self/status
+    """
+    lines = run(spec(tmp_path, layer, script, ids))
     assert lines[-2:] == ["1000", "NoNewPrivs:\t1"]
 
 
