@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,18 @@ def toy_repository(tmp_path_factory: pytest.TempPathFactory, require: Callable[.
     add_busybox(repository, directory)
     repository.add("wget")  # fetch asks for it, and melpy does its work
     return repository
+
+
+@pytest.fixture(scope="session")
+def attempts(tmp_path_factory: pytest.TempPathFactory, require: Callable[..., None]) -> Path:
+    """A static program that tries system calls; see tests/factories/attempts.c."""
+    require("cc")
+    program = tmp_path_factory.mktemp("attempts") / "attempts"
+    source = ROOT / "tests/factories/attempts.c"
+    made = subprocess.run(["cc", "-static", "-o", program, source], check=False, capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"cc makes no static programs: {made.stderr}")
+    return program
 
 
 @pytest.fixture(scope="session")

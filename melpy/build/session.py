@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from melpy.build.model import OutputTree
     from melpy.plan.model import PackagePlan, Plan, PlanStep
     from melpy.run import Outcome
+    from melpy.sandbox.model import Limits
 
 
 def run_plan(
@@ -58,7 +59,7 @@ def run_plan(
     save_session(session.directory, plan, place)
     session.log.parent.mkdir(parents=True, exist_ok=True)
     total = sum(len(package.steps) for package in plan.packages)
-    watch = Watch(session.limits, (workspace, place.root.upper))
+    watch = Watch(session.limits, (workspace, place.root.upper, session.log))
     with session.log.open("a" if session.first > 1 else "w", encoding="utf-8", errors="surrogateescape") as log:
         runner = _Runner(plan, place, session, log, monitor, total, records, watch)
         for package in plan.packages:
@@ -70,10 +71,19 @@ def run_plan(
     owners = reclaim(place.ids, (workspace, place.root.upper), place.state) if place.ids else {}
     given = find_owners(owners, place, workspace)
     trees = tuple(_load_output(workspace, package, given) for package in plan.packages)
-    if place.tools:
-        for tree in trees:
+    for tree in trees:
+        _check_size(tree, session.limits)
+        if place.tools:
             _check_no_tools(tree)
     return trees
+
+
+def _check_size(tree: OutputTree, limits: Limits) -> None:
+    """Check that files are no larger than the build might become: those with holes take no disk, but long to pack."""
+    size = sum({entry.inode: entry.size for entry in tree if entry.kind is Kind.FILE}.values())
+    if limits.disk and size > limits.disk:
+        message = f"its files are {size_text(size)}, and the build may fill {size_text(limits.disk)} of disk"
+        raise PackageFormatError(message, where=tree.package, hint="allow more with --disk, or in the recipe")
 
 
 def _check_no_tools(tree: OutputTree) -> None:

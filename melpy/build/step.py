@@ -19,7 +19,7 @@ from melpy.plan import git
 from melpy.plan.git import GitSource
 from melpy.plan.model import WORKSPACE, PlanStep, Source
 from melpy.run import Outcome, Usage
-from melpy.sandbox.model import NO_LIMITS, Mount, SandboxSpec
+from melpy.sandbox.model import LOADER_CACHE, NATIVE, NO_LIMITS, Mount, SandboxSpec
 from melpy.sandbox.runner import run_sandbox
 from melpy.source.cache import file_name
 from melpy.source.checkout import check_out
@@ -38,7 +38,8 @@ _OUTSIDE = ".melpy-outside"
 BUILD_CACHE = PurePosixPath("/var/cache/melange")
 """Where pipelines of languages keep what they download or compile."""
 _SCRIPT = PurePosixPath("/run/melpy/step")
-_MOUNT_POINTS = ("dev", "proc", "run/melpy", "var/cache/melange", WORKSPACE.lstrip("/"))
+_MOUNT_POINTS = ("/dev", "/proc", "/run/melpy", str(NATIVE), str(BUILD_CACHE), WORKSPACE)
+_MOUNTED_FILES = (_SCRIPT, LOADER_CACHE)
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,16 @@ def prepare_step(step: PlanStep, place: Place) -> Path:
     """Write a step's script, and see to the root that it runs in."""
     script = place.state / "step.sh"
     script.write_text(step_script(step, debug=place.debug), encoding="utf-8", errors="surrogateescape")
-    _settle_mount_points(place.root.upper)
-    if place.has_network(step):
-        _provide_resolver(place.root.upper)
+    try:
+        _settle_mount_points(place.root.upper)
+        if place.has_network(step):
+            _provide_resolver(place.root.upper)
+    except OSError as error:
+        where = str(error.filename or "").removeprefix(str(place.root.upper))
+        hint = "an earlier step closed it, or gave it to another user"
+        raise ExtractError(
+            f"cannot be prepared for the step: {reason_of(error)}", where=where or None, hint=hint
+        ) from None
     return script
 
 
@@ -274,11 +282,12 @@ def _settle_mount_points(upper: Path) -> None:
     """
     for target in _MOUNT_POINTS:
         path = upper
-        for part in target.split("/"):
+        for part in target.split("/")[1:]:
             path = path / part
             if path.is_symlink() or (path.exists() and not path.is_dir()):
                 path.unlink()
             path.mkdir(exist_ok=True)
-    script = upper / str(_SCRIPT).lstrip("/")
-    if script.is_symlink() or script.exists():
-        remove_tree(script) if script.is_dir() and not script.is_symlink() else script.unlink()
+    for file in _MOUNTED_FILES:
+        path = upper / file.relative_to("/")
+        if path.is_symlink() or path.exists():
+            remove_tree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from melpy.text import size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from pathlib import Path
 
     from melpy.sandbox.model import Limits
@@ -24,7 +24,7 @@ class Watch:
 
     Attributes:
         limits: what it may use.
-        places: directories that fill while steps run.
+        places: directories that fill while steps run, and the log.
         start: when the steps began, `time.monotonic`.
     """
 
@@ -47,10 +47,10 @@ class Watch:
         return ""
 
 
-def disk_usage(places: Iterable[Path]) -> int:
-    """Return how many bytes of disk the files below directories take, as far as they can be seen."""
-    total = 0
-    pending = [os.fspath(place) for place in places]
+def disk_usage(places: Sequence[Path]) -> int:
+    """Return how many bytes of disk files, and those below directories, take, as far as they can be seen."""
+    total = sum(place.stat().st_blocks * 512 for place in places if place.is_file())
+    pending = [os.fspath(place) for place in places if not place.is_file()]
     while pending:
         try:
             with os.scandir(pending.pop()) as entries:

@@ -21,7 +21,7 @@ from melpy.engine.packages import write_packages
 from melpy.engine.record import Facts, write_record
 from melpy.engine.source import fetch_sources
 from melpy.engine.workdir import WORK, find_work, reuse_directory, work_directory
-from melpy.errors import UsageError
+from melpy.errors import RecipeError, UsageError
 from melpy.files import check_writable, make_directory
 from melpy.sandbox.emulator import find_emulator
 from melpy.sandbox.identity import find_id_range
@@ -108,8 +108,10 @@ def _build_cache(job: Job, context: BuildContext) -> Path | None:
     if context.build_cache == "none":
         return None
     name = "shared" if context.build_cache == "shared" else f"recipe-{job.plan.name}"
-    directory = context.cache_dir / "build-cache" / job.arch.apk / name
+    base = context.cache_dir / "build-cache"
+    directory = base / job.arch.apk / name
     make_directory(directory)
+    base.chmod(0o700)  # steps may leave setuid programs, which would be this user's for everybody on the machine
     return directory
 
 
@@ -190,8 +192,18 @@ class _Clock:
 
 
 def _source_dir(job: Job) -> Path | None:
+    """Return the directory with the recipe's own files; recipes may share one through symlinks.
+
+    Raises:
+        RecipeError: a symlink leads out of the recipe's own directory.
+    """
     directory = job.recipe.path.parent / job.recipe.path.stem
-    return directory if directory.is_dir() else None
+    if not directory.is_dir():
+        return None
+    if job.recipe.path.parent.resolve() not in directory.resolve().parents:
+        hint = "what is elsewhere on this machine is not copied into a build"
+        raise RecipeError("is a symlink that leaves the directory of the recipe", where=str(directory), hint=hint)
+    return directory
 
 
 def _revision(job: Job, context: BuildContext, monitor: events.Monitor) -> Revision:

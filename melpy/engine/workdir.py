@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,11 +62,13 @@ def work_directory(cache: Path, name: str, *, keep: bool) -> Iterator[Path]:
     base = cache / WORK
     make_directory(base)
     sweep(base)
-    try:
-        directory = Path(tempfile.mkdtemp(dir=base, prefix=f"{name}-"))
-    except OSError as error:
-        raise output_error(base, error) from None
-    with _locked(directory):
+    with ExitStack() as stack:
+        with _alone(base):
+            try:
+                directory = Path(tempfile.mkdtemp(dir=base, prefix=f"{name}-"))
+            except OSError as error:
+                raise output_error(base, error) from None
+            stack.enter_context(_locked(directory))
         yield from _work(directory, name, keep=keep)
 
 
@@ -126,6 +128,17 @@ def _locked(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextmanager
+def _alone(base: Path) -> Iterator[None]:
+    """Keep others from looking for what killed builds left, as long as a new directory is not locked."""
+    descriptor = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def find_work(base: Path, name: str = "") -> tuple[WorkDirectory, ...]:
     """Return the directories below `<cache>/work`, the last one first.
 
@@ -133,12 +146,15 @@ def find_work(base: Path, name: str = "") -> tuple[WorkDirectory, ...]:
         base: that directory.
         name: of recipe and architecture; of all without one.
     """
+    if not base.is_dir():
+        return ()
     found = []
-    for path in base.iterdir() if base.is_dir() else ():
-        # The random part has no dash.
-        if path.is_dir() and not path.is_symlink() and (not name or path.name.rpartition("-")[0] == name):
-            with suppress(OSError):  # it was removed meanwhile
-                found.append(_describe(path))
+    with _alone(base):
+        for path in base.iterdir():
+            # The random part has no dash.
+            if path.is_dir() and not path.is_symlink() and (not name or path.name.rpartition("-")[0] == name):
+                with suppress(OSError):  # it was removed meanwhile
+                    found.append(_describe(path))
     return tuple(sorted(found, key=lambda work: -work.changed))
 
 

@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 CLONE_NEWNS = 0x00020000
+CLONE_NEWPID = 0x20000000
 CLONE_NEWUSER = 0x10000000
 KEYCTL_JOIN_SESSION_KEYRING = 1
 MS_RDONLY = 0x1
 MS_NOSUID = 0x2
+MS_NODEV = 0x4
 MS_NOEXEC = 0x8
 MS_REMOUNT = 0x20
 MS_BIND = 0x1000
@@ -68,6 +70,37 @@ def leave_session() -> None:
     for number in range(1, signal.NSIG):
         if number not in {signal.SIGKILL, signal.SIGSTOP} and signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
+
+
+def end_as(child: int) -> None:
+    """Wait for a child and end as it does; what is typed at the terminal is meant for it."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    os._exit(code if code >= 0 else 128 - code)
+
+
+def enter_pid_namespace() -> None:
+    """Fork; the child is the first process of a PID namespace, the parent waits for it and ends as it does.
+
+    With the first process all others of the namespace end. bubblewrap alone would leave its own behind when it is
+    killed before they have asked to end with it.
+    """
+    call("pid-namespace", libc.unshare(CLONE_NEWPID))
+    alive = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(alive[0])
+        end_as(child)
+    os.close(alive[1])
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.set_blocking(alive[0], False)
+    try:
+        os.read(alive[0], 1)  # at its end, the parent has ended already
+        os._exit(1)
+    except BlockingIOError:
+        os.close(alive[0])
 
 
 def join_group(cgroup: str, processors: list[int]) -> None:
@@ -126,9 +159,7 @@ def enter_range(ids: dict[str, Any]) -> None:
         map_range(child, ids)
         os.write(mapped[1], b"1")
     os.close(mapped[1])
-    _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
-    os._exit(code if code >= 0 else 128 - code)
+    end_as(child)
 
 
 def map_range(child: int, ids: dict[str, Any]) -> None:
@@ -152,8 +183,8 @@ def make_user_namespace(user: list[int]) -> int:
     ready, mapped = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
+        os.close(mapped[1])  # so that it does not wait for itself when the parent is killed
         os.write(ready[1], b"1" if libc.unshare(CLONE_NEWUSER) == 0 else b"0")
-        os.close(mapped[1])  # or its read would not end when the other side gives up, and melpy would wait for it
         os.read(mapped[0], 1)
         os._exit(0)
     if os.read(ready[0], 1) != b"1":
@@ -171,17 +202,20 @@ def make_user_namespace(user: list[int]) -> int:
 def exchanged(own: int) -> list[tuple[int, int, int]]:
     """Return the rows of a map of all ids to themselves, but for `own` and 0, which change places."""
     if own == 0:
-        return [(0, 0, 1), (1, 1, ALL_IDS - 1)]  # a row must lie in one row of the map above it, which has these two
+        return [(0, 0, 1), (1, 1, ALL_IDS - 1)]  # no row may span two of the namespace around it
     rows = [(0, own, 1), (1, 1, own - 1), (own, 0, 1), (own + 1, own + 1, ALL_IDS - own - 1)]
     return [row for row in rows if row[2]]
 
 
-def protect_devices() -> None:
-    """Make the machine's device files unchangeable, which would be root's to chmod; they can still be used."""
-    for name in (b"null", b"zero", b"full", b"random", b"urandom", b"tty"):
-        path = b"/dev/" + name
-        if libc.mount(path, path, None, MS_BIND, None) == 0:
-            libc.mount(None, path, None, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOEXEC, None)
+def protect(path: str) -> None:
+    """Make a file of the machine unchangeable, whose owner a step may be; it can still be used."""
+    name = os.fsencode(path)
+    if not os.path.exists(path):  # noqa: PTH110  # pathlib is not loaded
+        return
+    # Flags of the mount that it is on cannot be taken from it; statvfs(3) has the same bits as mount(2).
+    kept = os.statvfs(path).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    call("protect", libc.mount(name, name, None, MS_BIND, None))
+    call("protect", libc.mount(None, name, None, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | kept, None))
 
 
 def write(path: str, data: bytes) -> None:
@@ -216,8 +250,9 @@ def register_emulator(directory: str, registration: bytes) -> None:
 def become_bubblewrap(spec: dict[str, Any]) -> None:
     """Mount what is to be mounted, and become bubblewrap."""
     call("mount-namespace", libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
-    if spec["protect"]:
-        protect_devices()
+    # Steps reach programs of the machine that run in the sandbox as /proc/<pid>/exe.
+    for path in spec["protect"]:
+        protect(path)
     if spec["layers"]:
         mount_overlay(spec["names"], spec["layers"], spec["mountpoint"])
     if spec["binfmt"]:
@@ -225,6 +260,7 @@ def become_bubblewrap(spec: dict[str, Any]) -> None:
     descriptors = {"SECCOMP": os.open(spec["seccomp"], os.O_RDONLY)}
     if spec["ids"]:
         descriptors["USERNS"] = make_user_namespace(spec["user"])
+    enter_pid_namespace()
     for descriptor in descriptors.values():
         os.set_inheritable(descriptor, True)
     argv = [

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _ENTER = Path(__file__).with_name("enter.py")
 _EMULATOR_ROOM = 512 << 20  # what QEMU takes for itself in each process
 _INSTALL = "install bubblewrap (apt install bubblewrap)"
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
 
 def check_tools() -> None:
@@ -191,6 +192,7 @@ def _write_setup(spec: SandboxSpec, argv: list[str], group: Group | None) -> lis
     for name, directory in (("upper", spec.root.upper), ("work", spec.root.work)):
         directory.mkdir(parents=True, exist_ok=True)
         (names / name).symlink_to(directory)
+    _remove_work(spec.root.work)  # of a melpy that was killed
     spec.root.mountpoint.mkdir(parents=True, exist_ok=True)
     binfmt = spec.state / "binfmt"
     registration = spec.emulator.registration if spec.emulator else b""
@@ -206,10 +208,16 @@ def _write_setup(spec: SandboxSpec, argv: list[str], group: Group | None) -> lis
         "registration": registration.hex(),
         "seccomp": str(program),
         "user": list(spec.user),
-        "protect": os.geteuid() == 0,
+        "protect": _protected(argv[0], spec.emulator),
         "argv": argv,
     }
     return _enter(setup, spec.state / "sandbox.json")
+
+
+def _protected(program: str, emulator: Emulator | None) -> list[str]:
+    """Return files of this machine that steps reach, and may own: programs; where melpy runs as root, devices."""
+    found = [os.path.realpath(program), *([emulator.interpreter] if emulator and emulator.interpreter else [])]
+    return [*found, *(f"/dev/{name}" for name in _DEVICES if os.geteuid() == 0)]
 
 
 def _enter(setup: dict[str, Any], path: Path) -> list[str]:

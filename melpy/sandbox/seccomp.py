@@ -23,7 +23,6 @@ _ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000
 _ATTRIBUTE_BAD_ARCH = 2
 _MASKED_EQUAL = 7
-_EQUAL = 4
 
 _REFUSED = (
     "acct add_key adjtimex bpf clock_adjtime clock_adjtime64 clock_settime clock_settime64 create_module delete_module"
@@ -77,7 +76,9 @@ def _rules(*, may_mount: bool) -> Iterable[tuple[str, int, _Comparison | None]]:
     yield from ((name, errno.EPERM, None) for name in _REFUSED)
     yield from ((name, errno.ENOSYS, None) for name in _ABSENT)
     yield from (("ioctl", errno.EPERM, _Comparison(1, _MASKED_EQUAL, 0xFFFFFFFF, request)) for request in _TERMINAL)
-    yield from (("socket", errno.EAFNOSUPPORT, _Comparison(0, _EQUAL, family)) for family in _FAMILIES)
+    yield from (
+        ("socket", errno.EAFNOSUPPORT, _Comparison(0, _MASKED_EQUAL, 0xFFFFFFFF, family)) for family in _FAMILIES
+    )
     if may_mount:
         return
     yield from ((name, errno.EPERM, None) for name in _MOUNTING)

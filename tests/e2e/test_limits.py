@@ -47,6 +47,18 @@ def test_disk(project: Project) -> None:
     assert "of disk, and the build may fill 10.0 MB" in text
 
 
+def test_files_with_holes_and_the_log_count(project: Project) -> None:
+    out = "${{targets.destdir}}"
+    status, text = build(
+        project, f"mkdir -p {out}\nbusybox truncate -s 900G {out}/hole\nln {out}/hole {out}/again", "--disk", "10M"
+    )
+    assert status != 0
+    assert "error: one: its files are 966.4 GB, and the build may fill 10.0 MB of disk\n" in text
+    status, text = build(project, "tr '\\\\0' x < /dev/zero", "--disk", "10M")
+    assert status == 60
+    assert "of disk, and the build may fill 10.0 MB" in text
+
+
 def test_processors(project: Project) -> None:
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("this machine has one")

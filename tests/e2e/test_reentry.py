@@ -67,6 +67,13 @@ def test_a_shell_reads_what_the_caller_says(failed: Project) -> None:
     assert (run.returncode, run.stdout) == (3, "from the shell\n")
 
 
+def test_a_shell_that_was_killed_is_no_hindrance(failed: Project) -> None:
+    run = failed.melpy("shell", "one", "--", "sh", "-c", "echo here > /usr/here; kill -9 0", prefix=("setsid", "-w"))
+    assert run.returncode != 0
+    run = failed.melpy("shell", "one", "--", "cat", "/usr/here")
+    assert (run.returncode, run.stdout) == (0, "here\n"), run.stderr
+
+
 def test_no_build_was_kept(project: Project) -> None:
     run = project.melpy("shell", "one")
     assert run.returncode == 2
