@@ -112,6 +112,7 @@ class Deb:
         sha256: of the file.
         description: one line.
         homepage: of the upstream project.
+        conflicts: packages that it cannot be installed beside, whatever their version.
     """
 
     name: str
@@ -124,3 +125,4 @@ class Deb:
     sha256: str
     description: str = ""
     homepage: str = ""
+    conflicts: tuple[str, ...] = ()
