@@ -68,7 +68,8 @@ def find_sources(
 ) -> dict[WantedSource, str]:
     """Fetch the archives that Debian has, hand each file and its SHA-256 to `store`, and return where they were.
 
-    That is the suite of each, the seed's own or one of `OTHERS`; what is nowhere is left out. A digest is verified before its file is handed over. The file is gone afterwards: `store` copies or moves it.
+    That is the suite of each, the seed's own or one of `OTHERS`; what is nowhere is left out. A digest is verified
+    before its file is handed over. The file is gone afterwards: `store` copies or moves it.
 
     Raises:
         ToolMissingError: this machine has no apt.
