@@ -42,6 +42,7 @@ class Node:
         made: what it is made of when it is none of Debian's.
         change: what is different from the Debian package.
         model: APK name of the node that gives a made-up package its version, or empty.
+        rivals: APK names of other packages that are the same virtual one as this, sorted.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Node:
     made: Name | None = None
     change: Change = field(default_factory=Change)
     model: str = ""
+    rivals: tuple[str, ...] = ()
 
 
 class Resolver:
@@ -158,7 +160,14 @@ class Resolver:
         without = self._table.ignore | set(change.without)
         chosen = {self._choose(group) for group in deb.depends if without.isdisjoint(group)}
         depends = {self._apk_name(item) for item in chosen if item} | set(change.depends)
-        return Node(name, tuple(sorted(depends - {name})), deb=deb, change=change)
+        rivals = {self._apk_name(other) for virtual in deb.provides for other in self._suite.find_providers(virtual)}
+        return Node(
+            name,
+            tuple(sorted(depends - {name})),
+            deb=deb,
+            change=change,
+            rivals=tuple(sorted(rivals - {name})),
+        )
 
     def _choose(self, group: tuple[str, ...]) -> str | None:
         """Return the Debian package for a group of alternatives: the first that is there or is provided."""

@@ -31,6 +31,8 @@ _MAGIC = b"!<arch>\n"
 _HEADER = 60
 _BLOCK = 1 << 20
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "libo32")
+_SCRIPTS = ("preinst", "postinst")
+_LARGEST_SCRIPT = 1 << 20
 _FOLDED = {"usr/sbin": "usr/bin", "usr/lib64": "usr/lib"}
 
 
@@ -53,7 +55,7 @@ def unpack_deb(deb: Path, root: Path, keep: Filter) -> None:
         ExtractError: it is not such a package, or a path in it leaves the directory.
     """
     try:
-        with deb.open("rb") as stream, _open_data(stream) as data:
+        with deb.open("rb") as stream, _open_member(stream, b"data.tar") as data:
             _unpack(data, root, keep)
     except (OSError, tarfile.TarError, libarchive.ArchiveError) as error:
         raise ExtractError(f"cannot be unpacked: {error}", where=str(deb)) from None
@@ -61,7 +63,28 @@ def unpack_deb(deb: Path, root: Path, keep: Filter) -> None:
         raise ExtractError(error.message, where=str(deb)) from None
 
 
-def _open_data(stream: IO[bytes]) -> tarfile.TarFile:
+def read_scripts(deb: Path) -> str:
+    """Return the text of the scripts that are run when a Debian package is installed.
+
+    Raises:
+        ExtractError: it is not such a package.
+    """
+    texts = {}
+    try:
+        with deb.open("rb") as stream, _open_member(stream, b"control.tar") as control:
+            for member in control:
+                name = posixpath.normpath(member.name)
+                content = control.extractfile(member) if name in _SCRIPTS else None
+                if content:
+                    texts[name] = content.read(_LARGEST_SCRIPT).decode(errors="replace")
+    except (OSError, tarfile.TarError, libarchive.ArchiveError) as error:
+        raise ExtractError(f"cannot be unpacked: {error}", where=str(deb)) from None
+    except ExtractError as error:
+        raise ExtractError(error.message, where=str(deb)) from None
+    return "\n".join(texts[name] for name in _SCRIPTS if name in texts)
+
+
+def _open_member(stream: IO[bytes], wanted: bytes) -> tarfile.TarFile:
     if stream.read(len(_MAGIC)) != _MAGIC:
         raise ExtractError("is not a Debian package")
     while header := stream.read(_HEADER):
@@ -69,11 +92,11 @@ def _open_data(stream: IO[bytes]) -> tarfile.TarFile:
             size = int(header[48:58])
         except ValueError:
             raise ExtractError("has a broken ar header") from None
-        if header.startswith(b"data.tar"):
+        if header.startswith(wanted):
             # libarchive knows every compressor of dpkg's, and unpacks xz in two thirds of the time of Python's lzma.
             return tarfile.open(fileobj=_Decompressed(stream.read(size)), mode="r|", encoding="utf-8")
         stream.seek(size + size % 2, os.SEEK_CUR)
-    raise ExtractError("has no data.tar")
+    raise ExtractError(f"has no {wanted.decode()}")
 
 
 class _Decompressed(io.RawIOBase):
@@ -112,7 +135,7 @@ def _unpack(data: tarfile.TarFile, root: Path, keep: Filter) -> None:
         if not path or not keep.has(path) or _is_root_link(member):
             continue
         place = root / path
-        _make_parents(root, place)
+        make_parents(root, place)
         if not member.isdir() and not _claim(place, is_folded=_is_folded(member.name), folded=folded):
             continue
         if member.isdir():
@@ -155,7 +178,7 @@ def _is_root_link(member: tarfile.TarInfo) -> bool:
     return name in _MERGED or name in _FOLDED or merge_path(target) == merge_path(name)
 
 
-def _make_parents(root: Path, place: Path) -> None:
+def make_parents(root: Path, place: Path) -> None:
     """Make the directories above a file; a symlink among them would lead out of the tree."""
     missing = []
     for parent in place.parents:

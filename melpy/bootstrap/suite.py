@@ -126,6 +126,7 @@ def parse_stanza(stanza: bytes) -> Deb:
             sha256=fields["sha256"],
             description=fields.get("description", ""),
             homepage=fields.get("homepage", ""),
+            provides=tuple(name for group in parse_relation(fields.get("provides", "")) for name in group),
             conflicts=_parse_conflicts(fields.get("conflicts", "")),
         )
     except (KeyError, ValueError) as error:

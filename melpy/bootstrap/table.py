@@ -109,6 +109,7 @@ class Table(_Strict):
     drop: tuple[str, ...] = ()
     ignore: frozenset[str] = frozenset()
     prefer: dict[str, str] = Field(default_factory=dict)
+    alternatives: dict[str, str] = Field(default_factory=dict)
     packages: dict[str, Change] = Field(default_factory=dict)
     names: dict[str, Name] = Field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
