@@ -157,7 +157,7 @@ def _is_folded(name: str) -> bool:
 
 
 def _claim(place: Path, *, is_folded: bool, folded: set[Path]) -> bool:
-    """Make room for a file; of two that two directories had under one name, that of the directory that stays is meant."""
+    """Make room for a file; of two that have one name now, that of the directory that stays is meant."""
     if is_folded:
         folded.add(place)
         return not os.path.lexists(place)
@@ -211,7 +211,8 @@ def _write(data: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
 def merge_path(name: str) -> str:
     """Return the path of a member in the tree; empty for the root.
 
-    It is below usr where it was in /bin, /sbin or /lib, and in usr/bin or usr/lib where it was in usr/sbin or usr/lib64.
+    It is below usr where it was in /bin, /sbin or /lib, in usr/bin where it was in usr/sbin, in usr/lib where it was in
+    usr/lib64.
 
     Raises:
         ExtractError: it leads out of the tree.

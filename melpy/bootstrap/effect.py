@@ -35,8 +35,8 @@ class Effect:
     def settle_provides(self, provides: Iterable[str]) -> Iterator[str]:
         """Yield what the package provides beside others that have the same commands.
 
-        Two packages that provide a name at versions exclude one another. So an alternative is provided without a version,
-        and what takes another's place is left to the other.
+        Two packages that provide a name at versions exclude one another. So an alternative is provided without a
+        version, and what takes another's place is left to the other.
         """
         for text in provides:
             name = text.partition("=")[0]

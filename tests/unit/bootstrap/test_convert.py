@@ -81,7 +81,8 @@ def test_links_are_added_and_are_commands(tmp_path: Path, key: Path) -> None:
 
 def test_alternatives_are_links_that_give_way_to_a_higher_priority(tmp_path: Path, key: Path) -> None:
     script = (
-        "update-alternatives --install /usr/bin/awk awk /usr/bin/tool 10 \\\n  --slave /usr/bin/nawk nawk /usr/bin/tool \\\n"
+        "update-alternatives --install /usr/bin/awk awk /usr/bin/tool 10 \\\n"
+        "  --slave /usr/bin/nawk nawk /usr/bin/tool \\\n"
         "  --slave /usr/share/man/awk.1 awk.1 /usr/share/man/tool.1\n"
         "update-alternatives --install /usr/bin/gone gone /usr/bin/nothing 50\n"
         "update-alternatives --install /usr/bin/omitted omitted /usr/bin/tool 60\n"

@@ -5,6 +5,17 @@ import pytest
 from melpy.bootstrap.script import Alternative, parse_alternatives, parse_diversions
 
 VALUES = {"DEB_HOST_MULTIARCH": "x86_64-linux-gnu", "DPKG_MAINTSCRIPT_PACKAGE": "tool"}
+LOOPS = """
+dir='/lib/x'
+for i in java 'jar'
+do
+    for j in 1 2; do
+        true
+    done
+    update-alternatives --install /b/$i $i $dir/${i} 1 $unknown
+done
+update-alternatives --install /b/$i $i /x 1
+"""
 
 
 def links(script: str) -> dict[str, str]:
@@ -33,9 +44,7 @@ def test_lines_that_go_on_and_what_follows_are_read() -> None:
     [
         ("ver=1.17\nprio=35\nupdate-alternatives --install /b/a a /b/a-$ver $prio", {"/b/a": "/b/a-1.17"}),
         (
-            "dir='/lib/x'\nfor i in java 'jar'\ndo\n  if :; then\n    for j in 1 2; do\n      true\n    done\n  fi\n"
-            "  update-alternatives --install /b/$i $i $dir/${i} 1 $unknown\ndone\n"
-            "update-alternatives --install /b/$i $i /x 1",
+            LOOPS,
             {"/b/java": "/lib/x/java", "/b/jar": "/lib/x/jar"},
         ),
         ("for i in a b; do update-alternatives --install /b/$i $i /t/$i 1; done", {"/b/a": "/t/a", "/b/b": "/t/b"}),
