@@ -135,8 +135,12 @@ class Resolver:
         return not version or (node is not None and node.deb is not None and _begins(node.deb.version, version))
 
     def _try_alike(self, rule: Rule, parts: Sequence[str]) -> tuple[str, ...]:
+        """Return the package of a name with a version in it, or else what provides one of the rule's names."""
         found = self._suite.find_alike(rule.alike.format(*parts), rule.ending) if rule.alike else ()
-        return tuple(self._apk_name(name) for name in found[:1])
+        if found:
+            return (self._apk_name(found[0]),)
+        provider = next(filter(None, (self._choose_provider(item.format(*parts)) for item in rule.names)), None)
+        return (provider,) if provider else ()
 
     def _try_sources(self, rule: Rule, parts: Sequence[str]) -> tuple[str, ...]:
         """Return what a rule takes of a source package; of packages that exclude one another, the first."""

@@ -78,7 +78,7 @@ class Rule(_Strict):
 
     Attributes:
         match: regular expression for the whole name.
-        names: names to try in turn.
+        names: names to try in turn: packages at first, what they provide after `alike`.
         again: a name to be looked up in its place; it must be shorter, so that there is an end.
         version: what the version of what is found must begin with.
         alike: Debian's packages of this name, a version in it.

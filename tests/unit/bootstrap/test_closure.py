@@ -21,7 +21,7 @@ names:
   cmd:cc: gcc
 rules:
   - {match: 'perl-(.+)', names: 'lib{1}-perl'}
-  - {match: '(.+)-dev', names: 'lib{1}-dev {1}1-dev'}
+  - {match: '(.+)-dev', names: 'lib{1}-dev {1}1-dev', alike: '{1}', ending: -dev}
   - {match: 'so:(.*)\\.so\\.([0-9]+)', names: '{1}{2}'}
   - {match: 'py3-supported-(.+)', again: 'py3-{1}'}
   - {match: 'py3-(.+)', names: 'python3-{1}', sources: '{1}', keep: 'python3-.+'}
@@ -62,6 +62,9 @@ def resolver() -> Resolver:
             stanza("python3-pil", source="pillow"),
             stanza("pillow-tools", source="pillow"),
             stanza("cmake", "3.31.6-2"),
+            stanza("perl", provides="libcore-perl"),
+            stanza("libcore1.0-dev"),
+            stanza("other-dev", provides="libcore-dev"),
         ),
         parse_table(TABLE, where="test"),
     )
@@ -114,6 +117,9 @@ def test_rules_and_provides_lead_to_packages(resolver: Resolver, asked: str, fou
         ("curl-dev", ("libcurl-gnutls-dev", "libcurl-old-dev")),
         ("py3-supported-pillow", ("python3-pil",)),
         ("cmake-3", ("cmake",)),
+        ("perl-core", ("perl",)),
+        # A package of the name goes before one that is only provided under it.
+        ("core-dev", ("libcore1.0-dev",)),
         ("cmake-3.31", ("cmake",)),
     ],
 )
