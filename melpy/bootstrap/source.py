@@ -1,11 +1,12 @@
 """Upstream archives out of Debian's source packages, by digest.
 
-Debian keeps the archives that upstream published as `.orig.tar.*`, for most of the GNU programs byte for byte. Only
-the same bytes count: what Debian repacked or compressed anew has another digest and is not found. The Sources lists
-name SHA-256 only, so a source that a recipe names by SHA-512 is looked for by the name and version in its URI, and
-its digest is known when it has been fetched. A source may be of any age, whatever the seed is made of, so the other
-suites of the archive are looked into as well, in turn, for what is not found yet. The lists of a suite are some 60 MB
-and are only fetched when a source is looked for. Source of the format: deb-src-control(5), deb-version(7).
+Debian keeps the archives that upstream published as `.orig.tar.*`, for most of the GNU programs byte for byte; where
+a recipe fetches what is Debian's own, that is there as well. Only the same bytes count: what Debian repacked or
+compressed anew has another digest and is not found. The Sources lists name SHA-256 only, so a source that a recipe
+names by SHA-512 is looked for by the name and version in its URI, and its digest is known when it has been fetched. A
+source may be of any age, whatever the seed is made of, so the other suites of the archive are looked into as well, in
+turn, for what is not found yet. The lists of a suite are some 60 MB and are only fetched when a source is looked for.
+Source of the format: deb-src-control(5), deb-version(7).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from melpy.errors import MelpyError
     from melpy.events import Monitor
 
-_ORIG = re.compile(rb"^ ([0-9a-f]{64}) +[0-9]+ +(\S+\.orig(?:-[\w-]+)?\.tar\.\w+)$", re.MULTILINE)
+_TAR = re.compile(rb"^ ([0-9a-f]{64}) +[0-9]+ +(\S+\.tar\.\w+)$", re.MULTILINE)
 _UPSTREAM = re.compile(r"(?P<name>.+?)[-_]v?(?P<version>[0-9][\w.+~-]*?)(?:[.-]orig)?\.(?:tar\.\w+|tgz|tbz2?|txz)")
 _TRIES = 3
 
@@ -43,7 +44,7 @@ OTHERS = ("unstable", "testing", "stable", "oldstable")
 
 @dataclass(frozen=True)
 class Archive:
-    """An upstream archive that the suite has.
+    """An archive of a source package of the suite.
 
     Attributes:
         package: name of the source package.
@@ -136,9 +137,9 @@ def _fetch_all(
 
 
 def parse_sources(data: bytes) -> Iterator[Archive]:
-    """Yield the upstream archives of a Sources list."""
+    """Yield the archives of a Sources list."""
     for stanza in data.split(b"\n\n"):
-        files = _ORIG.findall(stanza)
+        files = _TAR.findall(stanza)
         if files:
             fields = dict(re.findall(r"^(Package|Version): (.+)$", stanza.decode(errors="replace"), re.MULTILINE))
             for sha256, name in files:
@@ -159,14 +160,17 @@ def match_archives(
 
 
 def _find_alike(uri: str, archives: Iterable[Archive]) -> Iterator[Archive]:
-    """Yield archives of the upstream version in a URI, under one of the names that Debian gives to sources."""
-    match = _UPSTREAM.fullmatch(uri.partition("?")[0].rpartition("/")[2])
-    if not match:
-        return
-    name = match["name"].lower().replace("_", "-")
-    names = {name, f"lib{name}", f"lib{name}-perl", f"python-{name}", f"{name}{match['version'].partition('.')[0]}"}
+    """Yield archives of the name in a URI, or of the version in it under a name that Debian gives to sources."""
+    file_name = uri.partition("?")[0].rpartition("/")[2]
+    match = _UPSTREAM.fullmatch(file_name)
+    names: set[str] = set()
+    if match:
+        name = match["name"].lower().replace("_", "-")
+        names = {name, f"lib{name}", f"lib{name}-perl", f"python-{name}", f"python-{name.removeprefix('py')}"}
+        names.add(f"{name}{match['version'].partition('.')[0]}")
     for archive in archives:
-        if archive.package in names and archive.file_name.startswith(f"{archive.package}_{match['version']}.orig"):
+        alike = f"{archive.package}_{match['version']}.orig" if match and archive.package in names else None
+        if archive.file_name == file_name or (alike and archive.file_name.startswith(alike)):
             yield archive
 
 
