@@ -62,12 +62,12 @@ class Archive:
 def find_sources(
     spec: SeedSpec,
     wanted: Sequence[WantedSource],
-    store: Callable[[Path, str], None],
+    store: Callable[[Path, WantedSource], None],
     monitor: Monitor,
     *,
     update: bool = False,
 ) -> dict[WantedSource, str]:
-    """Fetch the archives that Debian has, hand each file and its SHA-256 to `store`, and return where they were.
+    """Fetch the archives that Debian has, hand each file and its source to `store`, and return where they were.
 
     That is the suite of each, the seed's own or one of `OTHERS`; what is nowhere is left out. A digest is verified
     before its file is handed over. The file is gone afterwards: `store` copies or moves it.
@@ -105,7 +105,12 @@ def find_sources(
 
 
 def _search(
-    spec: SeedSpec, suite: str, wanted: Sequence[WantedSource], store: Callable[[Path, str], None], *, update: bool
+    spec: SeedSpec,
+    suite: str,
+    wanted: Sequence[WantedSource],
+    store: Callable[[Path, WantedSource], None],
+    *,
+    update: bool,
 ) -> Iterator[tuple[WantedSource, MelpyError | None]]:
     """Yield the sources that a suite has: each handed over, or with the reason why the mirror does not give it."""
     apt = prepare_apt(spec, host_arch().debian, sources=suite)
@@ -125,7 +130,7 @@ def _search(
 
 
 def _fetch_all(
-    apt: Apt, wanted: Sequence[WantedSource], store: Callable[[Path, str], None]
+    apt: Apt, wanted: Sequence[WantedSource], store: Callable[[Path, WantedSource], None]
 ) -> Iterator[tuple[WantedSource, MelpyError | None]]:
     lists = [path.read_bytes() for path in apt.lists]
     # Looking for a digest takes 8 ms, reading a list takes 2 s; and most digests are in few suites.
@@ -181,15 +186,14 @@ def _find_alike(uri: str, archives: Iterable[Archive]) -> Iterator[Archive]:
             yield archive
 
 
-def _fetch(apt: Apt, source: WantedSource, archive: Archive, store: Callable[[Path, str], None]) -> bool:
+def _fetch(apt: Apt, source: WantedSource, archive: Archive, store: Callable[[Path, WantedSource], None]) -> bool:
     directory = apt.home / "fetched"
     try:
         download_source(apt, archive.package, archive.version, directory)
         path = directory / archive.file_name
         if not path.is_file() or file_digest(path, source.algorithm) != source.digest.lower():
             return False
-        sha256 = archive.sha256 if source.algorithm == "sha256" else file_digest(path)
-        store(path, sha256)
+        store(path, source)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     return True

@@ -99,8 +99,8 @@ def _find_sources(spec: SeedSpec, jobs: Sequence[Job], cache: Path, monitor: eve
     if not wanted:
         return
 
-    def store(file: Path, digest: str) -> None:
-        store_source(file, digest, cache)
+    def store(file: Path, source: WantedSource) -> None:
+        store_source(file, source.digest.lower(), cache, source.algorithm)
 
     found = find_sources(spec, wanted, store, monitor)
     for source in wanted:

@@ -89,14 +89,14 @@ def test_a_mirror_that_does_not_answer_is_an_error(spec: SeedSpec) -> None:
 def test_an_upstream_archive_is_found_by_its_digest(spec: SeedSpec, tmp_path: Path) -> None:
     hello = WantedSource("sha256", HELLO, "https://ftp.gnu.org/gnu/hello/hello-2.10.tar.gz")
     nothing = WantedSource("sha256", "0" * 64, "https://example.org/nothing-1.tar.gz")
-    stored: dict[str, Path] = {}
+    stored: dict[WantedSource, Path] = {}
 
-    def store(path: Path, sha256: str) -> None:
-        stored[sha256] = path.rename(tmp_path / "stored")
+    def store(path: Path, source: WantedSource) -> None:
+        stored[source] = path.rename(tmp_path / "stored")
 
     monitor = Tape()
     assert find_sources(spec, [nothing, hello], store, monitor) == {hello: spec.suite}
-    assert file_digest(stored[HELLO]) == HELLO
+    assert file_digest(stored[hello]) == HELLO
     assert monitor.events
     assert find_sources(spec, [], store, Null()) == {}
 
@@ -105,7 +105,7 @@ def test_an_archive_that_the_suite_has_not_is_found_in_another(spec: SeedSpec, t
     uri = "https://ftp.gnu.org/gnu/hello/hello-2.12.3.tar.gz"
     newer = WantedSource("sha256", NEWER_HELLO, uri)
 
-    def store(path: Path, _sha256: str) -> None:
+    def store(path: Path, _source: WantedSource) -> None:
         path.rename(tmp_path / "stored")
 
     found = find_sources(spec, [newer], store, Null())
