@@ -1,8 +1,8 @@
 """Which of Debian's names are another's with a version in it: `libpng16-16t64` is libpng, `libglib2.0-dev` is glib's.
 
 A library's version is part of its package's name in Debian (and `t64`, since time_t has 64 bits everywhere), and
-often of its development and source package's. Names are grouped by what is left without it, so that one is found
-among 69,000 without looking at each of them.
+often of its development and source package's. Names are grouped, so that one is found among 69,000 without looking at
+each of them.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _ENDING = re.compile(r"(?<=.)-(?:bin|data|dev|doc|tools|utils)$")
-_VERSION = re.compile(r"(?:[0-9]+[a-z]|-?[0-9][-.0-9]*(?:v[0-9]+)?)?(?:t64)?$")
 _LIB = "lib"
+_KEY = 2  # letters
 
 
 class Likeness:
-    """Names, grouped by what they are without versions."""
+    """Names, grouped by their first letters."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._groups: dict[tuple[str, str], list[str]] = {}
+        self._groups: dict[str, list[str]] = {}
         for name in names:
-            stem, ending = _split(name)
-            self._groups.setdefault((_bare(stem), ending), []).append(name)
+            self._groups.setdefault(_key(name), []).append(name)
 
     def find(self, stem: str, ending: str = "", *, strict: bool = False) -> tuple[str, ...]:
         """Return the names that are `[lib]<stem>[<version>]<ending>`, the likeliest first.
@@ -38,8 +37,9 @@ class Likeness:
         if strict:
             wanted = {stem.startswith(_LIB)}
         found = []
-        for name in self._groups.get((_bare(stem), ending), ()):
-            match = pattern.fullmatch(_split(name)[0].removeprefix(_LIB))
+        for name in self._groups.get(_key(stem), ()):
+            shorter, own_ending = _split(name)
+            match = pattern.fullmatch(shorter.removeprefix(_LIB)) if own_ending == ending else None
             if match and name.startswith(_LIB) in wanted:
                 found.append((name.startswith(_LIB), *_rank(match[1]), name))
         return tuple(item[-1] for item in sorted(found, reverse=True))
@@ -55,10 +55,8 @@ def _split(name: str) -> tuple[str, str]:
     return (name[: match.start()], match[0]) if match else (name, "")
 
 
-def _bare(stem: str) -> str:
-    """Return a name without any version; as often as there is one, so that `dav1d7` is in the group of `dav1d`."""
-    shorter = _VERSION.sub("", stem.removeprefix(_LIB), count=1)
-    return _bare(shorter) if shorter and shorter != stem else stem.replace("-", "")
+def _key(name: str) -> str:
+    return name.removeprefix(_LIB).replace("-", "")[:_KEY]
 
 
 def _pattern(stem: str) -> re.Pattern[str]:
