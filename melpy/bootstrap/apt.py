@@ -99,8 +99,13 @@ class Apt:
         return found[0] if found else None
 
 
-def prepare_apt(spec: SeedSpec, architecture: str, *, sources: bool = False) -> Apt:
+def prepare_apt(spec: SeedSpec, architecture: str, *, sources: str = "") -> Apt:
     """Write the configuration of a private state; it fetches nothing yet.
+
+    Args:
+        spec: the seed that it is part of.
+        architecture: Debian's name of the architecture.
+        sources: the suite whose source packages are meant; empty: the seed's suite and its binary packages.
 
     Raises:
         ToolMissingError: this machine has no apt.
@@ -108,11 +113,13 @@ def prepare_apt(spec: SeedSpec, architecture: str, *, sources: bool = False) -> 
         OutputError: the directory cannot be written.
     """
     find_tool("apt-get", hint=_HINT)
-    home = (spec.home / "apt" / ("sources" if sources else architecture)).absolute()
+    suite = sources or spec.suite
+    name = f"sources-{suite}" if sources and sources != spec.suite else "sources" if sources else architecture
+    home = (spec.home / "apt" / name).absolute()
     text = _SOURCES.format(
         type="deb-src" if sources else "deb",
         mirror=spec.mirror or find_mirror(),
-        suite=spec.suite,
+        suite=suite,
         target="Sources" if sources else "Packages",
         keyring=find_keyring(),
     )
@@ -121,7 +128,7 @@ def prepare_apt(spec: SeedSpec, architecture: str, *, sources: bool = False) -> 
     write_file(home / "apt.conf", _CONF.format(home=home, architecture=architecture))
     for name in ("lists/partial", "cache/archives/partial", "tmp"):
         (home / name).mkdir(parents=True, exist_ok=True)
-    return Apt(home, spec.suite, sources)
+    return Apt(home, suite, bool(sources))
 
 
 def update_lists(apt: Apt) -> None:

@@ -81,7 +81,7 @@ def _job(node: Node, closed: Mapping[str, Node], table: Table, arch: Arch) -> Jo
             files=change.files,
             links=change.links,
             concatenate=change.concatenate,
-            omit=change.omit,
+            omit=(*change.omit, *(link for link, owner in table.alternatives.items() if owner != node.deb.name)),
             drop=table.drop,
         )
         return Job(
@@ -89,6 +89,7 @@ def _job(node: Node, closed: Mapping[str, Node], table: Table, arch: Arch) -> Jo
             version=map_version(node.deb.version),
             deb=node.deb.sha256,
             content=content,
+            rivals=node.rivals,
             description=node.deb.description,
             url=node.deb.homepage,
             origin=node.deb.source,

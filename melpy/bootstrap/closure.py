@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,11 @@ from melpy.apk.atom import parse_atom
 from melpy.bootstrap.table import Change, Name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from melpy.bootstrap.model import Deb
     from melpy.bootstrap.suite import Suite
-    from melpy.bootstrap.table import Table
+    from melpy.bootstrap.table import Rule, Table
 
 RENAMED = "debian-"
 """Prefix of a Debian package whose name means something else to Wolfi."""
@@ -41,6 +42,7 @@ class Node:
         made: what it is made of when it is none of Debian's.
         change: what is different from the Debian package.
         model: APK name of the node that gives a made-up package its version, or empty.
+        rivals: APK names of other packages that are the same virtual one as this, sorted.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Node:
     made: Name | None = None
     change: Change = field(default_factory=Change)
     model: str = ""
+    rivals: tuple[str, ...] = ()
 
 
 class Resolver:
@@ -74,7 +77,7 @@ class Resolver:
             return request if self.find(request) else None
         if request in self._table.names:
             return self._table.names[request].depends[0]
-        return self._follow_rules(request)
+        return next(iter(self._look_up(request)), None)
 
     def _make(self, name: str) -> Node | None:
         return self._make_known(name) or self._make_other(name)
@@ -91,20 +94,66 @@ class Resolver:
 
     def _make_other(self, name: str) -> Node | None:
         """Return the node for a name that a rule leads on from, or that Debian's packages provide."""
-        target = self._follow_rules(name) or self._choose_provider(name)
-        return Node(name, (target,), made=Name(depends=(target,)), model=target) if target else None
+        targets = self._look_up(name)
+        if not targets:
+            return None
+        return Node(name, tuple(sorted(targets)), made=Name(depends=targets), model=targets[0])
 
-    def _follow_rules(self, name: str) -> str | None:
-        for rule in self._table.rules:
+    def _look_up(self, name: str) -> tuple[str, ...]:
+        """Return the APK names of the packages that a name leads to which is not itself one."""
+        targets = self._follow(self._table.rules, name)
+        provider = None if targets else self._choose_provider(name)
+        return targets or ((provider,) if provider else self._follow(self._table.late_rules, name))
+
+    def _follow(self, rules: Iterable[Rule], name: str) -> tuple[str, ...]:
+        """Return what the first rule that fits and finds something leads to."""
+        for rule in rules:
             match = rule.match.fullmatch(name)
             if match:
                 # Debian's names have no other letters.
                 parts = [part.lower().replace("_", "-") for part in (match[0], *match.groups(""))]
-                candidates = (template.format(*parts) for template in rule.names)
-                found = next((item for item in candidates if item != name and self._make_known(item)), None)
-                if found:
+                found = self._try_names(name, rule, parts) or self._try_alike(rule, parts)
+                found = found or self._try_sources(rule, parts)
+                if found and self._has_version(found[0], rule.version.format(*parts)):
                     return found
-        return None
+        return ()
+
+    def _try_names(self, name: str, rule: Rule, parts: Sequence[str]) -> tuple[str, ...]:
+        candidates = (template.format(*parts) for template in rule.names)
+        found = next((item for item in candidates if item != name and self._make_known(item)), None)
+        if found:
+            return (found,)
+        again = rule.again.format(*parts)
+        if not again or len(again) >= len(name):
+            return ()
+        return (again,) if self._make_known(again) else self._look_up(again)
+
+    def _has_version(self, name: str, version: str) -> bool:
+        node = self._make_known(name)
+        while node and node.deb is None and node.model:
+            node = self._make_known(node.model)
+        return not version or (node is not None and node.deb is not None and _begins(node.deb.version, version))
+
+    def _try_alike(self, rule: Rule, parts: Sequence[str]) -> tuple[str, ...]:
+        """Return the package of a name with a version in it, or else what provides one of the rule's names."""
+        found = self._suite.find_alike(rule.alike.format(*parts), rule.ending) if rule.alike else ()
+        if found:
+            return (self._apk_name(found[0]),)
+        provider = next(filter(None, (self._choose_provider(item.format(*parts)) for item in rule.names)), None)
+        return (provider,) if provider else ()
+
+    def _try_sources(self, rule: Rule, parts: Sequence[str]) -> tuple[str, ...]:
+        """Return what a rule takes of a source package; of packages that exclude one another, the first."""
+        keep = re.compile(rule.keep.format(*map(re.escape, parts)))
+        for template in rule.sources:
+            chosen: dict[str, Deb] = {}
+            for name in self._suite.find_made_from(template.format(*parts)):
+                deb = self._suite.load(name)
+                if keep.fullmatch(name) and not any(_exclude(deb, other) for other in chosen.values()):
+                    chosen[name] = deb
+            if chosen:
+                return tuple(self._apk_name(name) for name in chosen)
+        return ()
 
     def _made(self, name: str, made: Name) -> Node:
         depends = tuple(sorted(parse_atom(item).name for item in made.depends))
@@ -115,7 +164,14 @@ class Resolver:
         without = self._table.ignore | set(change.without)
         chosen = {self._choose(group) for group in deb.depends if without.isdisjoint(group)}
         depends = {self._apk_name(item) for item in chosen if item} | set(change.depends)
-        return Node(name, tuple(sorted(depends - {name})), deb=deb, change=change)
+        rivals = {self._apk_name(other) for virtual in deb.provides for other in self._suite.find_providers(virtual)}
+        return Node(
+            name,
+            tuple(sorted(depends - {name})),
+            deb=deb,
+            change=change,
+            rivals=tuple(sorted(rivals - {name})),
+        )
 
     def _choose(self, group: tuple[str, ...]) -> str | None:
         """Return the Debian package for a group of alternatives: the first that is there or is provided."""
@@ -167,3 +223,12 @@ class Resolver:
     @functools.cached_property
     def _all_names(self) -> tuple[str, ...]:
         return (*self._table.names, *self._suite)
+
+
+def _exclude(first: Deb, second: Deb) -> bool:
+    return first.name in second.conflicts or second.name in first.conflicts
+
+
+def _begins(version: str, start: str) -> bool:
+    upstream = version.partition(":")[2] or version
+    return re.match(rf"{re.escape(start)}(?![0-9])", upstream) is not None

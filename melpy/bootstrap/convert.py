@@ -23,6 +23,7 @@ from melpy.apk.model import PackageInfo
 from melpy.apk.signature import load_signer
 from melpy.arch import ARCHES
 from melpy.bootstrap.deb import Filter, unpack_deb
+from melpy.bootstrap.effect import Effect, apply_scripts
 from melpy.bootstrap.manifest import CONVERTER
 from melpy.build.model import Kind
 from melpy.build.tree import load_tree
@@ -75,6 +76,7 @@ class Job:
         description: one line.
         url: homepage of the upstream project.
         origin: name of Debian's source package.
+        rivals: APK names of packages that may give the same names to files of theirs.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Job:
     description: str = ""
     url: str = ""
     origin: str = ""
+    rivals: tuple[str, ...] = ()
 
     @property
     def file_name(self) -> str:
@@ -133,10 +136,14 @@ def convert_package(text: str) -> str:
 def _convert(job: Job, place: Place, scratch: Path) -> str:
     root = scratch / "root"
     root.mkdir()
+    arch, effect = ARCHES[job.arch], Effect()
     if place.deb:
-        unpack_deb(Path(place.deb), root, Filter(tuple(job.content.drop), frozenset(job.content.omit)))
+        keep = Filter(tuple(job.content.drop), frozenset(job.content.omit))
+        unpack_deb(Path(place.deb), root, keep)
+        variables = {"DPKG_MAINTSCRIPT_PACKAGE": job.name, "DEB_HOST_MULTIARCH": arch.multiarch}
+        effect = apply_scripts(Path(place.deb), root, keep, variables)
     try:
-        add_content(root, job.content, ARCHES[job.arch])
+        add_content(root, job.content, arch)
     except OSError as error:
         raise SeedError(
             f"what the table adds does not fit: {(error.strerror or '').lower()} {error.filename}", where=job.name
@@ -150,7 +157,9 @@ def _convert(job: Job, place: Place, scratch: Path) -> str:
         description=job.description,
         url=job.url,
         depends=tuple(job.depends),
-        provides=find_provides(tree, job.version, ARCHES[job.arch].multiarch, scratch),
+        provides=tuple(effect.settle_provides(find_provides(tree, job.version, arch.multiarch, scratch))),
+        replaces=tuple(sorted({*(job.rivals if effect.links else ()), *(job.depends if effect.diverted else ())})),
+        replaces_priority=str(max(effect.priority, 0)) if effect.links else "",
     )
     entry = write_package(tree, info, scratch / "apk", mtime=0, signer=_load_signer(place.key), level=LEVEL)
     _deliver(scratch / "apk" / job.file_name, Path(place.destination))

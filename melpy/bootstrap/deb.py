@@ -1,5 +1,8 @@
 """A Debian package is unpacked as Wolfi would lay its files out: everything below /usr, documentation left out.
 
+Programs are in /usr/bin and libraries in /usr/lib alone; /usr/sbin and /usr/lib64 are links to them, as /bin is one. So
+the base layout may also be the one that Wolfi's own recipe makes.
+
 The file is an ar of three members, the last one a compressed tar (deb(5)). No path in it is trusted: a member that
 would be written outside the directory is an error. Scripts are not run and not kept. Owners become root's, as they
 all are in the packages a build needs; setuid and setgid bits are dropped, because a build root is an ordinary
@@ -28,6 +31,9 @@ _MAGIC = b"!<arch>\n"
 _HEADER = 60
 _BLOCK = 1 << 20
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "libo32")
+_SCRIPTS = ("preinst", "postinst")
+_LARGEST_SCRIPT = 1 << 20
+_FOLDED = {"usr/sbin": "usr/bin", "usr/lib64": "usr/lib"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ def unpack_deb(deb: Path, root: Path, keep: Filter) -> None:
         ExtractError: it is not such a package, or a path in it leaves the directory.
     """
     try:
-        with deb.open("rb") as stream, _open_data(stream) as data:
+        with deb.open("rb") as stream, _open_member(stream, b"data.tar") as data:
             _unpack(data, root, keep)
     except (OSError, tarfile.TarError, libarchive.ArchiveError) as error:
         raise ExtractError(f"cannot be unpacked: {error}", where=str(deb)) from None
@@ -57,7 +63,28 @@ def unpack_deb(deb: Path, root: Path, keep: Filter) -> None:
         raise ExtractError(error.message, where=str(deb)) from None
 
 
-def _open_data(stream: IO[bytes]) -> tarfile.TarFile:
+def read_scripts(deb: Path) -> str:
+    """Return the text of the scripts that are run when a Debian package is installed.
+
+    Raises:
+        ExtractError: it is not such a package.
+    """
+    texts = {}
+    try:
+        with deb.open("rb") as stream, _open_member(stream, b"control.tar") as control:
+            for member in control:
+                name = posixpath.normpath(member.name)
+                content = control.extractfile(member) if name in _SCRIPTS else None
+                if content:
+                    texts[name] = content.read(_LARGEST_SCRIPT).decode(errors="replace")
+    except (OSError, tarfile.TarError, libarchive.ArchiveError) as error:
+        raise ExtractError(f"cannot be unpacked: {error}", where=str(deb)) from None
+    except ExtractError as error:
+        raise ExtractError(error.message, where=str(deb)) from None
+    return "\n".join(texts[name] for name in _SCRIPTS if name in texts)
+
+
+def _open_member(stream: IO[bytes], wanted: bytes) -> tarfile.TarFile:
     if stream.read(len(_MAGIC)) != _MAGIC:
         raise ExtractError("is not a Debian package")
     while header := stream.read(_HEADER):
@@ -65,11 +92,11 @@ def _open_data(stream: IO[bytes]) -> tarfile.TarFile:
             size = int(header[48:58])
         except ValueError:
             raise ExtractError("has a broken ar header") from None
-        if header.startswith(b"data.tar"):
+        if header.startswith(wanted):
             # libarchive knows every compressor of dpkg's, and unpacks xz in two thirds of the time of Python's lzma.
             return tarfile.open(fileobj=_Decompressed(stream.read(size)), mode="r|", encoding="utf-8")
         stream.seek(size + size % 2, os.SEEK_CUR)
-    raise ExtractError("has no data.tar")
+    raise ExtractError(f"has no {wanted.decode()}")
 
 
 class _Decompressed(io.RawIOBase):
@@ -102,12 +129,15 @@ def _decompress(data: bytes) -> Iterator[bytes]:
 
 def _unpack(data: tarfile.TarFile, root: Path, keep: Filter) -> None:
     modes: dict[Path, int] = {}
+    folded: set[Path] = set()
     for member in data:
         path = merge_path(member.name)
         if not path or not keep.has(path) or _is_root_link(member):
             continue
         place = root / path
-        _make_parents(root, place)
+        make_parents(root, place)
+        if not member.isdir() and not _claim(place, is_folded=_is_folded(member.name), folded=folded):
+            continue
         if member.isdir():
             place.mkdir(exist_ok=True)
             # A directory that its owner cannot enter would be one that melpy cannot pack.
@@ -122,12 +152,33 @@ def _unpack(data: tarfile.TarFile, root: Path, keep: Filter) -> None:
         place.chmod(mode)
 
 
+def _is_folded(name: str) -> bool:
+    return _merge_root(name).startswith(tuple(f"{directory}/" for directory in _FOLDED))
+
+
+def _claim(place: Path, *, is_folded: bool, folded: set[Path]) -> bool:
+    """Make room for a file; of two that have one name now, that of the directory that stays is meant."""
+    if is_folded:
+        folded.add(place)
+        return not os.path.lexists(place)
+    if place in folded:
+        place.unlink(missing_ok=True)
+    return True
+
+
 def _is_root_link(member: tarfile.TarInfo) -> bool:
-    """Tell whether this is one of the links of a merged /usr, which belong to the seed's base layout."""
-    return member.issym() and posixpath.normpath(member.name.lstrip("/")) in _MERGED
+    """Tell whether this is one of the links of a merged /usr, which belong to the seed's base layout.
+
+    So is a link that leads to itself once it is merged.
+    """
+    name = posixpath.normpath(member.name.lstrip("/"))
+    if not member.issym():
+        return False
+    target = posixpath.normpath(posixpath.join("/", posixpath.dirname(name), member.linkname))
+    return name in _MERGED or name in _FOLDED or merge_path(target) == merge_path(name)
 
 
-def _make_parents(root: Path, place: Path) -> None:
+def make_parents(root: Path, place: Path) -> None:
     """Make the directories above a file; a symlink among them would lead out of the tree."""
     missing = []
     for parent in place.parents:
@@ -158,11 +209,22 @@ def _write(data: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
 
 
 def merge_path(name: str) -> str:
-    """Return the path of a member in the tree, below usr where it was in /bin, /sbin or /lib; empty for the root.
+    """Return the path of a member in the tree; empty for the root.
+
+    It is below usr where it was in /bin, /sbin or /lib, in usr/bin where it was in usr/sbin, in usr/lib where it was in
+    usr/lib64.
 
     Raises:
         ExtractError: it leads out of the tree.
     """
+    path = _merge_root(name)
+    for directory, stays in _FOLDED.items():
+        if path == directory or path.startswith(f"{directory}/"):
+            return stays + path[len(directory) :]
+    return path
+
+
+def _merge_root(name: str) -> str:
     path = posixpath.normpath(name.lstrip("/"))
     if path == ".":
         return ""

@@ -112,6 +112,8 @@ class Deb:
         sha256: of the file.
         description: one line.
         homepage: of the upstream project.
+        provides: virtual packages that it is as well.
+        conflicts: packages that it cannot be installed beside, whatever their version.
     """
 
     name: str
@@ -124,3 +126,5 @@ class Deb:
     sha256: str
     description: str = ""
     homepage: str = ""
+    provides: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ import functools
 import re
 from typing import TYPE_CHECKING
 
+from melpy.bootstrap.likeness import Likeness
 from melpy.bootstrap.model import Deb
 from melpy.errors import SeedError
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _FIELD = re.compile(rb"^([A-Za-z0-9-]+):[ \t]*(.*)$", re.MULTILINE)
 _PROVIDES = re.compile(rb"\nProvides: (.+)\n")
+_SOURCE = re.compile(rb"\nSource: ([a-z0-9][a-z0-9+.-]*)( \()?")
 _NAME = re.compile(r"\s*([a-z0-9][a-z0-9+.-]*)")
 
 
@@ -50,6 +52,35 @@ class Suite:
     def find_providers(self, virtual: str) -> tuple[str, ...]:
         """Return the packages that provide a virtual name, by name."""
         return self._providers.get(virtual, ())
+
+    def find_alike(self, stem: str, ending: str) -> tuple[str, ...]:
+        """Return the packages whose name is this one with a version in it; see `melpy.bootstrap.likeness`."""
+        return self._alike.find(stem, ending)
+
+    def find_made_from(self, stem: str) -> tuple[str, ...]:
+        """Return the packages that are made from the source package of this name, which may have a version in it.
+
+        Those that have the source package's version come first.
+        """
+        if stem in self._sources:
+            return self._sources[stem]
+        return next((self._sources[source] for source in self._alike_sources.find(stem, strict=True)), ())
+
+    @functools.cached_property
+    def _alike(self) -> Likeness:
+        return Likeness(self._stanzas)
+
+    @functools.cached_property
+    def _alike_sources(self) -> Likeness:
+        return Likeness(self._sources)
+
+    @functools.cached_property
+    def _sources(self) -> dict[str, tuple[str, ...]]:
+        found: dict[str, list[tuple[bool, str]]] = {}
+        for name, (data, start, end) in self._stanzas.items():
+            match = _SOURCE.search(data, start, end)
+            found.setdefault(match[1].decode() if match else name, []).append((bool(match and match[2]), name))
+        return {source: tuple(name for _, name in sorted(names)) for source, names in found.items()}
 
     @functools.cached_property
     def _providers(self) -> dict[str, tuple[str, ...]]:
@@ -95,6 +126,8 @@ def parse_stanza(stanza: bytes) -> Deb:
             sha256=fields["sha256"],
             description=fields.get("description", ""),
             homepage=fields.get("homepage", ""),
+            provides=tuple(name for group in parse_relation(fields.get("provides", "")) for name in group),
+            conflicts=_parse_conflicts(fields.get("conflicts", "")),
         )
     except (KeyError, ValueError) as error:
         raise SeedError(
@@ -106,6 +139,11 @@ def parse_relation(text: str) -> tuple[tuple[str, ...], ...]:
     """Return the names in a relation field, groups of alternatives; versions and `:any` are left out."""
     groups = (tuple(_names(group)) for group in text.split(","))
     return tuple(group for group in groups if group)
+
+
+def _parse_conflicts(text: str) -> tuple[str, ...]:
+    """Return the packages in a Conflicts field that are meant whatever their version."""
+    return tuple(item.strip() for item in text.split(",") if item.strip() and "(" not in item)
 
 
 def _names(group: str) -> Iterator[str]:

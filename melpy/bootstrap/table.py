@@ -74,15 +74,30 @@ class Name(_Strict):
 class Rule(_Strict):
     """How a name that is nobody's is turned into one that may be somebody's.
 
+    In what it looks for, `{0}` is the whole match, `{1}` its first group.
+
     Attributes:
         match: regular expression for the whole name.
-        names: names to try in turn; `{0}` is the whole match, `{1}` its first group.
+        names: names to try in turn: packages at first, what they provide after `alike`.
+        again: a name to be looked up in its place; it must be shorter, so that there is an end.
+        version: what the version of what is found must begin with.
+        alike: Debian's packages of this name, a version in it.
+        ending: what comes after the version in these.
+        sources: Debian's source packages to try in turn, a version in their names or not; all that is made from the
+            first one and that `keep` takes is meant.
+        keep: regular expression for the whole name of what is taken from a source package.
     """
 
     match: re.Pattern[str]
-    names: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    again: str = ""
+    version: str = ""
+    alike: str = ""
+    ending: str = ""
+    sources: tuple[str, ...] = ()
+    keep: str = ".*"
 
-    @field_validator("names", mode="before")
+    @field_validator("names", "sources", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(value.split()) if isinstance(value, str) else value
@@ -94,9 +109,11 @@ class Table(_Strict):
     drop: tuple[str, ...] = ()
     ignore: frozenset[str] = frozenset()
     prefer: dict[str, str] = Field(default_factory=dict)
+    alternatives: dict[str, str] = Field(default_factory=dict)
     packages: dict[str, Change] = Field(default_factory=dict)
     names: dict[str, Name] = Field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
+    late_rules: tuple[Rule, ...] = ()
 
     @field_validator("names", mode="before")
     @classmethod

@@ -3,13 +3,14 @@
 A Debian version is a list of pieces of text and numbers in turn (deb-version(7)); APK has numbers with dots, one
 letter, and any number of suffixes with a number. So `14.2.0-19` becomes `14.2.0_p19-r0`, and every piece of text
 further on is a number that sorts as the text does: `1.3.1-1+deb13u1` becomes `1.3.1_p1_p68_p13_p54_p1-r0`. Debian's
-number of a rebuild, which changes no source and differs between architectures, is what APK has releases for:
-`5.2.37-2+b10` becomes `5.2.37_p2-r10`.
+number of a rebuild, which changes no source, differs between architectures and counts from 1, is what APK has releases
+for: `5.2.37-2+b10` becomes `5.2.37_p2-r10`.
 
-The order is kept exactly, with two exceptions. The epoch is left out: recipes ask for upstream's versions
+The order is kept exactly, with three exceptions. The epoch is left out: recipes ask for upstream's versions
 (`go>=1.22`, `zlib-dev~1.3`), and APK has nothing that sorts before the first number; an index of the seed never
-holds two versions of a package. And an upstream version or a revision that does not begin with a digit (no package
-of trixie's 68,829 has one) is taken to begin with 0.
+holds two versions of a package. `+b1` at the end is always taken for a rebuild, though what has no revision would sort
+above the same with one, then. And an upstream version or a revision that does not begin with a digit (no package of
+trixie's 68,829 has one) is taken to begin with 0.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Make a first package repository from a Debian suite.")
 @click.argument("asked", nargs=-1, metavar="[NAME|RECIPE|DIRECTORY]...")
 @setting_options("arch", "cache-dir", "seed", "seed-mirror", "pipeline-dirs")
-@click.option("--sources/--no-sources", default=True, help="Also look for the recipes' sources in the suite.")
+@click.option("--sources/--no-sources", default=True, help="Also look for the recipes' sources, in all suites.")
 @click.option("--update", is_flag=True, help="Follow the suite: read its lists anew.")
 @click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only.")
 def command(asked: tuple[str, ...], sources: bool, update: bool, quiet: bool, **flags: Any) -> None:  # settings
@@ -32,7 +32,7 @@ def command(asked: tuple[str, ...], sources: bool, update: bool, quiet: bool, **
 
     Packages with these NAMEs, those that the environments of RECIPEs ask for, and all they depend on are made from
     the suite's packages, which apt downloads and verifies. Upstream files that recipes name by digest are looked for
-    among the suite's sources and put into the source cache. What is there already is not made again.
+    among the sources of all suites and put into the source cache. What is there already is not made again.
     """
     if not asked and not update:
         raise UsageError("nothing is asked for", hint="name packages, recipes or directories, or give --update")
@@ -99,12 +99,12 @@ def _find_sources(spec: SeedSpec, jobs: Sequence[Job], cache: Path, monitor: eve
     if not wanted:
         return
 
-    def store(file: Path, digest: str) -> None:
-        store_source(file, digest, cache)
+    def store(file: Path, source: WantedSource) -> None:
+        store_source(file, source.digest.lower(), cache, source.algorithm)
 
     found = find_sources(spec, wanted, store, monitor)
     for source in wanted:
         if source in found:
-            monitor.emit(events.Note("sources", f"{source.uri} was found in {spec.suite}, by its digest"))
+            monitor.emit(events.Note("sources", f"{source.uri} was found in {found[source]}, by its digest"))
         else:
-            monitor.emit(events.Note("sources", f"{source.uri} is not in {spec.suite}; it will be fetched from there"))
+            monitor.emit(events.Note("sources", f"Debian has not {source.uri}; it will be fetched from there"))

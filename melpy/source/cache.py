@@ -98,17 +98,17 @@ def fetch_source(
     return path
 
 
-def store_source(file: Path, digest: str, cache: Path) -> Path:
-    """Put a file into the cache under its SHA-256.
+def store_source(file: Path, digest: str, cache: Path, algorithm: str = "sha256") -> Path:
+    """Put a file into the cache under its digest; see `cache_name` for the algorithm that is looked for.
 
     Raises:
         DigestMismatchError: it has another digest.
         OutputError: the cache cannot be written.
     """
-    found = file_digest(file)
+    found = file_digest(file, algorithm)
     if found != digest:
-        raise DigestMismatchError(f"has SHA-256 {found}, expected {digest}", where=str(file))
-    path = cache / f"sha256:{digest}"
+        raise DigestMismatchError(f"has {algorithm} {found}, expected {digest}", where=str(file))
+    path = cache / f"{algorithm}:{digest}"
     with file.open("rb") as source, replace_file(path) as target:
         shutil.copyfileobj(source, target)
     return path

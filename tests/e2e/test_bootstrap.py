@@ -12,7 +12,7 @@ from melpy.apk.signature import load_keyring
 from melpy.arch import parse_arch
 from melpy.bootstrap.model import WantedSource
 from melpy.bootstrap.seed import SeedSpec, extend_seed, seed_repository
-from melpy.bootstrap.source import find_sources
+from melpy.bootstrap.source import OTHERS, find_sources
 from melpy.digest import file_digest
 from melpy.errors import UnreachableError
 from melpy.events import Null, Tape
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HELLO = "31e066137a962676e89f69d1b65382de95a7ef7d914b8cb956f41ea72e0f516b"
+NEWER_HELLO = "0d5f60154382fee10b114a1c34e785d8b1f492073ae2d3a6f7b147687b366aa0"  # trixie has 2.10
 
 
 @pytest.fixture
@@ -88,13 +89,26 @@ def test_a_mirror_that_does_not_answer_is_an_error(spec: SeedSpec) -> None:
 def test_an_upstream_archive_is_found_by_its_digest(spec: SeedSpec, tmp_path: Path) -> None:
     hello = WantedSource("sha256", HELLO, "https://ftp.gnu.org/gnu/hello/hello-2.10.tar.gz")
     nothing = WantedSource("sha256", "0" * 64, "https://example.org/nothing-1.tar.gz")
-    stored: dict[str, Path] = {}
+    stored: dict[WantedSource, Path] = {}
 
-    def store(path: Path, sha256: str) -> None:
-        stored[sha256] = path.rename(tmp_path / "stored")
+    def store(path: Path, source: WantedSource) -> None:
+        stored[source] = path.rename(tmp_path / "stored")
 
     monitor = Tape()
-    assert find_sources(spec, [nothing, hello], store, monitor) == (hello,)
-    assert file_digest(stored[HELLO]) == HELLO
+    assert find_sources(spec, [nothing, hello], store, monitor) == {hello: spec.suite}
+    assert file_digest(stored[hello]) == HELLO
     assert monitor.events
-    assert find_sources(spec, [], store, Null()) == ()
+    assert find_sources(spec, [], store, Null()) == {}
+
+
+def test_an_archive_that_the_suite_has_not_is_found_in_another(spec: SeedSpec, tmp_path: Path) -> None:
+    uri = "https://ftp.gnu.org/gnu/hello/hello-2.12.3.tar.gz"
+    newer = WantedSource("sha256", NEWER_HELLO, uri)
+
+    def store(path: Path, _source: WantedSource) -> None:
+        path.rename(tmp_path / "stored")
+
+    found = find_sources(spec, [newer], store, Null())
+    assert found.keys() == {newer}
+    assert found[newer] in OTHERS
+    assert file_digest(tmp_path / "stored") == NEWER_HELLO

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from melpy.bootstrap.suite import Suite
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -53,18 +54,23 @@ def hard_link(path: str, target: str) -> Item:
     return Item(path, link=target, type=tarfile.LNKTYPE)
 
 
-def write_deb(place: Path, *items: Item) -> Path:
-    """Write a Debian package (ar, control.tar.gz, data.tar.xz) and return its path."""
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w:xz", format=tarfile.GNU_FORMAT) as tar:
-        for item in items:
-            info = tarfile.TarInfo(item.path)
-            info.type, info.mode, info.linkname, info.size = item.type, item.mode, item.link, len(item.content)
-            tar.addfile(info, io.BytesIO(item.content))
-    members = (("debian-binary", b"2.0\n"), ("control.tar.gz", b"odd"), ("data.tar.xz", data.getvalue()))
+def write_deb(place: Path, *items: Item, **scripts: str) -> Path:
+    """Write a Debian package (ar, control.tar.xz, data.tar.xz) and return its path."""
+    control = _tar([Item(f"./{name}", text.encode(), mode=0o755) for name, text in scripts.items()])
+    members = (("debian-binary", b"2.0\n"), ("control.tar.xz", control), ("data.tar.xz", _tar(items)))
     with place.open("wb") as stream:
         stream.write(b"!<arch>\n")
         for name, content in members:
             stream.write(f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(content):<10}`\n".encode())
             stream.write(content + b"\n" * (len(content) % 2))
     return place
+
+
+def _tar(items: Iterable[Item]) -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:xz", format=tarfile.GNU_FORMAT) as tar:
+        for item in items:
+            info = tarfile.TarInfo(item.path)
+            info.type, info.mode, info.linkname, info.size = item.type, item.mode, item.link, len(item.content)
+            tar.addfile(info, io.BytesIO(item.content))
+    return data.getvalue()

@@ -21,8 +21,15 @@ names:
   cmd:cc: gcc
 rules:
   - {match: 'perl-(.+)', names: 'lib{1}-perl'}
-  - {match: '(.+)-dev', names: 'lib{1}-dev {1}1-dev'}
+  - {match: '(.+)-dev', names: 'lib{1}-dev {1}1-dev', alike: '{1}', ending: -dev}
   - {match: 'so:(.*)\\.so\\.([0-9]+)', names: '{1}{2}'}
+  - {match: 'py3-supported-(.+)', again: 'py3-{1}'}
+  - {match: 'py3-(.+)', names: 'python3-{1}', sources: '{1}', keep: 'python3-.+'}
+  - {match: 'lib.+', alike: '{0}'}
+late_rules:
+  - {match: '([^:]+)', sources: '{1}', keep: 'lib.+[0-9]|{1}-?[0-9.]*(?:-bin)?'}
+  - {match: '(.+)-dev', sources: '{1}', keep: '.+-dev'}
+  - {match: '(.+)-([0-9.]+)(-dev|)', again: '{1}{3}', version: '{2}'}
 """
 
 
@@ -43,6 +50,21 @@ def resolver() -> Resolver:
             stanza("libpng-dev"),
             stanza("zlib1-dev"),
             stanza("libjson-xs-perl"),
+            stanza("libfl2", source="flex"),
+            stanza("libfl-dev", source="flex"),
+            stanza("flex-bin", source="flex"),
+            stanza("flex-doc", source="flex"),
+            stanza("comerr-dev", source="fsprogs (1.47)"),
+            stanza("libext-dev", source="fsprogs"),
+            stanza("libcurl-gnutls-dev", source="curl", conflicts="libcurl-openssl-dev, libcurl-old-dev (<< 2)"),
+            stanza("libcurl-old-dev", source="curl"),
+            stanza("libcurl-openssl-dev", source="curl"),
+            stanza("python3-pil", source="pillow"),
+            stanza("pillow-tools", source="pillow"),
+            stanza("cmake", "3.31.6-2"),
+            stanza("perl", provides="libcore-perl"),
+            stanza("libcore1.0-dev"),
+            stanza("other-dev", provides="libcore-dev"),
         ),
         parse_table(TABLE, where="test"),
     )
@@ -81,6 +103,35 @@ def test_rules_and_provides_lead_to_packages(resolver: Resolver, asked: str, fou
     node = resolver.find(asked)
     assert node is not None
     assert (node.depends, node.model, node.deb) == ((found,), found, None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("flex", ("flex-bin", "libfl2")),
+        ("flex-dev", ("libfl-dev",)),
+        ("libfl", ("libfl2",)),
+        # What has the project's own version comes first, and gives it.
+        ("fsprogs-dev", ("libext-dev", "comerr-dev")),
+        # These two openly exclude one another; an old version is no reason.
+        ("curl-dev", ("libcurl-gnutls-dev", "libcurl-old-dev")),
+        ("py3-supported-pillow", ("python3-pil",)),
+        ("cmake-3", ("cmake",)),
+        ("perl-core", ("perl",)),
+        # A package of the name goes before one that is only provided under it.
+        ("core-dev", ("libcore1.0-dev",)),
+        ("cmake-3.31", ("cmake",)),
+    ],
+)
+def test_a_project_leads_to_what_is_made_from_it(resolver: Resolver, asked: str, found: tuple[str, ...]) -> None:
+    node = resolver.find(asked)
+    assert node is not None
+    assert (node.depends, node.model) == (tuple(sorted(found)), found[0])
+
+
+@pytest.mark.parametrize("asked", ["cmake-4", "cmake-3.3", "cmake-31", "py3-supported-pillow-2"])
+def test_another_version_is_not_an_answer(resolver: Resolver, asked: str) -> None:
+    assert resolver.find(asked) is None
 
 
 def test_the_answer_does_not_depend_on_what_was_asked_before(resolver: Resolver) -> None:

@@ -30,8 +30,8 @@ def job(**changes: object) -> Job:
     return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]  # any field
 
 
-def convert(tmp_path: Path, key: Path, todo: Job, *items: Item) -> Path:
-    deb = str(write_deb(tmp_path / "x.deb", *items)) if items else ""
+def convert(tmp_path: Path, key: Path, todo: Job, *items: Item, **scripts: str) -> Path:
+    deb = str(write_deb(tmp_path / "x.deb", *items, **scripts)) if items else ""
     out = tmp_path / "out"
     out.mkdir(exist_ok=True)
     convert_package(render_job(todo, Place(deb, str(key), str(out), str(tmp_path))))
@@ -77,6 +77,38 @@ def test_links_are_added_and_are_commands(tmp_path: Path, key: Path) -> None:
     assert "cmd:t=1.0_p1-r0" in info(path).provides
     assert members(path)["usr/bin/t"] == "tool"
     assert members(path)["usr/lib/x86_64-linux-gnu/x"] == "amd64"
+
+
+def test_alternatives_are_links_that_give_way_to_a_higher_priority(tmp_path: Path, key: Path) -> None:
+    script = (
+        "update-alternatives --install /usr/bin/awk awk /usr/bin/tool 10 \\\n"
+        "  --slave /usr/bin/nawk nawk /usr/bin/tool \\\n"
+        "  --slave /usr/share/man/awk.1 awk.1 /usr/share/man/tool.1\n"
+        "update-alternatives --install /usr/bin/gone gone /usr/bin/nothing 50\n"
+        "update-alternatives --install /usr/bin/omitted omitted /usr/bin/tool 60\n"
+    )
+    items = (Item("./bin/tool", mode=0o755), Item("./usr/share/man/tool.1"))
+    todo = job(rivals=("mawk",), content=Content(omit=("usr/bin/omitted",), drop=("usr/share/man",)))
+    path = convert(tmp_path, key, todo, *items, postinst=script)
+    assert {name: target for name, target in members(path).items() if target} == {
+        "usr/bin/awk": "tool",
+        "usr/bin/nawk": "tool",
+    }
+    # Without a version, so that two packages may have it; what has the higher priority replaces the other's.
+    assert info(path).provides == ("cmd:awk", "cmd:nawk", "cmd:tool=1.0_p1-r0")
+    assert (info(path).replaces, info(path).replaces_priority) == (("mawk",), "10")
+
+
+def test_what_takes_the_place_of_anothers_file_replaces_it(tmp_path: Path, key: Path) -> None:
+    items = (Item("./usr/bin/tool", b"#!/bin/sh\n", mode=0o755), Item("./usr/bin/own", b"#!/bin/sh\n", mode=0o755))
+    preinst = "dpkg-divert --add --package tool --rename --divert /usr/bin/tool.libc /usr/bin/tool\n"
+    found = info(convert(tmp_path, key, job(rivals=("other",)), *items, preinst=preinst))
+    assert (found.provides, found.replaces, found.replaces_priority) == (("cmd:own=1.0_p1-r0",), ("libc6",), "")
+
+
+def test_without_either_nothing_is_replaced(tmp_path: Path, key: Path) -> None:
+    found = info(convert(tmp_path, key, job(rivals=("other",)), Item("./usr/bin/tool", mode=0o755), postinst="exit 0"))
+    assert (found.replaces, found.replaces_priority) == ((), "")
 
 
 def test_certificates_become_one_file(tmp_path: Path, key: Path) -> None:

@@ -58,6 +58,24 @@ def test_usr_is_merged(tmp_path: Path) -> None:
     assert str((root / "usr/lib/libz.so").readlink()) == "/lib/libz.so.1"
 
 
+def test_sbin_is_bin(tmp_path: Path) -> None:
+    root = unpack(
+        tmp_path,
+        symlink("./usr/sbin", "bin"),
+        Item("./usr/sbin/early", b"sbin"),
+        Item("./usr/bin/early", b"bin"),
+        Item("./usr/bin/late", b"bin"),
+        Item("./usr/sbin/late", b"sbin"),
+        symlink("./usr/sbin/same", "../bin/same"),
+        symlink("./usr/bin/itself", "/sbin/itself"),
+        Item("./sbin/alone", b"sbin", mode=0o755),
+        Item("./usr/lib64/ld.so", b"ld"),
+    )
+    files = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    assert files == {"usr/bin/early": b"bin", "usr/bin/late": b"bin", "usr/bin/alone": b"sbin", "usr/lib/ld.so": b"ld"}
+    assert sorted(path.name for path in (root / "usr/bin").iterdir()) == ["alone", "early", "late"]
+
+
 def test_what_no_build_reads_is_left_out(tmp_path: Path) -> None:
     keep = Filter(drop=("usr/share/doc",), omit=frozenset({"usr/bin/sh"}))
     items = (Item("./usr/share/doc/x/README"), Item("./usr/share/docs"), symlink("./usr/bin/sh", "dash"))
@@ -103,6 +121,9 @@ def test_devices_are_passed_over(tmp_path: Path) -> None:
         ("./bin/sh", "dash", "dash"),
         ("./bin/vi", "../usr/share/vi", "../share/vi"),
         ("./usr/lib/x", "../../../../y", "../../../../y"),
+        ("./usr/sbin/x", "../bin/y", "y"),
+        ("./usr/lib64/ld.so.2", "../lib/multiarch/ld.so.2", "multiarch/ld.so.2"),
+        ("./usr/share/x", "../sbin/y", "../bin/y"),
         ("./etc/alternatives/cc", "/usr/bin/gcc", "/usr/bin/gcc"),
     ],
 )
@@ -111,6 +132,9 @@ def test_targets_follow_what_moved(name: str, target: str, merged: str) -> None:
 
 
 def test_paths_are_merged() -> None:
-    assert merge_path("./sbin/init") == "usr/sbin/init"
+    assert merge_path("./sbin/init") == "usr/bin/init"
+    assert merge_path("./usr/lib64/ld.so") == "usr/lib/ld.so"
+    assert merge_path("./usr/sbin") == "usr/bin"
+    assert merge_path("./usr/sbinary/x") == "usr/sbinary/x"
     assert merge_path("./library/x") == "library/x"
     assert merge_path("./") == ""

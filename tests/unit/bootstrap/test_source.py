@@ -33,9 +33,9 @@ def match(algorithm: str, digest: str, uri: str = "https://example.org/x.tar.gz"
     return tuple(archive.file_name for archive in found)
 
 
-def test_only_upstream_archives_are_read() -> None:
+def test_archives_are_read_and_no_other_files() -> None:
     assert ARCHIVES[0] == Archive("hello", "2.10-5", "hello_2.10.orig.tar.gz", HELLO)
-    assert [archive.package for archive in ARCHIVES] == ["hello", "libjson-xs-perl"]
+    assert [archive.package for archive in ARCHIVES] == ["hello", "hello", "libjson-xs-perl", "native"]
 
 
 def test_sha256_decides_alone() -> None:
@@ -47,4 +47,6 @@ def test_sha512_is_looked_for_by_name_and_version() -> None:
     assert match("sha512", "0", "https://ftp.gnu.org/gnu/hello/hello-2.10.tar.gz") == ("hello_2.10.orig.tar.gz",)
     assert match("sha512", "0", "https://cpan.org/JSON-XS-4.030.tar.gz?x=1") == ("libjson-xs-perl_4.030.orig.tar.gz",)
     assert match("sha512", "0", "https://ftp.gnu.org/gnu/hello/hello-2.1.tar.gz") == ()
+    assert match("sha512", "0", "https://deb.debian.org/pool/n/native_1.tar.xz") == ("native_1.tar.xz",)
+    assert match("sha512", "0", "https://deb.debian.org/hello_2.10-5.debian.tar.xz") == ("hello_2.10-5.debian.tar.xz",)
     assert match("sha512", "0", "https://example.org/") == ()

@@ -221,6 +221,13 @@ def test_storing_a_file(place: Place) -> None:
     assert place.cached() == [f"sha256:{SHA256}"]
 
 
+def test_a_file_that_is_stored_is_found_by_the_digest_that_the_recipe_names(place: Place) -> None:
+    place.offer()
+    source = place.source(sha512=hashlib.sha512(CONTENT).hexdigest())
+    path = store_source(place.upstream / "hello 1.tar.gz", source.sha512, place.cache, "sha512")
+    assert find_source(source, place.cache) == path
+
+
 def test_names() -> None:
     assert cache_name(Source("x", sha256="a", sha512="b")) == "sha256:a"
     assert cache_name(Source("x", sha512="b")) == "sha512:b"
