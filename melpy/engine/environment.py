@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from melpy import events
 from melpy.apk.atom import parse_dependency
 from melpy.apk.model import Index
-from melpy.errors import FileConflictError, PackageFormatError
+from melpy.errors import FileConflictError, PackageFormatError, UnresolvableError
 from melpy.net import is_remote
 from melpy.repo.layout import index_path
 from melpy.repo.remote import fetch_package, load_keys, load_repository, split_tag
@@ -117,7 +117,18 @@ def resolve_environment(
         RepositoryError: a repository cannot be read.
     """
     universe = supplied_universe(environment, arch, repositories)
-    return solve(environment.packages, universe, where=where, choosy=choosy)
+    try:
+        return solve(environment.packages, universe, where=where, choosy=choosy)
+    except UnresolvableError:
+        # What there is of a name may need what nobody has; the supply's own package of that name need not.
+        atoms = map(parse_dependency, environment.packages)
+        names = {atom.name for atom in atoms if not atom.conflict}
+        supply = repositories.context.supply
+        if not supply or not supply.extend(sorted(names), arch):
+            raise
+        repositories.forget_supplied()
+        universe = repositories.universe(environment, arch.apk)
+        return solve(environment.packages, universe, where=where, choosy=choosy)
 
 
 def supplied_universe(environment: PlanEnvironment, arch: Arch, repositories: Repositories) -> Universe:

@@ -35,7 +35,27 @@ class Revision:
 
 
 def find_revision(paths: Sequence[Path]) -> Revision:
-    """Return the last commit that touched one of these paths; epoch 0 where there is none."""
+    """Return the last commit that touched one of these paths; epoch 0 where there is none.
+
+    Where paths are in several repositories, it is the first one's commit, with the time of the latest of all.
+    """
+    tops = {directory: _top(directory) for directory in dict.fromkeys(path.resolve().parent for path in paths)}
+    groups: dict[str, list[Path]] = {}
+    for path in paths:
+        groups.setdefault(tops[path.resolve().parent], []).append(path)
+    first, *others = (_find_revision(group) for group in groups.values())
+    problem = next((other.problem for other in (first, *others) if other.problem), "")
+    return Revision(first.commit, max(revision.epoch for revision in (first, *others)), problem)
+
+
+def _top(directory: Path) -> str:
+    """Return the repository that a directory is in; empty where there is none."""
+    if shutil.which("git") is None:
+        return ""
+    return _git(directory, "rev-parse", "--show-toplevel") or ""
+
+
+def _find_revision(paths: Sequence[Path]) -> Revision:
     directory = paths[0].resolve().parent
     if shutil.which("git") is None:
         return Revision("", 0, "git is not installed")

@@ -72,16 +72,21 @@ def leave_session() -> None:
             signal.signal(number, signal.SIG_DFL)
 
 
-def end_as(child: int) -> None:
-    """Wait for a child and end as it does; what is typed at the terminal is meant for it."""
+def end_as(child: int, usage: str) -> None:
+    """Wait for a child, write down the most memory that a process of it had, in bytes, and end as it does.
+
+    What is typed at the terminal is meant for it. This process itself began as a part of melpy, and so did its memory.
+    """
     for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     _, status = os.waitpid(child, 0)
+    with open(usage, "w", encoding="ascii") as stream:  # noqa: PTH123  # pathlib is not loaded
+        stream.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024))
     code = os.waitstatus_to_exitcode(status)
     os._exit(code if code >= 0 else 128 - code)
 
 
-def enter_pid_namespace() -> None:
+def enter_pid_namespace(usage: str) -> None:
     """Fork; the child is the first process of a PID namespace, the parent waits for it and ends as it does.
 
     With the first process all others of the namespace end. bubblewrap alone would leave its own behind when it is
@@ -92,7 +97,7 @@ def enter_pid_namespace() -> None:
     child = os.fork()
     if child:
         os.close(alive[0])
-        end_as(child)
+        end_as(child, usage)
     os.close(alive[1])
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     os.set_blocking(alive[0], False)
@@ -136,7 +141,7 @@ def enter_single() -> None:
         raise SetupError(f"user-namespace: {error.strerror}") from None
 
 
-def enter_range(ids: dict[str, Any]) -> None:
+def enter_range(ids: dict[str, Any], usage: str) -> None:
     """Fork; the child becomes root of a user namespace with many ids, the parent waits for it and ends as it does."""
     ready, mapped, parent = os.pipe(), os.pipe(), os.getpid()
     child = os.fork()
@@ -159,7 +164,7 @@ def enter_range(ids: dict[str, Any]) -> None:
         map_range(child, ids)
         os.write(mapped[1], b"1")
     os.close(mapped[1])
-    end_as(child)
+    end_as(child, usage)
 
 
 def map_range(child: int, ids: dict[str, Any]) -> None:
@@ -260,7 +265,7 @@ def become_bubblewrap(spec: dict[str, Any]) -> None:
     descriptors = {"SECCOMP": os.open(spec["seccomp"], os.O_RDONLY)}
     if spec["ids"]:
         descriptors["USERNS"] = make_user_namespace(spec["user"])
-    enter_pid_namespace()
+    enter_pid_namespace(spec["usage"])
     for descriptor in descriptors.values():
         os.set_inheritable(descriptor, True)
     argv = [
@@ -324,7 +329,7 @@ def main() -> None:
         leave_session()
         join_group(spec["cgroup"], spec["processors"])
         if spec["ids"]:
-            enter_range(spec["ids"])
+            enter_range(spec["ids"], spec["usage"])
         else:
             enter_single()
             die_with_parent(spec["parent"])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from melpy.sandbox.model import Emulator, IdRange
 
 _ENTER = Path(__file__).with_name("enter.py")
+_USAGE = "usage"
 _EMULATOR_ROOM = 512 << 20  # what QEMU takes for itself in each process
 _INSTALL = "install bubblewrap (apt install bubblewrap)"
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -89,7 +90,12 @@ def reclaim(ids: IdRange, directories: Sequence[Path], state: Path) -> dict[byte
     before = record.read_bytes() if record.exists() else b""
     error_read, error_write = os.pipe()
     try:
-        setup = {**_setup(None, ids), "reclaim": [str(directory) for directory in directories], "record": str(record)}
+        setup = {
+            **_setup(None, ids),
+            "reclaim": [str(directory) for directory in directories],
+            "record": str(record),
+            "usage": os.devnull,
+        }
         argv = [*_enter(setup, state / "reclaim.json"), str(error_write)]
         outcome = run(argv, env={}, pass_fds=(error_write,), check=False)
     finally:
@@ -159,7 +165,7 @@ def _run(
         argv = list(program) or bubblewrap_argv(spec, bwrap, status_fd=status_write)
         with limited(spec.limits, find_parent() if spec.limits.memory or spec.limits.processes else None) as group:
             setup = _write_setup(spec, argv, group)
-            outcome = _counted(start([*setup, str(error_write)], (error_write, status_write)), group)
+            outcome = _counted(start([*setup, str(error_write)], (error_write, status_write)), spec.state, group)
     finally:
         os.close(error_write)
         os.close(status_write)
@@ -173,11 +179,14 @@ def _run(
     return outcome
 
 
-def _counted(outcome: Outcome, group: Group | None) -> Outcome:
-    """Take over what a control group has counted."""
+def _counted(outcome: Outcome, state: Path, group: Group | None) -> Outcome:
+    """Take over what was counted inside: the largest process, or what a control group has of all of them."""
+    record = state / _USAGE
+    text = record.read_text(encoding="ascii") if record.exists() else ""
+    memory = int(text) if text.isdecimal() else 0
     if group is None:
-        return outcome
-    usage = replace(outcome.usage, memory=group.peak or outcome.usage.memory)
+        return replace(outcome, usage=replace(outcome.usage, memory=memory))
+    usage = replace(outcome.usage, memory=group.peak or memory)
     stopped = outcome.stopped or ("had a process killed, since it used more memory than it may" if group.killed else "")
     return replace(outcome, usage=usage, stopped=stopped)
 
@@ -197,10 +206,12 @@ def _write_setup(spec: SandboxSpec, argv: list[str], group: Group | None) -> lis
     binfmt = spec.state / "binfmt"
     registration = spec.emulator.registration if spec.emulator else b""
     binfmt.mkdir(exist_ok=True)
+    (spec.state / _USAGE).unlink(missing_ok=True)
     program = spec.state / "seccomp"
     program.write_bytes(seccomp_filter(may_mount="CAP_SYS_ADMIN" in spec.capabilities))
     setup = {
         **_setup(spec, spec.ids, group),
+        "usage": str(spec.state / _USAGE),
         "names": str(names),
         "layers": len(spec.root.layers),
         "mountpoint": str(spec.root.mountpoint),

@@ -163,32 +163,39 @@ def test_nothing_of_this_machine_is_in_a_package(project: Project) -> None:
         assert word.encode() not in content
 
 
+def commit_files(project: Project, date: int, *names: str, below: str = ".") -> str:
+    """Commit files of a repository in a directory of the project, made when there is none; return the commit."""
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    dates = {"GIT_AUTHOR_DATE": f"@{date} +0000", "GIT_COMMITTER_DATE": f"@{date} +0000"}
+    found = ""
+    for arguments in (["init", "-q"], ["add", *names], ["commit", "-q", "-m", "files"], ["rev-parse", "HEAD"]):
+        command = ["git", *identity, *arguments]
+        place, environment = project.directory / below, {**os.environ, **dates}
+        found = subprocess.run(command, cwd=place, env=environment, check=True, capture_output=True, text=True).stdout
+    return found.strip()
+
+
+def test_a_pipeline_of_another_repository_counts_for_the_epoch(project: Project) -> None:
+    project.write("recipes/one.yaml", shell_recipe(tail="  - uses: own\n"))
+    project.write("pipelines/own.yaml", "name: own\npipeline:\n  - runs: 'true'\n")
+    commit = commit_files(project, 1111111111, "one.yaml", below="recipes")
+    commit_files(project, 1222222222, "own.yaml", below="pipelines")
+    run = project.melpy("build", "recipes/one.yaml", "--pipeline-dir", "pipelines")
+    assert run.returncode == 0, run.stderr
+    assert "SOURCE_DATE_EPOCH" not in run.stderr
+    info = read_entry(project.out / "x86_64/one-1.0-r0.apk").info
+    assert (info.build_date, info.commit) == (1222222222, commit)
+
+
 def test_the_epoch_comes_from_the_environment_or_the_last_commit(project: Project) -> None:
     project.write(
         "one.yaml",
         shell_recipe(runs="mkdir -p ${{targets.destdir}}\necho $SOURCE_DATE_EPOCH > ${{targets.destdir}}/epoch"),
     )
     project.write("one/patch", "part of the recipe")
-    identity = {"GIT_AUTHOR_DATE": "@1111111111 +0000", "GIT_COMMITTER_DATE": "@1111111111 +0000"}
-
-    def git(*arguments: str, **extra: str) -> str:
-        names = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
-        return subprocess.run(
-            ["git", *names, *arguments],
-            cwd=project.directory,
-            env={**os.environ, **identity, **extra},
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.strip()
-
-    git("init", "-q")
-    git("add", "one.yaml", "one")
-    git("commit", "-q", "-m", "recipe")
-    commit = git("rev-parse", "HEAD")
+    commit = commit_files(project, 1111111111, "one.yaml", "one")
     project.write("unrelated", "")
-    git("add", "unrelated")
-    git("commit", "-q", "-m", "later", GIT_COMMITTER_DATE="@1222222222 +0000")
+    commit_files(project, 1222222222, "unrelated")
     build(project, "one.yaml")
     info = read_entry(project.out / "x86_64/one-1.0-r0.apk").info
     assert (info.build_date, info.commit) == (1111111111, commit)
