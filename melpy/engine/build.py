@@ -16,7 +16,6 @@ from melpy.engine.history import Revision, find_revision
 from melpy.engine.limit import find_limits
 from melpy.engine.locking import find_locked
 from melpy.engine.model import BuildContext, BuildResult, Job
-from melpy.engine.native import find_tools
 from melpy.engine.packages import write_packages
 from melpy.engine.record import Facts, write_record
 from melpy.engine.source import fetch_sources
@@ -63,6 +62,8 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
                 opened = ensure_environment(solution, job.plan.environment, job.arch, context, monitor, job.plan.job)
                 layers = stack.enter_context(opened)
                 if emulator and not context.emulate_all:
+                    from melpy.engine.native import find_tools  # noqa: PLC0415  # its table takes 25 ms to read
+
                     tools = find_tools(job, solution, layers, repositories, monitor)
             first, kept = find_first_step(job, context)
             with clock.stage("sources"):

@@ -39,28 +39,26 @@ def find_revision(paths: Sequence[Path]) -> Revision:
 
     Where paths are in several repositories, it is the first one's commit, with the time of the latest of all.
     """
-    tops = {directory: _top(directory) for directory in dict.fromkeys(path.resolve().parent for path in paths)}
-    groups: dict[str, list[Path]] = {}
+    if shutil.which("git") is None:
+        return Revision("", 0, "git is not installed")
+    facts = {directory: _facts(directory) for directory in dict.fromkeys(path.resolve().parent for path in paths)}
+    groups: dict[tuple[str, bool], list[Path]] = {}
     for path in paths:
-        groups.setdefault(tops[path.resolve().parent], []).append(path)
-    first, *others = (_find_revision(group) for group in groups.values())
+        groups.setdefault(facts[path.resolve().parent], []).append(path)
+    first, *others = (_find_revision(group, *known) for known, group in groups.items())
     problem = next((other.problem for other in (first, *others) if other.problem), "")
     return Revision(first.commit, max(revision.epoch for revision in (first, *others)), problem)
 
 
-def _top(directory: Path) -> str:
-    """Return the repository that a directory is in; empty where there is none."""
-    if shutil.which("git") is None:
-        return ""
-    return _git(directory, "rev-parse", "--show-toplevel") or ""
+def _facts(directory: Path) -> tuple[str, bool]:
+    """Return the repository that a directory is in, empty where there is none, and whether it is shallow."""
+    shallow, _, top = (_git(directory, "rev-parse", "--is-shallow-repository", "--show-toplevel") or "").partition("\n")
+    return top, shallow == "true"
 
 
-def _find_revision(paths: Sequence[Path]) -> Revision:
+def _find_revision(paths: Sequence[Path], top: str, is_shallow: bool) -> Revision:
     directory = paths[0].resolve().parent
-    if shutil.which("git") is None:
-        return Revision("", 0, "git is not installed")
-    inside = _git(directory, "rev-parse", "--is-shallow-repository")
-    if inside is None:
+    if not top:
         return Revision("", 0, "the recipe is in no git repository that git lets this user read")
     names = [str(path.resolve()) for path in paths]
     line = _git(directory, "log", "-1", "--format=%H %ct", "--", *names)
@@ -68,7 +66,7 @@ def _find_revision(paths: Sequence[Path]) -> Revision:
         return Revision("", 0, "the recipe is not committed")
     commit, _, epoch = line.partition(" ")
     problem = ""
-    if inside == "true" and _git(directory, "rev-parse", "--verify", "--quiet", f"{commit}^") is None:
+    if is_shallow and _git(directory, "rev-parse", "--verify", "--quiet", f"{commit}^") is None:
         problem = "the clone is shallow, so the recipe's last commit may be an older one"
     return Revision(commit, int(epoch), problem)
 

@@ -193,14 +193,9 @@ def _counted(outcome: Outcome, state: Path, group: Group | None) -> Outcome:
 
 def _write_setup(spec: SandboxSpec, argv: list[str], group: Group | None) -> list[str]:
     """Write the file that `enter.py` reads, and the short names of the overlay's directories; return its command."""
-    names = spec.state / "layers"
-    shutil.rmtree(names, ignore_errors=True)
-    names.mkdir(parents=True)
-    for number, layer in enumerate(spec.root.layers):
-        (names / format(number, "x")).symlink_to(layer)
-    for name, directory in (("upper", spec.root.upper), ("work", spec.root.work)):
+    for directory in (spec.root.upper, spec.root.work):
         directory.mkdir(parents=True, exist_ok=True)
-        (names / name).symlink_to(directory)
+    names = _write_names(spec)
     _remove_work(spec.root.work)  # of a melpy that was killed
     spec.root.mountpoint.mkdir(parents=True, exist_ok=True)
     binfmt = spec.state / "binfmt"
@@ -229,6 +224,23 @@ def _protected(program: str, emulator: Emulator | None) -> list[str]:
     """Return files of this machine that steps reach, and may own: programs; where melpy runs as root, devices."""
     found = [os.path.realpath(program), *([emulator.interpreter] if emulator and emulator.interpreter else [])]
     return [*found, *(f"/dev/{name}" for name in _DEVICES if os.geteuid() == 0)]
+
+
+def _write_names(spec: SandboxSpec) -> Path:
+    """Make short names for the overlay's directories; those of the step before serve again where they are the same."""
+    names, root = spec.state / "layers", spec.root
+    links = {format(number, "x"): layer for number, layer in enumerate(root.layers)}
+    links |= {"upper": root.upper, "work": root.work}
+    text = "\n".join(f"{name} {directory}" for name, directory in links.items())
+    whole = names / "names"
+    if whole.exists() and whole.read_bytes() == os.fsencode(text):
+        return names
+    shutil.rmtree(names, ignore_errors=True)
+    names.mkdir(parents=True)
+    for name, directory in links.items():
+        os.symlink(directory, names / name)  # noqa: PTH211  # a third of the time, for hundreds of layers
+    whole.write_bytes(os.fsencode(text))
+    return names
 
 
 def _enter(setup: dict[str, Any], path: Path) -> list[str]:
