@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import IO, TYPE_CHECKING
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from melpy.run import Outcome
     from melpy.sandbox.model import Limits
 
+_GIVES = re.compile(r"\b(?:chown|chgrp)\s|\binstall\b[^\n]*\s-[og]\b")
+"""Commands that give files to somebody."""
+
 
 def run_plan(
     plan: Plan, session: Session, monitor: events.Monitor, records: list[StepRecord]
@@ -59,6 +63,7 @@ def run_plan(
     save_session(session.directory, plan, place)
     session.log.parent.mkdir(parents=True, exist_ok=True)
     total = sum(len(package.steps) for package in plan.packages)
+    _warn_of_owners(plan, session, monitor)
     watch = Watch(session.limits, (workspace, place.root.upper, session.log))
     with session.log.open("a" if session.first > 1 else "w", encoding="utf-8", errors="surrogateescape") as log:
         runner = _Runner(plan, place, session, log, monitor, total, records, watch)
@@ -93,6 +98,17 @@ def _check_no_tools(tree: OutputTree) -> None:
             hint = "build it with --emulate-all, which has the environment's own"
             message = f"{entry.path} is a copy of a program that this machine runs natively in the build"
             raise PackageFormatError(message, where=tree.package, hint=hint)
+
+
+def _warn_of_owners(plan: Plan, session: Session, monitor: events.Monitor) -> None:
+    """Say so where steps may want to give files to others, and cannot."""
+    if session.ids:
+        return
+    steps = [step.label for package in plan.packages for step in package.steps if _GIVES.search(step.script)]
+    if steps:
+        labels = describe_changes([repr(label) for label in dict.fromkeys(steps)])
+        text = f"there are no ids but this user's, so files cannot be given to others, as {labels} may want to"
+        monitor.emit(events.Warning(plan.job, text, "melpy doctor says how to have more"))
 
 
 def _load_output(workspace: Path, package: PackagePlan, owners: Mapping[str, Owner]) -> OutputTree:

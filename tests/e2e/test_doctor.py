@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 
-from tests.factories.project import Project
+import pytest
+
+from tests.factories.project import Project, shell_recipe
+
+LIMITED = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
 
 
 def test_a_machine_that_can_build(project: Project) -> None:
@@ -29,14 +33,23 @@ def test_what_is_missing_is_told_with_what_to_do(project: Project) -> None:
 
 def test_a_kernel_that_allows_no_namespaces(project: Project) -> None:
     """As in a container without them: a namespace of its own in which no further one may be made."""
-    limited = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
-    prefix = ("unshare", "--user", "--map-root-user", "sh", "-c", limited, "sh")
-    run = project.melpy("doctor", prefix=prefix)
+    run = project.melpy("doctor", prefix=NO_NAMESPACES["max_user_namespaces"])
     assert run.returncode == 50
     assert "✗ user namespaces" in run.stdout
     assert "sysctl user.max_user_namespaces=10000" in run.stdout
-    project.write(
-        "one.yaml", "package: {name: one, version: 1, epoch: 0}\nenvironment: {contents: {packages: [busybox]}}\n"
-    )
-    run = project.melpy("build", "one.yaml", prefix=prefix)
-    assert run.returncode in {0, 50}
+
+
+NO_NAMESPACES = {
+    "max_user_namespaces": ("unshare", "--user", "--map-root-user", "sh", "-c", LIMITED, "sh"),
+    "a container": ("bwrap", "--unshare-user", "--disable-userns", "--dev-bind", "/", "/", "--"),
+}
+
+
+@pytest.mark.parametrize("how", NO_NAMESPACES)
+def test_a_build_where_no_namespaces_can_be_made_is_refused(project: Project, how: str) -> None:
+    project.write("one.yaml", shell_recipe())
+    run = project.melpy("build", "one.yaml", prefix=NO_NAMESPACES[how])
+    assert run.returncode == 50, run.stderr
+    assert "error: this machine does not let you make user namespaces: " in run.stderr
+    assert "hint: " in run.stderr
+    assert project.leftovers() == []

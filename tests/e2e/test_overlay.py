@@ -25,6 +25,23 @@ exec "$@"
 """
 
 
+# No range of ids, either: only the user's own is known there.
+OWNERS = "mkdir -p ${{targets.destdir}}\ntouch ${{targets.destdir}}/a\nchown 8:8 ${{targets.destdir}}/a\n"
+
+
+def test_a_build_that_gives_files_to_others_needs_their_ids(project: Project) -> None:
+    project.write("one.yaml", shell_recipe(runs=OWNERS))
+    run = project.melpy("build", "one.yaml", prefix=("unshare", "--user", "--map-root-user"))
+    assert run.returncode == 60
+    said = "warning: there are no ids but this user's, so files cannot be given to others, as 'runs' may want to"
+    assert said in run.stderr
+    assert "hint: files can be given to others only where the machine grants ids for it" in run.stderr
+    project.write("one.yaml", shell_recipe())
+    run = project.melpy("build", "one.yaml", prefix=("unshare", "--user", "--map-root-user"))
+    assert run.returncode == 0
+    assert "no ids" not in run.stderr
+
+
 def test_a_root_that_is_copied_makes_the_same_package(project: Project) -> None:
     project.write("one.yaml", shell_recipe(runs=RUNS, tail=SECOND))
     prefix = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", MOUNT, "sh")
