@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import tempfile
@@ -103,3 +104,18 @@ def output_error(path: Path, error: OSError) -> OutputError:
     return OutputError(
         f"cannot write: {reason}", where=str(path), hint="choose another place, or change its owner or mode"
     )
+
+
+def is_locked(path: Path) -> bool:
+    """Tell whether somebody holds a lock (flock) on a file; a file that is not there is nobody's."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

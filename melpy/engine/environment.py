@@ -17,7 +17,7 @@ from melpy.repo.remote import fetch_package, load_keys, load_repository, split_t
 from melpy.repo.repository import load_index
 from melpy.rootfs.assembly import assemble
 from melpy.rootfs.layout import STORE, layer_path, share_store
-from melpy.rootfs.model import Group, Setting, StoredPackage, User
+from melpy.rootfs.model import Setting, StoredPackage
 from melpy.rootfs.store import ensure_layers, find_absent
 from melpy.solve.resolver import solve
 from melpy.solve.universe import make_universe
@@ -240,12 +240,7 @@ def _ensure_packages(
 
 
 def _setting(environment: PlanEnvironment, arch: Arch) -> Setting:
-    return Setting(
-        arch.apk,
-        tuple(sorted(environment.packages)),
-        tuple(User(user.name, user.uid, user.gid, user.home, user.shell) for user in environment.users),
-        tuple(Group(group.name, group.gid, group.members) for group in environment.groups),
-    )
+    return Setting(arch.apk, tuple(sorted(environment.packages)), environment.users, environment.groups)
 
 
 def _fetch_packages(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from melpy.build.workspace import remove_tree
 from melpy.errors import OutputError, SandboxError, StepFailedError
-from melpy.files import make_directory, output_error
+from melpy.files import is_locked, make_directory, output_error
 from melpy.sandbox.identity import find_id_range
 from melpy.sandbox.runner import reclaim
 
@@ -161,21 +161,7 @@ def find_work(base: Path, name: str = "") -> tuple[WorkDirectory, ...]:
 def _describe(path: Path) -> WorkDirectory:
     lock, kept = path / _LOCK, path / _KEPT
     text = kept.read_text(encoding="utf-8", errors="surrogateescape").strip() if kept.is_file() else ""
-    return WorkDirectory(path, _is_locked(lock), text, (lock if lock.exists() else path).stat().st_mtime)
-
-
-def _is_locked(lock: Path) -> bool:
-    try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return WorkDirectory(path, is_locked(lock), text, (lock if lock.exists() else path).stat().st_mtime)
 
 
 def sweep(base: Path, *, kept: bool = False) -> tuple[Path, ...]:

@@ -4,39 +4,39 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from melpy.rootfs.model import Group, User
+from melpy.plan.model import PlanGroup, PlanUser
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_NEEDED_USERS = (User("root", 0, 0, "/root"), User("build", 1000, 1000, "/home/build"))
-_NEEDED_GROUPS = (Group("root", 0), Group("build", 1000, ("build",)))
+_NEEDED_USERS = (PlanUser("root", 0, 0, "/root"), PlanUser("build", 1000, 1000, "/home/build"))
+_NEEDED_GROUPS = (PlanGroup("root", 0), PlanGroup("build", 1000, ("build",)))
 
 
-def render_passwd(existing: bytes, users: Iterable[User]) -> bytes:
+def render_passwd(existing: bytes, users: Iterable[PlanUser]) -> bytes:
     """Return a passwd file: what is there, the users in place of those with their names, and root and build."""
     stated = {user.name: _user_line(user) for user in users}
     needed = {user.name: _user_line(user) for user in _NEEDED_USERS}
     return _merge(existing, stated, needed)
 
 
-def render_group(existing: bytes, groups: Iterable[Group]) -> bytes:
+def render_group(existing: bytes, groups: Iterable[PlanGroup]) -> bytes:
     """Return a group file, likewise."""
     stated = {group.name: _group_line(group) for group in groups}
     needed = {group.name: _group_line(group) for group in _NEEDED_GROUPS}
     return _merge(existing, stated, needed)
 
 
-def home_of(user: User) -> str:
+def home_of(user: PlanUser) -> str:
     """Return a user's home directory."""
     return user.home or f"/home/{user.name}"
 
 
-def _user_line(user: User) -> str:
+def _user_line(user: PlanUser) -> str:
     return f"{user.name}:x:{user.uid}:{user.gid}:{user.name}:{home_of(user)}:{user.shell or '/bin/sh'}"
 
 
-def _group_line(group: Group) -> str:
+def _group_line(group: PlanGroup) -> str:
     return f"{group.name}:x:{group.gid}:{','.join(group.members)}"
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy.errors import PackageFormatError
-from melpy.files import output_error
+from melpy.files import is_locked, output_error
 from melpy.rootfs.model import FILES, PACKAGES
 
 if TYPE_CHECKING:
@@ -84,17 +84,7 @@ def hold_entry(store: Path, name: str) -> Held | None:
 
 def is_held(entry: Path) -> bool:
     """Tell whether a running build uses an environment; the store must be locked whole."""
-    try:
-        descriptor = os.open(entry / PACKAGES, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return is_locked(entry / PACKAGES)
 
 
 @contextmanager

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from melpy.plan.model import PlanGroup, PlanUser
+
 MANIFEST = "manifest"
 """File of a store entry that says what is in it."""
 
@@ -106,26 +108,6 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class User:
-    """A line of /etc/passwd."""
-
-    name: str
-    uid: int
-    gid: int
-    home: str = ""
-    shell: str = ""
-
-
-@dataclass(frozen=True)
-class Group:
-    """A line of /etc/group."""
-
-    name: str
-    gid: int
-    members: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Setting:
     """What an environment is beside its packages.
 
@@ -137,5 +119,5 @@ class Setting:
 
     arch: str
     world: tuple[str, ...] = ()
-    users: tuple[User, ...] = field(default=())
-    groups: tuple[Group, ...] = field(default=())
+    users: tuple[PlanUser, ...] = field(default=())
+    groups: tuple[PlanGroup, ...] = field(default=())

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from melpy.plan.model import PlanUser
 from melpy.rootfs.environment import make_root
 from melpy.rootfs.merge import merge_layers
-from melpy.rootfs.model import Setting, User
+from melpy.rootfs.model import Setting
 from melpy.sandbox.model import Mount, SandboxSpec
 from melpy.sandbox.runner import run_sandbox
 from tests.factories.loader_cache import read_cache
@@ -102,7 +103,7 @@ def test_an_assembled_environment_is_what_its_merged_layers_are(tmp_path: Path, 
     shutil.copytree(base, tmp_path / "trees/busybox")
     first = Parcel("first", {"lib": Link("usr/lib"), "etc/x": "1"}, {"replaces": ("second",)})
     second = Parcel("second", {"lib/a": "a", "lib/b/c": File("c", 0o4711), "etc/x": "2", "srv": Directory(0o2750)})
-    setting = Setting("x86_64", users=(User("nonroot", 65532, 65532),))
+    setting = Setting("x86_64", users=(PlanUser("nonroot", 65532, 65532),))
     built = build_environment(tmp_path, Parcel("busybox", {}), first, second, setting=setting)
     merged = built.merge()
     shown = seen(tmp_path / "overlay", built.layers)

@@ -14,8 +14,9 @@ import pytest
 from melpy.apk.model import IndexEntry, PackageInfo
 from melpy.errors import FileConflictError
 from melpy.pack.package import ControlFile, write_package
+from melpy.plan.model import PlanGroup, PlanUser
 from melpy.rootfs.layout import STORE, hold_entry
-from melpy.rootfs.model import Group, Setting, User
+from melpy.rootfs.model import Setting
 from tests.factories.rootfs import Parcel, assemble_packages, build_environment, look
 from tests.factories.tree import Content, Directory, File, Link, program, tree
 
@@ -86,8 +87,8 @@ def test_layers_are_assembled_once(tmp_path: Path) -> None:
 def test_accounts_of_packages_and_recipe(tmp_path: Path) -> None:
     passwd = "root:x:0:0:root:/root:/bin/ash\nmail:x:8:8::/:/none\n\nbuild:x:77:77::/b:/bin/sh\nmail:x:9:9:::\n"
     own = Parcel("own", {"etc/passwd": passwd, "etc/group": "root:x:0:\nwheel:x:10:\n"})
-    users = (User("mail", 12, 12), User("nonroot", 65532, 65532, "/srv/home", "/bin/false"))
-    setting = Setting("x86_64", (), users, (Group("staff", 50, ("nonroot", "mail")),))
+    users = (PlanUser("mail", 12, 12), PlanUser("nonroot", 65532, 65532, "/srv/home", "/bin/false"))
+    setting = Setting("x86_64", (), users, (PlanGroup("staff", 50, ("nonroot", "mail")),))
     root = build_environment(tmp_path, own, setting=setting).merge()
     assert (root / "etc/passwd").read_text() == (
         "root:x:0:0:root:/root:/bin/ash\n"
