@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from melpy.engine.source import fetch_sources
 from melpy.engine.workdir import WORK, find_work, reuse_directory, work_directory
 from melpy.errors import RecipeError, UsageError
 from melpy.files import check_writable, make_directory
+from melpy.sandbox.cgroup import find_parent
 from melpy.sandbox.emulator import find_emulator
 from melpy.sandbox.identity import find_id_range
 from melpy.sandbox.runner import check_tools
@@ -47,6 +49,11 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
     check_writable(context.out_dir / job.arch.apk)
     emulator = find_emulator(job.arch)
     limits = find_limits(job.recipe, context.limits)
+    if limits.processes and os.geteuid() == 0 and find_parent() is None:
+        text = "the kernel does not count root's processes, so the limit on them has no effect"
+        monitor.emit(
+            events.Warning(job.plan.job, text, "build as an ordinary user, or where a control group is delegated")
+        )
     revision = _revision(job, context, monitor)
     clock = _Clock(job.plan.job, monitor)
     log = log_path(job, context)
