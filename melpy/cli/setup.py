@@ -60,7 +60,8 @@ def make_context(
 def _read_build_cache(settings: Settings) -> str:
     kind = settings.text("build-cache")
     if kind not in BUILD_CACHES:
-        where = f"build-cache, of {settings.values['build-cache'].origin}"
+        origin = settings.values["build-cache"].origin
+        where = "--build-cache" if origin == "flag" else f"build-cache, of {origin.partition(' ')[2] or origin}"
         raise SettingsError(f"not a kind of cache: {kind!r}", where=where, hint=f"known are {', '.join(BUILD_CACHES)}")
     return kind
 

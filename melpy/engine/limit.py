@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kKMGTP]i?)?B?")
 _POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h)")
+_LEAST_MEMORY = 16 << 20
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -59,7 +60,7 @@ def find_limits(recipe: Recipe, stated: LimitTexts) -> Limits:
     return Limits(
         seconds=_read(stated.timeout, package.timeout, parse_duration, "timeout", where),
         processors=math.ceil(_read(stated.cpu, resources.cpu, parse_number, "cpu", where)),
-        memory=int(_read(stated.memory, resources.memory, parse_quantity, "memory", where)),
+        memory=int(_read(stated.memory, resources.memory, _parse_memory, "memory", where)),
         disk=int(_read(stated.disk, resources.disk, parse_quantity, "disk", where)),
         processes=int(_read(stated.processes, "", parse_number, "processes", where)),
     )
@@ -97,6 +98,13 @@ def parse_quantity(text: str) -> float:
         raise ValueError(f"not a quantity such as 8Gi or 500M: {text!r}")
     unit = match[2] or ""
     return float(match[1]) * float((1024 if unit.endswith("i") else 1000) ** _POWERS[unit[:1]])
+
+
+def _parse_memory(text: str) -> float:
+    memory = parse_quantity(text)
+    if 0 < memory < _LEAST_MEMORY:
+        raise ValueError(f"less memory than any program needs: {text!r}; 8Gi is eight gibibytes")
+    return memory
 
 
 def parse_duration(text: str) -> float:

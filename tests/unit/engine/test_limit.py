@@ -64,6 +64,11 @@ def test_the_command_line_says_it_over_the_recipe(tmp_path: Path) -> None:
     assert limits(tmp_path, stated) == Limits(10, 0, 2**30, 0, 100)
 
 
+def test_less_memory_than_any_program_needs_is_a_slip(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="less memory than any program needs: '8'"):
+        limits(tmp_path, LimitTexts(memory="8"))
+
+
 def test_who_said_it_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as stated:
         limits(tmp_path, LimitTexts(memory="much"))
