@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from melpy.engine.record import Facts, write_record
 from melpy.engine.reentry import find_first_step
 from melpy.engine.source import fetch_sources
 from melpy.engine.workdir import reuse_directory, work_directory
-from melpy.errors import RecipeError
+from melpy.errors import OutputError, RecipeError
 from melpy.files import check_writable
 from melpy.sandbox.cgroup import find_parent
 from melpy.sandbox.emulator import find_emulator
@@ -102,12 +102,9 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
         ok = True
     finally:
         seconds = time.monotonic() - start
-        write_record(
-            job,
-            log,
-            Facts(ok, seconds, clock.seconds, emulator, tools, limits, context.network, context.build_cache),
-            steps,
-        )
+        facts = Facts(ok, seconds, clock.seconds, emulator, tools, limits, context.network, context.build_cache)
+        with suppress(*(() if ok else (OutputError,))):  # what went wrong says more
+            write_record(job, log, facts, steps)
         monitor.emit(events.JobFinished(job.plan.job, seconds, ok))
     return BuildResult(job.plan.job, built, tuple(clock.seconds.items()), log)
 

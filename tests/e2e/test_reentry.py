@@ -265,3 +265,11 @@ def test_the_record_of_a_build_says_what_its_steps_did(project: Project) -> None
     record = json.loads((project.out / "logs/x86_64/one-1.0-r0.json").read_text())
     assert record["network"] is True
     assert record["steps"][0]["changed"] == ["/usr/new"]  # and not what melpy itself writes for the network
+
+
+def test_a_record_that_cannot_be_written_hides_no_failure(project: Project) -> None:
+    project.write("one.yaml", shell_recipe(runs="false"))
+    (project.out / "logs/x86_64/one-1.0-r0.json/in-the-way").mkdir(parents=True)
+    run = project.melpy("build", "one.yaml")
+    assert run.returncode == 60
+    assert "step 1 of 1, 'runs', ended with status 1" in run.stderr
