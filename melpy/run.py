@@ -168,19 +168,73 @@ def _deadline(process: subprocess.Popen[str], seconds: float | None) -> Iterator
 def attach(argv: Sequence[str], *, pass_fds: Sequence[int] = ()) -> Outcome:
     """Run a program with melpy's own terminal, standard input and output, in an empty environment.
 
-    Interrupts are the program's business as long as it runs.
+    It is a job of its own, as a shell's are: what it sends to its process group reaches nobody else, the terminal is
+    its own as long as it runs, and when it is stopped melpy stops with it. It is killed when melpy is told to end.
 
     Raises:
         ToolMissingError: the program does not exist.
     """
+    terminal = _find_terminal()
+    # Who reads a terminal that melpy cannot hand over, as in a pipeline, must stay in melpy's group to do so.
+    group = None if terminal is None and os.isatty(0) else 0
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        process = subprocess.Popen(list(argv), env={}, pass_fds=tuple(pass_fds))  # noqa: S603  # as above
-        return Outcome(process.wait())
+        process = subprocess.Popen(list(argv), env={}, pass_fds=tuple(pass_fds), process_group=group)  # noqa: S603  # as above
+        if group == 0:
+            signal.signal(signal.SIGINT, lambda number, _: _signal_group(process, number))
+        try:
+            return Outcome(_wait_job(process, terminal))
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
     except FileNotFoundError:
         raise ToolMissingError(f"{argv[0]} is not installed", hint=f"install {argv[0]}") from None
     finally:
         signal.signal(signal.SIGINT, before)
+        if terminal is not None:
+            _hand_over(terminal, os.getpgrp())
+
+
+def _find_terminal() -> int | None:
+    """Return the terminal that is standard input and output, if it is melpy's to hand over; None otherwise."""
+    return 0 if os.isatty(0) and os.isatty(1) and _is_in_front(0) else None
+
+
+def _is_in_front(terminal: int) -> bool:
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:  # it is another session's, or gone
+        return False
+
+
+def _hand_over(terminal: int, group: int) -> None:
+    """Make a process group the one that reads a terminal, though melpy itself may not be in the foreground."""
+    before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    with suppress(OSError):  # the terminal is gone
+        os.tcsetpgrp(terminal, group)
+    signal.signal(signal.SIGTTOU, before)
+
+
+def _wait_job(process: subprocess.Popen[bytes], terminal: int | None) -> int:
+    """Wait for a job that has the terminal, if there is one, and return how it ended."""
+    while True:
+        if terminal is not None:
+            if _is_in_front(terminal):  # not so when melpy goes on in the background
+                _hand_over(terminal, process.pid)
+            _signal_group(process, signal.SIGCONT)  # it may have wanted to read too soon
+        _, status = os.waitpid(process.pid, 0 if terminal is None else os.WUNTRACED)
+        if not os.WIFSTOPPED(status):
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return process.returncode
+        assert terminal is not None
+        _hand_over(terminal, os.getpgrp())
+        os.kill(0, signal.SIGTSTP)
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def stream(

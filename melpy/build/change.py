@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-_EXPECTED = ("dev", "home", "proc", "root", "run", "sys", "tmp", "var/tmp", "var/cache")
-"""Where steps may leave what they like."""
+_EXPECTED = ("dev", "home", "proc", "root", "run", "sys", "tmp", "var/tmp", "var/cache", "etc/resolv.conf")
+"""Where steps may leave what they like, and what melpy itself writes for those that see the network."""
 
 Snapshot = dict[str, tuple[int, int, int]]
 """What tells a file of the upper layer from another: inode, size, time of change; by path."""

@@ -34,13 +34,12 @@ def command(build: Path, words: tuple[str, ...], *, step: str, network: bool, **
     that ended well. The step's script is /run/melpy/step. What is changed is kept; melpy build --from-step goes on with
     it.
     """
-    from melpy.build.reentry import load_session, shell_spec  # noqa: PLC0415  # --help does not need it
-    from melpy.engine.workdir import reuse_kept  # noqa: PLC0415  # likewise
+    from melpy.build.reentry import shell_spec  # noqa: PLC0415  # --help does not need it
+    from melpy.engine.reentry import open_kept  # noqa: PLC0415  # likewise
     from melpy.sandbox.runner import run_terminal  # noqa: PLC0415  # likewise
 
     directory = build if (build / "session.json").is_file() else _find(build, flags)
-    with reuse_kept(directory):
-        kept = load_session(directory)
+    with open_kept(directory) as kept:
         number = _number(step, kept)
         if not words and sys.stderr.isatty():
             _greet(kept, number)

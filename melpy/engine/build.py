@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from melpy import events
 from melpy.build.model import Session
-from melpy.build.reentry import load_session, step_digests
 from melpy.build.session import run_plan
+from melpy.engine.buildcache import CACHES, hold_cache
 from melpy.engine.environment import Repositories, ensure_environment, resolve_environment
 from melpy.engine.history import Revision, find_revision
 from melpy.engine.limit import find_limits
@@ -19,17 +19,18 @@ from melpy.engine.locking import find_locked
 from melpy.engine.model import BuildContext, BuildResult, Job
 from melpy.engine.packages import write_packages
 from melpy.engine.record import Facts, write_record
+from melpy.engine.reentry import find_first_step
 from melpy.engine.source import fetch_sources
-from melpy.engine.workdir import WORK, find_work, reuse_directory, work_directory
-from melpy.errors import RecipeError, UsageError
-from melpy.files import check_writable, make_directory
+from melpy.engine.workdir import reuse_directory, work_directory
+from melpy.errors import OutputError, RecipeError
+from melpy.files import check_writable
 from melpy.sandbox.cgroup import find_parent
 from melpy.sandbox.emulator import find_emulator
 from melpy.sandbox.identity import find_id_range
 from melpy.sandbox.runner import check_tools
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from melpy.build.model import StepRecord
@@ -91,7 +92,7 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
                 network=context.network,
                 debug=context.debug,
                 first=first,
-                cache=_build_cache(job, context),
+                cache=stack.enter_context(_open_cache(job, context)),
                 unpack_limit=context.unpack_limit,
             )
             with clock.stage("steps"):
@@ -101,26 +102,22 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
         ok = True
     finally:
         seconds = time.monotonic() - start
-        write_record(
-            job,
-            log,
-            Facts(ok, seconds, clock.seconds, emulator, tools, limits, context.network, context.build_cache),
-            steps,
-        )
+        facts = Facts(ok, seconds, clock.seconds, emulator, tools, limits, context.network, context.build_cache)
+        with suppress(*(() if ok else (OutputError,))):  # what went wrong says more
+            write_record(job, log, facts, steps)
         monitor.emit(events.JobFinished(job.plan.job, seconds, ok))
     return BuildResult(job.plan.job, built, tuple(clock.seconds.items()), log)
 
 
-def _build_cache(job: Job, context: BuildContext) -> Path | None:
-    """Return what steps see as /var/cache/melange; architectures never share it, recipes only when asked to."""
+@contextmanager
+def _open_cache(job: Job, context: BuildContext) -> Iterator[Path | None]:
+    """Give what steps see as /var/cache/melange; architectures never share it, recipes only when asked to."""
     if context.build_cache == "none":
-        return None
+        yield None
+        return
     name = "shared" if context.build_cache == "shared" else f"recipe-{job.plan.name}"
-    base = context.cache_dir / "build-cache"
-    directory = base / job.arch.apk / name
-    make_directory(directory)
-    base.chmod(0o700)  # steps may leave setuid programs, which would be this user's for everybody on the machine
-    return directory
+    with hold_cache(context.cache_dir / CACHES / job.arch.apk / name) as directory:
+        yield directory
 
 
 def log_path(job: Job, context: BuildContext) -> Path:
@@ -137,41 +134,6 @@ def _open_directory(job: Job, context: BuildContext, kept: Path | None) -> Itera
     else:
         with work_directory(context.cache_dir, name, keep=context.keep) as directory:
             yield directory
-
-
-def find_first_step(job: Job, context: BuildContext) -> tuple[int, Path | None]:
-    """Return the number of the step to begin with, and the kept directory of the build that ran those before.
-
-    Raises:
-        UsageError: there is no such step or build, or a step before it is another by now.
-    """
-    if not context.from_step:
-        return 1, None
-    labels = [step.label for package in job.plan.packages for step in package.steps]
-    first = _find_step(context.from_step, labels)
-    base = context.cache_dir / WORK
-    kept = next((work for work in find_work(base, f"{job.plan.name}-{job.arch.apk}") if work.kept), None)
-    if kept is None:
-        raise UsageError(f"no build of {job.plan.job} was kept", where="--from-step", hint="build it with --keep first")
-    before = load_session(kept.path).digests
-    for number, digest in enumerate(step_digests(job.plan)[: first - 1], 1):
-        if before[number - 1 : number] != (digest,):
-            hint = f"begin with it: --from-step {number}"
-            raise UsageError(
-                f"step {number}, {labels[number - 1]!r}, has changed since", where="--from-step", hint=hint
-            )
-    return first, kept.path
-
-
-def _find_step(text: str, labels: Sequence[str]) -> int:
-    if text.isdecimal() and 1 <= int(text) <= len(labels):
-        return int(text)
-    found = [number for number, label in enumerate(labels, 1) if label == text]
-    if len(found) == 1:
-        return found[0]
-    known = ", ".join(f"{number} {label}" for number, label in enumerate(labels, 1))
-    wrong = "is the name of several steps" if found else "is no step"
-    raise UsageError(f"{text!r} {wrong}", where="--from-step", hint=f"steps are {known}")
 
 
 def _find_environment(job: Job, context: BuildContext, repositories: Repositories) -> Solution:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy.build.workspace import remove_tree
-from melpy.errors import OutputError, SandboxError, StepFailedError
+from melpy.errors import OutputError, SandboxError, StepFailedError, reason_of
 from melpy.files import is_locked, make_directory, output_error
 from melpy.sandbox.identity import find_id_range
 from melpy.sandbox.runner import reclaim
@@ -74,12 +74,12 @@ def work_directory(cache: Path, name: str, *, keep: bool) -> Iterator[Path]:
 
 @contextmanager
 def reuse_directory(directory: Path, name: str, *, keep: bool) -> Iterator[Path]:
-    """Work in a directory that was kept, on what is there.
+    """Work in a directory that was kept, on what is there; it stays kept unless all ends well.
 
     Raises:
-        OutputError: a build works in it now.
+        OutputError: a build works in it now, or it is gone.
     """
-    with _locked(directory):
+    with reuse_kept(directory):
         yield from _work(directory, name, keep=keep)
 
 
@@ -88,9 +88,11 @@ def reuse_kept(directory: Path) -> Iterator[None]:
     """Have a directory that was kept to oneself, and leave it kept, whatever happens.
 
     Raises:
-        OutputError: a build works in it now.
+        OutputError: a build works in it now, or it is gone.
     """
-    with _locked(directory):
+    with ExitStack() as stack:
+        with _alone(directory.parent):  # who looks whether it is locked locks it for a moment
+            stack.enter_context(_locked(directory))
         yield
 
 
@@ -101,7 +103,8 @@ def _work(directory: Path, name: str, *, keep: bool) -> Iterator[Path]:
         _keep(directory, name, str(error))
         raise
     except BaseException:
-        remove_work(directory)
+        if not (directory / _KEPT).exists():
+            remove_work(directory)
         raise
     if keep:
         _keep(directory, name, "asked for")
@@ -111,19 +114,25 @@ def _work(directory: Path, name: str, *, keep: bool) -> Iterator[Path]:
 
 def _keep(directory: Path, name: str, why: str) -> None:
     for other in find_work(directory.parent, name):
-        if other.path != directory and other.kept and not other.used:
-            remove_work(other.path)
+        if other.path != directory and other.kept:
+            remove_left(other.path)
     (directory / _KEPT).write_text(f"{why}\n", encoding="utf-8", errors="surrogateescape")
 
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    where = str(directory)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise OutputError(f"cannot be worked in: {reason_of(error)}", where=where) from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError("a build works in it", where=where, hint="wait until it has ended") from None
+        os.utime(descriptor)
         yield
-    except BlockingIOError:
-        raise OutputError("a build works in it", where=str(directory), hint="wait until it has ended") from None
     finally:
         os.close(descriptor)
 
@@ -164,30 +173,44 @@ def _describe(path: Path) -> WorkDirectory:
     return WorkDirectory(path, is_locked(lock), text, (lock if lock.exists() else path).stat().st_mtime)
 
 
-def sweep(base: Path, *, kept: bool = False) -> tuple[Path, ...]:
-    """Remove what killed builds left, and return what that was; with `kept`, what was kept for the user as well.
-
-    Raises:
-        OutputError: something cannot be removed.
-    """
-    left = [work.path for work in find_work(base) if not work.used and (kept or not work.kept)]
-    for path in left:
-        remove_work(path)
-    return tuple(left)
+def sweep(base: Path) -> None:
+    """Remove what killed builds left. What cannot be removed is no hindrance to a build; `melpy clean` tells of it."""
+    for work in find_work(base):
+        if not work.used and not work.kept:
+            with suppress(OutputError):
+                remove_left(work.path)
 
 
-def remove_work(directory: Path) -> None:
-    """Remove a directory that a build worked in, and what belongs to others in it.
+def remove_left(directory: Path) -> bool:
+    """Remove a directory unless somebody works in it, or was quicker to remove it; tell whether it was removed.
 
     Raises:
         OutputError: it cannot be removed.
     """
+    with ExitStack() as stack:
+        with _alone(directory.parent):
+            if not directory.is_dir() or is_locked(directory / _LOCK):
+                return False
+            with suppress(OutputError):  # another user's, most likely
+                stack.enter_context(_locked(directory))
+        return remove_work(directory)
+
+
+def remove_work(directory: Path) -> bool:
+    """Remove a directory that steps wrote to, and what belongs to others in it; tell whether it was there.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    if not directory.exists():
+        return False
     remove_tree(directory)
     ids = find_id_range()
     if directory.exists() and ids:
         # A build that was killed left files of the ids that its sandbox had.
-        with suppress(SandboxError), tempfile.TemporaryDirectory(dir=directory.parent) as state:
-            reclaim(ids, (directory,), Path(state))
+        with suppress(SandboxError, OSError):
+            reclaim(ids, (directory,), Path(tempfile.mkdtemp(dir=directory)))
         remove_tree(directory)
     if directory.exists():
         raise OutputError("cannot be removed", where=str(directory), hint="remove it as its owner")
+    return True

@@ -59,7 +59,8 @@ def find_parent(own: Path = _OWN, mount: Path = _MOUNT) -> Path | None:
     """Return the group that melpy is in, if it may make groups with limits in it; None otherwise."""
     try:
         line = next(line for line in own.read_text().splitlines() if line.startswith("0::"))
-        parent = mount / line[4:]
+        group = mount / line[4:]
+        parent = group.parent if group.name == _leaf() else group  # which it left when it asked before
         controllers = (parent / "cgroup.controllers").read_text().split()
     except (OSError, StopIteration):
         return None
@@ -74,7 +75,7 @@ def _enable(parent: Path) -> bool:
     with suppress(OSError):
         if set(_WANTED) <= set(switch.read_text().split()):
             return True
-    leaf = parent / f"melpy-{os.getpid()}"
+    leaf = parent / _leaf()
     try:
         leaf.mkdir(exist_ok=True)
         (leaf / "cgroup.procs").write_text("0")
@@ -85,6 +86,10 @@ def _enable(parent: Path) -> bool:
             leaf.rmdir()
         return False
     return True
+
+
+def _leaf() -> str:
+    return f"melpy-{os.getpid()}"
 
 
 @contextmanager

@@ -6,19 +6,19 @@ Nothing is guessed from version numbers that can be tried: a sandbox is made of 
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from melpy.arch import host_arch
 from melpy.errors import MelpyError, SandboxError
+from melpy.files import check_writable
 from melpy.run import find_tool, run
 from melpy.sandbox.emulator import find_emulator
-from melpy.sandbox.identity import find_id_range
+from melpy.sandbox.identity import find_id_range, user_name
 from melpy.sandbox.runner import check_bubblewrap, check_setup
 from melpy.sandbox.seccomp import seccomp_filter
 from melpy.text import size_text
@@ -61,13 +61,17 @@ def check_machine(cache: Path, arches: tuple[Arch, ...]) -> Iterator[Check]:
     yield _check_kernel()
     yield _attempt("bubblewrap", lambda: f"version {check_bubblewrap()}")
     yield _attempt("seccomp", lambda: f"{len(seccomp_filter()) // 8} instructions")
+    space = _attempt("disk", lambda: _measure_space(cache))
+    if space.state == "bad":
+        yield from (space, _check_git())
+        return
     yield _attempt("user namespaces", lambda: _try(cache, "this user can make them"))
     yield _attempt("overlay", lambda: _try(cache, f"{cache} holds the layers", overlay=True), state="poor")
     yield _check_ids(cache)
     for arch in arches:
         if arch != host_arch():
             yield _attempt(f"programs of {arch}", partial(_try_emulator, cache, arch))
-    yield _check_space(cache)
+    yield space if _has_enough(cache) else replace(space, state="poor", hint="name another --cache-dir")
     yield _check_git()
 
 
@@ -79,7 +83,6 @@ def _attempt(name: str, attempt: Callable[[], str], *, state: State = "bad") -> 
 
 
 def _try(cache: Path, text: str, *, overlay: bool = False, emulator: Emulator | None = None) -> str:
-    cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".doctor-") as state:
         check_setup(Path(state), overlay=overlay, emulator=emulator, ids=None)
     return text
@@ -99,7 +102,7 @@ def _check_kernel() -> Check:
 
 def _check_ids(cache: Path) -> Check:
     ids = find_id_range()
-    user = "root" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    user = user_name()
     if ids is None:
         hint = (
             f"install uidmap, and as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}"
@@ -108,7 +111,6 @@ def _check_ids(cache: Path) -> Check:
         )
         return Check("ids", "poor", "this user's alone: files cannot be given to other users", hint)
     try:
-        cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache, prefix=".doctor-") as state:
             check_setup(Path(state), ids=ids)
     except SandboxError as error:
@@ -116,12 +118,13 @@ def _check_ids(cache: Path) -> Check:
     return Check("ids", "good", f"65,536: {user}, and from {ids.uid} on")
 
 
-def _check_space(cache: Path) -> Check:
-    free = shutil.disk_usage(cache).free
-    text = f"{size_text(free)} free below {cache}"
-    return Check(
-        "disk", "good" if free > _ENOUGH else "poor", text, "" if free > _ENOUGH else "name another --cache-dir"
-    )
+def _measure_space(cache: Path) -> str:
+    check_writable(cache)
+    return f"{size_text(shutil.disk_usage(cache).free)} free below {cache}"
+
+
+def _has_enough(cache: Path) -> bool:
+    return shutil.disk_usage(cache).free > _ENOUGH
 
 
 def _check_git() -> Check:

@@ -26,7 +26,7 @@ def find_id_range() -> IdRange | None:
     if os.geteuid() == 0:
         return IdRange(_ROOT_START, _ROOT_START) if _has_all_ids() else None
     programs = shutil.which("newuidmap"), shutil.which("newgidmap")
-    name = _user_name()
+    name = user_name()
     starts = [find_start(Path(f"/etc/sub{kind}id"), name, os.geteuid()) for kind in "ug"]
     if None in programs or None in starts:
         return None
@@ -41,11 +41,12 @@ def _has_all_ids() -> bool:
         return False
 
 
-def _user_name() -> str:
+def user_name() -> str:
+    """Return the name of whoever runs melpy, the number where there is none."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
-        return ""
+        return str(os.geteuid())
 
 
 def find_start(path: Path, name: str, uid: int) -> int | None:

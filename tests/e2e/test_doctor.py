@@ -31,6 +31,22 @@ def test_what_is_missing_is_told_with_what_to_do(project: Project) -> None:
     assert "! git" in run.stdout
 
 
+def test_a_cache_that_cannot_be_and_all_else_are_told(project: Project) -> None:
+    project.write("file", "")
+    run = project.melpy("doctor", "--cache-dir", "file/cache")
+    assert run.returncode == 50
+    assert "✗ disk" in run.stdout
+    assert "cannot write: not a directory" in run.stdout
+    assert "✓ bubblewrap" in run.stdout
+    assert "✓ signing key" in run.stdout
+
+
+def test_a_user_without_a_name(project: Project) -> None:
+    run = project.melpy("doctor", prefix=("unshare", "--user", "--map-user=54321", "--map-group=54321"))
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "--add-subgids 100000-165535 54321\n" in run.stdout
+
+
 def test_a_kernel_that_allows_no_namespaces(project: Project) -> None:
     """As in a container without them: a namespace of its own in which no further one may be made."""
     run = project.melpy("doctor", prefix=NO_NAMESPACES["max_user_namespaces"])

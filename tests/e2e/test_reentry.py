@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.factories.project import Project, shell_recipe
+from tests.factories.terminal import Terminal
 
 RUNS = """\
 echo first > one
@@ -68,10 +69,71 @@ def test_a_shell_reads_what_the_caller_says(failed: Project) -> None:
 
 
 def test_a_shell_that_was_killed_is_no_hindrance(failed: Project) -> None:
-    run = failed.melpy("shell", "one", "--", "sh", "-c", "echo here > /usr/here; kill -9 0", prefix=("setsid", "-w"))
-    assert run.returncode != 0
+    # A group of its own, or this would end the tests, too.
+    run = failed.melpy("shell", "one", "--", "sh", "-c", "echo here > /usr/here; kill -9 0")
+    assert run.returncode == 128 + 9
     run = failed.melpy("shell", "one", "--", "cat", "/usr/here")
     assert (run.returncode, run.stdout) == (0, "here\n"), run.stderr
+
+
+def test_a_shell_has_the_terminal_and_gives_it_back(failed: Project) -> None:
+    """It reads what is typed, is interrupted and stopped by keys, and whoever called melpy reads on after it."""
+    inside = "trap 'echo seen' INT; echo ready; read a; sleep 1000; echo got \\$a; kill -USR1 0"
+    script = f'"$@" shell one -- sh -c "{inside}"; echo ended $?; read b; echo then $b'
+    with Terminal(failed, "sh", "-c", script, "sh", sys.executable, "-m", "melpy") as terminal:
+        terminal.expect("ready")
+        terminal.type("one\n")
+        terminal.expect("one")
+        terminal.type_until("\x03", "seen")
+        terminal.expect("got one")
+        terminal.expect("ended 138")
+        terminal.type("two\n")
+        terminal.expect("then two")
+
+
+def test_a_shell_is_stopped_and_goes_on(failed: Project) -> None:
+    with Terminal(failed, "bash", "--norc", "-i") as terminal:
+        terminal.type(f"{sys.executable} -m melpy shell one -- sh -c 'echo ready; read a; echo got $a'\n")
+        terminal.expect("\nready")
+        terminal.type_until("\x1a", "Stopped")
+        terminal.type("echo 1$((1 + 1))3; fg\n")
+        terminal.expect("123")
+        terminal.type("one\n")
+        terminal.expect("got one")
+        terminal.type("exit\n")
+
+
+def test_a_shell_ends_when_melpy_is_told_to(failed: Project) -> None:
+    command = [sys.executable, "-m", "melpy", "shell", "one", "--", "sh", "-c", "echo in; sleep 1000"]
+    with subprocess.Popen(
+        command, cwd=failed.directory, env=failed.full_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    ) as shell:
+        assert shell.stdout is not None
+        assert shell.stdout.readline() == b"in\n"
+        shell.send_signal(signal.SIGTERM)
+        assert shell.wait(60) == 130
+    assert len(kept(failed)) == 1
+
+
+def test_a_shell_whose_packages_were_pruned(failed: Project) -> None:
+    assert failed.melpy("store", "prune", "--max-size", "0k").returncode == 0
+    run = failed.melpy("shell", "one", "--", "true")
+    assert run.returncode == 38
+    assert "was pruned, and the build root of one-1.0-r0/x86_64 lies upon it\nhint: build it anew" in run.stderr
+    assert failed.melpy("build", "--from-step", "2", "one.yaml").returncode == 60
+    assert failed.melpy("shell", "one", "--", "true").returncode == 0
+
+
+def test_what_a_shell_lies_upon_is_not_pruned(failed: Project) -> None:
+    command = [sys.executable, "-m", "melpy", "shell", "one", "--", "sh", "-c", "echo in; read a; cat /usr/kept"]
+    with subprocess.Popen(
+        command, cwd=failed.directory, env=failed.full_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as shell:
+        assert shell.stdout is not None
+        assert shell.stdout.readline() == b"in\n"
+        run = failed.melpy("store", "prune", "--max-size", "0k")
+        assert "0 packages, 0 environments, 0 B removed" in run.stderr
+        assert shell.communicate(b"\n", timeout=60)[0] == b"first\n"
 
 
 def test_no_build_was_kept(project: Project) -> None:
@@ -89,6 +151,22 @@ def test_a_build_goes_on_from_a_step(failed: Project) -> None:
     assert kept(failed) == []
     log = (failed.out / "logs/x86_64/one-1.0-r0.log").read_text()
     assert log.count("==> step 2/2: second") == 2  # what was printed before stays
+
+
+def test_a_build_that_goes_on_and_is_interrupted_stays_kept(failed: Project) -> None:
+    failed.write("one.yaml", shell_recipe(runs=RUNS, tail=SECOND.replace("test -e", "touch ../begun; sleep 1000 #")))
+    (directory,) = kept(failed)
+    command = [sys.executable, "-m", "melpy", "build", "--from-step", "2", "one.yaml"]
+    with subprocess.Popen(
+        command, cwd=failed.directory, env=failed.full_environment(), stderr=subprocess.DEVNULL
+    ) as build:
+        deadline = time.monotonic() + 60
+        while not (directory / "workspace/begun").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        build.send_signal(signal.SIGINT)
+        assert build.wait(60) == 130
+    assert failed.melpy("shell", "one", "--", "cat", "../one").stdout == "first\n"
 
 
 def test_a_build_that_goes_on_makes_the_same_package(failed: Project) -> None:
@@ -184,4 +262,14 @@ def test_the_record_of_a_build_says_what_its_steps_did(project: Project) -> None
     assert step["seconds"] > 0
     assert (record["network"], record["native-tools"], record["emulator"]) == (False, [], None)
     project.melpy("build", "--network", "one.yaml")
-    assert json.loads((project.out / "logs/x86_64/one-1.0-r0.json").read_text())["network"] is True
+    record = json.loads((project.out / "logs/x86_64/one-1.0-r0.json").read_text())
+    assert record["network"] is True
+    assert record["steps"][0]["changed"] == ["/usr/new"]  # and not what melpy itself writes for the network
+
+
+def test_a_record_that_cannot_be_written_hides_no_failure(project: Project) -> None:
+    project.write("one.yaml", shell_recipe(runs="false"))
+    (project.out / "logs/x86_64/one-1.0-r0.json/in-the-way").mkdir(parents=True)
+    run = project.melpy("build", "one.yaml")
+    assert run.returncode == 60
+    assert "step 1 of 1, 'runs', ended with status 1" in run.stderr

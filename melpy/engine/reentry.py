@@ -1,0 +1,87 @@
+"""Builds that were kept, and how they go on: entered by a user, or run again from a step on."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing, contextmanager
+from typing import TYPE_CHECKING
+
+from melpy.build.reentry import load_session, step_digests
+from melpy.engine.buildcache import hold_cache
+from melpy.engine.workdir import WORK, find_work, reuse_kept
+from melpy.errors import StoreError, UsageError
+from melpy.rootfs.layout import STORE, hold_entry, share_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from melpy.build.reentry import Kept
+    from melpy.engine.model import BuildContext, Job
+
+
+@contextmanager
+def open_kept(directory: Path) -> Iterator[Kept]:
+    """Have a build that was kept to oneself, and what it lies upon kept from being pruned; it stays kept.
+
+    Raises:
+        OutputError: there is no such build, a build works in it now, or it is of another melpy.
+        StoreError: a part of its root is no longer there.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(reuse_kept(directory))
+        kept = load_session(directory)
+        _hold_layers(kept, stack)
+        if kept.place.cache:
+            stack.enter_context(hold_cache(kept.place.cache))
+        yield kept
+
+
+def _hold_layers(kept: Kept, stack: ExitStack) -> None:
+    layers = kept.place.root.layers
+    # The topmost layer of the environment is an entry of the store that keeps all below it.
+    for store in {layer.parent.parent for layer in layers if layer.parent.parent.name == STORE}:
+        with share_store(store):
+            for layer in layers:
+                if layer.parent.parent == store and (held := hold_entry(store, layer.parent.name)):
+                    stack.enter_context(closing(held))
+    tools = kept.place.tools
+    needed = (*layers, *((tools.directory, tools.cache) if tools else ()))
+    gone = [layer for layer in needed if not layer.exists()]
+    if gone:
+        hint = f"build it anew, or go on with it: melpy build --from-step {kept.reached} has the packages again"
+        raise StoreError(f"was pruned, and the build root of {kept.job} lies upon it", where=str(gone[0]), hint=hint)
+
+
+def find_first_step(job: Job, context: BuildContext) -> tuple[int, Path | None]:
+    """Return the number of the step to begin with, and the kept directory of the build that ran those before.
+
+    Raises:
+        UsageError: there is no such step or build, or a step before it is another by now.
+    """
+    if not context.from_step:
+        return 1, None
+    labels = [step.label for package in job.plan.packages for step in package.steps]
+    first = _find_step(context.from_step, labels)
+    base = context.cache_dir / WORK
+    kept = next((work for work in find_work(base, f"{job.plan.name}-{job.arch.apk}") if work.kept), None)
+    if kept is None:
+        raise UsageError(f"no build of {job.plan.job} was kept", where="--from-step", hint="build it with --keep first")
+    before = load_session(kept.path).digests
+    for number, digest in enumerate(step_digests(job.plan)[: first - 1], 1):
+        if before[number - 1 : number] != (digest,):
+            hint = f"begin with it: --from-step {number}"
+            raise UsageError(
+                f"step {number}, {labels[number - 1]!r}, has changed since", where="--from-step", hint=hint
+            )
+    return first, kept.path
+
+
+def _find_step(text: str, labels: Sequence[str]) -> int:
+    if text.isdecimal() and 1 <= int(text) <= len(labels):
+        return int(text)
+    found = [number for number, label in enumerate(labels, 1) if label == text]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(f"{number} {label}" for number, label in enumerate(labels, 1))
+    wrong = "is the name of several steps" if found else "is no step"
+    raise UsageError(f"{text!r} {wrong}", where="--from-step", hint=f"steps are {known}")
