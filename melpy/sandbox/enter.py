@@ -86,11 +86,12 @@ def end_as(child: int, usage: str) -> None:
     os._exit(code if code >= 0 else 128 - code)
 
 
-def enter_pid_namespace(usage: str) -> None:
+def enter_pid_namespace(usage: str, *, terminal: bool) -> None:
     """Fork; the child is the first process of a PID namespace, the parent waits for it and ends as it does.
 
     With the first process all others of the namespace end. bubblewrap alone would leave its own behind when it is
-    killed before they have asked to end with it.
+    killed before they have asked to end with it. The first process forks once more, and waits for what becomes
+    bubblewrap; but where there is a terminal it becomes that itself, since the first one is spared what is typed.
     """
     call("pid-namespace", libc.unshare(CLONE_NEWPID))
     alive = os.pipe()
@@ -106,6 +107,29 @@ def enter_pid_namespace(usage: str) -> None:
         os._exit(1)
     except BlockingIOError:
         os.close(alive[0])
+    child = 0 if terminal else os.fork()
+    if child:
+        end_all(child)
+
+
+def end_all(child: int) -> None:
+    """Wait for a child as the first process of a namespace, end all that it left, and end as it does.
+
+    bubblewrap leaves its sandbox without waiting for it; whoever waits learns what it used.
+    """
+    code = 1
+    while True:
+        try:
+            ended, status = os.wait()
+        except ChildProcessError:
+            break
+        if ended == child:
+            code = os.waitstatus_to_exitcode(status)
+            try:
+                os.kill(-1, signal.SIGKILL)
+            except ProcessLookupError:
+                break
+    os._exit(code if code >= 0 else 128 - code)
 
 
 def join_group(cgroup: str, processors: list[int]) -> None:
@@ -265,7 +289,7 @@ def become_bubblewrap(spec: dict[str, Any]) -> None:
     descriptors = {"SECCOMP": os.open(spec["seccomp"], os.O_RDONLY)}
     if spec["ids"]:
         descriptors["USERNS"] = make_user_namespace(spec["user"])
-    enter_pid_namespace(spec["usage"])
+    enter_pid_namespace(spec["usage"], terminal=spec["terminal"])
     for descriptor in descriptors.values():
         os.set_inheritable(descriptor, True)
     argv = [

@@ -207,6 +207,7 @@ def _write_setup(spec: SandboxSpec, argv: list[str], group: Group | None) -> lis
     setup = {
         **_setup(spec, spec.ids, group),
         "usage": str(spec.state / _USAGE),
+        "terminal": spec.terminal,
         "names": str(names),
         "layers": len(spec.root.layers),
         "mountpoint": str(spec.root.mountpoint),
