@@ -90,6 +90,7 @@ def _job(node: Node, closed: Mapping[str, Node], table: Table, arch: Arch) -> Jo
             deb=node.deb.sha256,
             content=content,
             rivals=node.rivals,
+            replaces=change.replaces,
             description=node.deb.description,
             url=node.deb.homepage,
             origin=node.deb.source,

@@ -77,6 +77,7 @@ class Job:
         url: homepage of the upstream project.
         origin: name of Debian's source package.
         rivals: APK names of packages that may give the same names to files of theirs.
+        replaces: APK names of packages whose files it may have.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Job:
     url: str = ""
     origin: str = ""
     rivals: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
 
     @property
     def file_name(self) -> str:
@@ -158,12 +160,18 @@ def _convert(job: Job, place: Place, scratch: Path) -> str:
         url=job.url,
         depends=tuple(job.depends),
         provides=tuple(effect.settle_provides(find_provides(tree, job.version, arch.multiarch, scratch))),
-        replaces=tuple(sorted({*(job.rivals if effect.links else ()), *(job.depends if effect.diverted else ())})),
+        replaces=_replaces(job, effect),
         replaces_priority=str(max(effect.priority, 0)) if effect.links else "",
     )
     entry = write_package(tree, info, scratch / "apk", mtime=0, signer=_load_signer(place.key), level=LEVEL)
     _deliver(scratch / "apk" / job.file_name, Path(place.destination))
     return entry.checksum
+
+
+def _replaces(job: Job, effect: Effect) -> tuple[str, ...]:
+    return tuple(
+        sorted({*job.replaces, *(job.rivals if effect.links else ()), *(job.depends if effect.diverted else ())})
+    )
 
 
 @functools.lru_cache(maxsize=1)

@@ -35,6 +35,7 @@ class Change(_Strict):
         links: symlinks that are added, path to target: Debian's alternatives.
         concatenate: files made of all files that match a pattern, in the order of their names.
         files: files that are added, path to content.
+        replaces: APK names of packages of others, which may have some of its files.
     """
 
     depends: tuple[str, ...] = ()
@@ -43,6 +44,7 @@ class Change(_Strict):
     links: dict[str, str] = Field(default_factory=dict)
     concatenate: dict[str, str] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
+    replaces: tuple[str, ...] = ()
 
 
 class Name(_Strict):
