@@ -12,7 +12,7 @@ from melpy.build.capability import capability_xattrs
 from melpy.build.change import Snapshot, describe_changes, find_changes, look_at
 from melpy.build.failure import explain_failure
 from melpy.build.model import Kind, Owner, Session, StepRecord
-from melpy.build.place import copy_root, find_owners, make_place
+from melpy.build.place import copy_root, find_owners, make_place, return_files
 from melpy.build.reentry import save_reached, save_session
 from melpy.build.step import Place, run_native, run_script
 from melpy.build.tree import load_tree
@@ -60,6 +60,7 @@ def run_plan(
         fill_workspace(workspace, session.source_dir)
     place = make_place(plan, session, workspace)
     place.state.mkdir(parents=True, exist_ok=True)
+    return_files(place)
     save_session(session.directory, plan, place)
     session.log.parent.mkdir(parents=True, exist_ok=True)
     total = sum(len(package.steps) for package in plan.packages)
