@@ -65,7 +65,8 @@ def run_plan(
     session.log.parent.mkdir(parents=True, exist_ok=True)
     total = sum(len(package.steps) for package in plan.packages)
     _warn_of_owners(plan, session, monitor)
-    watch = Watch(session.limits, (workspace, place.root.upper, session.log))
+    watch = Watch(session.limits, (workspace, session.log))
+    watch.add_root(place.root)
     with session.log.open("a" if session.first > 1 else "w", encoding="utf-8", errors="surrogateescape") as log:
         runner = _Runner(plan, place, session, log, monitor, total, records, watch)
         for package in plan.packages:
@@ -187,6 +188,7 @@ class _Runner:
     def _copy_root(self) -> None:
         self.place = replace(self.place, root=copy_root(self.place.root, self.session.directory))
         self.before = look_at(self.place.root.upper)
+        self.watch.add_root(self.place.root)
         save_session(self.session.directory, self.plan, self.place)
 
     def _attempt(self, step: PlanStep) -> Outcome:
