@@ -12,6 +12,7 @@ from melpy.inside import read_regular
 from melpy.rootfs.environment import make_root
 from melpy.rootfs.merge import merge_layers
 from melpy.sandbox.model import BASE_CAPABILITIES, Root
+from melpy.sandbox.runner import give_back
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,6 +92,16 @@ def copy_root(root: Root, directory: Path) -> Root:
     copied.mkdir(mode=0o755)
     merge_layers((*reversed(root.layers), root.upper), copied)
     return _copied_root(directory)
+
+
+def return_files(place: Place) -> None:
+    """Give the files of a build that was kept back to those whom steps gave them to; when it ended, they were taken.
+
+    Raises:
+        SandboxError: it cannot be done.
+    """
+    if place.ids:
+        give_back(place.ids, (place.workspace, place.root.upper), place.state)
 
 
 def find_owners(found: Mapping[bytes, tuple[int, int]], place: Place, workspace: Path) -> dict[str, Owner]:

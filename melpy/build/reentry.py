@@ -133,8 +133,16 @@ def load_session(directory: Path) -> Kept:
     except (OSError, ValueError) as error:
         reason = reason_of(error) if isinstance(error, OSError) else "is not JSON"
         raise OutputError(f"is no build that was kept: {reason}", where=str(directory)) from None
-    if value.get("format") != _FORMAT:
-        raise OutputError("was kept by another version of melpy", where=str(directory), hint="build it anew")
+    try:
+        return _read_kept(value, directory)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        hint = "build it anew"
+        raise OutputError("was kept by another version of melpy", where=str(directory), hint=hint) from None
+
+
+def _read_kept(value: dict[str, Any], directory: Path) -> Kept:
+    if value["format"] != _FORMAT:
+        raise ValueError(value["format"])
     steps = tuple((name, _step(step)) for name, step in value["steps"])
     place = _place(value["place"])
     return Kept(

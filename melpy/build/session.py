@@ -12,7 +12,7 @@ from melpy.build.capability import capability_xattrs
 from melpy.build.change import Snapshot, describe_changes, find_changes, look_at
 from melpy.build.failure import explain_failure
 from melpy.build.model import Kind, Owner, Session, StepRecord
-from melpy.build.place import copy_root, find_owners, make_place
+from melpy.build.place import copy_root, find_owners, make_place, return_files
 from melpy.build.reentry import save_reached, save_session
 from melpy.build.step import Place, run_native, run_script
 from melpy.build.tree import load_tree
@@ -60,11 +60,13 @@ def run_plan(
         fill_workspace(workspace, session.source_dir)
     place = make_place(plan, session, workspace)
     place.state.mkdir(parents=True, exist_ok=True)
+    return_files(place)
     save_session(session.directory, plan, place)
     session.log.parent.mkdir(parents=True, exist_ok=True)
     total = sum(len(package.steps) for package in plan.packages)
     _warn_of_owners(plan, session, monitor)
-    watch = Watch(session.limits, (workspace, place.root.upper, session.log))
+    watch = Watch(session.limits, (workspace, session.log))
+    watch.add_root(place.root)
     with session.log.open("a" if session.first > 1 else "w", encoding="utf-8", errors="surrogateescape") as log:
         runner = _Runner(plan, place, session, log, monitor, total, records, watch)
         for package in plan.packages:
@@ -186,6 +188,7 @@ class _Runner:
     def _copy_root(self) -> None:
         self.place = replace(self.place, root=copy_root(self.place.root, self.session.directory))
         self.before = look_at(self.place.root.upper)
+        self.watch.add_root(self.place.root)
         save_session(self.session.directory, self.plan, self.place)
 
     def _attempt(self, step: PlanStep) -> Outcome:

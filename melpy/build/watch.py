@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from melpy.sandbox.model import Limits
+    from melpy.sandbox.model import Limits, Root
 
 _LOOK_EVERY = 2.0  # seconds, and ten times as long as looking takes: a workspace may have 100,000 files
 
@@ -26,12 +26,20 @@ class Watch:
         limits: what it may use.
         places: directories that fill while steps run, and the log.
         start: when the steps began, `time.monotonic`.
+        already: bytes that were there before, and do not count.
     """
 
     limits: Limits
     places: tuple[Path, ...]
     start: float = field(default_factory=time.monotonic)
+    already: int = 0
     _next: float = 0.0
+
+    def add_root(self, root: Root) -> None:
+        """Watch a build root, too; of one that was copied, only what is added from now on counts."""
+        self.places = (*self.places, root.upper)
+        if self.limits.disk and not root.layers:
+            self.already += disk_usage((root.upper,))
 
     def look(self, _: float = 0.0) -> str:
         """Say which limit is exceeded, or nothing."""
@@ -40,7 +48,7 @@ class Watch:
         if limits.seconds and now - self.start > limits.seconds:
             return f"took longer than the {limits.seconds:g} s that the build may take"
         if limits.disk and now >= self._next:
-            used = disk_usage(self.places)
+            used = disk_usage(self.places) - self.already
             self._next = now + max(_LOOK_EVERY, 10 * (time.monotonic() - now))
             if used > limits.disk:
                 return f"filled {size_text(used)} of disk, and the build may fill {size_text(limits.disk)}"

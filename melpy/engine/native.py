@@ -15,7 +15,7 @@ from melpy import events
 from melpy.arch import host_arch
 from melpy.digest import identity
 from melpy.engine.environment import open_packages, supplied_universe
-from melpy.errors import UnresolvableError
+from melpy.errors import RepositoryError, SeedError, UnreachableError, UnresolvableError
 from melpy.files import output_error
 from melpy.sandbox.model import NativeTools
 from melpy.sandbox.native import (
@@ -48,6 +48,8 @@ def find_tools(
 ) -> NativeTools | None:
     """Return native tools for a build's environment; None where none of its packages can be had for this machine.
 
+    A build does without them: where repositories have nothing for this machine, or cannot be asked, it is only told.
+
     Args:
         job: what is built.
         solution: packages of its environment.
@@ -60,6 +62,23 @@ def find_tools(
         for offer, layer in zip(solution.offers, layers, strict=False)
         if (tool := find_tool_rule(offer.name, job.arch))
     }
+    if not rules:
+        return None
+    try:
+        return _find_tools(job, rules, layers, repositories, monitor)
+    except (RepositoryError, SeedError, UnreachableError, UnresolvableError) as error:
+        text = f"native tools cannot be had, so all is emulated: {error}"
+        monitor.emit(events.Warning(job.plan.job, text, error.hint or ""))
+        return None
+
+
+def _find_tools(
+    job: Job,
+    rules: Mapping[str, _Wanted],
+    layers: Sequence[Path],
+    repositories: Repositories,
+    monitor: events.Monitor,
+) -> NativeTools | None:
     host, context = host_arch(), repositories.context
     environment = job.plan.environment.with_packages(rules)
     universe = supplied_universe(environment, host, repositories)
@@ -70,11 +89,7 @@ def find_tools(
     if not chosen:
         return None
     world = [f"{name}={offer.version}" for name, offer in chosen.items()]
-    try:
-        native = solve(world, universe, where=f"native tools for {job.arch}")
-    except UnresolvableError as error:
-        monitor.emit(events.Warning(job.plan.job, f"native tools do not go together, so all is emulated: {error}"))
-        return None
+    native = solve(world, universe, where=f"native tools for {job.arch}")
     with open_packages(native, context, monitor, job.plan.job) as native_layers:
         return _make_tools(chosen, rules, native, native_layers, layers, job.arch, context)
 

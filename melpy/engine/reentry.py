@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
+from melpy.build.place import return_files
 from melpy.build.reentry import load_session, step_digests
 from melpy.engine.buildcache import hold_cache
 from melpy.engine.workdir import WORK, find_work, reuse_kept
@@ -33,6 +34,7 @@ def open_kept(directory: Path) -> Iterator[Kept]:
         _hold_layers(kept, stack)
         if kept.place.cache:
             stack.enter_context(hold_cache(kept.place.cache))
+        return_files(kept.place)
         yield kept
 
 

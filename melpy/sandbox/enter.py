@@ -7,8 +7,8 @@ and, for a foreign architecture, a binfmt_misc with QEMU registered in it. Nothi
 all of it is gone when the sandbox ends. If something fails, it writes `what: reason` to ERROR_FD.
 
 With a range of ids it forks first, since only who stays outside of a user namespace may map a range into it; the
-caller's child then waits for bubblewrap and ends as it does. Told to `reclaim` instead, it gives files to the caller
-that steps gave to others, and writes down whose they were.
+caller's child then waits for bubblewrap and ends as it does. Told of `owners` instead, it gives files to the caller
+that steps gave to others, and writes down whose they were; or, told to `restore`, gives them back.
 
 It imports little, since it starts with every step.
 """
@@ -306,10 +306,28 @@ def reclaim(directories: list[str], record: str) -> None:
                 if (info.st_uid, info.st_gid) == (0, 0):
                     continue
                 stream.write(b"%d %d %s\0" % (info.st_uid, info.st_gid, b"/".join([*names, entry])))
-                os.chown(entry, 0, 0, dir_fd=parent, follow_symlinks=False)
-                if info.st_mode & 0o7000 and info.st_mode & 0o170000 != 0o120000:
-                    os.chmod(entry, info.st_mode & 0o7777, dir_fd=parent)
+                give(parent, entry, info, (0, 0))
     os._exit(0)
+
+
+def give_back(directories: list[str], record: str) -> None:
+    """Give what is below these directories to whom it belonged, as the record says."""
+    with open(record, "rb") as stream:  # noqa: PTH123  # pathlib is not loaded
+        words = [line.split(b" ", 2) for line in stream.read().split(b"\0")[:-1]]
+    owners = {path: (int(uid), int(gid)) for uid, gid, path in words}
+    for directory in directories:
+        for parent, names, entry, info in walk(os.fsencode(directory)):
+            owner = owners.get(b"/".join([*names, entry]))
+            if owner:
+                give(parent, entry, info, owner)
+    os._exit(0)
+
+
+def give(parent: int, entry: bytes, info: os.stat_result, owner: tuple[int, int]) -> None:
+    """Give a file to somebody; what the kernel takes from its mode then is put back."""
+    os.chown(entry, *owner, dir_fd=parent, follow_symlinks=False)
+    if info.st_mode & 0o7000 and info.st_mode & 0o170000 != 0o120000:
+        os.chmod(entry, info.st_mode & 0o7777, dir_fd=parent)
 
 
 def walk(directory: bytes) -> Iterator[tuple[int, list[bytes], bytes, os.stat_result]]:
@@ -358,8 +376,8 @@ def main() -> None:
             enter_single()
             die_with_parent(spec["parent"])
         limit(spec["limits"])
-        if spec["reclaim"]:
-            reclaim(spec["reclaim"], spec["record"])
+        if spec["owners"]:
+            (give_back if spec["restore"] else reclaim)(spec["owners"], spec["record"])
         become_bubblewrap(spec)
     except (SetupError, OSError) as error:
         os.write(error_fd, str(error).encode())

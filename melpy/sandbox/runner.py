@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _ENTER = Path(__file__).with_name("enter.py")
 _USAGE = "usage"
+_OWNERS = "owners"
 _EMULATOR_ROOM = 512 << 20  # what QEMU takes for itself in each process
 _INSTALL = "install bubblewrap (apt install bubblewrap)"
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -78,38 +79,57 @@ def reclaim(ids: IdRange, directories: Sequence[Path], state: Path) -> dict[byte
     Args:
         ids: the ids that sandboxes had.
         directories: where steps may have left files of others.
-        state: directory for the set-up's own files.
+        state: directory for the set-up's own files, and a record for `give_back`.
 
     Returns:
-        User and group id on this machine, by path, of what belonged to others: now, or when it was called before.
+        User and group id on this machine, by path, of what belonged to others.
 
     Raises:
         SandboxError: it cannot be done.
     """
-    record = state / "owners"
-    before = record.read_bytes() if record.exists() else b""
+    _change_owners(ids, directories, state, restore=False)
+    found = {}
+    for entry in (state / _OWNERS).read_bytes().split(b"\0")[:-1]:
+        uid, gid, path = entry.split(b" ", 2)
+        found[path] = (_outside(int(uid), os.geteuid(), ids.uid), _outside(int(gid), os.getegid(), ids.gid))
+    return found
+
+
+def give_back(ids: IdRange, directories: Sequence[Path], state: Path) -> None:
+    """Give files back to those whom `reclaim` took them from, so that steps find them as they left them.
+
+    Args:
+        ids: the ids that sandboxes have.
+        directories: those that were reclaimed; nothing happens if none were.
+        state: the same directory.
+
+    Raises:
+        SandboxError: it cannot be done.
+    """
+    if (state / _OWNERS).exists():
+        _change_owners(ids, directories, state, restore=True)
+        (state / _OWNERS).unlink()
+
+
+def _change_owners(ids: IdRange, directories: Sequence[Path], state: Path, *, restore: bool) -> None:
     error_read, error_write = os.pipe()
     try:
         setup = {
             **_setup(None, ids),
-            "reclaim": [str(directory) for directory in directories],
-            "record": str(record),
+            "owners": [str(directory) for directory in directories],
+            "restore": restore,
+            "record": str(state / _OWNERS),
             "usage": os.devnull,
         }
-        argv = [*_enter(setup, state / "reclaim.json"), str(error_write)]
+        argv = [*_enter(setup, state / "owners.json"), str(error_write)]
         outcome = run(argv, env={}, pass_fds=(error_write,), check=False)
     finally:
         os.close(error_write)
         with os.fdopen(error_read, "r") as errors:
             error = errors.read()
     if error or outcome.status:
-        raise SandboxError(f"files of other users cannot be taken over: {error or outcome.stderr}")
-    found = {}
-    record.write_bytes(before + record.read_bytes())
-    for entry in record.read_bytes().split(b"\0")[:-1]:
-        uid, gid, path = entry.split(b" ", 2)
-        found[path] = (_outside(int(uid), os.geteuid(), ids.uid), _outside(int(gid), os.getegid(), ids.gid))
-    return found
+        done = "given back" if restore else "taken over"
+        raise SandboxError(f"files of other users cannot be {done}: {error or outcome.stderr}")
 
 
 def check_setup(state: Path, *, overlay: bool = False, emulator: Emulator | None = None, ids: IdRange | None) -> None:
@@ -263,7 +283,7 @@ def _setup(spec: SandboxSpec | None, ids: IdRange | None, group: Group | None = 
         "limits": hard,
         "processors": _processors(limits.processors),
         "cgroup": str(group.path) if group else "",
-        "reclaim": [],
+        "owners": [],
     }
 
 

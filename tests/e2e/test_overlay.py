@@ -54,3 +54,14 @@ def test_a_root_that_is_copied_makes_the_same_package(project: Project) -> None:
     assert "overlay" not in run.stderr
     assert project.packages() == copied
     assert list(copied) == ["x86_64/one-1.0-r0.apk"]
+
+
+def test_what_fills_a_root_that_is_copied_counts_and_the_copy_does_not(project: Project) -> None:
+    prefix = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", MOUNT, "sh")
+    project.write("one.yaml", shell_recipe(runs="sleep 3"))
+    run = project.melpy("build", "one.yaml", "--disk", "1M", prefix=prefix)  # busybox alone is larger
+    assert run.returncode == 0, run.stderr
+    project.write("one.yaml", shell_recipe(runs="head -c 30000000 /dev/zero > /usr/big; sleep 100"))
+    run = project.melpy("build", "one.yaml", "--disk", "10M", prefix=prefix)
+    assert run.returncode == 60
+    assert "of disk, and the build may fill 10.0 MB" in run.stderr

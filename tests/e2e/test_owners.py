@@ -58,3 +58,21 @@ def test_owners(project: Project, accounts: str) -> None:
         "/rooted": (0, 0, "0o644"),
     }
     assert list((project.directory / "cache/work").iterdir()) == []
+
+
+@pytest.mark.usefixtures("ids")
+def test_owners_when_a_build_goes_on(project: Project) -> None:
+    """What was kept belongs to whom it did before it was packed."""
+    first = "mkdir -p ${{targets.destdir}}\ncd ${{targets.destdir}}\ntouch mail news\nchown 8:8 mail news\n"
+    second = "  - name: second\n    working-directory: ${{targets.destdir}}\n    runs: "
+    project.write("one.yaml", shell_recipe(runs=first + "chmod 4755 mail\n", tail=f"{second}'true'\n"))
+    assert project.melpy("build", "--keep", "one.yaml").returncode == 0
+    shell = project.melpy("shell", "one", "--", "busybox", "stat", "-c", "%u:%g %a", "mail")
+    assert shell.stdout == "8:8 4755\n"
+    script = "test $(busybox stat -c %u mail) = 8; rm news; touch news"
+    project.write("one.yaml", shell_recipe(runs=first + "chmod 4755 mail\n", tail=f"{second}{script}\n"))
+    run = project.melpy("build", "--from-step", "2", "one.yaml")
+    assert run.returncode == 0, run.stderr
+    with tarfile.open(project.out / "x86_64/one-1.0-r0.apk", ignore_zeros=True) as tar:
+        found = {item.name: (item.uid, item.gid, oct(item.mode)) for item in tar if item.name in {"mail", "news"}}
+    assert found == {"mail": (8, 8, "0o4755"), "news": (0, 0, "0o644")}

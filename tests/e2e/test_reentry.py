@@ -136,6 +136,16 @@ def test_what_a_shell_lies_upon_is_not_pruned(failed: Project) -> None:
         assert shell.communicate(b"\n", timeout=60)[0] == b"first\n"
 
 
+@pytest.mark.parametrize("text", ['{"format": 1}', '{"format": 0}', "[]"])
+def test_a_build_that_another_melpy_kept(failed: Project, text: str) -> None:
+    (directory,) = kept(failed)
+    (directory / "session.json").write_text(text)
+    for command in (("shell", "one"), ("build", "--from-step", "2", "one.yaml")):
+        run = failed.melpy(*command)
+        assert run.returncode == 22
+        assert f"error: {directory}: was kept by another version of melpy\nhint: build it anew\n" in run.stderr
+
+
 def test_no_build_was_kept(project: Project) -> None:
     run = project.melpy("shell", "one")
     assert run.returncode == 2
