@@ -104,11 +104,13 @@ def shell_spec(kept: Kept, number: int, command: Sequence[str], *, terminal: str
     step = kept.steps[number - 1][1]
     place = dataclasses.replace(kept.place, network=kept.place.network or network)
     spec = sandbox_spec(step, place, prepare_step(step, place))
-    script = 'cd "$1" 2>/dev/null; shift; if [ $# = 0 ]; then exec /bin/sh; fi; exec "$@"'
-    variables = {**dict(spec.environment), "TERM": terminal, "PS1": f"{kept.name} {number}:\\w\\$ "}
+    # A shell that is given a script forgets the prompt, which the one after it is to have.
+    script = 'cd "$1" 2>/dev/null; p=$2; shift 2; if [ $# = 0 ]; then PS1=$p exec /bin/sh; fi; exec "$@"'
+    variables = {**dict(spec.environment), "TERM": terminal}
+    prompt = f"{kept.name} {number}:\\w\\$ "
     return dataclasses.replace(
         spec,
-        command=("/bin/sh", "-c", script, "sh", step.workdir, *command),
+        command=("/bin/sh", "-c", script, "sh", step.workdir, prompt, *command),
         environment=tuple(sorted(variables.items())),
         terminal=True,
         limits=NO_LIMITS,

@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 @click.argument("build", metavar="NAME|RECIPE|DIRECTORY", type=PATH)
 @click.argument("words", nargs=-1, metavar="[-- COMMAND...]")
 @setting_options("arch", "cache-dir")
-@click.option("--step", metavar="STEP", default="", help="Number of the step whose place and variables are taken.")
+@click.option("--step", metavar="STEP", default="", help="Step whose place and variables are taken: number or name.")
 @click.option("--network", is_flag=True, help="See the network.")
 def command(build: Path, words: tuple[str, ...], *, step: str, network: bool, **flags: Any) -> int:  # settings
-    r"""Enter a build that was kept, at the step that failed: the same root, workspace, variables and user.
+    """Enter a build that was kept, at the step that failed: the same root, workspace, variables and user.
 
     \b
     melpy shell hello
     melpy shell hello --step 3 -- make V=1
 
-    A build whose step failed is kept until the next one of its recipe and architecture; melpy build --keep keeps one
-    that ended well. The step's script is /run/melpy/step. What is changed is kept; melpy build --from-step goes on with
-    it.
-    """
+    A DIRECTORY is that of a kept build, as melpy clean --dry-run lists them. A build whose step failed is kept until
+    the next one of its recipe and architecture; melpy build --keep keeps one that ended well. The step's script is
+    /run/melpy/step. What is changed is kept; melpy build --from-step goes on with it.
+    """  # noqa: D301  # click wants the character itself
     from melpy.build.reentry import shell_spec  # noqa: PLC0415  # --help does not need it
     from melpy.engine.reentry import open_kept  # noqa: PLC0415  # likewise
     from melpy.sandbox.runner import run_terminal  # noqa: PLC0415  # likewise
@@ -59,8 +59,9 @@ def _find(build: Path, flags: dict[str, Any]) -> Path:
     arches = [arch.apk for arch in read_arches(settings)] if flags.get("arch") else list(ARCHES)
     found = [work for arch in arches for work in find_work(cache_dir / WORK, f"{name}-{arch}") if work.kept]
     if not found:
+        arch = f" for {', '.join(arches)}" if flags.get("arch") else ""
         raise UsageError(
-            f"no build of {name!r} was kept",
+            f"no build of {name!r} was kept{arch}",
             hint=f"kept are those that failed, and those of melpy build --keep, below {cache_dir / WORK}",
         )
     return max(found, key=lambda work: work.changed).path
@@ -75,12 +76,9 @@ def _recipe_name(build: Path) -> str:
 
 
 def _number(text: str, kept: Kept) -> int:
-    if not text:
-        return kept.reached
-    if text.isdecimal() and 1 <= int(text) <= len(kept.steps):
-        return int(text)
-    known = ", ".join(f"{number} {step.label}" for number, (_, step) in enumerate(kept.steps, 1))
-    raise UsageError(f"{text!r} is no step of {kept.job}", where="--step", hint=f"steps are {known}")
+    from melpy.engine.reentry import find_step  # noqa: PLC0415  # --help does not need it
+
+    return find_step(text, [step.label for _, step in kept.steps], "--step") if text else kept.reached
 
 
 def _greet(kept: Kept, number: int) -> None:

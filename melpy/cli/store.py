@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY_UNITS = {"ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40}
 _PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_NAME, _IDENTITY = 34, 12  # characters that terminals are shown of an entry
 _SHOWN = 10  # faults of an entry that are told
 
 
@@ -50,11 +52,23 @@ def show(as_json: bool, **flags: Any) -> None:
         return
     now = time.time()
     rows = [
-        (entry.name or "?", entry.kind, size_text(entry.size), _ago(now, entry), entry.identity) for entry in entries
+        (
+            _short(entry.name or "?", _NAME),
+            entry.kind,
+            size_text(entry.size),
+            _ago(now, entry),
+            _short(entry.identity, _IDENTITY),
+        )
+        for entry in entries
     ]
     if rows:
         print_table(("Name", "Kind", "Size", "Last use", "Entry"), rows, right=("Size",))
     click.echo(f"{store}: {_summary(entries)}", err=True)
+
+
+def _short(text: str, room: int) -> str:
+    """Shorten what would leave no room for anything else on a terminal."""
+    return text if len(text) <= room or not sys.stdout.isatty() else f"{text[: room - 1]}…"
 
 
 @command.command("verify", short_help="Check that the store is as it was made.")

@@ -19,7 +19,7 @@ from melpy.engine.locking import find_locked
 from melpy.engine.model import BuildContext, BuildResult, Job
 from melpy.engine.packages import write_packages
 from melpy.engine.record import Facts, write_record
-from melpy.engine.reentry import find_first_step
+from melpy.engine.reentry import check_environment, find_first_step
 from melpy.engine.source import fetch_sources
 from melpy.engine.workdir import reuse_directory, work_directory
 from melpy.errors import OutputError, RecipeError
@@ -55,6 +55,7 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
         monitor.emit(
             events.Warning(job.plan.job, text, "build as an ordinary user, or where a control group is delegated")
         )
+    first, kept = find_first_step(job, context)
     revision = _revision(job, context, monitor)
     clock = _Clock(job.plan.job, monitor)
     log = log_path(job, context)
@@ -73,7 +74,10 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
                     from melpy.engine.native import find_tools  # noqa: PLC0415  # its table takes 25 ms to read
 
                     tools = find_tools(job, solution, layers, repositories, monitor)
-            first, kept = find_first_step(job, context)
+            if kept:
+                check_environment(kept, layers, tools)
+                text = f"the steps before {first} are those of an earlier build, and of whoever changed it since"
+                monitor.emit(events.Warning(job.plan.job, text))
             with clock.stage("sources"):
                 sources, checkouts = fetch_sources(job.plan.sources, context.sources, monitor, job.plan.job)
             directory = stack.enter_context(_open_directory(job, context, kept))
@@ -102,7 +106,7 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
         ok = True
     finally:
         seconds = time.monotonic() - start
-        facts = Facts(ok, seconds, clock.seconds, emulator, tools, limits, context.network, context.build_cache)
+        facts = Facts(ok, seconds, clock.seconds, emulator, tools, limits, context.network, context.build_cache, first)
         with suppress(*(() if ok else (OutputError,))):  # what went wrong says more
             write_record(job, log, facts, steps)
         monitor.emit(events.JobFinished(job.plan.job, seconds, ok))

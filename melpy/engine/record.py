@@ -37,6 +37,7 @@ class Facts:
         limits: what it might use.
         network: whether all steps saw the network.
         build_cache: what steps kept from earlier builds: `none`, `recipe` or `shared`.
+        first: number of the first step that was run; those before were an earlier build's.
     """
 
     ok: bool
@@ -47,6 +48,7 @@ class Facts:
     limits: Limits
     network: bool
     build_cache: str
+    first: int = 1
 
 
 def record_path(log: Path) -> Path:
@@ -74,6 +76,7 @@ def write_record(job: Job, log: Path, facts: Facts, steps: Sequence[StepRecord])
         "emulator": facts.emulator.interpreter or "the host's" if facts.emulator else None,
         "native-tools": list(facts.tools.packages) if facts.tools else [],
         "network": facts.network or any(step.network for step in steps),
+        "first-step": facts.first,
         "build-cache": facts.build_cache,
         "limits": asdict(facts.limits),
         "steps": [step.to_json() for step in steps],

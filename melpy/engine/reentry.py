@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from melpy.build.reentry import Kept
     from melpy.engine.model import BuildContext, Job
+    from melpy.sandbox.model import NativeTools
 
 
 @contextmanager
@@ -63,7 +64,7 @@ def find_first_step(job: Job, context: BuildContext) -> tuple[int, Path | None]:
     if not context.from_step:
         return 1, None
     labels = [step.label for package in job.plan.packages for step in package.steps]
-    first = _find_step(context.from_step, labels)
+    first = find_step(context.from_step, labels, "--from-step")
     base = context.cache_dir / WORK
     kept = next((work for work in find_work(base, f"{job.plan.name}-{job.arch.apk}") if work.kept), None)
     if kept is None:
@@ -78,7 +79,25 @@ def find_first_step(job: Job, context: BuildContext) -> tuple[int, Path | None]:
     return first, kept.path
 
 
-def _find_step(text: str, labels: Sequence[str]) -> int:
+def check_environment(kept: Path, layers: Sequence[Path], tools: NativeTools | None) -> None:
+    """Check that the steps before ran in the environment that those to come will have.
+
+    Raises:
+        UsageError: they did not.
+    """
+    before = load_session(kept).place.root.layers
+    # A root that was copied has none; what was in it then is still there.
+    if before and before != tuple(reversed((*layers, *(tools.layers if tools else ())))):
+        hint = "build it from the beginning, without --from-step"
+        raise UsageError("the environment has changed since", where="--from-step", hint=hint)
+
+
+def find_step(text: str, labels: Sequence[str], where: str) -> int:
+    """Return the number of a step, given as such or by its label.
+
+    Raises:
+        UsageError: there is no such step, or several of that name.
+    """
     if text.isdecimal() and 1 <= int(text) <= len(labels):
         return int(text)
     found = [number for number, label in enumerate(labels, 1) if label == text]
@@ -86,4 +105,4 @@ def _find_step(text: str, labels: Sequence[str]) -> int:
         return found[0]
     known = ", ".join(f"{number} {label}" for number, label in enumerate(labels, 1))
     wrong = "is the name of several steps" if found else "is no step"
-    raise UsageError(f"{text!r} {wrong}", where="--from-step", hint=f"steps are {known}")
+    raise UsageError(f"{text!r} {wrong}", where=where, hint=f"steps are {known}")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy.build.workspace import remove_tree
-from melpy.errors import OutputError, SandboxError, StepFailedError, reason_of
+from melpy.errors import EmulationError, MelpyError, OutputError, SandboxError, ToolMissingError, reason_of
 from melpy.files import is_locked, make_directory, output_error
 from melpy.sandbox.identity import find_id_range
 from melpy.sandbox.runner import reclaim
@@ -99,15 +99,19 @@ def reuse_kept(directory: Path) -> Iterator[None]:
 def _work(directory: Path, name: str, *, keep: bool) -> Iterator[Path]:
     try:
         yield directory
-    except StepFailedError as error:
-        _keep(directory, name, str(error))
+    except MelpyError as error:
+        # What this machine cannot run at all is nothing to look into.
+        if keep or not isinstance(error, SandboxError | EmulationError | ToolMissingError):
+            _keep(directory, name, str(error))
+        elif not (directory / _KEPT).exists():
+            remove_work(directory)
         raise
     except BaseException:
         if not (directory / _KEPT).exists():
             remove_work(directory)
         raise
     if keep:
-        _keep(directory, name, "asked for")
+        _keep(directory, name, "kept by --keep")
     else:
         remove_work(directory)
 

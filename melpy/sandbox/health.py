@@ -18,7 +18,7 @@ from melpy.errors import MelpyError, SandboxError
 from melpy.files import check_writable
 from melpy.run import find_tool, run
 from melpy.sandbox.emulator import find_emulator
-from melpy.sandbox.identity import find_id_range, user_name
+from melpy.sandbox.identity import WANTED, find_free_start, find_id_range, user_name
 from melpy.sandbox.runner import check_bubblewrap, check_setup
 from melpy.sandbox.seccomp import seccomp_filter
 from melpy.text import size_text
@@ -104,11 +104,7 @@ def _check_ids(cache: Path) -> Check:
     ids = find_id_range()
     user = user_name()
     if ids is None:
-        hint = (
-            f"install uidmap, and as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}"
-            if os.geteuid()
-            else "give the container a range of ids"
-        )
+        hint = _ids_hint(user) if os.geteuid() else "give the container a range of ids"
         return Check("ids", "poor", "this user's alone: files cannot be given to other users", hint)
     try:
         with tempfile.TemporaryDirectory(dir=cache, prefix=".doctor-") as state:
@@ -116,6 +112,13 @@ def _check_ids(cache: Path) -> Check:
     except SandboxError as error:
         return Check("ids", "bad", str(error), error.hint or "")
     return Check("ids", "good", f"65,536: {user}, and from {ids.uid} on")
+
+
+def _ids_hint(user: str) -> str:
+    start = find_free_start([Path("/etc/subuid"), Path("/etc/subgid")])
+    ids = f"{start}-{start + WANTED}"
+    install = "" if shutil.which("newuidmap") else "install uidmap, and "
+    return f"{install}as root: usermod --add-subuids {ids} --add-subgids {ids} {user}"
 
 
 def _measure_space(cache: Path) -> str:

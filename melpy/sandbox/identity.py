@@ -11,13 +11,18 @@ import os
 import pwd
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from melpy.sandbox.model import IdRange
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 WANTED = 65535
 """Ids beside the user's own, so that there are 65,536."""
 _ROOT_START = 1 << 30  # far above the ids that machines give to users and containers
 _WHOLE = 1 << 32
+_FIRST = 100_000  # where useradd begins
 
 
 @functools.lru_cache(maxsize=1)
@@ -67,3 +72,14 @@ def find_start(path: Path, name: str, uid: int) -> int | None:
         if user in {name, str(uid)} and start.isdecimal() and count.isdecimal() and int(count) >= WANTED:
             return int(start)
     return None
+
+
+def find_free_start(paths: Sequence[Path]) -> int:
+    """Return an id from which on no user has a range in these files, such as /etc/subuid and /etc/subgid."""
+    ends = [_FIRST]
+    for path in paths:
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
+            fields = line.split(":")
+            if len(fields) == 3 and fields[1].isdecimal() and fields[2].isdecimal():
+                ends.append(int(fields[1]) + int(fields[2]))
+    return max(ends)

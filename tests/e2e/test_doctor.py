@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_a_cache_that_cannot_be_and_all_else_are_told(project: Project) -> None:
 def test_a_user_without_a_name(project: Project) -> None:
     run = project.melpy("doctor", prefix=("unshare", "--user", "--map-user=54321", "--map-group=54321"))
     assert (run.returncode, run.stderr) == (0, "")
-    assert "--add-subgids 100000-165535 54321\n" in run.stdout
+    assert re.search(r"--add-subgids [0-9]+-[0-9]+ 54321\n", run.stdout)
 
 
 def test_a_kernel_that_allows_no_namespaces(project: Project) -> None:

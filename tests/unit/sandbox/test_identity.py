@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from melpy.sandbox.enter import exchanged
-from melpy.sandbox.identity import find_start
+from melpy.sandbox.identity import find_free_start, find_start
 from melpy.sandbox.model import IdRange
 
 OWN = (1001, 1001)
@@ -56,3 +56,10 @@ def test_a_range_of_the_user(tmp_path: Path, text: str, start: int | None) -> No
 
 def test_no_file_is_no_range(tmp_path: Path) -> None:
     assert find_start(tmp_path / "subuid", "tester", 1001) is None
+
+
+def test_a_range_that_is_nobodys(tmp_path: Path) -> None:
+    (tmp_path / "subuid").write_text("one:100000:65536\ntwo:400000:65536\nbroken\n")
+    (tmp_path / "subgid").write_text("one:100000:65536\n")
+    assert find_free_start([tmp_path / "subuid", tmp_path / "subgid"]) == 465536
+    assert find_free_start([tmp_path / "none"]) == 100000
