@@ -30,6 +30,8 @@ SECOND = """\
       test -e /home/build/mended
 """
 
+SHELL = [sys.executable, "-m", "melpy", "shell", "one", "--"]
+
 
 @pytest.fixture
 def failed(project: Project) -> Project:
@@ -78,15 +80,41 @@ def test_a_shell_that_was_killed_is_no_hindrance(failed: Project) -> None:
 
 def test_a_shell_has_the_terminal_and_gives_it_back(failed: Project) -> None:
     """It reads what is typed, is interrupted and stopped by keys, and whoever called melpy reads on after it."""
-    inside = "trap 'echo seen' INT; echo ready; read a; sleep 1000; echo got \\$a; kill -USR1 0"
-    script = f'"$@" shell one -- sh -c "{inside}"; echo ended $?; read b; echo then $b'
-    with Terminal(failed, "sh", "-c", script, "sh", sys.executable, "-m", "melpy") as terminal:
+    wait = 'read a; echo begun; until test -n "$seen"; do sleep 1; done'
+    inside = f"trap seen=yes INT; echo ready; {wait}; echo interrupted; echo got $a; kill -USR1 0"
+    script = '"$@" "$0"; echo ended $?; read b; echo then $b'
+    with Terminal(failed, "sh", "-c", script, inside, *SHELL, "sh", "-c") as terminal:
         terminal.expect("ready")
         terminal.type("one\n")
-        terminal.expect("one")
-        terminal.type_until("\x03", "seen")
+        terminal.expect("begun")
+        terminal.type_until("\x03", "interrupted")
         terminal.expect("got one")
         terminal.expect("ended 138")
+        terminal.type("two\n")
+        terminal.expect("then two")
+
+
+def test_a_shell_that_was_killed_gives_the_terminal_back(failed: Project) -> None:
+    """Though a job of the shell inside had it."""
+    with Terminal(failed, "sh", "-c", '"$@"; echo ended; read b; echo then $b', "sh", *SHELL[:-1]) as terminal:
+        terminal.expect("one 2:")
+        terminal.type("sh -c 'echo re\"\"ady; sleep 1000'\n")
+        terminal.expect("ready")
+        own = terminal.process.pid
+        (melpy,) = Path(f"/proc/{own}/task/{own}/children").read_text().split()
+        os.kill(int(melpy), signal.SIGTERM)
+        terminal.expect("ended")
+        terminal.type("two\n")
+        terminal.expect("then two")
+
+
+def test_a_shell_in_a_pipeline_has_the_terminal_when_it_asks_for_it(failed: Project) -> None:
+    inside = "echo ready; read a; echo got $a; kill -USR1 0"
+    script = '"$@" "$0" | cat; read b; echo then $b'
+    with Terminal(failed, "sh", "-c", script, inside, *SHELL, "sh", "-c") as terminal:
+        terminal.expect("ready")
+        terminal.type("one\n")
+        terminal.expect("got one")
         terminal.type("two\n")
         terminal.expect("then two")
 
@@ -104,7 +132,7 @@ def test_a_shell_is_stopped_and_goes_on(failed: Project) -> None:
 
 
 def test_a_shell_ends_when_melpy_is_told_to(failed: Project) -> None:
-    command = [sys.executable, "-m", "melpy", "shell", "one", "--", "sh", "-c", "echo in; sleep 1000"]
+    command = [*SHELL, "sh", "-c", "echo in; sleep 1000"]
     with subprocess.Popen(
         command, cwd=failed.directory, env=failed.full_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
     ) as shell:
@@ -125,7 +153,7 @@ def test_a_shell_whose_packages_were_pruned(failed: Project) -> None:
 
 
 def test_what_a_shell_lies_upon_is_not_pruned(failed: Project) -> None:
-    command = [sys.executable, "-m", "melpy", "shell", "one", "--", "sh", "-c", "echo in; read a; cat /usr/kept"]
+    command = [*SHELL, "sh", "-c", "echo in; read a; cat /usr/kept"]
     with subprocess.Popen(
         command, cwd=failed.directory, env=failed.full_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as shell:
