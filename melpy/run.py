@@ -19,6 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from melpy.errors import ProcessError, ToolMissingError
+from melpy.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -169,19 +170,17 @@ def attach(argv: Sequence[str], *, pass_fds: Sequence[int] = ()) -> Outcome:
     """Run a program with melpy's own terminal, standard input and output, in an empty environment.
 
     It is a job of its own, as a shell's are: what it sends to its process group reaches nobody else, the terminal is
-    its own as long as it runs, and when it is stopped melpy stops with it. It is killed when melpy is told to end.
+    its own as long as it needs it, and when it is stopped melpy stops with it. It is interrupted when melpy is, and
+    killed when melpy is told to end.
 
     Raises:
         ToolMissingError: the program does not exist.
     """
-    terminal = _find_terminal()
-    # Who reads a terminal that melpy cannot hand over, as in a pipeline, must stay in melpy's group to do so.
-    group = None if terminal is None and os.isatty(0) else 0
+    terminal = Terminal() if os.isatty(0) else None
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        process = subprocess.Popen(list(argv), env={}, pass_fds=tuple(pass_fds), process_group=group)  # noqa: S603  # as above
-        if group == 0:
-            signal.signal(signal.SIGINT, lambda number, _: _signal_group(process, number))
+        process = subprocess.Popen(list(argv), env={}, pass_fds=tuple(pass_fds), process_group=0)  # noqa: S603  # as above
+        signal.signal(signal.SIGINT, lambda number, _: _signal_group(process, number))
         try:
             return Outcome(_wait_job(process, terminal))
         except BaseException:
@@ -192,44 +191,30 @@ def attach(argv: Sequence[str], *, pass_fds: Sequence[int] = ()) -> Outcome:
         raise ToolMissingError(f"{argv[0]} is not installed", hint=f"install {argv[0]}") from None
     finally:
         signal.signal(signal.SIGINT, before)
-        if terminal is not None:
-            _hand_over(terminal, os.getpgrp())
+        if terminal:
+            terminal.take_back()
 
 
-def _find_terminal() -> int | None:
-    """Return the terminal that is standard input and output, if it is melpy's to hand over; None otherwise."""
-    return 0 if os.isatty(0) and os.isatty(1) and _is_in_front(0) else None
-
-
-def _is_in_front(terminal: int) -> bool:
-    try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:  # it is another session's, or gone
-        return False
-
-
-def _hand_over(terminal: int, group: int) -> None:
-    """Make a process group the one that reads a terminal, though melpy itself may not be in the foreground."""
-    before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-    with suppress(OSError):  # the terminal is gone
-        os.tcsetpgrp(terminal, group)
-    signal.signal(signal.SIGTTOU, before)
-
-
-def _wait_job(process: subprocess.Popen[bytes], terminal: int | None) -> int:
-    """Wait for a job that has the terminal, if there is one, and return how it ended."""
+def _wait_job(process: subprocess.Popen[bytes], terminal: Terminal | None) -> int:
+    """Wait for a job, lending it the terminal, and return how it ended."""
+    # In a pipeline another program may be using the terminal: only who asks gets it then.
+    is_wanted = os.isatty(1)
     while True:
-        if terminal is not None:
-            if _is_in_front(terminal):  # not so when melpy goes on in the background
-                _hand_over(terminal, process.pid)
-            _signal_group(process, signal.SIGCONT)  # it may have wanted to read too soon
-        _, status = os.waitpid(process.pid, 0 if terminal is None else os.WUNTRACED)
+        if terminal:
+            if is_wanted:
+                terminal.lend(process.pid)
+            _signal_group(process, signal.SIGCONT)  # it may have asked before
+        _, status = os.waitpid(process.pid, os.WUNTRACED if terminal else 0)
         if not os.WIFSTOPPED(status):
             process.returncode = os.waitstatus_to_exitcode(status)
             return process.returncode
-        assert terminal is not None
-        _hand_over(terminal, os.getpgrp())
-        os.kill(0, signal.SIGTSTP)
+        assert terminal
+        is_asking = os.WSTOPSIG(status) in {signal.SIGTTIN, signal.SIGTTOU}
+        if not (is_asking and terminal.is_ours()):
+            terminal.take_back()
+            os.kill(0, signal.SIGTSTP)
+            time.sleep(0.1)  # the kernel stops nobody whom no shell would continue
+        is_wanted = is_wanted or is_asking
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:

@@ -29,7 +29,7 @@ def test_what_cannot_be_removed_hinders_no_build_and_nothing_else(project: Proje
 
 
 def test_caches_of_builds_go_when_nobody_uses_them(project: Project) -> None:
-    script = "echo > /var/cache/melange/kept\nbusybox chown 33:33 /var/cache/melange/kept || true\n"
+    script = "cd /var/cache/melange\nmkdir kept\necho > kept/file\nbusybox chown -R 33:33 kept || true\n"
     project.write("one.yaml", shell_recipe(runs=script + "test -e mended"))
     assert project.melpy("build", "one.yaml", "--build-cache", "recipe").returncode == 60
     cache = project.directory / "cache/build-cache/x86_64/recipe-one"

@@ -30,6 +30,8 @@ SECOND = """\
       test -e /home/build/mended
 """
 
+SHELL = [sys.executable, "-m", "melpy", "shell", "one", "--"]
+
 
 @pytest.fixture
 def failed(project: Project) -> Project:
@@ -93,6 +95,31 @@ def test_a_shell_has_the_terminal_and_gives_it_back(failed: Project) -> None:
         terminal.expect("then two")
 
 
+def test_a_shell_that_was_killed_gives_the_terminal_back(failed: Project) -> None:
+    """Though a job of the shell inside had it."""
+    with Terminal(failed, "sh", "-c", '"$@"; echo ended; read b; echo then $b', "sh", *SHELL[:-1]) as terminal:
+        terminal.expect("one 2:")
+        terminal.type("sh -c 'echo re\"\"ady; sleep 1000'\n")
+        terminal.expect("ready")
+        own = terminal.process.pid
+        (melpy,) = Path(f"/proc/{own}/task/{own}/children").read_text().split()
+        os.kill(int(melpy), signal.SIGTERM)
+        terminal.expect("ended")
+        terminal.type("two\n")
+        terminal.expect("then two")
+
+
+def test_a_shell_in_a_pipeline_has_the_terminal_when_it_asks_for_it(failed: Project) -> None:
+    inside = "echo ready; read a; echo got $a; kill -USR1 0"
+    script = '"$@" "$0" | cat; read b; echo then $b'
+    with Terminal(failed, "sh", "-c", script, inside, *SHELL, "sh", "-c") as terminal:
+        terminal.expect("ready")
+        terminal.type("one\n")
+        terminal.expect("got one")
+        terminal.type("two\n")
+        terminal.expect("then two")
+
+
 def test_a_shell_is_stopped_and_goes_on(failed: Project) -> None:
     with Terminal(failed, "bash", "--norc", "-i") as terminal:
         terminal.type(f"{sys.executable} -m melpy shell one -- sh -c 'echo ready; read a; echo got $a'\n")
@@ -106,7 +133,7 @@ def test_a_shell_is_stopped_and_goes_on(failed: Project) -> None:
 
 
 def test_a_shell_ends_when_melpy_is_told_to(failed: Project) -> None:
-    command = [sys.executable, "-m", "melpy", "shell", "one", "--", "sh", "-c", "echo in; sleep 1000"]
+    command = [*SHELL, "sh", "-c", "echo in; sleep 1000"]
     with subprocess.Popen(
         command, cwd=failed.directory, env=failed.full_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
     ) as shell:
@@ -127,7 +154,7 @@ def test_a_shell_whose_packages_were_pruned(failed: Project) -> None:
 
 
 def test_what_a_shell_lies_upon_is_not_pruned(failed: Project) -> None:
-    command = [sys.executable, "-m", "melpy", "shell", "one", "--", "sh", "-c", "echo in; read a; cat /usr/kept"]
+    command = [*SHELL, "sh", "-c", "echo in; read a; cat /usr/kept"]
     with subprocess.Popen(
         command, cwd=failed.directory, env=failed.full_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as shell:
