@@ -26,15 +26,16 @@ _MARKS = {"good": ("✓", "green"), "poor": ("!", "yellow"), "bad": ("✗", "red
 def command(*, as_json: bool, **flags: Any) -> int:  # settings
     """Check whether this machine can build, and say which switch is wrong where it cannot.
 
-    Everything is tried: namespaces, overlay, seccomp filter, ids, programs of other architectures, disk, git, and the
-    signing key of the settings. The exit status is that of a sandbox that cannot be had when builds would fail.
+    Everything is tried: namespaces, overlay, seccomp filter, ids, programs of the architectures of the settings, disk,
+    git, and the signing key and the seed of the settings. The exit status is that of a sandbox that cannot be had when
+    builds would fail.
     """
     from melpy.sandbox.health import check_machine  # noqa: PLC0415  # --help does not need it
 
     settings = read_settings(flags)
     cache_dir = settings.path("cache-dir")
     assert cache_dir is not None
-    checks = [*check_machine(cache_dir, read_arches(settings)), *_check_settings(settings)]
+    checks = [*check_machine(cache_dir, read_arches(settings)), *_check_settings(settings), *_check_seed(settings)]
     if as_json:
         click.echo(json.dumps([asdict(check) for check in checks], indent=1))
     else:
@@ -60,3 +61,19 @@ def _check_settings(settings: Settings) -> list[Check]:
     if signer is None:
         return [*found, Check("signing key", "poor", "none, so nothing is signed", "make one with melpy keygen")]
     return [*found, Check("signing key", "good", signer.key_name)]
+
+
+def _check_seed(settings: Settings) -> list[Check]:
+    from melpy.bootstrap.table import load_table  # noqa: PLC0415  # only where there is a seed
+    from melpy.run import find_tool  # noqa: PLC0415  # likewise
+    from melpy.sandbox.health import Check  # noqa: PLC0415  # likewise
+
+    suite = settings.text("seed")
+    if not suite:
+        return []
+    try:
+        load_table(suite)
+        find_tool("apt-get", hint="install apt, or leave seed empty and name repositories")
+    except MelpyError as error:
+        return [Check("seed", "bad", str(error), error.hint or "")]
+    return [Check("seed", "good", f"Debian's {suite}, through apt")]

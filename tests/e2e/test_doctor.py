@@ -70,3 +70,10 @@ def test_a_build_where_no_namespaces_can_be_made_is_refused(project: Project, ho
     assert "error: this machine does not let you make user namespaces: " in run.stderr
     assert "hint: " in run.stderr
     assert project.leftovers() == []
+
+
+def test_a_seed_that_there_is_no_table_for(project: Project) -> None:
+    run = project.melpy("doctor", "--seed", "nope")
+    assert run.returncode == 50
+    assert "✗ seed" in run.stdout
+    assert "there is no table for the Debian suite 'nope'" in run.stdout
