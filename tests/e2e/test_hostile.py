@@ -503,6 +503,9 @@ def test_whatever_is_left_can_be_removed(project: Project, left: str) -> None:
         # What nobody but root may open only root can pack.
         assert left.startswith("deep") or (left == "locked-root" and os.geteuid() != 0)
         assert project.packages() == {}
+        # It was kept to look into.
+        assert len(work(project)) == 1
+        assert project.melpy("clean").returncode == 0
     assert work(project) == []
 
 

@@ -302,7 +302,7 @@ def test_nothing_is_left_when_melpy_is_killed_at_any_moment(tmp_path: Path, laye
         process.kill()
         process.wait()
         with suppress(TimeoutError):
-            _wait_for(lambda place=directory: not _processes(place), seconds=5)  # type: ignore[misc]  # likewise
+            _wait_for(lambda place=directory: not _processes(place))  # type: ignore[misc]  # likewise
         left += _processes(directory)
     assert left == []
 
