@@ -229,7 +229,7 @@ def stream(
     env: Mapping[str, str] | None = None,
     stdin: str = "",
     pass_fds: Sequence[int] = (),
-    watch: Callable[[float], str] | None = None,
+    watch: Callable[[], str] | None = None,
 ) -> Outcome:
     """Run a program, handing each line that it prints (stdout and stderr as they come) to `on_line`.
 
@@ -241,8 +241,7 @@ def stream(
         env: its whole environment; melpy's own without one.
         stdin: what it reads.
         pass_fds: open files that it keeps.
-        watch: is asked every now and then, with the seconds since the start, whether the program is to be killed, and
-            says why, or nothing.
+        watch: is asked every now and then whether the program is to be killed, and says why, or nothing.
 
     Raises:
         ToolMissingError: the program does not exist.
@@ -263,7 +262,7 @@ def stream(
         )
     except FileNotFoundError:
         raise ToolMissingError(f"{argv[0]} is not installed", hint=f"install {argv[0]}") from None
-    with process, _watched(process, watch, start) as stopped:
+    with process, _watched(process, watch) as stopped:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
@@ -293,7 +292,7 @@ def _wait(process: subprocess.Popen[str], start: float) -> Usage:
 
 
 @contextmanager
-def _watched(process: subprocess.Popen[str], watch: Callable[[float], str] | None, start: float) -> Iterator[list[str]]:
+def _watched(process: subprocess.Popen[str], watch: Callable[[], str] | None) -> Iterator[list[str]]:
     """Kill a process as soon as `watch` says why; what is yielded has the reason then."""
     reasons: list[str] = []
     if watch is None:
@@ -304,7 +303,7 @@ def _watched(process: subprocess.Popen[str], watch: Callable[[float], str] | Non
 
     def look() -> None:
         while not ended.wait(_WATCH_PAUSE):
-            reason = watch(time.monotonic() - start)
+            reason = watch()
             if reason and not ended.is_set():
                 reasons.append(reason)
                 with suppress(ProcessLookupError):

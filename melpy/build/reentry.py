@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from melpy.build.step import Place, prepare_step, sandbox_spec
-from melpy.digest import identity
 from melpy.errors import OutputError, reason_of
 from melpy.files import replace_file
 from melpy.plan.model import PlanStep, pairs
@@ -41,7 +40,6 @@ class Kept:
         job: what the build was called.
         place: where its steps run.
         steps: its steps, with the package that each is for.
-        digests: identity of each step.
         reached: number of the last step that was begun.
     """
 
@@ -51,17 +49,7 @@ class Kept:
     job: str
     place: Place
     steps: tuple[tuple[str, PlanStep], ...]
-    digests: tuple[str, ...]
     reached: int
-
-
-def step_digests(plan: Plan) -> tuple[str, ...]:
-    """Return the identity of each step of a plan."""
-    return tuple(_digest(step) for package in plan.packages for step in package.steps)
-
-
-def _digest(step: PlanStep) -> str:
-    return identity(dataclasses.asdict(step))
 
 
 def save_session(directory: Path, plan: Plan, place: Place) -> None:
@@ -80,7 +68,6 @@ def save_session(directory: Path, plan: Plan, place: Place) -> None:
         "job": plan.job,
         "place": dataclasses.asdict(bare),
         "steps": [[name, dataclasses.asdict(step)] for name, step in steps],
-        "digests": list(step_digests(plan)),
     }
     with replace_file(directory / _FILE, durable=False) as stream:
         stream.write(json.dumps(value, indent=1, default=_encode).encode(errors="surrogateescape"))
@@ -154,7 +141,6 @@ def _read_kept(value: dict[str, Any], directory: Path) -> Kept:
         job=value["job"],
         place=place,
         steps=steps,
-        digests=tuple(value["digests"]),
         reached=min(max(_read_reached(directory), 1), len(steps)),
     )
 

@@ -41,7 +41,7 @@ class Watch:
         if self.limits.disk and not root.layers:
             self.already += disk_usage((root.upper,))
 
-    def look(self, _: float = 0.0) -> str:
+    def look(self) -> str:
         """Say which limit is exceeded, or nothing."""
         now = time.monotonic()
         limits = self.limits

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from melpy.build.model import StepRecord
-    from melpy.sandbox.model import NativeTools
+    from melpy.sandbox.model import Limits, NativeTools
     from melpy.solve.model import Solution
 
 
@@ -50,11 +50,7 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
     check_writable(context.out_dir / job.arch.apk)
     emulator = find_emulator(job.arch)
     limits = find_limits(job.recipe, context.limits)
-    if limits.processes and os.geteuid() == 0 and find_parent() is None:
-        text = "the kernel does not count root's processes, so the limit on them has no effect"
-        monitor.emit(
-            events.Warning(job.plan.job, text, "build as an ordinary user, or where a control group is delegated")
-        )
+    _warn_of_limits(job, limits, monitor)
     first, kept = find_first_step(job, context)
     revision = _revision(job, context, monitor)
     clock = _Clock(job.plan.job, monitor)
@@ -80,7 +76,7 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
                 monitor.emit(events.Warning(job.plan.job, text))
             with clock.stage("sources"):
                 sources, checkouts = fetch_sources(job.plan.sources, context.sources, monitor, job.plan.job)
-            directory = stack.enter_context(_open_directory(job, context, kept))
+            directory = stack.enter_context(_open_directory(job, context, kept.directory if kept else None))
             session = Session(
                 directory=directory,
                 layers=layers,
@@ -111,6 +107,13 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
             write_record(job, log, facts, steps)
         monitor.emit(events.JobFinished(job.plan.job, seconds, ok))
     return BuildResult(job.plan.job, built, tuple(clock.seconds.items()), log)
+
+
+def _warn_of_limits(job: Job, limits: Limits, monitor: events.Monitor) -> None:
+    if limits.processes and os.geteuid() == 0 and find_parent() is None:
+        text = "the kernel does not count root's processes, so the limit on them has no effect"
+        hint = "build as an ordinary user, or where a control group is delegated"
+        monitor.emit(events.Warning(job.plan.job, text, hint))
 
 
 @contextmanager

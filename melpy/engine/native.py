@@ -110,9 +110,10 @@ def _make_tools(
         wanted = rules[name]
         made = _ensure_layer(ToolPackage(wanted.tool, wanted.layer, place[name]), wanted.offer, offer, arch, context)
         needed = read_needed(made)
-        if needed and find_libraries(needed, native_layers, host) is not None:
-            parts.append(_Part(wanted, offer, made, needed))
-    return _put_together(parts, layers, native_layers, context) if parts else None
+        libraries = find_libraries(needed, native_layers, host) if needed else None
+        if libraries is not None:
+            parts.append(_Part(wanted, offer, made, libraries))
+    return _put_together(parts, layers, context) if parts else None
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class _Part:
     wanted: _Wanted
     native: Offer
     directory: Path
-    needed: tuple[str, ...]
+    libraries: Mapping[str, Path]
 
 
 def _ensure_layer(package: ToolPackage, foreign: Offer, native: Offer, arch: Arch, context: BuildContext) -> Path:
@@ -131,13 +132,10 @@ def _ensure_layer(package: ToolPackage, foreign: Offer, native: Offer, arch: Arc
     return _ensure(context, digest, lambda directory: make_layer(package, arch, host, directory))
 
 
-def _put_together(
-    parts: Sequence[_Part], layers: Sequence[Path], native_layers: Sequence[Path], context: BuildContext
-) -> NativeTools:
+def _put_together(parts: Sequence[_Part], layers: Sequence[Path], context: BuildContext) -> NativeTools:
     host = host_arch()
     tools = [part.wanted.tool for part in parts]
-    libraries = find_libraries([soname for part in parts for soname in part.needed], native_layers, host)
-    assert libraries is not None
+    libraries = {soname: place for part in parts for soname, place in part.libraries.items()}
     replaced = [part.directory / "layer" for part in parts]
     top_first = tuple(reversed(layers))
     kept = {

@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 from melpy.build.place import return_files
-from melpy.build.reentry import load_session, step_digests
+from melpy.build.reentry import load_session
 from melpy.engine.buildcache import hold_cache
 from melpy.engine.workdir import WORK, find_work, reuse_kept
 from melpy.errors import StoreError, UsageError
@@ -55,37 +55,39 @@ def _hold_layers(kept: Kept, stack: ExitStack) -> None:
         raise StoreError(f"was pruned, and the build root of {kept.job} lies upon it", where=str(gone[0]), hint=hint)
 
 
-def find_first_step(job: Job, context: BuildContext) -> tuple[int, Path | None]:
-    """Return the number of the step to begin with, and the kept directory of the build that ran those before.
+def find_first_step(job: Job, context: BuildContext) -> tuple[int, Kept | None]:
+    """Return the number of the step to begin with, and the kept build that ran those before.
 
     Raises:
         UsageError: there is no such step or build, or a step before it is another by now.
     """
     if not context.from_step:
         return 1, None
-    labels = [step.label for package in job.plan.packages for step in package.steps]
+    steps = [step for package in job.plan.packages for step in package.steps]
+    labels = [step.label for step in steps]
     first = find_step(context.from_step, labels, "--from-step")
     base = context.cache_dir / WORK
-    kept = next((work for work in find_work(base, f"{job.plan.name}-{job.arch.apk}") if work.kept), None)
-    if kept is None:
+    work = next((work for work in find_work(base, f"{job.plan.name}-{job.arch.apk}") if work.kept), None)
+    if work is None:
         raise UsageError(f"no build of {job.plan.job} was kept", where="--from-step", hint="build it with --keep first")
-    before = load_session(kept.path).digests
-    for number, digest in enumerate(step_digests(job.plan)[: first - 1], 1):
-        if before[number - 1 : number] != (digest,):
+    kept = load_session(work.path)
+    before = [step for _, step in kept.steps]
+    for number, step in enumerate(steps[: first - 1], 1):
+        if before[number - 1 : number] != [step]:
             hint = f"begin with it: --from-step {number}"
             raise UsageError(
                 f"step {number}, {labels[number - 1]!r}, has changed since", where="--from-step", hint=hint
             )
-    return first, kept.path
+    return first, kept
 
 
-def check_environment(kept: Path, layers: Sequence[Path], tools: NativeTools | None) -> None:
+def check_environment(kept: Kept, layers: Sequence[Path], tools: NativeTools | None) -> None:
     """Check that the steps before ran in the environment that those to come will have.
 
     Raises:
         UsageError: they did not.
     """
-    before = load_session(kept).place.root.layers
+    before = kept.place.root.layers
     # A root that was copied has none; what was in it then is still there.
     if before and before != tuple(reversed((*layers, *(tools.layers if tools else ())))):
         hint = "build it from the beginning, without --from-step"

@@ -99,15 +99,12 @@ def reuse_kept(directory: Path) -> Iterator[None]:
 def _work(directory: Path, name: str, *, keep: bool) -> Iterator[Path]:
     try:
         yield directory
-    except MelpyError as error:
+    except BaseException as error:
         # What this machine cannot run at all is nothing to look into.
-        if keep or not isinstance(error, SandboxError | EmulationError | ToolMissingError):
+        is_of_machine = isinstance(error, SandboxError | EmulationError | ToolMissingError)
+        if isinstance(error, MelpyError) and (keep or not is_of_machine):
             _keep(directory, name, str(error))
         elif not (directory / _KEPT).exists():
-            remove_work(directory)
-        raise
-    except BaseException:
-        if not (directory / _KEPT).exists():
             remove_work(directory)
         raise
     if keep:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from melpy.arch import host_arch
-from melpy.errors import MelpyError, SandboxError
+from melpy.errors import MelpyError
 from melpy.files import check_writable
 from melpy.run import find_tool, run
 from melpy.sandbox.emulator import find_emulator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from melpy.arch import Arch
-    from melpy.sandbox.model import Emulator
+    from melpy.sandbox.model import Emulator, IdRange
 
 _ENOUGH = 5_000_000_000
 
@@ -82,9 +82,11 @@ def _attempt(name: str, attempt: Callable[[], str], *, state: State = "bad") -> 
         return Check(name, state, str(error), error.hint or "")
 
 
-def _try(cache: Path, text: str, *, overlay: bool = False, emulator: Emulator | None = None) -> str:
+def _try(
+    cache: Path, text: str, *, overlay: bool = False, emulator: Emulator | None = None, ids: IdRange | None = None
+) -> str:
     with tempfile.TemporaryDirectory(dir=cache, prefix=".doctor-") as state:
-        check_setup(Path(state), overlay=overlay, emulator=emulator, ids=None)
+        check_setup(Path(state), overlay=overlay, emulator=emulator, ids=ids)
     return text
 
 
@@ -106,12 +108,7 @@ def _check_ids(cache: Path) -> Check:
     if ids is None:
         hint = _ids_hint(user) if os.geteuid() else "give the container a range of ids"
         return Check("ids", "poor", "this user's alone: files cannot be given to other users", hint)
-    try:
-        with tempfile.TemporaryDirectory(dir=cache, prefix=".doctor-") as state:
-            check_setup(Path(state), ids=ids)
-    except SandboxError as error:
-        return Check("ids", "bad", str(error), error.hint or "")
-    return Check("ids", "good", f"65,536: {user}, and from {ids.uid} on")
+    return _attempt("ids", lambda: _try(cache, f"65,536: {user}, and from {ids.uid} on", ids=ids))
 
 
 def _ids_hint(user: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from melpy.sandbox.refusal import explain_refusal, namespace_hint
 from melpy.sandbox.setup import USAGE, common_setup, enter_command, remove_work, write_setup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from melpy.sandbox.model import Emulator, IdRange
 
@@ -35,7 +36,7 @@ def check_tools() -> None:
 
 
 def run_sandbox(
-    spec: SandboxSpec, on_line: Callable[[str], None], *, watch: Callable[[float], str] | None = None
+    spec: SandboxSpec, on_line: Callable[[str], None], *, watch: Callable[[], str] | None = None
 ) -> Outcome:
     """Run the spec's command to its end, handing every line it prints to `on_line`.
 
@@ -106,24 +107,40 @@ def give_back(ids: IdRange, directories: Sequence[Path], state: Path) -> None:
 
 
 def _change_owners(ids: IdRange, directories: Sequence[Path], state: Path, *, restore: bool) -> None:
-    error_read, error_write = os.pipe()
-    try:
-        setup = {
-            **common_setup(None, ids),
-            "owners": [str(directory) for directory in directories],
-            "restore": restore,
-            "record": str(state / _OWNERS),
-            "usage": os.devnull,
-        }
-        argv = [*enter_command(setup, state / "owners.json"), str(error_write)]
-        outcome = run(argv, env={}, pass_fds=(error_write,), check=False)
-    finally:
-        os.close(error_write)
-        with os.fdopen(error_read, "r") as errors:
-            error = errors.read()
-    if error or outcome.status:
+    setup = {
+        **common_setup(None, ids),
+        "owners": [str(directory) for directory in directories],
+        "restore": restore,
+        "record": str(state / _OWNERS),
+        "usage": os.devnull,
+    }
+    command = enter_command(setup, state / "owners.json")
+    with _pipe() as errors:
+        outcome = run([*command, str(errors.end)], env={}, pass_fds=(errors.end,), check=False)
+    if errors.text or outcome.status:
         done = "given back" if restore else "taken over"
-        raise SandboxError(f"files of other users cannot be {done}: {error or outcome.stderr}")
+        raise SandboxError(f"files of other users cannot be {done}: {errors.text or outcome.stderr}")
+
+
+@dataclass
+class _Pipe:
+    """What a program writes to a file that it is handed open: the number of that file, and in the end the text."""
+
+    end: int
+    text: str = ""
+
+
+@contextmanager
+def _pipe() -> Iterator[_Pipe]:
+    """Make a pipe for programs that run meanwhile; afterwards it has what they wrote."""
+    read, write = os.pipe()
+    pipe = _Pipe(write)
+    try:
+        yield pipe
+    finally:
+        os.close(write)
+        with os.fdopen(read, "r") as stream:
+            pipe.text = stream.read()
 
 
 def check_setup(state: Path, *, overlay: bool = False, emulator: Emulator | None = None, ids: IdRange | None) -> None:
@@ -173,22 +190,17 @@ def _run(
 ) -> Outcome:
     """Set up a sandbox, and run bubblewrap in it, or a program of the host instead."""
     bwrap = "" if program else find_tool("bwrap", hint=_INSTALL)
-    error_read, error_write = os.pipe()
-    status_read, status_write = os.pipe()
+    counted = spec.limits.memory or spec.limits.processes
     try:
-        argv = list(program) or bubblewrap_argv(spec, bwrap, status_fd=status_write)
-        with limited(spec.limits, find_parent() if spec.limits.memory or spec.limits.processes else None) as group:
+        with _pipe() as errors, _pipe() as status, limited(spec.limits, find_parent() if counted else None) as group:
+            argv = list(program) or bubblewrap_argv(spec, bwrap, status_fd=status.end)
             setup = write_setup(spec, argv, group)
-            outcome = _counted(start([*setup, str(error_write)], (error_write, status_write)), spec.state, group)
+            outcome = _counted(start([*setup, str(errors.end)], (errors.end, status.end)), spec.state, group)
     finally:
-        os.close(error_write)
-        os.close(status_write)
-        with os.fdopen(error_read, "r") as errors, os.fdopen(status_read, "r") as statuses:
-            error, status = errors.read(), statuses.read()
         remove_work(spec.root.work)
-    if error:
-        raise explain_refusal(error)
-    if '"child-pid"' not in status and not outcome.stopped and not program:
+    if errors.text:
+        raise explain_refusal(errors.text)
+    if '"child-pid"' not in status.text and not outcome.stopped and not program:
         raise SandboxError("bubblewrap could not start", details=outcome.tail, hint=namespace_hint())
     return outcome
 
