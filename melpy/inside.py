@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 from contextlib import contextmanager, suppress
+from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING
 
 from melpy.errors import ExtractError, reason_of
@@ -17,6 +18,9 @@ from melpy.errors import ExtractError, reason_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+RESERVED = PurePosixPath("/run/melpy")
+"""Directory of a build root where melpy's own files are mounted; no package may have anything in it."""
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -62,8 +66,10 @@ def _open_directory(parent: int, name: str, *, make: bool) -> int:
     except FileNotFoundError:
         if not make:
             raise
-        os.mkdir(name, 0o755, dir_fd=parent)
-        return os.open(name, _DIRECTORY, dir_fd=parent)
+        os.mkdir(name, dir_fd=parent)
+        descriptor = os.open(name, _DIRECTORY, dir_fd=parent)
+        os.fchmod(descriptor, 0o755)  # whatever the umask
+        return descriptor
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENOTDIR}:
             raise ExtractError(f"{name!r} is not a directory", hint="symlinks are not followed here") from None

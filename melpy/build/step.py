@@ -7,6 +7,7 @@ import posixpath
 import shlex
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
@@ -14,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from melpy.build.workspace import remove_tree
 from melpy.errors import ExtractError, reason_of
-from melpy.inside import create_file, move_tree, open_below, open_root
+from melpy.inside import RESERVED, create_file, make_directory, move_tree, open_below, open_root
 from melpy.plan import git
 from melpy.plan.git import GitSource
 from melpy.plan.model import WORKSPACE, PlanStep, Source
 from melpy.run import Outcome, Usage
-from melpy.sandbox.model import LOADER_CACHE, NATIVE, NO_LIMITS, Mount, SandboxSpec
+from melpy.sandbox.model import NO_LIMITS, Mount, SandboxSpec
 from melpy.sandbox.runner import run_sandbox
 from melpy.source.cache import file_name
 from melpy.source.checkout import check_out
@@ -37,9 +38,7 @@ _OUTSIDE = ".melpy-outside"
 """Directory of the workspace in which native steps put what belongs elsewhere."""
 BUILD_CACHE = PurePosixPath("/var/cache/melange")
 """Where pipelines of languages keep what they download or compile."""
-_SCRIPT = PurePosixPath("/run/melpy/step")
-_MOUNT_POINTS = ("/dev", "/proc", "/run/melpy", str(NATIVE), str(BUILD_CACHE), WORKSPACE)
-_MOUNTED_FILES = (_SCRIPT, LOADER_CACHE)
+_SCRIPT = RESERVED / "step"
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,9 @@ def prepare_step(step: PlanStep, place: Place) -> Path:
     script = place.state / "step.sh"
     script.write_text(step_script(step, debug=place.debug), encoding="utf-8", errors="surrogateescape")
     try:
-        _settle_mount_points(place.root.upper)
+        if not place.cache:
+            with suppress(ExtractError):  # a step put something else there; nothing is mounted on it
+                make_directory(place.root.upper, str(BUILD_CACHE.relative_to("/")))
         if place.has_network(step):
             _provide_resolver(place.root.upper)
     except OSError as error:
@@ -273,21 +274,3 @@ def _provide_resolver(upper: Path) -> None:
     ):
         stream.write(resolver.read_bytes())
         os.fchmod(stream.fileno(), 0o644)
-
-
-def _settle_mount_points(upper: Path) -> None:
-    """See to it that what is mounted in the root is mounted there, whatever earlier steps left in its place.
-
-    bubblewrap follows symlinks when it makes mount points, and it does so where the host's files can be seen.
-    """
-    for target in _MOUNT_POINTS:
-        path = upper
-        for part in target.split("/")[1:]:
-            path = path / part
-            if path.is_symlink() or (path.exists() and not path.is_dir()):
-                path.unlink()
-            path.mkdir(exist_ok=True)
-    for file in _MOUNTED_FILES:
-        path = upper / file.relative_to("/")
-        if path.is_symlink() or path.exists():
-            remove_tree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Self
 
 from melpy.apk.segment import make_entry
 from melpy.errors import ExtractError, PackageFormatError, reason_of
-from melpy.inside import create_file, open_below, open_root, remove_entry
+from melpy.inside import RESERVED, create_file, open_below, open_root, remove_entry
 from melpy.rootfs.database import render_installed, render_scripts
 from melpy.rootfs.library import find_library, is_library_name
 from melpy.rootfs.manifest import render_manifest
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from melpy.rootfs.member import DataMember
 
 _SLACK = 64 << 20  # bytes that a package may unpack to beyond twice what it says
+_RESERVED = RESERVED.parts[1:]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -89,6 +90,9 @@ def _split(path: str) -> tuple[str, ...]:
     parts = tuple(part for part in PurePosixPath(path).parts if part not in {"/", "//", "."})
     if ".." in parts:
         raise ExtractError(f"wants to write outside of its directory: {path!r}", hint="do not trust this package")
+    if parts[: len(_RESERVED)] == _RESERVED:
+        hint = f"{RESERVED} is melpy's own in a build root; do not trust this package"
+        raise ExtractError(f"has {path!r}", hint=hint)
     return parts
 
 

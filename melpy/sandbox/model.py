@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from melpy.inside import RESERVED
 
-NATIVE = PurePosixPath("/run/melpy/native")
+if TYPE_CHECKING:
+    from pathlib import Path, PurePosixPath
+
+NATIVE = RESERVED / "native"
 """Where the loader and the libraries of native tools are seen."""
 
-LOADER_CACHE = PurePosixPath("/run/melpy/cache")
+LOADER_CACHE = RESERVED / "cache"
 """Where the cache of that loader is seen: not longer than /etc/ld.so.cache, whose place the name takes."""
 
 BASE_CAPABILITIES = (

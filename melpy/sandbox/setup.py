@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from melpy.sandbox.identity import WANTED
 from melpy.sandbox.model import NO_LIMITS
+from melpy.sandbox.mountpoint import settle_mount_points
 from melpy.sandbox.seccomp import seccomp_filter
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def write_setup(spec: SandboxSpec, argv: list[str], group: Group | None) -> list
     """Write the file that `enter.py` reads, and the short names of the overlay's directories; return its command."""
     for directory in (spec.root.upper, spec.root.work):
         directory.mkdir(parents=True, exist_ok=True)
+    settle_mount_points(spec)
     names = _write_names(spec)
     remove_work(spec.root.work)  # of a melpy that was killed
     spec.root.mountpoint.mkdir(parents=True, exist_ok=True)

@@ -316,6 +316,21 @@ def test_the_accounts_of_a_package_are_not_those_of_the_host(project: Project, h
     assert "build:x:1000" in accounts
 
 
+@pytest.mark.parametrize("planted", ["/run/melpy", "/run/melpy/step", "/run/melpy/native/x"])
+def test_a_package_with_files_where_melpy_mounts_its_own_is_refused(
+    project: Project, tmp_path: Path, planted: str
+) -> None:
+    files = tmp_path / "files"
+    place = files / planted.lstrip("/")
+    place.parent.mkdir(parents=True)
+    place.symlink_to("/oldroot/etc/passwd")
+    project.repository.add("reserved", files, version=f"{planted.count('/')}-r0")
+    result = build(project, shell_recipe().replace("- busybox", "- busybox\n      - reserved"))
+    check(result, 42)
+    assert f"reserved-{planted.count('/')}-r0.apk: has 'run/melpy" in result.stderr
+    assert "/run/melpy is melpy's own in a build root" in result.stderr
+
+
 # What steps do to their root.
 
 

@@ -221,29 +221,11 @@ def test_setuid_programs_give_nothing(tmp_path: Path, layer: Path, ids: IdRange 
 
 
 @pytest.mark.parametrize("replaced", ["native", "cache", "step"])
-def test_mount_points_of_native_tools_lead_nowhere(tmp_path: Path, layer: Path, replaced: str) -> None:
+def test_mount_points_that_a_step_replaced_lead_nowhere(tmp_path: Path, layer: Path, replaced: str) -> None:
     """bubblewrap makes mount points where the host is seen as /oldroot, and follows symlinks there."""
     host = tmp_path / "host"
     host.mkdir()
-    (tmp_path / "tools").mkdir()
-    (tmp_path / "tools/file").write_text("of the tools")
-    (tmp_path / "cache").write_text("of the cache")
-    for name in ("workspace", "state"):
-        (tmp_path / name).mkdir()
-    place = Place(
-        root=Root((layer,), tmp_path / "upper", tmp_path / "work", tmp_path / "root"),
-        workspace=tmp_path / "workspace",
-        state=tmp_path / "state",
-        environment={},
-        user=(1000, 1000),
-        capabilities=BASE_CAPABILITIES,
-        emulator=None,
-        sources={},
-        checkouts={},
-        tools=NativeTools((), tmp_path / "tools", tmp_path / "cache", ()),
-        path="/bin",
-    )
-    (tmp_path / "upper").mkdir()
+    place = _place(tmp_path, layer)
     plant = (
         "busybox mv /run/melpy /gone; busybox mkdir -p /run/melpy\n"
         f"busybox ln -s /oldroot{host}/planted /run/melpy/{replaced}; busybox ls -l /run/melpy"
@@ -255,6 +237,71 @@ def test_mount_points_of_native_tools_lead_nowhere(tmp_path: Path, layer: Path, 
     assert "of the toolsof the cache" in lines
     assert any("/oldroot" in line for line in lines)
     assert list(host.iterdir()) == []
+
+
+_MOUNT_POINTS = [
+    "dev",
+    "dev/null",
+    "home",
+    "home/build",
+    "proc",
+    "proc/sys",
+    "run",
+    "run/melpy",
+    "run/melpy/cache",
+    "run/melpy/native",
+    "run/melpy/step",
+    "var",
+    "var/cache",
+    "var/cache/melange",
+]
+
+
+@pytest.mark.parametrize("kind", ["symlink to a file", "symlink to a directory", "dangling symlink", "file"])
+@pytest.mark.parametrize("place", _MOUNT_POINTS)
+def test_mount_points_that_a_package_ships_lead_nowhere(
+    tmp_path: Path, layer: Path, ids: IdRange | None, place: str, kind: str
+) -> None:
+    host = tmp_path / "host"
+    (host / "directory").mkdir(parents=True)
+    (host / "file").write_text("of the host")
+    shipped = layer / place
+    shipped.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "file":
+        shipped.write_text("of a package")
+    else:
+        target = {"symlink to a file": "file", "symlink to a directory": "directory"}.get(kind, "planted")
+        shipped.symlink_to(f"/oldroot{host}/{target}")
+    lines: list[str] = []
+    script = "busybox cat /run/melpy/native/file /run/melpy/cache; echo x > file; echo y > /var/cache/melange/file"
+    outcome = run_script(_step(script), _place(tmp_path, layer, ids), lines.append)
+    assert (outcome.status, lines) == (0, ["of the toolsof the cache"])
+    assert (tmp_path / "workspace/file").read_text() == "x\n"
+    assert (tmp_path / "kept/file").read_text() == "y\n"
+    assert sorted(path.name for path in host.rglob("*")) == ["directory", "file"]
+    assert (host / "file").read_text() == "of the host"
+
+
+def _place(tmp_path: Path, layer: Path, ids: IdRange | None = None) -> Place:
+    for name in ("workspace", "state", "tools", "kept", "upper"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "tools/file").write_text("of the tools")
+    (tmp_path / "cache").write_text("of the cache")
+    return Place(
+        root=Root((layer,), tmp_path / "upper", tmp_path / "work", tmp_path / "root"),
+        workspace=tmp_path / "workspace",
+        state=tmp_path / "state",
+        environment={},
+        user=(1000, 1000),
+        capabilities=BASE_CAPABILITIES,
+        emulator=None,
+        sources={},
+        checkouts={},
+        tools=NativeTools((), tmp_path / "tools", tmp_path / "cache", ()),
+        ids=ids,
+        cache=tmp_path / "kept",
+        path="/bin",
+    )
 
 
 def _step(script: str) -> PlanStep:
