@@ -49,6 +49,8 @@ busybox-static|test -e /bin/busybox
 binutils|command -v readelf
 pax-utils|command -v scanelf
 patch|command -v patch
+acl|command -v setfacl
+libcap2-bin|test -e /sbin/setcap || test -e /usr/sbin/setcap
 perl|command -v perl
 jq|command -v jq
 endef

@@ -115,11 +115,17 @@ def find_owners(found: Mapping[bytes, tuple[int, int]], place: Place, workspace:
         name = os.fsdecode(path)
         if not name.startswith(prefix):
             continue
-        inside = place.ids.inside(uid, gid, (os.geteuid(), os.getegid()), place.user)
-        user = 0 if inside[0] == place.user[0] else inside[0]
-        group = 0 if inside[1] == place.user[1] else inside[1]
+        user, group = find_packaged(place, uid, gid)
         owners[name[len(prefix) :]] = Owner(user, group, users.get(user, ""), groups.get(group, ""))
     return owners
+
+
+def find_packaged(place: Place, uid: int, gid: int) -> tuple[int, int]:
+    """Return user and group id in the package of ids of this machine: those of the steps' user are root's there."""
+    if place.ids is None:
+        return 0, 0  # nobody else is known in the sandbox
+    inside = place.ids.inside(uid, gid, (os.geteuid(), os.getegid()), place.user)
+    return 0 if inside[0] == place.user[0] else inside[0], 0 if inside[1] == place.user[1] else inside[1]
 
 
 def _names(place: Place, path: str) -> dict[int, str]:

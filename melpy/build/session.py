@@ -12,7 +12,7 @@ from melpy.build.capability import capability_xattrs
 from melpy.build.change import Snapshot, describe_changes, find_changes, look_at
 from melpy.build.failure import explain_failure
 from melpy.build.model import Kind, Owner, Session, StepRecord
-from melpy.build.place import copy_root, find_owners, make_place, return_files
+from melpy.build.place import copy_root, find_owners, find_packaged, make_place, return_files
 from melpy.build.reentry import save_reached, save_session
 from melpy.build.step import Place, run_native, run_script
 from melpy.build.tree import load_tree
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from melpy.build.attribute import Translate
     from melpy.build.model import OutputTree
     from melpy.plan.model import PackagePlan, Plan, PlanStep
     from melpy.run import Outcome
@@ -77,7 +78,8 @@ def run_plan(
     # Only now: whoever enters a build that failed finds its files as the steps left them.
     owners = reclaim(place.ids, (workspace, place.root.upper), place.state) if place.ids else {}
     given = find_owners(owners, place, workspace)
-    trees = tuple(_load_output(workspace, package, given) for package in plan.packages)
+    translate = partial(find_packaged, place)
+    trees = tuple(_load_output(workspace, package, given, translate) for package in plan.packages)
     for tree in trees:
         _check_size(tree, session.limits)
         if place.tools:
@@ -113,14 +115,17 @@ def _warn_of_owners(plan: Plan, session: Session, monitor: events.Monitor) -> No
         monitor.emit(events.Warning(plan.job, text, "melpy doctor says how to have more"))
 
 
-def _load_output(workspace: Path, package: PackagePlan, owners: Mapping[str, Owner]) -> OutputTree:
+def _load_output(
+    workspace: Path, package: PackagePlan, owners: Mapping[str, Owner], translate: Translate
+) -> OutputTree:
     """Read what the steps left for a package; a symlink that they put in its place is not followed."""
     place = _relative(package.outdir)
     if not is_real_directory(workspace, place):
         hint = "steps fill it, they must not replace it"
         raise ExtractError("is no directory any more, or cannot be opened", where=package.outdir, hint=hint)
     own = {path[len(place) + 1 :]: owner for path, owner in owners.items() if path.startswith(f"{place}/")}
-    return load_tree(package.name, workspace / place, xattrs=capability_xattrs(package), owners=own)
+    xattrs = capability_xattrs(package)
+    return load_tree(package.name, workspace / place, xattrs=xattrs, owners=own, translate=translate)
 
 
 def _relative(path: str) -> str:

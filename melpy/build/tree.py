@@ -11,6 +11,7 @@ import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from melpy.build.attribute import read_attributes
 from melpy.build.model import Entry, Kind, OutputTree
 from melpy.errors import PackageFormatError
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from melpy.build.attribute import Translate
     from melpy.build.model import Owner
 
 _KINDS = {
@@ -29,8 +31,9 @@ _KINDS = {
     stat.S_IFIFO: Kind.FIFO,
 }
 
-# Attributes of the machine that builds, not of the files: SELinux labels, overlayfs and ACL bookkeeping.
-_HOST_XATTRS = ("security.selinux", "system.", "trusted.", "user.overlay.")
+
+def _as_root(_uid: int, _gid: int) -> tuple[int, int]:
+    return 0, 0
 
 
 def load_tree(
@@ -39,6 +42,7 @@ def load_tree(
     *,
     xattrs: Mapping[str, Mapping[str, bytes]] | None = None,
     owners: Mapping[str, Owner] | None = None,
+    translate: Translate = _as_root,
 ) -> OutputTree:
     """Read the files below `root` as the tree of a package; a root that is not there is an empty tree.
 
@@ -47,6 +51,7 @@ def load_tree(
         root: directory that holds its files; whoever filled it must have ended, and it must be no symlink.
         xattrs: further extended attributes by path, such as capabilities that an ordinary user cannot set on disk.
         owners: whose files are that are not root's, by path.
+        translate: returns ids in the package of ids of this machine that stand in ACLs.
 
     Raises:
         PackageFormatError: a file cannot be part of a package, or a path in `xattrs` is not there.
@@ -55,16 +60,32 @@ def load_tree(
     if root.is_symlink() or (root.exists() and not root.is_dir()):
         raise PackageFormatError("the place for its files is no directory", where=package)
     try:
-        entries = tuple(_walk(root, extra)) if root.is_dir() else ()
+        entries = tuple(_walk(root, translate)) if root.is_dir() else ()
     except OSError as error:
         raise PackageFormatError(f"its files cannot be read: {error}", where=package) from None
     if extra:
-        raise PackageFormatError(
-            f"{next(iter(extra))} is not in the package, so it cannot be given attributes", where=package
-        )
+        entries = _with_attributes(entries, extra, package)
     if owners:
         entries = tuple(_owned(entry, owners.get(entry.path)) for entry in entries)
     return OutputTree(package=package, root=root, entries=entries)
+
+
+def _with_attributes(
+    entries: tuple[Entry, ...], extra: Mapping[str, Mapping[str, bytes]], package: str
+) -> tuple[Entry, ...]:
+    """Return the entries with further attributes; hard links are one file, so all its names have them."""
+    inodes = {entry.path: entry.inode for entry in entries}
+    added: dict[tuple[int, int], dict[str, bytes]] = {}
+    for path, values in extra.items():
+        if path not in inodes:
+            raise PackageFormatError(f"{path} is not in the package, so it cannot be given attributes", where=package)
+        added.setdefault(inodes[path], {}).update(values)
+    return tuple(
+        replace(entry, xattrs=tuple(sorted({**dict(entry.xattrs), **added[entry.inode]}.items())))
+        if entry.inode in added
+        else entry
+        for entry in entries
+    )
 
 
 def _owned(entry: Entry, owner: Owner | None) -> Entry:
@@ -92,7 +113,7 @@ def add_file(tree: OutputTree, path: str, content: bytes) -> OutputTree:
     return OutputTree(tree.package, tree.root, tuple(ordered))
 
 
-def _walk(root: Path, extra: dict[str, dict[str, bytes]]) -> Iterator[Entry]:
+def _walk(root: Path, translate: Translate) -> Iterator[Entry]:
     _make_readable(root, root.lstat().st_mode)
     # A stack instead of recursion: directories may nest deeper than calls.
     pending = [iter(_names(root, ""))]
@@ -101,7 +122,7 @@ def _walk(root: Path, extra: dict[str, dict[str, bytes]]) -> Iterator[Entry]:
         if path is None:
             pending.pop()
             continue
-        entry = _entry(root, path, extra.pop(path, {}))
+        entry = _entry(root, path, translate)
         yield entry
         if entry.kind is Kind.DIRECTORY:
             pending.append(iter(_names(root, path)))
@@ -113,18 +134,19 @@ def _names(root: Path, below: str) -> list[str]:
     return [f"{below}/{name}" if below else name for name in names]
 
 
-def _entry(root: Path, path: str, extra: Mapping[str, bytes]) -> Entry:
+def _entry(root: Path, path: str, translate: Translate) -> Entry:
     on_disk = root / path
     info = on_disk.lstat()
     kind = _KINDS.get(stat.S_IFMT(info.st_mode))
     if kind is None:
         raise PackageFormatError("a socket cannot be part of a package", where=path)
     target = os.readlink(on_disk) if kind is Kind.SYMLINK else ""  # noqa: PTH115  # pathlib would tidy it up
-    attributes = dict(extra)
     if kind in {Kind.FILE, Kind.DIRECTORY}:
         _make_readable(on_disk, info.st_mode)
-    if kind is not Kind.SYMLINK:
-        attributes = _read_xattrs(on_disk) | attributes
+    try:
+        attributes = {} if kind is Kind.SYMLINK else read_attributes(on_disk, translate)
+    except PackageFormatError as error:
+        raise PackageFormatError(error.message, where=path) from None
     return Entry(
         path=path,
         kind=kind,
@@ -142,13 +164,3 @@ def _make_readable(path: Path, mode: int) -> None:
     needed = stat.S_IRUSR | (stat.S_IWUSR | stat.S_IXUSR if stat.S_ISDIR(mode) else 0)
     if mode & needed != needed:
         path.chmod(stat.S_IMODE(mode) | needed)
-
-
-def _read_xattrs(path: Path) -> dict[str, bytes]:
-    try:
-        names = os.listxattr(path, follow_symlinks=False)
-        return {
-            name: os.getxattr(path, name, follow_symlinks=False) for name in names if not name.startswith(_HOST_XATTRS)
-        }
-    except OSError:
-        return {}  # the file system has none

@@ -68,8 +68,15 @@ def work_directory(cache: Path, name: str, *, keep: bool) -> Iterator[Path]:
                 directory = Path(tempfile.mkdtemp(dir=base, prefix=f"{name}-"))
             except OSError as error:
                 raise output_error(base, error) from None
+            _drop_default_acl(directory)
             stack.enter_context(_locked(directory))
         yield from _work(directory, name, keep=keep)
+
+
+def _drop_default_acl(directory: Path) -> None:
+    """Remove the default ACL that a directory inherited: it would decide modes of files that steps make."""
+    with suppress(OSError):  # it has none
+        os.removexattr(directory, "system.posix_acl_default")
 
 
 @contextmanager

@@ -41,6 +41,7 @@ MS_REC = 0x4000
 MS_PRIVATE = 1 << 18
 PR_SET_PDEATHSIG = 1
 ALL_IDS = 65536
+CAPABILITY = "security.capability"
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -324,10 +325,28 @@ def give_back(directories: list[str], record: str) -> None:
 
 
 def give(parent: int, entry: bytes, info: os.stat_result, owner: tuple[int, int]) -> None:
-    """Give a file to somebody; what the kernel takes from its mode then is put back."""
+    """Give a file to somebody; what the kernel then takes from its mode, and its capabilities, are put back."""
+    capability = read_capability(parent, entry) if info.st_mode & 0o170000 == 0o100000 else b""
     os.chown(entry, *owner, dir_fd=parent, follow_symlinks=False)
+    if capability:
+        with open(opened(parent, entry), "rb") as stream:  # pathlib is not loaded
+            os.setxattr(stream.fileno(), CAPABILITY, capability)
     if info.st_mode & 0o7000 and info.st_mode & 0o170000 != 0o120000:
         os.chmod(entry, info.st_mode & 0o7777, dir_fd=parent)
+
+
+def opened(parent: int, entry: bytes) -> int:
+    """Open a file of an open directory for its attributes; a pipe that took its place keeps nobody waiting."""
+    return os.open(entry, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
+
+
+def read_capability(parent: int, entry: bytes) -> bytes:
+    """Return the capabilities of a regular file; empty where it has none."""
+    with open(opened(parent, entry), "rb") as stream:  # pathlib is not loaded
+        try:
+            return os.getxattr(stream.fileno(), CAPABILITY)
+        except OSError:
+            return b""
 
 
 def walk(directory: bytes) -> Iterator[tuple[int, list[bytes], bytes, os.stat_result]]:

@@ -34,13 +34,14 @@ def settle_mount_points(spec: SandboxSpec) -> None:
         ExtractError: an earlier step gave a directory on the way to another user, or closed it.
     """
     targets = dict.fromkeys(_SYSTEM, True) | {mount.target: mount.source.is_dir() for mount in spec.mounts}
-    try:
-        with open_root(spec.root.upper) as root:
-            for target, is_directory in targets.items():
+    with open_root(spec.root.upper) as root:
+        for target, is_directory in targets.items():
+            try:
                 _settle(root, target, spec.state, is_directory=is_directory)
-    except OSError as error:
-        hint = "an earlier step closed it, or gave it to another user"
-        raise ExtractError(f"cannot be a mount point: {reason_of(error)}", where=str(target), hint=hint) from None
+            except OSError as error:
+                hint = "an earlier step closed it, or gave it to another user"
+                text = f"cannot be a mount point: {reason_of(error)}"
+                raise ExtractError(text, where=str(target), hint=hint) from None
 
 
 def _settle(root: int, target: PurePosixPath, state: Path, *, is_directory: bool) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.factories.git import DATE, Upstream, serve
 from tests.factories.project import Project, shell_recipe
-from tests.factories.repository import Repository, add_busybox, add_git, make_repository
+from tests.factories.repository import Repository, add_busybox, add_program, make_repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ def git_repository(tmp_path_factory: pytest.TempPathFactory, require: Callable[.
     directory = tmp_path_factory.mktemp("with-git")
     repository = make_repository(directory)
     add_busybox(repository, directory)
-    add_git(repository, directory)
+    add_program(repository, directory, "git")
     return repository
 
 

@@ -17,7 +17,7 @@ from melpy.net import download
 from tests.factories.ftp import running_ftp
 from tests.factories.git import Upstream
 from tests.factories.project import Project, shell_recipe
-from tests.factories.repository import Repository, add_busybox, add_git, make_repository
+from tests.factories.repository import Repository, add_busybox, add_program, make_repository
 from tests.factories.server import Reply, running_server, serve_directory
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def git_repository(tmp_path_factory: pytest.TempPathFactory, require: Callable[.
     directory = tmp_path_factory.mktemp("with-git")
     repository = make_repository(directory)
     add_busybox(repository, directory)
-    add_git(repository, directory)
+    add_program(repository, directory, "git")
     repository.add("wget")
     return repository
 

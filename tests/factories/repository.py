@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,17 +69,17 @@ def add_busybox(repository: Repository, directory: Path) -> IndexEntry:
     return repository.add("busybox", root)
 
 
-def add_git(repository: Repository, directory: Path) -> IndexEntry:
-    """Add a package with this machine's git and the libraries that it needs."""
+def add_program(repository: Repository, directory: Path, program: str) -> IndexEntry:
+    """Add a package with a program of this machine and the libraries that it needs."""
     import subprocess
 
-    git = shutil.which("git")
-    assert git is not None
-    root = directory / "git"
-    listed = subprocess.run(["ldd", git], check=True, capture_output=True, text=True).stdout
+    found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    assert found is not None, program
+    root = directory / program
+    listed = subprocess.run(["ldd", found], check=True, capture_output=True, text=True).stdout
     libraries = [word for word in listed.split() if word.startswith("/")]
-    for path in (git, *libraries):
+    for path in (found, *libraries):
         place = root / path.lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, place)
-    return repository.add("git", root)
+    return repository.add(program, root)
