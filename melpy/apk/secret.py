@@ -53,3 +53,14 @@ def read_secret(place: str, what: str, *, where: str = "", hint: str | None = No
     if len(data) > SIZE_LIMIT:
         raise KeyFileError(f"too large to be a {what}", where=where)
     return data
+
+
+def stat_secret(place: str) -> os.stat_result | None:
+    """Return what the system knows of the file that a place names; None where it is none, or there is none."""
+    number = place.removeprefix("fd:") if place.startswith("fd:") else ""
+    if not place or place.startswith("env:") or (number and not number.isascii()):
+        return None
+    try:
+        return os.fstat(int(number)) if number else Path(place).stat()
+    except (OSError, ValueError, OverflowError):
+        return None  # reading it says why

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from melpy.cli.signer import find_signer
+from melpy.cli.signer import find_secrets, find_signer
 from melpy.engine.history import read_epoch
 from melpy.engine.model import BUILD_CACHES, BuildContext, Supply
 from melpy.errors import SettingsError
@@ -38,6 +38,7 @@ def make_context(
     assert out_dir is not None
     assert cache_dir is not None
     check_writable(cache_dir)
+    secrets = find_secrets(settings)  # before the key is read, which closes a descriptor
     return BuildContext(
         out_dir=out_dir,
         cache_dir=cache_dir,
@@ -53,6 +54,7 @@ def make_context(
         epoch=read_epoch(os.environ),
         jobs=os.cpu_count() or 1,
         offline=offline,
+        secrets=secrets,
         **extra,
     )
 

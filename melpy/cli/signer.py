@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from melpy.apk.secret import MARKS
+from melpy.apk.secret import MARKS, stat_secret
 from melpy.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -30,6 +30,19 @@ def find_signer(settings: Settings) -> Signer | None:
             "is a path, not a file name", where="signing-key-name", hint="write local.rsa.pub, for example"
         )
     return load_signer(place, key_name=key_name, passphrase=passphrase)
+
+
+def find_secrets(settings: Settings) -> tuple[tuple[tuple[int, int], str], ...]:
+    """Return device and inode of the files of the signing key and its passphrase, with names for messages."""
+    found = []
+    for setting, what in (
+        ("signing-key", "the signing key"),
+        ("signing-passphrase", "the passphrase of the signing key"),
+    ):
+        info = stat_secret(settings.text(setting))
+        if info:
+            found.append(((info.st_dev, info.st_ino), what))
+    return tuple(found)
 
 
 def identify_signer(settings: Settings) -> str:

@@ -21,8 +21,9 @@ from melpy.engine.packages import write_packages
 from melpy.engine.record import Facts, write_record
 from melpy.engine.reentry import check_environment, find_first_step
 from melpy.engine.source import fetch_sources
+from melpy.engine.sourcedir import find_source_directory
 from melpy.engine.workdir import reuse_directory, work_directory
-from melpy.errors import OutputError, RecipeError
+from melpy.errors import OutputError
 from melpy.files import check_writable
 from melpy.sandbox.cgroup import find_parent
 from melpy.sandbox.emulator import find_emulator
@@ -80,7 +81,7 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
             session = Session(
                 directory=directory,
                 layers=layers,
-                source_dir=_source_dir(job),
+                source_dir=find_source_directory(job, context),
                 sources=sources,
                 checkouts=checkouts,
                 epoch=revision.epoch,
@@ -168,23 +169,8 @@ class _Clock:
         self.monitor.emit(events.StageFinished(self.job, name, self.seconds[name]))
 
 
-def _source_dir(job: Job) -> Path | None:
-    """Return the directory with the recipe's own files; recipes may share one through symlinks.
-
-    Raises:
-        RecipeError: a symlink leads out of the recipe's own directory.
-    """
-    directory = job.recipe.path.parent / job.recipe.path.stem
-    if not directory.is_dir():
-        return None
-    if job.recipe.path.parent.resolve() not in directory.resolve().parents:
-        hint = "what is elsewhere on this machine is not copied into a build"
-        raise RecipeError("is a symlink that leaves the directory of the recipe", where=str(directory), hint=hint)
-    return directory
-
-
 def _revision(job: Job, context: BuildContext, monitor: events.Monitor) -> Revision:
-    directory = _source_dir(job)
+    directory = find_source_directory(job, context)
     paths = [job.recipe.path, *([directory] if directory else []), *job.pipeline_files]
     revision = find_revision(paths)
     if revision.problem:

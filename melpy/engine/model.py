@@ -26,6 +26,10 @@ BUILD_CACHES = ("none", "recipe", "shared")
 """What steps may keep at /var/cache/melange from one build to the next."""
 
 
+FileId = tuple[int, int]
+"""Device and inode of a file of this machine."""
+
+
 class Supply(Protocol):
     """A repository that makes packages when they are asked for, such as the seed."""
 
@@ -94,6 +98,7 @@ class BuildContext:
         jobs: how many packages are unpacked at once.
         emulate_all: emulate every program of a foreign root, though native tools could be had.
         offline: ask no server; take what is in the cache.
+        secrets: files that no build may read, such as the signing key, and their names for messages.
         locks: lock file and lock of each architecture; environments are what these say, where there are any.
     """
 
@@ -118,6 +123,7 @@ class BuildContext:
     jobs: int = 2
     emulate_all: bool = False
     offline: bool = False
+    secrets: tuple[tuple[FileId, str], ...] = ()
     locks: tuple[tuple[Path, Lock], ...] = ()
 
     @property

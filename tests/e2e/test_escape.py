@@ -103,6 +103,52 @@ def test_the_directory_of_a_recipe_is_no_way_to_the_machine(project: Project, tm
     assert seen == [".", "./file", "./melange-out", "./melange-out/in"]
 
 
+@pytest.mark.parametrize("way", ["name", "symlink", "above", "hard link", "passphrase", "descriptor"])
+def test_the_signing_key_is_in_no_directory_of_a_recipe(project: Project, tmp_path: Path, way: str) -> None:
+    key = project.write("private/keys/local.rsa", project.repository.public_key.with_suffix("").read_text())
+    options = ["--signing-key", "private/keys/local.rsa"]
+    name, where = {"name": ("keys", "private/keys"), "above": ("private", "private")}.get(way, ("one", "one"))
+    prefix: tuple[str, ...] = ()
+    if way == "symlink":
+        (project.directory / "one").symlink_to("private/keys")
+    elif way == "hard link":
+        (project.directory / "one/below").mkdir(parents=True)
+        (project.directory / "one/below/data").hardlink_to(key)
+    elif way == "passphrase":
+        options += ["--signing-passphrase", "one/word"]
+        project.write("one/word", "secret\n")
+    elif way == "descriptor":
+        (project.directory / "one").symlink_to("private/keys")
+        prefix, options = ("sh", "-c", 'exec "$@" 3< private/keys/local.rsa', "sh"), ["--signing-key", "fd:3"]
+        options += ["--signing-key-name", "local.rsa.pub"]
+    recipe = project.write(f"{where.rpartition('/')[0] or '.'}/{name}.yaml", shell_recipe(name))
+    run = project.melpy("build", str(recipe.relative_to(project.directory)), *options, prefix=prefix)
+    assert run.returncode == 11, run.stderr
+    what = "the passphrase of the signing key" if way == "passphrase" else "the signing key"
+    assert f"error: {where}: holds {what}, '" in run.stderr
+    assert not list(project.out.glob("*/*.apk"))
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("out", "is the output directory, and"),
+        ("out/logs", "lies in the output directory, and"),
+        ("cache", "is the cache, and"),
+        ("cache/work", "lies in the cache, and"),
+        (".git", "is a git repository's own files, and"),
+        (".git/hooks", "lies in a git repository's own files, and"),
+    ],
+)
+def test_no_directory_of_melpy_is_that_of_a_recipe(project: Project, target: str, message: str) -> None:
+    (project.directory / target).mkdir(parents=True)
+    (project.directory / "one").symlink_to(target)
+    run = build(project, shell_recipe())
+    assert run.returncode == 11, run.stderr
+    assert f"error: one: {message} would be copied into the build\n" in run.stderr
+    assert "hint: name the recipe otherwise, or keep that elsewhere\n" in run.stderr
+
+
 # Other builds.
 
 

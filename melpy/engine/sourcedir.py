@@ -1,0 +1,64 @@
+"""The directory with a recipe's own files, `NAME/` beside `NAME.yaml`, which is copied into the workspace.
+
+A recipe of a stranger must not choose a name, or a symlink, that brings files of the caller into its sandbox: the
+signing key, its passphrase, the output directory, the cache, the history of the git repository.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from melpy.errors import RecipeError
+
+if TYPE_CHECKING:
+    from melpy.engine.model import BuildContext, FileId, Job
+
+_HINT = "name the recipe otherwise, or keep that elsewhere"
+
+
+def find_source_directory(job: Job, context: BuildContext) -> Path | None:
+    """Return the directory with the recipe's own files, or None; recipes may share one through symlinks.
+
+    Raises:
+        RecipeError: a symlink leads out of the recipe's own directory, or the directory holds what no build may see.
+    """
+    directory = job.recipe.path.parent / job.recipe.path.stem
+    if not directory.is_dir():
+        return None
+    resolved = directory.resolve()
+    if job.recipe.path.parent.resolve() not in resolved.parents:
+        hint = "what is elsewhere on this machine is not copied into a build"
+        raise RecipeError("is a symlink that leaves the directory of the recipe", where=str(directory), hint=hint)
+    _check_private(directory, resolved, _find_private(context))
+    return directory
+
+
+def _find_private(context: BuildContext) -> dict[FileId, str]:
+    private = dict(context.secrets)
+    for path, what in ((context.out_dir, "the output directory"), (context.cache_dir, "the cache")):
+        info = path.stat() if path.exists() else None
+        if info:
+            private[info.st_dev, info.st_ino] = what
+    return private
+
+
+def _check_private(directory: Path, resolved: Path, private: dict[FileId, str]) -> None:
+    """Check that a directory neither lies in, nor is, nor holds one of these files, which are known by inode."""
+    for path in (resolved, *resolved.parents):
+        info = path.stat()
+        what = private.get((info.st_dev, info.st_ino)) or (
+            "a git repository's own files" if path.name == ".git" else ""
+        )
+        if what:
+            text = f"is {what}" if path == resolved else f"lies in {what}"
+            raise RecipeError(f"{text}, and would be copied into the build", where=str(directory), hint=_HINT)
+    for parent, directories, files in os.walk(resolved):
+        for name in (*directories, *files):
+            info = Path(parent, name).lstat()
+            what = private.get((info.st_dev, info.st_ino), "")
+            if what:
+                found = Path(parent, name).relative_to(resolved)
+                text = f"holds {what}, {str(found)!r}, which would be copied into the build"
+                raise RecipeError(text, where=str(directory), hint=_HINT)
