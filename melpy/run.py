@@ -20,13 +20,15 @@ from typing import TYPE_CHECKING
 
 from melpy.errors import ProcessError, ToolMissingError
 from melpy.terminal import Terminal
+from melpy.text import quote_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 TAIL_LINES = 20
-_LINE_LIMIT = 1 << 16
+LINE_LIMIT = 1 << 16
+"""Characters of a line that are held at a time; a longer line comes in pieces, all but the last of this length."""
 _WATCH_PAUSE = 0.25
 
 
@@ -53,7 +55,7 @@ class Outcome:
         status: exit status; negative: the signal that killed it.
         stdout: what it printed there.
         stderr: what it printed there.
-        tail: the last lines that it printed.
+        tail: the last lines that it printed, each up to LINE_LIMIT characters.
         usage: what it used, where that is measured.
         stopped: why it was killed by whoever ran it; empty when it was not.
     """
@@ -64,6 +66,11 @@ class Outcome:
     tail: tuple[str, ...] = ()
     usage: Usage = Usage()
     stopped: str = ""
+
+    @property
+    def quoted(self) -> tuple[str, ...]:
+        """The last lines that it printed, marked as another program's."""
+        return tuple(map(quote_line, self.tail))
 
 
 def find_tool(name: str, *, hint: str | None = None) -> str:
@@ -129,7 +136,7 @@ def run(
         stderr += f"{argv[0]} was given up after {timeout:.0f} s\n"
     outcome = Outcome(process.returncode, stdout, stderr, tuple(stderr.splitlines()[-TAIL_LINES:]))
     if check and outcome.status:
-        raise ProcessError(f"{argv[0]} ended with status {outcome.status}", details=outcome.tail)
+        raise ProcessError(f"{argv[0]} ended with status {outcome.status}", details=outcome.quoted)
     return outcome
 
 
@@ -237,7 +244,7 @@ def stream(
 
     Args:
         argv: program and arguments.
-        on_line: receives the lines.
+        on_line: receives the lines; a line longer than LINE_LIMIT in pieces.
         env: its whole environment; melpy's own without one.
         stdin: what it reads.
         pass_fds: open files that it keeps.
@@ -273,9 +280,12 @@ def stream(
             except BrokenPipeError:
                 pass
             # Whatever a program prints, only so much of it is held at a time.
-            for line in iter(partial(process.stdout.readline, _LINE_LIMIT), ""):
+            is_new = True
+            for line in iter(partial(process.stdout.readline, LINE_LIMIT), ""):
                 text = line.rstrip("\n")
-                tail.append(text)
+                if is_new:
+                    tail.append(text)
+                is_new = len(text) < LINE_LIMIT
                 on_line(text)
             usage = _wait(process, start)
         except BaseException:

@@ -1,4 +1,4 @@
-"""Text that comes from elsewhere, as it can be shown."""
+"""Text that comes from elsewhere, in a form that can be shown: it drives neither a terminal nor a CI service."""
 
 from __future__ import annotations
 
@@ -7,11 +7,32 @@ import re
 _CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.|[\x00-\x08\x0a-\x1f\x7f-\x9f]"
 )
+_BIDIRECTIONAL = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Controls that reorder the text around them. Source: Unicode Standard Annex 9, explicit directional formatting."""
+_BRACKETED = re.compile(r"##(\w*)\[")
+"""Commands that GitHub (`##[error]`), Azure (`##vso[…]`) and TeamCity take from anywhere in a line."""
+_LEADING = re.compile(r"\s*(?:::|\+\+\+|---|~~~|\^\^\^)")
+"""Beginnings of lines that are commands: GitHub's `::error::`, and the groups of Buildkite."""
+_MARK = "| "
+_SHOWN = 300
 
 
 def printable(text: str) -> str:
-    """Return text without what would drive a terminal; recipes and steps may hold anything."""
-    return _CONTROL.sub("", text)
+    """Return text without terminal control; bidirectional controls and commands of CI services become visible."""
+    text = _BIDIRECTIONAL.sub(lambda match: f"\\u{ord(match[0]):04x}", _CONTROL.sub("", text))
+    return _BRACKETED.sub(r"##\1\\[", text)
+
+
+def printable_line(text: str) -> str:
+    """Return one line that may stand alone: like `printable`, and its beginning is no command of a CI service."""
+    line = printable(text)
+    return f"{_MARK}{line}" if _LEADING.match(line) else line
+
+
+def quote_line(text: str, limit: int = _SHOWN) -> str:
+    """Return a line of another program, marked as such and cut to a number of characters."""
+    line = printable(text)
+    return f"{_MARK}{line}" if len(line) <= limit else f"{_MARK}{line[:limit]}…"
 
 
 def size_text(size: int) -> str:

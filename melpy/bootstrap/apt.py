@@ -143,11 +143,11 @@ def update_lists(apt: Apt) -> None:
     if outcome.status == 0 and apt.lists:
         return
     if "NO_PUBKEY" in outcome.stderr or "GPG error" in outcome.stderr:
-        raise SeedError("its signature cannot be verified", where=apt.suite, hint=_KEYS_HINT, details=outcome.tail)
+        raise SeedError("its signature cannot be verified", where=apt.suite, hint=_KEYS_HINT, details=outcome.quoted)
     if "Release' " in outcome.stderr:  # does not have a Release file, or one that is not signed
-        raise SeedError("the mirror has no such suite", where=apt.suite, hint=_MIRROR_HINT, details=outcome.tail)
+        raise SeedError("the mirror has no such suite", where=apt.suite, hint=_MIRROR_HINT, details=outcome.quoted)
     raise UnreachableError(
-        "the lists of the suite cannot be fetched", where=apt.suite, hint=_MIRROR_HINT, details=outcome.tail
+        "the lists of the suite cannot be fetched", where=apt.suite, hint=_MIRROR_HINT, details=outcome.quoted
     )
 
 
@@ -201,9 +201,9 @@ def download_source(apt: Apt, package: str, version: str, directory: Path) -> No
 def _raise_download(suite: str, outcome: Outcome) -> None:
     if "404" in outcome.stderr or "was not found" in outcome.stderr:
         raise SeedError(
-            "the mirror no longer has a package of the list", where=suite, hint=_UPDATE_HINT, details=outcome.tail
+            "the mirror no longer has a package of the list", where=suite, hint=_UPDATE_HINT, details=outcome.quoted
         )
-    raise UnreachableError("a package cannot be fetched", where=suite, hint=_MIRROR_HINT, details=outcome.tail)
+    raise UnreachableError("a package cannot be fetched", where=suite, hint=_MIRROR_HINT, details=outcome.quoted)
 
 
 def _apt(apt: Apt, arguments: Sequence[str], *, cwd: Path | None = None) -> Outcome:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from melpy.errors import StepFailedError
-from melpy.text import printable, size_text
+from melpy.text import size_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from melpy.plan.model import Plan, PlanStep
     from melpy.run import Outcome
 
-_SHOWN = 300  # characters of a line in an error; the log has all
 _NO_NETWORK = re.compile(
     r"could not resolve host|temporary failure in name resolution|name or service not known|network is unreachable"
     r"|no such host|getaddrinfo|EAI_AGAIN|failed to lookup address|unable to resolve host|nodename nor servname",
@@ -44,11 +43,10 @@ def explain_failure(
     """
     status = outcome.status
     ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-    lines = [f"  {_shown(line)}" for line in outcome.tail]
     return StepFailedError(
         f"{what} {outcome.stopped or ended}",
         where=plan.job,
-        details=[*lines, f"log: {log}", f"workspace: {place.workspace}"],
+        details=[*(f"  {line}" for line in outcome.quoted), f"log: {log}", f"workspace: {place.workspace}"],
         hint=_find_hint(step, plan, place, outcome),
     )
 
@@ -76,8 +74,3 @@ def _find_hint(step: PlanStep, plan: Plan, place: Place, outcome: Outcome) -> st
     elif limits.processes and said(_NO_PROCESS):
         hint = f"the build may have {limits.processes} processes; allow more with --processes"
     return hint
-
-
-def _shown(line: str) -> str:
-    text = printable(line)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -21,10 +21,10 @@ from melpy.build.workspace import fill_workspace
 from melpy.errors import ExtractError, MelpyError, OverlayError, PackageFormatError
 from melpy.inside import is_real_directory, make_directory
 from melpy.plan.model import OUTPUT, WORKSPACE
-from melpy.run import Usage
+from melpy.run import LINE_LIMIT, Usage
 from melpy.sandbox.native import is_native_tool
 from melpy.sandbox.runner import reclaim
-from melpy.text import printable, size_text
+from melpy.text import printable, quote_line, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _GIVES = re.compile(r"\b(?:chown|chgrp)\s|\binstall\b[^\n]*\s-[og]\b")
 """Commands that give files to somebody."""
+_SHOWN = 2000  # characters of a line that monitors are told; the log has all
 
 
 def run_plan(
@@ -147,6 +148,7 @@ class _Runner:
     watch: Watch
     number: int = 0
     label: str = ""
+    goes_on: bool = False
     before: Snapshot = field(default_factory=dict)
 
     def run(self, step: PlanStep, package: str) -> None:
@@ -204,7 +206,9 @@ class _Runner:
 
     def _line(self, job: str, line: str) -> None:
         self.log.write(f"{line}\n")
-        self.monitor.emit(events.Output(job, printable(line)))
+        if not self.goes_on:  # the log has the rest of a line beyond measure
+            self.monitor.emit(events.Output(job, quote_line(line, _SHOWN)))
+        self.goes_on = len(line) == LINE_LIMIT
 
     def _finish(self, status: int, usage: Usage) -> None:
         used = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ from melpy.cli.option import (
     read_settings,
     setting_options,
 )
-from melpy.cli.report import count_text, print_table, print_warning, short_list
+from melpy.cli.report import count_text, print_json, print_table, print_warning, short_list
 from melpy.errors import FaultsError, LockError, MelpyError
 from melpy.text import size_text
 
@@ -144,7 +143,7 @@ def _report(
 ) -> None:
     if as_json:
         said = [_result_json(result) for result in results] + ([_failure_json(failure)] if failure else [])
-        click.echo(json.dumps(said, indent=1))
+        print_json(said)
     elif results and not quiet:
         rows = [
             (

@@ -11,6 +11,7 @@ import click
 from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
 from melpy.cli.progress import track
 from melpy.cli.report import count_text, paint_lines, print_json, short_list
+from melpy.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,7 +129,7 @@ def _print_github(findings: Sequence[Finding], arches: Sequence[str]) -> None:  
         place = f"file={_property(str(file.relative_to(root)) if root and inside else finding.file)}"
         place += f",line={finding.line},col={finding.column}" if finding.line else ""
         hint = f"\n{finding.hint}" if finding.hint else ""
-        message = _escape(finding.message + hint)
+        message = "%0A".join(_escape(printable(line)) for line in (finding.message + hint).split("\n"))
         click.echo(f"::{finding.severity} {place},title={_property(finding.code)}::{message}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import click
 
 from melpy.cli.option import OPTIONS, read_settings, setting_options
-from melpy.cli.report import print_table
+from melpy.cli.report import print_json, print_table
 
 WIDE = 140
 
@@ -28,7 +27,7 @@ def command(place: Path, as_json: bool, **flags: Any) -> None:  # settings
     settings = read_settings(flags, [place])
     if as_json:
         data = {key: {"value": value.value, "origin": value.origin} for key, value in settings.values.items()}
-        click.echo(json.dumps(data, indent=1))
+        print_json(data)
         return
     rows: list[tuple[str, ...]] = [
         (

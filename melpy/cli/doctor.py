@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.option import SIGNING, read_arches, read_settings, setting_options
-from melpy.cli.report import has_color
+from melpy.cli.report import has_color, print_json
 from melpy.errors import MelpyError, SandboxError
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def command(*, as_json: bool, **flags: Any) -> int:  # settings
     assert cache_dir is not None
     checks = [*check_machine(cache_dir, read_arches(settings)), *_check_settings(settings), *_check_seed(settings)]
     if as_json:
-        click.echo(json.dumps([asdict(check) for check in checks], indent=1))
+        print_json([asdict(check) for check in checks])
     else:
         width = max(len(check.name) for check in checks)
         color_is_on = has_color(terminal=sys.stdout.isatty())

@@ -11,7 +11,7 @@ import click
 
 from melpy import events
 from melpy.cli.report import has_color
-from melpy.text import printable
+from melpy.text import printable, printable_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +77,7 @@ class Plain:
             line = describe(event)
         if line:
             text = f"[{event.job}] {line}" if event.job else line
-            click.echo(printable(text), err=True)
+            click.echo(printable_line(text), err=True)
 
 
 class Live:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from melpy.errors import FaultsError, MelpyError, RecipeError
-from melpy.text import printable
+from melpy.text import printable, printable_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,12 +38,13 @@ def print_warning(error: MelpyError) -> None:
 def render_warning(error: MelpyError) -> list[str]:
     """Return the lines of a warning."""
     lines = [f"warning: {error}", *error.details, *([f"hint: {error.hint}"] if error.hint else [])]
-    return [printable(line) for line in lines]
+    return [printable_line(line) for line in lines]
 
 
 def print_json(data: object) -> None:
     """Print JSON on stdout; it is UTF-8 whatever the data holds."""
     text = json.dumps(data, indent=1, ensure_ascii=False)
+    text = re.sub(r"##(?=\w*\[)", r"\\u0023#", text)  # the same text, but no command of a CI service
     click.echo(text.encode("utf-8", "replace").decode())
 
 
@@ -54,7 +56,7 @@ def render_error(error: MelpyError) -> list[str]:
         return [*lines, f"{count} errors"] if count > 1 else lines
     lines = [f"error: {error}", *error.details]
     lines += [f"hint: {error.hint}"] if error.hint else []
-    return [printable(line) for text in lines for line in text.split("\n")]
+    return [printable_line(line) for text in lines for line in text.split("\n")]
 
 
 def finding_error(finding: Finding) -> RecipeError:
@@ -73,7 +75,7 @@ def paint_lines(lines: Iterable[str]) -> None:
     """Print findings on stdout, each with its details, coloured on a terminal."""
     color = has_color(sys.stdout.isatty())
     for text in lines:
-        line = printable(text)
+        line = printable_line(text)
         click.echo(_painted(line) if color else line)
 
 
@@ -103,7 +105,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
         justify: Literal["left", "right"] = "right" if column in right else "left"
         table.add_column(column, justify=justify, overflow="fold", no_wrap=not terminal or number == 0)
     for row in rows:
-        table.add_row(*(Text(text) for text in row))
+        table.add_row(*(Text(printable(text)) for text in row))
     width = None if terminal else 10_000
     console = Console(width=width, no_color=not has_color(terminal), highlight=False)
     if terminal:

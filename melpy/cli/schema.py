@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
+
+from melpy.cli.report import print_json
 
 
 @click.command(short_help="Print the JSON schema of recipes or pipelines.")
@@ -13,4 +13,4 @@ def command(kind: str) -> None:
     """Print the JSON schema of recipes, or of pipeline definitions, for editors that check and complete YAML."""
     from melpy.recipe.schema import json_schema  # noqa: PLC0415  # --help does not need it
 
-    click.echo(json.dumps(json_schema(kind), indent=1, ensure_ascii=False))
+    print_json(json_schema(kind))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
-from melpy.cli.report import print_table
+from melpy.cli.report import print_json, print_table
 from melpy.errors import RecipeError, hint_near
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def command(recipe: Path, options: tuple[str, ...], package: str | None, as_json
     rows = [(name, scope[name], _origin(name, found)) for name in sorted(scope)]
     if as_json:
         data = {name: {"value": value, "origin": origin} for name, value, origin in rows}
-        click.echo(json.dumps(data, indent=1, ensure_ascii=False))
+        print_json(data)
         return
     print_table(("Variable", "Value", "From"), [(name, _shown(value), origin) for name, value, origin in rows])
 

@@ -177,7 +177,7 @@ def check_bubblewrap() -> str:
     bwrap = find_tool("bwrap", hint=_INSTALL)
     outcome = run([bwrap, "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--", "/bin/true"], check=False)
     if outcome.status:
-        raise SandboxError("bubblewrap cannot start", details=outcome.tail, hint=namespace_hint())
+        raise SandboxError("bubblewrap cannot start", details=outcome.quoted, hint=namespace_hint())
     return run([bwrap, "--version"]).stdout.split()[-1]
 
 
@@ -201,7 +201,7 @@ def _run(
     if errors.text:
         raise explain_refusal(errors.text)
     if '"child-pid"' not in status.text and not outcome.stopped and not program:
-        raise SandboxError("bubblewrap could not start", details=outcome.tail, hint=namespace_hint())
+        raise SandboxError("bubblewrap could not start", details=outcome.quoted, hint=namespace_hint())
     return outcome
 
 

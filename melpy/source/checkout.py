@@ -16,6 +16,7 @@ from melpy.errors import StepFailedError
 from melpy.plan.git import ALL
 from melpy.source.git_command import IDENTITY, git
 from melpy.source.mirror import shared
+from melpy.text import quote_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,7 +129,9 @@ def _pick(pinned: Pinned, directory: Path, mirror: Path, commit: str, epoch: int
         lines = [line for line in (outcome.stdout + outcome.stderr).splitlines() if not line.startswith("hint:")]
         hint = "cherry-pick what it builds on first, or leave it out"
         message = f"commit {commit} cannot be cherry-picked"
-        raise StepFailedError(message, where=pinned.source.repository, hint=hint, details=lines[-20:])
+        raise StepFailedError(
+            message, where=pinned.source.repository, hint=hint, details=[quote_line(line) for line in lines[-20:]]
+        )
 
 
 def _add_submodules(pinned: Pinned, directory: Path, on_line: Callable[[str], None]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from melpy.errors import ProcessError
 from melpy.run import Outcome, find_tool, run
+from melpy.text import quote_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,8 +126,8 @@ def serving() -> list[str]:
 
 
 def complaint(outcome: Outcome) -> tuple[str, ...]:
-    """Return what git complained of, without its hints."""
-    return tuple(line for line in outcome.tail if line.strip() and not line.startswith("hint:"))
+    """Return git's complaints without its hints, marked as another program's lines."""
+    return tuple(quote_line(line) for line in outcome.tail if line.strip() and not line.startswith("hint:"))
 
 
 def _environment(further: Mapping[str, str] | None) -> dict[str, str]:

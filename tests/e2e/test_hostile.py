@@ -497,6 +497,38 @@ def _check_noise(status: int, seen: bytes, ends: str) -> None:
         assert bad not in seen
 
 
+COMMANDS = (
+    r"printf '::add-mask::a\n  ::error::b\n##[group]c\nd ##vso[task.setvariable variable=e]f\n'"
+    "\n"
+    r"printf '\342\200\256g\n+++ h\n'"
+)
+
+
+@pytest.mark.parametrize("verbose", [[], ["-v"]])
+def test_what_a_step_prints_does_not_drive_ci_services(project: Project, verbose: list[str]) -> None:
+    result = build(project, shell_recipe(runs=f"{COMMANDS}\nexit 3"), *verbose)
+    assert result.returncode == 60
+    lines = result.stderr.splitlines()
+    assert not [line for line in lines if line.strip().startswith(("::", "+++")) or "##[" in line or "##vso[" in line]
+    shown = ["::add-mask::a", "  ::error::b", r"##\[group]c", r"d ##vso\[task.setvariable variable=e]f"]
+    shown += [r"\u202eg", "+++ h"]
+    assert [line for line in lines if line.startswith("  | ")] == [f"  | {text}" for text in shown]
+    told = [f"[one-1.0-r0/x86_64] | {text}" for text in shown]
+    assert [line for line in lines if line in told] == (told if verbose else [])
+    assert "\n::add-mask::a\n" in log(project)
+
+
+@pytest.mark.parametrize("verbose", [[], ["-v"]])
+def test_a_line_beyond_measure_is_one_line(project: Project, verbose: list[str]) -> None:
+    script = "echo first\ndd if=/dev/zero bs=1M count=20 2> /dev/null | tr '\\0' x\necho\necho last\nexit 3"
+    result = build(project, shell_recipe(runs=script), *verbose)
+    assert result.returncode == 60
+    lines = [line for line in result.stderr.splitlines() if line.startswith("  | ")]
+    assert lines == ["  | first", f"  | {'x' * 300}…", "  | last"]
+    assert len(result.stderr) < (5000 if verbose else 2500)
+    assert log(project).count("x") >= 20 << 20
+
+
 # What steps leave in the output.
 
 DEEP = "/".join(["d"] * 1500)
