@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import secrets
+import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 def replace_file(path: Path, mode: int = 0o644, *, durable: bool = True) -> Iterator[IO[bytes]]:
     """Open a new file that takes the place of `path` when the block ends well, and vanishes when it does not.
 
-    It is open for writing and for reading back.
-    Parent directories are made.
+    It is open for writing and for reading back. Parent directories are made. Until the end it has no name where the
+    file system can do that (O_TMPFILE), so that a killed process leaves nothing.
 
     Args:
         path: the file.
@@ -31,12 +33,12 @@ def replace_file(path: Path, mode: int = 0o644, *, durable: bool = True) -> Iter
     Raises:
         OutputError: the place cannot be written.
     """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, is_named = _open_scratch(temporary)
     except OSError as error:
         raise output_error(path, error) from None
-    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "w+b") as stream:
             yield stream
@@ -44,6 +46,10 @@ def replace_file(path: Path, mode: int = 0o644, *, durable: bool = True) -> Iter
             os.fchmod(stream.fileno(), mode)
             if durable:
                 os.fsync(stream.fileno())
+            if not is_named:
+                number = stream.fileno()
+                # With a descriptor for the directory, though it does not count, Python makes this linkat(2).
+                os.link(f"/proc/self/fd/{number}", temporary, src_dir_fd=number, follow_symlinks=True)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -51,6 +57,14 @@ def replace_file(path: Path, mode: int = 0o644, *, durable: bool = True) -> Iter
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _open_scratch(path: Path) -> tuple[int, bool]:
+    """Open a new file in the directory of `path`; tell whether it has that name already. Source: open(2), O_TMPFILE."""
+    if os.path.exists("/proc/self/fd"):  # noqa: PTH110  # a third of the time
+        with suppress(OSError):  # file systems and kernels that cannot do it answer in several ways
+            return os.open(path.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600), False
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), True
 
 
 def write_file(path: Path, data: bytes | str, mode: int = 0o644) -> None:
@@ -65,11 +79,65 @@ def write_file(path: Path, data: bytes | str, mode: int = 0o644) -> None:
 
 def remove_leftovers(path: Path) -> None:
     """Remove what killed processes left of `replace_file`; nobody may be writing the file meanwhile."""
-    leftover = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}")  # as tempfile makes names
+    leftover = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}")
     for name in os.listdir(path.parent):  # noqa: PTH208  # a third of the time where there are thousands
         found = path.with_name(name) if name[0] == "." and leftover.fullmatch(name) else None
         if found and found.is_file() and not found.is_symlink():
             found.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_directory(parent: Path, prefix: str = ".new-") -> Iterator[Path]:
+    """Make a directory that is gone at the end, unless the block renamed it; remove those that killed processes left.
+
+    Whoever works in one holds a lock on it, by which it is told from what was left.
+
+    Args:
+        parent: where it is made; there must be no directories of this prefix that were made in another way.
+        prefix: what its name begins with.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        _sweep_scratch(parent, prefix)
+        directory, descriptor = _make_scratch(parent, prefix)
+    except OSError as error:
+        raise output_error(parent, error) from None
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _make_scratch(parent: Path, prefix: str) -> tuple[Path, int]:
+    """Make a directory and lock it; another process may take it for one that was left before it is locked."""
+    while True:
+        directory = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
+        try:
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if directory.is_dir():
+            return directory, descriptor
+        os.close(descriptor)
+
+
+def _sweep_scratch(parent: Path, prefix: str) -> None:
+    for name in os.listdir(parent):  # noqa: PTH208  # a third of the time where there are thousands
+        directory = parent / name
+        if not name.startswith(prefix) or directory.is_symlink() or directory.lstat().st_uid != os.geteuid():
+            continue
+        with suppress(OSError):  # another process was quicker, or works in it
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(directory, ignore_errors=True)
+            finally:
+                os.close(descriptor)
 
 
 def make_directory(path: Path) -> None:
@@ -92,7 +160,7 @@ def check_writable(directory: Path) -> None:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=directory, prefix=".writable."):
+        with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
         raise output_error(directory, error) from None

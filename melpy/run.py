@@ -236,7 +236,7 @@ def stream(
     env: Mapping[str, str] | None = None,
     stdin: str = "",
     pass_fds: Sequence[int] = (),
-    watch: Callable[[], str] | None = None,
+    watch: Callable[[int], str] | None = None,
 ) -> Outcome:
     """Run a program, handing each line that it prints (stdout and stderr as they come) to `on_line`.
 
@@ -248,7 +248,8 @@ def stream(
         env: its whole environment; melpy's own without one.
         stdin: what it reads.
         pass_fds: open files that it keeps.
-        watch: is asked every now and then whether the program is to be killed, and says why, or nothing.
+        watch: is asked several times a second whether the program, whose process id it is told, is to be killed, and
+            says why, or nothing.
 
     Raises:
         ToolMissingError: the program does not exist.
@@ -302,7 +303,7 @@ def _wait(process: subprocess.Popen[str], start: float) -> Usage:
 
 
 @contextmanager
-def _watched(process: subprocess.Popen[str], watch: Callable[[], str] | None) -> Iterator[list[str]]:
+def _watched(process: subprocess.Popen[str], watch: Callable[[int], str] | None) -> Iterator[list[str]]:
     """Kill a process as soon as `watch` says why; what is yielded has the reason then."""
     reasons: list[str] = []
     if watch is None:
@@ -313,7 +314,7 @@ def _watched(process: subprocess.Popen[str], watch: Callable[[], str] | None) ->
 
     def look() -> None:
         while not ended.wait(_WATCH_PAUSE):
-            reason = watch()
+            reason = watch(process.pid)
             if reason and not ended.is_set():
                 reasons.append(reason)
                 with suppress(ProcessLookupError):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from melpy.bootstrap.convert import Content, Job, Place, convert_package, flush_files, render_job, scratch_directory
+from melpy.bootstrap.convert import Content, Job, Place, convert_package, flush_files, open_unpacking, render_job
 from melpy.bootstrap.manifest import Made
 from melpy.bootstrap.version import map_version, readable_version
 from melpy.errors import SeedError
@@ -130,7 +130,7 @@ def make_packages(tasks: Mapping[str, Task], workshop: Workshop) -> dict[str, Ma
         return {}
     # The largest first, so that no process ends long after the others.
     ordered = sorted(tasks.values(), key=lambda task: (-task.size, task.job.name))
-    with scratch_directory(workshop.destination) as scratch, _open_pool(ordered, workshop) as pool:
+    with open_unpacking(workshop.destination) as scratch, _open_pool(ordered, workshop) as pool:
         debs = workshop.fetch([task.deb for task in ordered if task.deb])
         texts = {task.job.name: render_job(task.job, _place(task, debs, workshop, scratch)) for task in ordered}
         made = {}

@@ -29,7 +29,7 @@ from melpy.build.model import Kind
 from melpy.build.tree import load_tree
 from melpy.digest import identity
 from melpy.errors import OutputError, PackageFormatError, SeedError
-from melpy.files import output_error
+from melpy.files import output_error, scratch_directory
 from melpy.pack.package import write_package
 from melpy.scan.model import Subject
 from melpy.scan.scanner import scan_package
@@ -277,7 +277,7 @@ def flush_files(paths: Iterable[Path]) -> None:
 
 
 @contextlib.contextmanager
-def scratch_directory(fallback: Path) -> Iterator[Path]:
+def open_unpacking(fallback: Path) -> Iterator[Path]:
     """Make a directory to unpack in that is gone afterwards: in memory where there is room, else in `fallback`.
 
     Thousands of small files come and go; where a disk is slow at that, memory is five times faster (measured on
@@ -286,16 +286,8 @@ def scratch_directory(fallback: Path) -> Iterator[Path]:
     Raises:
         OutputError: the place cannot be written.
     """
-    parent = _MEMORY if _has_room(_MEMORY) else fallback
-    try:
-        fallback.mkdir(parents=True, exist_ok=True)
-        directory = Path(tempfile.mkdtemp(dir=parent, prefix=".melpy-seed."))
-    except OSError as error:
-        raise output_error(parent, error) from None
-    try:
+    with scratch_directory(_MEMORY if _has_room(_MEMORY) else fallback, ".melpy-seed.") as directory:
         yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _has_room(directory: Path) -> bool:

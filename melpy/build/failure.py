@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from melpy.errors import StepFailedError
+from melpy.sandbox.liveness import UNENDING
 from melpy.text import size_text
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def _find_hint(step: PlanStep, plan: Plan, place: Place, outcome: Outcome) -> st
     hint = f"look around where it failed: melpy shell {plan.name} --arch {plan.arch}"
     if tail and tail[-1].startswith("bwrap: execvp /bin/sh: No such file"):
         hint = "the environment has no shell; add busybox to environment.contents.packages"
+    elif outcome.stopped == UNENDING:
+        hint = "it changed process 1 of its sandbox, which no build needs to do"
     elif outcome.stopped:
         hint = "allow more with --timeout, --memory or --disk, or in the recipe"
     elif not place.has_network(step) and said(_NO_NETWORK):

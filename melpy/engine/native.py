@@ -5,10 +5,7 @@ They are kept beside the store, `<cache>/tools-1/<digest>/`, and are whole when 
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy import events
@@ -16,7 +13,7 @@ from melpy.arch import host_arch
 from melpy.digest import identity
 from melpy.engine.environment import open_packages, supplied_universe
 from melpy.errors import RepositoryError, SeedError, UnreachableError, UnresolvableError
-from melpy.files import output_error
+from melpy.files import output_error, scratch_directory
 from melpy.sandbox.model import NativeTools
 from melpy.sandbox.native import (
     VERSION,
@@ -32,6 +29,7 @@ from melpy.solve.resolver import solve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from melpy.arch import Arch
     from melpy.engine.environment import Repositories
@@ -161,18 +159,13 @@ def _ensure(context: BuildContext, digest: str, make: Callable[[Path], None]) ->
     if directory.is_dir():
         return directory
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=".new-"))
-        temporary.chmod(0o755)
-        try:
+        with scratch_directory(directory.parent) as temporary:
+            temporary.chmod(0o755)
             make(temporary)
             temporary.rename(directory)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            if not directory.is_dir():  # another process was quicker, with the same files
-                raise
     except OSError as error:
-        raise output_error(directory, error) from None
+        if not directory.is_dir():  # another process was quicker, with the same files
+            raise output_error(directory, error) from None
     return directory
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy import events
@@ -13,7 +11,7 @@ from melpy.apk.model import PackageInfo
 from melpy.attest.sbom import Origin, render_sbom, sbom_path
 from melpy.build.tree import add_file
 from melpy.engine.model import BuildContext, BuiltPackage
-from melpy.files import output_error
+from melpy.files import output_error, scratch_directory
 from melpy.pack.package import ControlFile, write_package
 from melpy.plan.compiled import render_compiled
 from melpy.repo.repository import publish_packages
@@ -54,8 +52,7 @@ def write_packages(
     )
     control = _control(plan, solution, revision)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=directory, prefix=".new-") as name:
+        with scratch_directory(directory) as staged:
             entries = []
             for tree, package in zip(complete, plan.packages, strict=True):
                 findings = _scan(tree, package, plan, complete)
@@ -64,9 +61,9 @@ def write_packages(
                 info = _info(package, plan, findings, revision, context)
                 files = [*control, *_scripts(package)]
                 entries.append(
-                    write_package(tree, info, Path(name), mtime=revision.epoch, signer=context.signer, control=files)
+                    write_package(tree, info, staged, mtime=revision.epoch, signer=context.signer, control=files)
                 )
-            publish_packages(context.out_dir, plan.arch, Path(name), entries, signer=context.signer)
+            publish_packages(context.out_dir, plan.arch, staged, entries, signer=context.signer)
     except OSError as error:
         raise output_error(directory, error) from None
     return tuple(BuiltPackage(entry, directory / entry.info.file_name) for entry in entries)

@@ -13,6 +13,7 @@ from melpy.errors import SandboxError
 from melpy.run import Outcome, attach, find_tool, run, stream
 from melpy.sandbox.bubblewrap import bubblewrap_argv
 from melpy.sandbox.cgroup import Group, find_parent, limited
+from melpy.sandbox.liveness import Liveness
 from melpy.sandbox.model import Root, SandboxSpec
 from melpy.sandbox.refusal import explain_refusal, namespace_hint
 from melpy.sandbox.setup import USAGE, common_setup, enter_command, remove_work, write_setup
@@ -43,16 +44,20 @@ def run_sandbox(
     Args:
         spec: the sandbox.
         on_line: receives the lines.
-        watch: see `melpy.run.stream`.
+        watch: is asked several times a second whether the sandbox is to be killed, and says why, or nothing.
 
     Raises:
         ToolMissingError: bubblewrap is not installed.
         SandboxError: the sandbox cannot be set up on this machine.
         EmulationError: QEMU cannot be registered.
     """
+    liveness = Liveness()
+
+    def look(pid: int) -> str:
+        return (watch() if watch else "") or liveness.look(pid)
 
     def start(argv: list[str], passed: tuple[int, ...]) -> Outcome:
-        return stream(argv, on_line, env={}, pass_fds=passed, watch=watch)
+        return stream(argv, on_line, env={}, pass_fds=passed, watch=look)
 
     return _run(spec, start)
 

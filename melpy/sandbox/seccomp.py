@@ -40,6 +40,8 @@ _NAMESPACES = 0x7E020080  # every CLONE_NEW… flag
 _SIGNAL = 0xFF  # what these bits are for clone
 _TERMINAL = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: input in somebody's name
 _FAMILIES = (38, 40)  # AF_ALG, AF_VSOCK: the kernel's ciphers, and whoever runs this machine
+_FIRST_PROCESS = {"ptrace": 1, "process_vm_readv": 0, "process_vm_writev": 0}
+"""Calls that reach into a process, and the argument that names it: the sandbox's first one is not the step's."""
 _SECOND = {"x86_64": "x86", "aarch64": "arm"}
 """Architectures whose programs a machine runs beside its own."""
 
@@ -78,6 +80,10 @@ def _rules(*, may_mount: bool) -> Iterable[tuple[str, int, _Comparison | None]]:
     yield from (("ioctl", errno.EPERM, _Comparison(1, _MASKED_EQUAL, 0xFFFFFFFF, request)) for request in _TERMINAL)
     yield from (
         ("socket", errno.EAFNOSUPPORT, _Comparison(0, _MASKED_EQUAL, 0xFFFFFFFF, family)) for family in _FAMILIES
+    )
+    yield from (
+        (name, errno.EPERM, _Comparison(argument, _MASKED_EQUAL, 0xFFFFFFFF, 1))
+        for name, argument in _FIRST_PROCESS.items()
     )
     if may_mount:
         return

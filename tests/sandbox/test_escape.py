@@ -77,13 +77,21 @@ def answers(lines: list[str]) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in lines)
 
 
-@pytest.mark.parametrize("what", ["namespaces", "kernel", "sockets"])
+@pytest.mark.parametrize("what", ["namespaces", "kernel", "sockets", "first-process"])
 def test_system_calls_that_reach_for_the_machine_are_refused(
     tmp_path: Path, layer: Path, ids: IdRange | None, what: str
 ) -> None:
     found = answers(run(spec(tmp_path, layer, f"attempts {what}", ids)))
     assert len(found) >= 5
     assert {name: error for name, error in found.items() if error not in REFUSED} == {}
+
+
+def test_a_step_that_freezes_the_first_process_is_ended(tmp_path: Path, layer: Path, ids: IdRange | None) -> None:
+    lines: list[str] = []
+    outcome = run_sandbox(spec(tmp_path, layer, "attempts freeze", ids), lines.append)
+    assert answers(lines) == {"opened": "done", "read": "done", "written": "done"}
+    assert (outcome.status, outcome.stopped) == (-9, "left its sandbox unable to end")
+    assert _processes(tmp_path) == []
 
 
 def test_who_may_mount_cannot_undo_the_mounts_of_the_sandbox(tmp_path: Path, layer: Path, ids: IdRange | None) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from typing import TYPE_CHECKING
 
 import pytest
 
 from melpy.errors import OutputError
-from melpy.files import check_writable, replace_file, write_file
+from melpy.files import check_writable, replace_file, scratch_directory, write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,3 +84,29 @@ def test_in_place_of_a_directory(tmp_path: Path) -> None:
 def test_a_writable_directory_is_made_and_left_empty(tmp_path: Path) -> None:
     check_writable(tmp_path / "new")
     assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_directory_that_somebody_works_in_stays(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / ".new-link").symlink_to("elsewhere")
+    with scratch_directory(tmp_path) as first:
+        (first / "file").touch()
+        with scratch_directory(tmp_path) as second:
+            assert (first / "file").exists()
+            assert first != second
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".new-link", "elsewhere"]
+
+
+def test_a_file_system_without_unnamed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = os.open
+
+    def refuse(path: Path, flags: int, *rest: int, **more: int) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "not supported")
+        return opened(path, flags, *rest, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    write_file(tmp_path / "file", "new", 0o640)
+    assert (tmp_path / "file").read_text() == "new"
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
