@@ -29,7 +29,7 @@ from melpy.build.model import Kind
 from melpy.build.tree import load_tree
 from melpy.digest import identity
 from melpy.errors import OutputError, PackageFormatError, SeedError
-from melpy.files import output_error, scratch_directory
+from melpy.files import make_directory, output_error, scratch_directory
 from melpy.pack.package import write_package
 from melpy.scan.model import Subject
 from melpy.scan.scanner import scan_package
@@ -286,6 +286,7 @@ def open_unpacking(fallback: Path) -> Iterator[Path]:
     Raises:
         OutputError: the place cannot be written.
     """
+    make_directory(fallback)
     with scratch_directory(_MEMORY if _has_room(_MEMORY) else fallback, ".melpy-seed.") as directory:
         yield directory
 

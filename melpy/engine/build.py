@@ -28,7 +28,7 @@ from melpy.files import check_writable
 from melpy.sandbox.cgroup import find_parent
 from melpy.sandbox.emulator import find_emulator
 from melpy.sandbox.identity import find_id_range
-from melpy.sandbox.runner import check_tools
+from melpy.sandbox.runner import check_tools, has_own_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,7 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
     check_writable(context.out_dir / job.arch.apk)
     emulator = find_emulator(job.arch)
     limits = find_limits(job.recipe, context.limits)
-    _warn_of_limits(job, limits, monitor)
+    _warn_of_limits(job, limits, context, monitor)
     first, kept = find_first_step(job, context)
     revision = _revision(job, context, monitor)
     clock = _Clock(job.plan.job, monitor)
@@ -110,8 +110,9 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
     return BuildResult(job.plan.job, built, tuple(clock.seconds.items()), log)
 
 
-def _warn_of_limits(job: Job, limits: Limits, monitor: events.Monitor) -> None:
-    if limits.processes and os.geteuid() == 0 and find_parent() is None:
+def _warn_of_limits(job: Job, limits: Limits, context: BuildContext, monitor: events.Monitor) -> None:
+    counts_none = limits.processes and os.geteuid() == 0 and find_parent() is None
+    if counts_none and not has_own_id(context.cache_dir, find_id_range()):
         text = "the kernel does not count root's processes, so the limit on them has no effect"
         hint = "build as an ordinary user, or where a control group is delegated"
         monitor.emit(events.Warning(job.plan.job, text, hint))

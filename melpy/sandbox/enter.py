@@ -6,6 +6,9 @@ In a new user and mount namespace, where it is root in name only, it mounts the 
 and, for a foreign architecture, a binfmt_misc with QEMU registered in it. Nothing of this is seen by the host, and
 all of it is gone when the sandbox ends. If something fails, it writes `what: reason` to ERROR_FD.
 
+Run by the machine's root, it gives the sandbox an id of its own: directories are shown to the sandbox through id-mapped
+mounts, in which root's files belong to that id. On disk they stay root's. Source: mount_setattr(2).
+
 With a range of ids it forks first, since only who stays outside of a user namespace may map a range into it; the
 caller's child then waits for bubblewrap and ends as it does. Told of `owners` instead, it gives files to the caller
 that steps gave to others, and writes down whose they were; or, told to `restore`, gives them back.
@@ -20,6 +23,7 @@ import json
 import os
 import resource
 import signal
+import stat
 import sys
 
 TYPE_CHECKING = False  # typing takes as long to load as all of these
@@ -27,10 +31,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+AT_EMPTY_PATH = 0x1000
+AT_FDCWD = -100
 CLONE_NEWNS = 0x00020000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWUSER = 0x10000000
 KEYCTL_JOIN_SESSION_KEYRING = 1
+MOUNT_ATTR_IDMAP = 0x00100000
+MOVE_MOUNT_F_EMPTY_PATH = 0x4
 MS_RDONLY = 0x1
 MS_NOSUID = 0x2
 MS_NODEV = 0x4
@@ -39,7 +47,11 @@ MS_REMOUNT = 0x20
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 1 << 18
+OPEN_TREE_CLONE = 0x1
+OPEN_TREE_CLOEXEC = os.O_CLOEXEC
+PR_SET_DUMPABLE = 4
 PR_SET_PDEATHSIG = 1
+SYS_OPEN_TREE, SYS_MOVE_MOUNT, SYS_MOUNT_SETATTR = 428, 429, 442  # the same on every architecture
 ALL_IDS = 65536
 CAPABILITY = "security.capability"
 
@@ -81,7 +93,7 @@ def end_as(child: int, usage: str) -> None:
     for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     _, status = os.waitpid(child, 0)
-    with open(usage, "w", encoding="ascii") as stream:  # noqa: PTH123  # pathlib is not loaded
+    with open(usage, "w", encoding="utf-8") as stream:  # noqa: PTH123  # pathlib is not loaded
         stream.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024))
     code = os.waitstatus_to_exitcode(status)
     os._exit(code if code >= 0 else 128 - code)
@@ -166,35 +178,96 @@ def enter_single() -> None:
         raise SetupError(f"user-namespace: {error.strerror}") from None
 
 
-def enter_range(ids: dict[str, Any], usage: str) -> None:
+def enter_range(ids: dict[str, Any], usage: str, directories: list[str], programs: list[str]) -> None:
     """Fork; the child becomes root of a user namespace with many ids, the parent waits for it and ends as it does."""
     ready, mapped, parent = os.pipe(), os.pipe(), os.getpid()
     child = os.fork()
     if child == 0:
+        is_shifted = bool(directories) and shift(ids, directories, programs)
         call("user-namespace", libc.unshare(CLONE_NEWUSER | CLONE_NEWNS))
         die_with_parent(parent)
-        os.write(ready[1], b"1")
+        os.write(ready[1], b"2" if is_shifted else b"1")
         os.close(mapped[1])
         if os.read(mapped[0], 1) != b"1":
             os._exit(1)  # the parent has told why
         os.setgroups([])
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
+        libc.prctl(PR_SET_DUMPABLE, 1)  # else its files in /proc belong to the machine's root
         die_with_parent(parent)
         for descriptor in (*ready, mapped[0]):
             os.close(descriptor)
         return
     os.close(ready[1])
-    if os.read(ready[0], 1) == b"1":
-        map_range(child, ids)
+    answer = os.read(ready[0], 1)
+    if answer:
+        map_range(child, ids, own_ids(ids) if answer == b"2" else (os.geteuid(), os.getegid()))
         os.write(mapped[1], b"1")
     os.close(mapped[1])
     end_as(child, usage)
 
 
-def map_range(child: int, ids: dict[str, Any]) -> None:
-    """Map this user to 0 and the range to what follows; `newuidmap` does it for ordinary users."""
-    for kind, own in (("uid", os.geteuid()), ("gid", os.getegid())):
+def own_ids(ids: dict[str, Any]) -> tuple[int, int]:
+    """Return the ids that stand for root's where the sandbox has ids of its own: those after the range."""
+    return ids["uid"] + ids["count"], ids["gid"] + ids["count"]
+
+
+def shift(ids: dict[str, Any], directories: list[str], programs: list[str]) -> bool:
+    """Show directories, in a mount namespace of this process, as if root's files were the sandbox's own.
+
+    Args:
+        ids: the range.
+        directories: those that the sandbox needs; what is mounted below them is not seen any more.
+        programs: those that it needs.
+
+    Returns:
+        Whether that was done; kernels and file systems that cannot do it change nothing.
+    """
+    call("mount-namespace", libc.unshare(CLONE_NEWNS))
+    call("mount-namespace", libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
+    covers = {cover for cover in map(find_closed, directories) if cover}
+    if any(find_closed(path) or path.startswith(tuple(f"{cover}/" for cover in covers)) for path in programs):
+        return False
+    rows = [
+        [(0, own, 1), (ids[kind], ids[kind], ids["count"])]
+        for kind, own in zip(("uid", "gid"), own_ids(ids), strict=True)
+    ]
+    namespace = make_user_namespace(rows)
+    attributes = (ctypes.c_uint64 * 4)(MOUNT_ATTR_IDMAP, 0, 0, namespace)
+    trees = []
+    for directory in directories:
+        tree = libc.syscall(SYS_OPEN_TREE, AT_FDCWD, os.fsencode(directory), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)
+        size = ctypes.sizeof(attributes)
+        if tree < 0 or libc.syscall(SYS_MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH, ctypes.byref(attributes), size):
+            return False
+        trees.append(tree)
+    for cover in covers:
+        call("cover", libc.mount(b"tmpfs", os.fsencode(cover), b"tmpfs", MS_NOSUID | MS_NODEV, b"mode=755"))
+    for directory, tree in zip(directories, trees, strict=True):
+        os.makedirs(directory, exist_ok=True)  # noqa: PTH103  # pathlib is not loaded
+        place = os.fsencode(directory)
+        call("move-mount", libc.syscall(SYS_MOVE_MOUNT, tree, b"", AT_FDCWD, place, MOVE_MOUNT_F_EMPTY_PATH))
+        os.close(tree)
+    for descriptor in range(3):
+        # Steps open their output again as /dev/stdout.
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            os.fchown(descriptor, *own_ids(ids))
+    return True
+
+
+def find_closed(directory: str) -> str:
+    """Return the first directory on the way to one that not everybody may pass; empty where there is none."""
+    path = ""
+    for name in directory.strip("/").split("/")[:-1]:
+        path = f"{path}/{name}"
+        if not os.stat(path).st_mode & stat.S_IXOTH:  # noqa: PTH116  # pathlib is not loaded
+            return path
+    return ""
+
+
+def map_range(child: int, ids: dict[str, Any], owners: tuple[int, int]) -> None:
+    """Map the owner to 0 and the range to what follows; `newuidmap` does it for ordinary users."""
+    for kind, own in zip(("uid", "gid"), owners, strict=True):
         rows = [(0, own, 1), (1, ids[kind], ids["count"])]
         if not ids[f"new{kind}map"]:
             try:
@@ -208,8 +281,8 @@ def map_range(child: int, ids: dict[str, Any]) -> None:
             raise SetupError(f"id-range: {program} refuses")
 
 
-def make_user_namespace(user: list[int]) -> int:
-    """Return a user namespace for the command: as this one, but who is root here is `user` there, and the reverse."""
+def make_user_namespace(maps: list[list[tuple[int, int, int]]]) -> int:
+    """Return a user namespace with these rows of its map of user ids, and of group ids."""
     ready, mapped = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
@@ -219,8 +292,8 @@ def make_user_namespace(user: list[int]) -> int:
         os._exit(0)
     if os.read(ready[0], 1) != b"1":
         raise SetupError("user-namespace: a second one cannot be made")
-    for kind, own in zip(("uid", "gid"), user, strict=True):
-        write(f"/proc/{child}/{kind}_map", "".join(f"{a} {b} {c}\n" for a, b, c in exchanged(own)).encode())
+    for kind, rows in zip(("uid", "gid"), maps, strict=True):
+        write(f"/proc/{child}/{kind}_map", "".join(f"{a} {b} {c}\n" for a, b, c in rows).encode())
     descriptor = os.open(f"/proc/{child}/ns/user", os.O_RDONLY)
     os.write(mapped[1], b"1")
     os.waitpid(child, 0)
@@ -230,7 +303,10 @@ def make_user_namespace(user: list[int]) -> int:
 
 
 def exchanged(own: int) -> list[tuple[int, int, int]]:
-    """Return the rows of a map of all ids to themselves, but for `own` and 0, which change places."""
+    """Return the rows of a map of all ids to themselves, but for `own` and 0, which change places.
+
+    The command's user is whoever is root in the namespace around it, and the reverse.
+    """
     if own == 0:
         return [(0, 0, 1), (1, 1, ALL_IDS - 1)]  # no row may span two of the namespace around it
     rows = [(0, own, 1), (1, 1, own - 1), (own, 0, 1), (own + 1, own + 1, ALL_IDS - own - 1)]
@@ -289,7 +365,7 @@ def become_bubblewrap(spec: dict[str, Any]) -> None:
         register_emulator(spec["binfmt"], bytes.fromhex(spec["registration"]))
     descriptors = {"SECCOMP": os.open(spec["seccomp"], os.O_RDONLY)}
     if spec["ids"]:
-        descriptors["USERNS"] = make_user_namespace(spec["user"])
+        descriptors["USERNS"] = make_user_namespace([exchanged(own) for own in spec["user"]])
     enter_pid_namespace(spec["usage"], terminal=spec["terminal"])
     for descriptor in descriptors.values():
         os.set_inheritable(descriptor, True)
@@ -389,8 +465,10 @@ def main() -> None:
         die_with_parent(spec["parent"])
         leave_session()
         join_group(spec["cgroup"], spec["processors"])
+        if spec["probe"]:
+            os._exit(0 if shift(spec["ids"], spec["directories"], []) else 1)
         if spec["ids"]:
-            enter_range(spec["ids"], spec["usage"])
+            enter_range(spec["ids"], spec["usage"], spec["directories"], spec.get("protect", []))
         else:
             enter_single()
             die_with_parent(spec["parent"])

@@ -19,7 +19,7 @@ from melpy.files import check_writable
 from melpy.run import find_tool, run
 from melpy.sandbox.emulator import find_emulator
 from melpy.sandbox.identity import WANTED, find_free_start, find_id_range, user_name
-from melpy.sandbox.runner import check_bubblewrap, check_setup
+from melpy.sandbox.runner import check_bubblewrap, check_setup, has_own_id
 from melpy.sandbox.seccomp import seccomp_filter
 from melpy.text import size_text
 
@@ -108,7 +108,12 @@ def _check_ids(cache: Path) -> Check:
     if ids is None:
         hint = _ids_hint(user) if os.geteuid() else "give the container a range of ids"
         return Check("ids", "poor", "this user's alone: files cannot be given to other users", hint)
-    return _attempt("ids", lambda: _try(cache, f"65,536: {user}, and from {ids.uid} on", ids=ids))
+    if os.geteuid():
+        return _attempt("ids", lambda: _try(cache, f"65,536: {user}, and from {ids.uid} on", ids=ids))
+    if has_own_id(cache, ids):
+        return _attempt("ids", lambda: _try(cache, f"65,536 from {ids.uid} on, none of them root's", ids=ids))
+    hint = "build as an ordinary user, or name a --cache-dir on a file system with id-mapped mounts: ext4, xfs, btrfs"
+    return Check("ids", "poor", "the user of steps is the machine's root, within its namespaces", hint)
 
 
 def _ids_hint(user: str) -> str:

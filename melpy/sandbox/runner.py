@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -169,7 +169,22 @@ def check_setup(state: Path, *, overlay: bool = False, emulator: Emulator | None
     def start(argv: list[str], passed: tuple[int, ...]) -> Outcome:
         return run(argv, env={}, pass_fds=passed, check=False)
 
-    _run(spec, start, program=(sys.executable, "-I", "-S", "-c", ""))
+    _run(spec, start, program=(find_tool("true"),))
+
+
+def has_own_id(cache: Path, ids: IdRange | None) -> bool:
+    """Tell whether the user of a sandbox that root starts is another than the machine's root.
+
+    Args:
+        cache: a directory on the file system that builds work on.
+        ids: the range of ids; None where there is none.
+    """
+    if ids is None:
+        return False
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".probe-") as name, _pipe() as errors:
+        setup = {**common_setup(None, ids), "directories": [os.path.realpath(name)], "probe": True}
+        command = enter_command(setup, Path(name) / "probe.json")
+        return run([*command, str(errors.end)], env={}, pass_fds=(errors.end,), check=False).status == 0
 
 
 def check_bubblewrap() -> str:

@@ -42,6 +42,7 @@ def write_setup(spec: SandboxSpec, argv: list[str], group: Group | None) -> list
     program.write_bytes(seccomp_filter(may_mount="CAP_SYS_ADMIN" in spec.capabilities))
     setup = {
         **common_setup(spec, spec.ids, group),
+        "directories": _shifted(spec),
         "usage": str(spec.state / USAGE),
         "terminal": spec.terminal,
         "names": str(names),
@@ -61,6 +62,18 @@ def _protected(program: str, emulator: Emulator | None) -> list[str]:
     """Return files of this machine that steps reach, and may own: programs; where melpy runs as root, devices."""
     found = [os.path.realpath(program), *([emulator.interpreter] if emulator and emulator.interpreter else [])]
     return [*found, *(f"/dev/{name}" for name in _DEVICES if os.geteuid() == 0)]
+
+
+def _shifted(spec: SandboxSpec) -> list[str]:
+    """Return the directories that the sandbox needs, where root runs melpy and they can be shown as another's."""
+    if os.geteuid() or spec.ids is None:
+        return []
+    root = spec.root
+    wanted = {os.path.commonpath([root.upper, root.work, root.mountpoint]), str(spec.state)}
+    wanted |= {str(layer.parent.parent) for layer in root.layers}  # the store has hundreds of them
+    wanted |= {str(mount.source if mount.source.is_dir() else mount.source.parent) for mount in spec.mounts}
+    real = {os.path.realpath(directory) for directory in wanted}
+    return sorted(path for path in real if not any(path.startswith(f"{other}/") for other in real))
 
 
 def _write_names(spec: SandboxSpec) -> Path:
@@ -108,6 +121,8 @@ def common_setup(spec: SandboxSpec | None, ids: IdRange | None, group: Group | N
         "processors": _processors(limits.processors),
         "cgroup": str(group.path) if group else "",
         "owners": [],
+        "directories": [],
+        "probe": False,
     }
 
 

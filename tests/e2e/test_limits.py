@@ -9,8 +9,6 @@ import pytest
 
 from tests.factories.project import Project, shell_recipe
 
-USER = 65534  # nobody; the kernel does not count root's processes
-
 
 def build(project: Project, runs: str, *arguments: str, head: str = "", user: int | None = None) -> tuple[int, str]:
     project.write("one.yaml", shell_recipe(runs=runs, head=head))
@@ -41,6 +39,16 @@ def test_memory(project: Project) -> None:
     assert "hint: a process may have 100.0 MB of memory; allow more with --memory or in the recipe" in text
 
 
+def test_processes(project: Project) -> None:
+    runs = "i=0; while [ $i -lt 40 ]; do sleep 5 & i=$((i+1)); done; echo all\n"
+    status, text = build(project, runs, "--processes", "20")
+    assert (status, "the kernel does not count root's processes" in text) == (60, False), text
+    assert "hint: the build may have 20 processes; allow more with --processes" in text
+    status, text = build(project, runs.replace("sleep 5", "sleep 0.1"), "--processes", "200")
+    assert status == 0
+    assert "] | all\n" in text
+
+
 def test_disk(project: Project) -> None:
     status, text = build(project, "head -c 30000000 /dev/zero > full\nsleep 100\n", "--disk", "10M")
     assert status == 60
@@ -62,8 +70,8 @@ def test_files_with_holes_and_the_log_count(project: Project) -> None:
 def test_processors(project: Project) -> None:
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("this machine has one")
-    assert "] 1\n" in build(project, "nproc\n", "--cpu", "0.5")[1]
-    assert f"] {len(os.sched_getaffinity(0))}\n" in build(project, "nproc\n", "--cpu", "0")[1]
+    assert "] | 1\n" in build(project, "nproc\n", "--cpu", "0.5")[1]
+    assert f"] | {len(os.sched_getaffinity(0))}\n" in build(project, "nproc\n", "--cpu", "0")[1]
 
 
 @pytest.mark.parametrize(("text", "hint"), [("12X", "8Gi"), ("-1", "8Gi")])

@@ -19,7 +19,7 @@ from melpy.arch import parse_arch
 from melpy.build.step import Place, run_script
 from melpy.plan.model import PlanStep
 from melpy.sandbox.emulator import registration
-from melpy.sandbox.identity import find_id_range
+from melpy.sandbox.identity import WANTED, find_id_range
 from melpy.sandbox.model import BASE_CAPABILITIES, Emulator, Mount, NativeTools, Root, SandboxSpec
 from melpy.sandbox.runner import run_sandbox
 from tests.factories.repository import BUSYBOX
@@ -223,6 +223,48 @@ def test_setuid_programs_give_nothing(tmp_path: Path, layer: Path, ids: IdRange 
     """
     lines = run(spec(tmp_path, layer, script, ids))
     assert lines[-2:] == ["1000", "NoNewPrivs:\t1"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user is nobody's alias")
+def test_the_user_of_a_step_is_not_the_root_of_the_machine(tmp_path: Path, layer: Path) -> None:
+    ids = find_id_range()
+    if ids is None:
+        pytest.skip("this is the root of a container")
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared/file").write_text("root's")
+    mounts = (Mount(tmp_path / "shared", PurePosixPath("/shared"), writable=True),)
+    script = """
+    busybox stat -c '%u %n' /dev/null /proc/sys /proc/cpuinfo /dev/tty
+    busybox stat -c '%u %n' /bin/busybox /shared/file
+    echo by the step > /shared/new; busybox chown 8:8 /shared/new; echo to stdout > /dev/stdout
+    busybox id -u
+    """
+    lines = run(spec(tmp_path, layer, script, ids, mounts=mounts))
+    assert lines[:4] == [f"65534 {path}" for path in ("/dev/null", "/proc/sys", "/proc/cpuinfo", "/dev/tty")]
+    assert lines[4:] == ["1000 /bin/busybox", "1000 /shared/file", "to stdout", "1000"]
+    # On disk they belong to whom they would without that.
+    assert (tmp_path / "shared/new").stat().st_uid == ids.uid + 7
+    assert (tmp_path / "shared/file").stat().st_uid == 0
+
+
+def test_a_step_sees_its_own_kernel_id(tmp_path: Path, layer: Path, ids: IdRange | None) -> None:
+    """The user of a step, as this machine knows it, has no file of the machine."""
+    lines: list[str] = []
+    seen: set[int] = set()
+
+    def look(line: str) -> None:
+        lines.append(line)
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if (process / "cmdline").read_bytes().endswith(b"\0marked-as-this\0"):
+                    seen.add(process.stat().st_uid)
+
+    # Its words are set before it prints, and it prints before it ends.
+    script = "busybox sh -c 'echo up; busybox sleep 1; true' marked-as-this"
+    run_sandbox(spec(tmp_path, layer, script, ids), look)
+    assert lines == ["up"]
+    expected = ids.uid + WANTED if ids and os.geteuid() == 0 else os.geteuid()
+    assert seen == {expected}
 
 
 # What one step leaves for the next.
