@@ -24,7 +24,7 @@ from melpy.cli.option import (
     read_settings,
     setting_options,
 )
-from melpy.cli.report import count_text, print_json, print_table, print_warning, short_list
+from melpy.cli.report import count_text, print_json, print_table, print_text, print_warning, short_list
 from melpy.errors import FaultsError, LockError, MelpyError
 from melpy.text import size_text
 
@@ -158,7 +158,7 @@ def _report(
             for package in result.packages
         ]
         print_table(("Package", "Arch", "Size", "Depends on", "Provides", "Lies in"), rows, right=("Size",))
-        click.echo(f"{count_text(len(rows), 'package')} in {seconds:.1f} s", err=True)
+        print_text(f"{count_text(len(rows), 'package')} in {seconds:.1f} s", err=True)
 
 
 def _near(path: Path) -> str:

@@ -10,7 +10,7 @@ import click
 
 from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
 from melpy.cli.progress import track
-from melpy.cli.report import count_text, paint_lines, print_json, short_list
+from melpy.cli.report import count_text, paint_lines, print_json, print_text, short_list
 from melpy.text import printable
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def command(paths: tuple[Path, ...], options: tuple[str, ...], form: str, jobs: 
     _PRINTERS[form](findings, names)
     if form != "json":
         left = [report.file for report in reports if not report.arches and not report.findings]
-        click.echo(_summary(findings, len(files), names, left), err=True)
+        print_text(_summary(findings, len(files), names, left), err=True)
     statuses = {finding.exit_status for finding in findings if finding.exit_status}
     return statuses.pop() if len(statuses) == 1 else _MIXED if statuses else 0
 

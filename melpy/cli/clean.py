@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.option import read_settings, setting_options
-from melpy.cli.report import count_text, print_error
+from melpy.cli.report import count_text, print_error, print_text
 from melpy.errors import OutputError
 from melpy.text import size_text
 
@@ -42,7 +42,7 @@ def command(*, dry_run: bool, only_killed: bool, caches: bool, **flags: Any) -> 
             for path in found:
                 tally.remove(path, "cache of builds", remove_work)
     verb = "would be removed" if dry_run else "removed"
-    click.echo(f"{count_text(tally.count, 'directory', 'directories')} {verb}, {size_text(tally.size)}", err=True)
+    print_text(f"{count_text(tally.count, 'directory', 'directories')} {verb}, {size_text(tally.size)}", err=True)
     return tally.status
 
 
@@ -67,5 +67,5 @@ class _Tally:
             print_error(error)
             self.status = error.exit_status
             return
-        click.echo(f"{path}  {size_text(size)}  {why}")
+        print_text(f"{path}  {size_text(size)}  {why}")
         self.count, self.size = self.count + 1, self.size + size

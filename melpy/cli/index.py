@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.option import PATH, SIGNING, read_arches, read_settings, setting_options
-from melpy.cli.report import count_text, print_json, print_warning
+from melpy.cli.report import count_text, print_json, print_text, print_warning
 from melpy.cli.signer import identify_signer, read_signer
 from melpy.errors import RepositoryError, SettingsError, SignatureError, UsageError, reason_of
 
@@ -197,7 +197,7 @@ def _tell(report: IndexReport, *, quiet: bool) -> None:
         return
     for what, files in (("is for another architecture", report.left_out), ("is there twice", report.repeated)):
         for file in files:
-            click.echo(f"{file}: {what}, and left out", err=True)
+            print_text(f"{file}: {what}, and left out", err=True)
     state = "" if report.written else ", as it was"
     signed = "" if report.signed else ", not signed"
-    click.echo(f"{report.path}: {count_text(report.packages, 'package')}{state}{signed}", err=True)
+    print_text(f"{report.path}: {count_text(report.packages, 'package')}{state}{signed}", err=True)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from melpy.cli.option import PATH, read_settings, setting_options
+from melpy.cli.report import print_text
 from melpy.errors import UsageError
 
 
@@ -32,4 +33,4 @@ def command(file: Path | None, bits: int, if_missing: bool, **flags: Any) -> Non
         return
     place = settings.text("signing-passphrase")
     public = write_key_pair(path, bits, read_passphrase(place) if place else b"")
-    click.echo(f"private key: {path}\npublic key:  {public}", err=True)
+    print_text(f"private key: {path}\npublic key:  {public}", err=True)

@@ -20,7 +20,7 @@ from melpy.cli.option import (
     read_settings,
     setting_options,
 )
-from melpy.cli.report import count_text, print_warning
+from melpy.cli.report import count_text, print_text, print_warning
 from melpy.errors import RecipeError, UsageError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def command(
     for arch, lock in locks.items():
         path = paths[arch]
         write_file(path, render_lock(lock))
-        click.echo(f"{path}: {_summary(lock)}", err=True)
+        print_text(f"{path}: {_summary(lock)}", err=True)
 
 
 def _summary(lock: Lock) -> str:

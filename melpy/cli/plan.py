@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
-from melpy.cli.report import has_color, print_json, print_warning, short_list
+from melpy.cli.report import has_color, print_json, print_text, print_warning, short_list
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,11 +43,11 @@ def command(recipes: tuple[Path, ...], options: tuple[str, ...], as_json: bool, 
     planned = {job.recipe.path for job in jobs}
     left = [str(recipe.path) for recipe in loaded if recipe.path not in planned]
     if left:
-        click.echo(f"not meant for {', '.join(map(str, arches))}: {short_list(left)}", err=True)
+        print_text(f"not meant for {', '.join(map(str, arches))}: {short_list(left)}", err=True)
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal else None
     bold = has_color(terminal)
     for number, job in enumerate(jobs):
         head, *rest = describe_plan(job.plan, width)
         lines = [click.style(head, bold=True) if bold else head, *rest]
-        click.echo("\n".join([""] * bool(number) + lines))
+        print_text("\n".join([""] * bool(number) + lines))

@@ -41,6 +41,12 @@ def render_warning(error: MelpyError) -> list[str]:
     return [printable_line(line) for line in lines]
 
 
+def print_text(text: str, *, err: bool = False) -> None:
+    """Print lines for people, on stdout or stderr."""
+    for line in text.split("\n"):
+        click.echo(printable_line(line), err=err)
+
+
 def print_json(data: object) -> None:
     """Print JSON on stdout; it is UTF-8 whatever the data holds."""
     text = json.dumps(data, indent=1, ensure_ascii=False)
@@ -113,7 +119,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
         return
     with console.capture() as capture:
         console.print(table)
-    click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
+    print_text("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
 def short_list(items: Sequence[str], limit: int = 6) -> str:

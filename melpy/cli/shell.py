@@ -11,6 +11,7 @@ import click
 
 from melpy.arch import ARCHES
 from melpy.cli.option import PATH, read_arches, read_settings, setting_options
+from melpy.cli.report import print_text
 from melpy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -84,5 +85,5 @@ def _number(text: str, kept: Kept) -> int:
 def _greet(kept: Kept, number: int) -> None:
     package, step = kept.steps[number - 1]
     whose = "" if package == kept.name else f" of {package}"
-    click.echo(f"{kept.job}, step {number} of {len(kept.steps)}{whose}: {step.label}", err=True)
-    click.echo(f"its script is /run/melpy/step, its directory {step.workdir}; exit leaves it as it is then", err=True)
+    print_text(f"{kept.job}, step {number} of {len(kept.steps)}{whose}: {step.label}", err=True)
+    print_text(f"its script is /run/melpy/step, its directory {step.workdir}; exit leaves it as it is then", err=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.option import PATH, SIGNING, read_settings, setting_options
-from melpy.cli.report import count_text
+from melpy.cli.report import count_text, print_text
 from melpy.cli.signer import read_signer
 
 if TYPE_CHECKING:
@@ -29,4 +29,4 @@ def command(packages: tuple[Path, ...], add: bool, **flags: Any) -> None:
     signer = read_signer(read_settings(flags, packages))
     for package in packages:
         sign_package_file(package, signer, keep=add)
-    click.echo(f"{count_text(len(packages), 'package')} signed with {signer.key_name}", err=True)
+    print_text(f"{count_text(len(packages), 'package')} signed with {signer.key_name}", err=True)

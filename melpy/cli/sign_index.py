@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.option import PATH, SIGNING, read_settings, setting_options
+from melpy.cli.report import print_text
 from melpy.cli.signer import read_signer
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def command(indexes: tuple[Path, ...], force: bool, add: bool, **flags: Any) -> 
     signer = read_signer(read_settings(flags, indexes))
     for index in indexes:
         if not force and not add and has_signature(index):
-            click.echo(f"{index}: is signed already", err=True)
+            print_text(f"{index}: is signed already", err=True)
             continue
         sign_index_file(index, signer, keep=add)
-        click.echo(f"{index}: signed with {signer.key_name}", err=True)
+        print_text(f"{index}: signed with {signer.key_name}", err=True)

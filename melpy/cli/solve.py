@@ -8,7 +8,7 @@ import click
 
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import IGNORE_SIGNATURES, OFFLINE, read_arches, read_settings, setting_options
-from melpy.cli.report import print_json
+from melpy.cli.report import print_json, print_text
 from melpy.errors import SettingsError, UnresolvableError, hint_near
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def command(
             ]
         )
     else:
-        click.echo("\n".join(map(str, solution.offers)))
+        print_text("\n".join(map(str, solution.offers)))
 
 
 def _explain(name: str, world: Sequence[str], solution: Solution, *, as_json: bool) -> None:
@@ -87,4 +87,4 @@ def _explain(name: str, world: Sequence[str], solution: Solution, *, as_json: bo
     if as_json:
         print_json([{"asker": one.asker, "constraint": one.constraint, "package": one.package} for one in chain])
     else:
-        click.echo("\n".join(map(str, chain)))
+        print_text("\n".join(map(str, chain)))

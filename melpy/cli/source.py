@@ -12,7 +12,7 @@ import click
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import BUILD_OPTION, OFFLINE, PATH, SOURCES, read_arches, read_settings, setting_options
 from melpy.cli.progress import track
-from melpy.cli.report import count_text, finding_error, print_error, print_json, print_table, short_list
+from melpy.cli.report import count_text, finding_error, print_error, print_json, print_table, print_text, short_list
 from melpy.plan.git import GitSource
 from melpy.text import size_text
 
@@ -83,7 +83,7 @@ def list_sources(paths: tuple[Path, ...], options: tuple[str, ...], jobs: int, a
         there = [found for found in kept.values() if found]
         size = sum({found.path: found.size for found in there}.values())
         text = f"{len(there)} in the cache ({size_text(size)})" if there else "none in the cache"
-        click.echo(f"{_count(wanted)}: {text}", err=True)
+        print_text(f"{_count(wanted)}: {text}", err=True)
     return worst_status(wanted.faults)
 
 
@@ -218,7 +218,7 @@ def _report(
         _print_faults(wanted.faults)
         if not quiet:
             bad = f", {len(failures)} not" if failures else ""
-            click.echo(f"{_count(wanted)}: {len(outcomes) - len(failures)} {state}{bad}{more}", err=True)
+            print_text(f"{_count(wanted)}: {len(outcomes) - len(failures)} {state}{bad}{more}", err=True)
     return worst_status([*failures.values(), *wanted.faults])
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.option import read_settings, setting_options
-from melpy.cli.report import count_text, print_error, print_json, print_table
+from melpy.cli.report import count_text, print_error, print_json, print_table, print_text
 from melpy.errors import StoreError, UsageError
 from melpy.text import size_text
 
@@ -63,7 +63,7 @@ def show(as_json: bool, **flags: Any) -> None:
     ]
     if rows:
         print_table(("Name", "Kind", "Size", "Last use", "Entry"), rows, right=("Size",))
-    click.echo(f"{store}: {_summary(entries)}", err=True)
+    print_text(f"{store}: {_summary(entries)}", err=True)
 
 
 def _short(text: str, room: int) -> str:
@@ -96,7 +96,7 @@ def verify(repair: bool, as_json: bool, **flags: Any) -> int:
         bad = f", {len(found)} damaged" if found else ""
         gone = f", {len(removed)} removed" if removed else ""
         good = [entry for entry in entries if entry.identity not in {damage.entry.identity for damage in found}]
-        click.echo(f"{store}: {_summary(good)} verified{bad}{gone}", err=True)
+        print_text(f"{store}: {_summary(good)} verified{bad}{gone}", err=True)
     left = [damage for damage in found if damage.entry.identity not in removed]
     return StoreError.exit_status if left else 0
 
@@ -155,12 +155,12 @@ def prune(older_than: str | None, max_size: str | None, dry_run: bool, as_json: 
         print_json([_as_json(entry) for entry in chosen])
         return
     for entry in chosen:
-        click.echo(f"{entry.name or '?'}  {entry.identity}")
+        print_text(f"{entry.name or '?'}  {entry.identity}")
     removed = {entry.identity for entry in chosen}
     kept = [entry for entry in entries if entry.identity not in removed]
     verb = "would be removed" if dry_run else "removed"
     busy = f", {len(used)} used by running builds" if used else ""
-    click.echo(f"{store}: {_summary(chosen)} {verb}; {_summary(kept)} left{busy}", err=True)
+    print_text(f"{store}: {_summary(chosen)} {verb}; {_summary(kept)} left{busy}", err=True)
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _parse_size(text: str) -> int:
 
 
 def _waiting() -> None:
-    click.echo("waiting for a build that is adding to the store", err=True)
+    print_text("waiting for a build that is adding to the store", err=True)
 
 
 def _find_store(settings: Settings) -> Path:

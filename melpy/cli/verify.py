@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.option import PATH, read_settings, setting_options
-from melpy.cli.report import count_text, print_error, print_json
+from melpy.cli.report import count_text, print_error, print_json, print_text
 from melpy.errors import MelpyError, SettingsError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def command(paths: tuple[Path, ...], as_json: bool, **flags: Any) -> int:
             print_error(error)
         good = len(outcomes) - len(failures)
         bad = f", {len(failures)} not as they should be" if failures else ""
-        click.echo(f"{count_text(good, 'file')} verified{bad}", err=True)
+        print_text(f"{count_text(good, 'file')} verified{bad}", err=True)
     statuses = {error.exit_status for error in failures}
     return statuses.pop() if len(statuses) == 1 else _MIXED if statuses else 0
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from melpy.arch import host_arch
 from melpy.errors import MelpyError
-from melpy.files import check_writable
+from melpy.files import check_writable, scratch_directory
 from melpy.run import find_tool, run
 from melpy.sandbox.emulator import find_emulator
 from melpy.sandbox.identity import WANTED, find_free_start, find_id_range, user_name
@@ -85,8 +84,8 @@ def _attempt(name: str, attempt: Callable[[], str], *, state: State = "bad") -> 
 def _try(
     cache: Path, text: str, *, overlay: bool = False, emulator: Emulator | None = None, ids: IdRange | None = None
 ) -> str:
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".doctor-") as state:
-        check_setup(Path(state), overlay=overlay, emulator=emulator, ids=ids)
+    with scratch_directory(cache, ".doctor-") as state:
+        check_setup(state, overlay=overlay, emulator=emulator, ids=ids)
     return text
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from melpy.errors import SandboxError
+from melpy.files import scratch_directory
 from melpy.run import Outcome, attach, find_tool, run, stream
 from melpy.sandbox.bubblewrap import bubblewrap_argv
 from melpy.sandbox.cgroup import Group, find_parent, limited
@@ -181,9 +181,9 @@ def has_own_id(cache: Path, ids: IdRange | None) -> bool:
     """
     if ids is None:
         return False
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".probe-") as name, _pipe() as errors:
-        setup = {**common_setup(None, ids), "directories": [os.path.realpath(name)], "probe": True}
-        command = enter_command(setup, Path(name) / "probe.json")
+    with scratch_directory(cache, ".probe-") as state, _pipe() as errors:
+        setup = {**common_setup(None, ids), "directories": [os.path.realpath(state)], "probe": True}
+        command = enter_command(setup, state / "probe.json")
         return run([*command, str(errors.end)], env={}, pass_fds=(errors.end,), check=False).status == 0
 
 
