@@ -41,7 +41,7 @@ def make_context(
     secrets = find_secrets(settings)  # before the key is read, which closes a descriptor
     return BuildContext(
         out_dir=out_dir,
-        cache_dir=cache_dir,
+        cache_dir=cache_dir.resolve(),
         repositories=settings.items("repositories"),
         keyring=settings.items("keyring"),
         signer=find_signer(settings) if signing else None,

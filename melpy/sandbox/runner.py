@@ -181,8 +181,8 @@ def has_own_id(cache: Path, ids: IdRange | None) -> bool:
     """
     if ids is None:
         return False
-    with scratch_directory(cache, ".probe-") as state, _pipe() as errors:
-        setup = {**common_setup(None, ids), "directories": [os.path.realpath(state)], "probe": True}
+    with scratch_directory(cache.resolve(), ".probe-") as state, _pipe() as errors:
+        setup = {**common_setup(None, ids), "directories": [str(state)], "probe": True}
         command = enter_command(setup, state / "probe.json")
         return run([*command, str(errors.end)], env={}, pass_fds=(errors.end,), check=False).status == 0
 

@@ -72,8 +72,9 @@ def _shifted(spec: SandboxSpec) -> list[str]:
     wanted = {os.path.commonpath([root.upper, root.work, root.mountpoint]), str(spec.state)}
     wanted |= {str(layer.parent.parent) for layer in root.layers}  # the store has hundreds of them
     wanted |= {str(mount.source if mount.source.is_dir() else mount.source.parent) for mount in spec.mounts}
-    real = {os.path.realpath(directory) for directory in wanted}
-    return sorted(path for path in real if not any(path.startswith(f"{other}/") for other in real))
+    if any(os.path.realpath(directory) != directory for directory in wanted):
+        return []  # the sandbox's user might not reach the symlink
+    return sorted(path for path in wanted if not any(path.startswith(f"{other}/") for other in wanted))
 
 
 def _write_names(spec: SandboxSpec) -> Path:

@@ -152,6 +152,18 @@ def test_no_directory_of_melpy_is_that_of_a_recipe(project: Project, target: str
 # Other builds.
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user is nobody's alias")
+def test_root_gives_steps_another_id_wherever_the_cache_is(project: Project, tmp_path: Path) -> None:
+    """The cache lies below directories that only root may pass, and is named by a symlink in one of them."""
+    (tmp_path / "closed/real").mkdir(parents=True)
+    (tmp_path / "closed").chmod(0o700)
+    (tmp_path / "closed/link").symlink_to("real")
+    recipe = shell_recipe(runs=f"mkdir -p {OUT}\nbusybox stat -c 'device of %u' /dev/null\n")
+    result = build(project, recipe, "--cache-dir", str(tmp_path / "closed/link"))
+    assert result.returncode == 0, result.stderr
+    assert "device of 65534\n" in log(project)
+
+
 def test_builds_at_the_same_time_see_nothing_of_each_other(project: Project) -> None:
     waits = "touch began\ni=0; while [ ! -e end ] && [ $i -lt 300 ]; do sleep 0.1; i=$((i+1)); done"
     project.write("other.yaml", shell_recipe("other", runs=f"mkdir -p {OUT}\necho marker > /usr/marker\n{waits}"))
