@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from melpy.plan.model import PackagePlan, Plan, Source
 
 _NOASSERTION = "NOASSERTION"
-_LICENCE_LIST = "3.22"
+_LICENCE_LIST = "3.27"  # that of the library license-expression 30.4.4
 
 
 @dataclass(frozen=True)
