@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 INDEX_NAME = "APKINDEX.tar.gz"
 """File name of an index."""
 
-STANZA_FORM = 2
+STANZA_FORM = 3
 """Another number whenever `melpy.apk.stanza` writes the same package otherwise: what was remembered is wrong then."""
 
 ADB_INDEX_NAME = "Packages.adb"
@@ -104,3 +109,19 @@ class Index:
     description: str = ""
     where: str = ""
     signed_by: str = ""
+
+
+def join_licences(licences: Sequence[str]) -> str:
+    """Return the expression that says that all of these expressions hold."""
+    several = len(licences) > 1
+    return " AND ".join(f"({text})" if several and _has_choice(text) else text for text in licences)
+
+
+def _has_choice(licence: str) -> bool:
+    """Tell whether an expression has an OR outside of parentheses, which binds less than AND."""
+    depth = 0
+    for token in re.findall(r"[()]|[^()\s]+", licence):
+        depth += {"(": 1, ")": -1}.get(token, 0)
+        if token.upper() == "OR" and depth == 0:
+            return True
+    return False

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from melpy.apk.atom import parse_dependency
-from melpy.apk.model import IndexEntry, PackageInfo
+from melpy.apk.model import IndexEntry, PackageInfo, join_licences
 from melpy.apk.pkginfo import one_line
 from melpy.errors import PackageFormatError
 
@@ -37,7 +37,7 @@ def render_stanza(entry: IndexEntry) -> str:
     ]
     optional = (
         ("U", info.url),
-        ("L", " AND ".join(info.licenses)),
+        ("L", join_licences(info.licenses)),
         ("o", info.origin),
         ("m", info.maintainer),
         ("t", str(info.build_date or "")),

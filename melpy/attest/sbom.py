@@ -1,8 +1,8 @@
 """The SBOM of a package: an SPDX 2.3 document, made at build time, kept inside the package.
 
 It names the package, the recipe it was built from, and every upstream source by digest. It holds no time and no
-name of this machine: `created` is SOURCE_DATE_EPOCH. Source: the SPDX 2.3 specification, and the layout that apko
-reads from `/var/lib/db/sbom`.
+name of this machine: `created` is SOURCE_DATE_EPOCH. Source: the SPDX 2.3 specification, the purl specification and its
+types apk, github and generic, and the layout that apko reads from `/var/lib/db/sbom`.
 """
 
 from __future__ import annotations
@@ -15,17 +15,32 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from melpy import __version__
-from melpy.attest.licence import licence_expression, licence_id
 from melpy.digest import identity
 from melpy.plan.git import GitSource, repository_url
+from melpy.plan.licence import combine_licences, parse_licence, resolve_licences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from melpy.plan.model import PackagePlan, Plan, Source
 
 _NOASSERTION = "NOASSERTION"
-_LICENCE_LIST = "3.22"
+_LICENCE_LIST = "3.27"  # that of the library license-expression 30.4.4
+
+
+@dataclass(frozen=True)
+class RecipeOrigin:
+    """Where a recipe comes from, as far as somebody says so.
+
+    Attributes:
+        repository: URL of its repository, or empty.
+        path: its path in the repository, or empty.
+        licence: licence of the recipe itself, or empty.
+    """
+
+    repository: str = ""
+    path: str = ""
+    licence: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,11 +51,13 @@ class Origin:
         namespace: distribution that the package belongs to.
         commit: commit of the recipe, or empty.
         epoch: SOURCE_DATE_EPOCH.
+        recipe: where the recipe comes from.
     """
 
     namespace: str
     commit: str
     epoch: int
+    recipe: RecipeOrigin = RecipeOrigin()
 
 
 def sbom_path(package: PackagePlan, plan: Plan) -> str:
@@ -48,8 +65,15 @@ def sbom_path(package: PackagePlan, plan: Plan) -> str:
     return f"var/lib/db/sbom/{package.name}-{plan.full_version}.spdx.json"
 
 
-def render_sbom(package: PackagePlan, plan: Plan, origin: Origin) -> str:
-    """Return the SBOM of a package as JSON text."""
+def render_sbom(package: PackagePlan, plan: Plan, origin: Origin, texts: Mapping[str, str] | None = None) -> str:
+    """Return the SBOM of a package as JSON text.
+
+    Args:
+        package: the package.
+        plan: the plan that it is built by.
+        origin: where the build comes from.
+        texts: texts of licences by their path in the workspace.
+    """
     apk = _apk(package, plan, origin)
     recipe = _recipe(plan, origin)
     sources = [_source(source, index, origin) for index, source in enumerate(plan.sources)]
@@ -72,7 +96,7 @@ def render_sbom(package: PackagePlan, plan: Plan, origin: Origin) -> str:
             _relationship(str(apk["SPDXID"]), "DESCRIBED_BY", recipe),
             *(_relationship(str(apk["SPDXID"]), "GENERATED_FROM", source) for source in sources),
         ],
-        "hasExtractedLicensingInfos": list(_extracted(plan)),
+        "hasExtractedLicensingInfos": list(_extracted(plan, origin.recipe, texts or {})),
     }
     if not document["hasExtractedLicensingInfos"]:
         del document["hasExtractedLicensingInfos"]
@@ -82,6 +106,8 @@ def render_sbom(package: PackagePlan, plan: Plan, origin: Origin) -> str:
 def _namespace(package: PackagePlan, plan: Plan, origin: Origin) -> str:
     # Unique for what the document describes; nothing random, or two builds would differ.
     key = [origin.namespace, package.name, plan.full_version, plan.arch, origin.commit, origin.epoch, plan.digest()]
+    recipe = origin.recipe
+    key += [recipe.repository, recipe.path, recipe.licence] if recipe.repository or recipe.licence else []
     return f"https://spdx.org/spdxdocs/melpy/{package.name}-{plan.full_version}-{identity(key)[:32]}"
 
 
@@ -116,24 +142,32 @@ def _apk(package: PackagePlan, plan: Plan, origin: Origin) -> dict[str, object]:
         origin.namespace,
     )
     attestations = "".join(f"{entry.attestation}\n" for entry in plan.licences if entry.attestation)
-    namespace = quote(origin.namespace, safe="")
-    distro = "" if origin.namespace == "unknown" else f"&distro={namespace}"
-    purl = f"pkg:apk/{namespace}/{quote(package.name, safe='')}@{plan.full_version}?arch={plan.arch}{distro}"
+    # Scanners look advisories up by distribution and by the name of the main package.
+    distro = "" if origin.namespace == "unknown" else origin.namespace
+    qualifiers = {"arch": plan.arch, "distro": distro, "upstream": plan.name}
+    # The type apk has names and namespaces in lower case.
+    purl = _purl("apk", origin.namespace.lower(), package.name.lower(), plan.full_version, qualifiers)
     references = [_reference("PACKAGE-MANAGER", "purl", purl)]
     if plan.cpe:
         references.append(_reference("SECURITY", "cpe23Type", plan.cpe))
     return element | {
-        "licenseDeclared": licence_expression(plan.licences) or _NOASSERTION,
+        "licenseDeclared": combine_licences(plan.licences) or _NOASSERTION,
         "copyrightText": attestations or _NOASSERTION,
         "externalRefs": references,
     }
 
 
 def _recipe(plan: Plan, origin: Origin) -> dict[str, object]:
-    version = origin.commit or "unknown"
-    return _element(
+    version, recipe = origin.commit or "unknown", origin.recipe
+    element = _element(
         _spdx_id("Package", f"recipe-{plan.recipe}-{version}"), plan.recipe, version, "INSTALL", origin.namespace
     )
+    element["licenseDeclared"] = parse_licence(recipe.licence).text or _NOASSERTION
+    if recipe.repository and origin.commit:
+        purl = _git_purl(recipe.repository, origin.commit, f"git+{repository_url(recipe.repository)}@{origin.commit}")
+        path = "/".join(_encode(part) for part in recipe.path.split("/") if part)
+        element["externalRefs"] = [_reference("PACKAGE-MANAGER", "purl", f"{purl}#{path}" if path else purl)]
+    return element
 
 
 def _source(source: Source | GitSource, index: int, origin: Origin) -> dict[str, object]:
@@ -145,16 +179,15 @@ def _source(source: Source | GitSource, index: int, origin: Origin) -> dict[str,
         origin.namespace,
     )
     if isinstance(source, GitSource):
-        reference = _reference("PACKAGE-MANAGER", "purl", _git_purl(source))
+        reference = _reference("PACKAGE-MANAGER", "purl", _git_purl(source.repository, source.version, source.location))
         return element | {"downloadLocation": source.location, "externalRefs": [reference]}
     checksums = [
         {"algorithm": algorithm, "checksumValue": value}
         for algorithm, value in (("SHA256", source.sha256), ("SHA512", source.sha512))
         if value
     ]
-    digest = f"sha512:{source.sha512}" if source.sha512 else f"sha256:{source.sha256}"
-    qualifiers = f"checksum={digest}&download_url={quote(source.uri, safe=':')}"
-    purl = f"pkg:generic/{quote(source.name, safe='')}@{quote(source.version, safe='')}?{qualifiers}"
+    digest = f"sha512:{source.sha512}" if source.sha512 else f"sha256:{source.sha256}" if source.sha256 else ""
+    purl = _purl("generic", "", source.name, source.version, {"checksum": digest, "download_url": source.uri})
     return element | {
         "downloadLocation": source.uri,
         "checksums": checksums,
@@ -162,14 +195,25 @@ def _source(source: Source | GitSource, index: int, origin: Origin) -> dict[str,
     }
 
 
-def _git_purl(source: GitSource) -> str:
-    """Return the purl of a repository: that of GitHub where it is there. Source: the purl types `github`, `generic`."""
-    parts = urlsplit(repository_url(source.repository))
-    place = parts.path.strip("/").removesuffix(".git").lower().split("/")
-    version = quote(source.version, safe="")
+def _git_purl(repository: str, version: str, location: str) -> str:
+    """Return the purl of a repository: that of GitHub where it is there."""
+    parts = urlsplit(repository_url(repository))
+    place = parts.path.strip("/").removesuffix(".git").split("/")
     if parts.hostname in {"github.com", "www.github.com"} and len(place) == 2:
-        return f"pkg:github/{quote(place[0], safe='')}/{quote(place[1], safe='')}@{version}"
-    return f"pkg:generic/{quote(source.name, safe='')}@{version}?vcs_url={quote(source.location, safe=':')}"
+        return _purl("github", place[0].lower(), place[1].lower(), version)  # as the type has them
+    return _purl("generic", "", place[-1], version, {"vcs_url": location})
+
+
+def _purl(kind: str, namespace: str, name: str, version: str, qualifiers: Mapping[str, str] | None = None) -> str:
+    """Return a purl in its canonical form; qualifiers are sorted, and left out when they are empty."""
+    path = "/".join(_encode(part) for part in (namespace, name) if part)
+    stated = "&".join(f"{key}={_encode(value)}" for key, value in sorted((qualifiers or {}).items()) if value)
+    return f"pkg:{kind}/{path}" + (f"@{_encode(version)}" if version else "") + (f"?{stated}" if stated else "")
+
+
+def _encode(text: str) -> str:
+    # Letters, digits and `.-_~:` stay; a slash that parts nothing is encoded, and so are `+` and `@`.
+    return quote(text, safe=":")
 
 
 def _reference(category: str, kind: str, locator: str) -> dict[str, str]:
@@ -180,11 +224,18 @@ def _relationship(subject: str, kind: str, element: dict[str, object]) -> dict[s
     return {"spdxElementId": subject, "relationshipType": kind, "relatedSpdxElement": element["SPDXID"]}
 
 
-def _extracted(plan: Plan) -> Iterator[dict[str, str]]:
-    for licence in dict.fromkeys(entry.license for entry in plan.licences):
-        name = licence_id(licence)
-        if name.startswith("LicenseRef-"):
-            yield {"licenseId": name, "extractedText": f"Non-SPDX License: {licence}", "name": licence}
+def _extracted(plan: Plan, recipe: RecipeOrigin, texts: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Yield what SPDX does not know, with the text that the recipe names a file for, where it does."""
+    found: dict[str, dict[str, str]] = {}
+    names: dict[str, str] = {}
+    read = [(licence, entry.license_path) for entry, licence in resolve_licences(plan.licences)]
+    for licence, path in (*read, (parse_licence(recipe.licence), "")):
+        for name, original in licence.references:
+            names.setdefault(name, original)
+            found.setdefault(name, {})[path] = texts.get(path, "") if path else ""
+    for name, files in found.items():
+        text = "\n".join(dict.fromkeys(filter(None, files.values())))
+        yield {"licenseId": name, "extractedText": text or f"Non-SPDX License: {names[name]}", "name": names[name]}
 
 
 def _spdx_id(kind: str, text: str) -> str:

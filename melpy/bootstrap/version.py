@@ -1,65 +1,56 @@
-"""Debian versions become APK versions, in the same order.
+"""Debian versions become APK versions that apk-tools, apko and melange read, in the same order.
 
-A Debian version is a list of pieces of text and numbers in turn (deb-version(7)); APK has numbers with dots, one
-letter, and any number of suffixes with a number. So `14.2.0-19` becomes `14.2.0_p19-r0`, and every piece of text
-further on is a number that sorts as the text does: `1.3.1-1+deb13u1` becomes `1.3.1_p1_p68_p13_p54_p1-r0`. Debian's
-number of a rebuild, which changes no source, differs between architectures and counts from 1, is what APK has releases
-for: `5.2.37-2+b10` becomes `5.2.37_p2-r10`.
+apko and melange take numbers with dots, one letter, at most one suffix before the plain version (alpha, beta, pre, rc)
+and one after it (p), and a release, each number below 2^63. deb-version(7) allows texts and numbers in turn without
+end. Upstream's leading numbers stay, Debian's revision is `_p`: `2.41-12` becomes `2.41_p12-r0`. The rest of a version
+is written as numbers that sort as it does (`melpy.bootstrap.versioncode`):
 
-The order is kept exactly, with three exceptions. The epoch is left out: recipes ask for upstream's versions
-(`go>=1.22`, `zlib-dev~1.3`), and APK has nothing that sorts before the first number; an index of the seed never
-holds two versions of a package. `+b1` at the end is always taken for a rebuild, though what has no revision would sort
-above the same with one, then. And an upstream version or a revision that does not begin with a digit (no package of
-trixie's 68,829 has one) is taken to begin with 0.
+- The rest of the revision is the release: `5.2.37-2+b10` becomes `5.2.37_p2-r510200000000000000`, which is 5 for `+b`,
+  10, and 2 for the end. A rest with a tilde sorts below the plain revision: `1.0-2~deb13u1` counts as revision 1 with a
+  release above all others, `1.0_p1-r1051336012000000000`.
+- The rest of upstream's version is a letter if it is one, or `+dfsg` (x), or `+ds` (y). Otherwise it is the number of a
+  suffix: `_pre` with the letter that is the next above it (`10.0p1` is just below 10.0q), or one of the four without a
+  letter for a tilde (`2.0~rc1` is `2.0_rc...`). `1.3.dfsg` sorts above `1.3.N` for every N: its third number is 10^18.
+  A rest that is too long for a suffix goes on in the revision and the release, which then hold nothing readable.
+- The epoch counts last, as the last digit of the release. Recipes ask for upstream's versions (`git>=2.40`,
+  `zlib-dev~1.3`), and APK has nothing that sorts before the first number.
+
+Within an epoch the order is exact. Versions that differ only far behind (after some 180 bits of upstream's rest and the
+revision, or 17 digits of the revision's rest) can become one; they never change places. Of the 53,752 versions of
+trixie, bookworm, sid and their updates, security and backports none become one. Of their 88,972 packages 76 have
+versions of two epochs; where upstream's numbers fell, the later version sorts below the earlier one. In trixie with its
+updates, security and backports these are 3 packages: ckermit, libxrt-dev and libxrt-utils.
 """
 
 from __future__ import annotations
 
 import bisect
+import math
 import re
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from melpy.bootstrap.versioncode import encode_digits, encode_parts
 
 _HEAD = re.compile(r"[0-9]+(?:\.[0-9]+)*")
-_PIECE = re.compile(r"([^0-9]*)([0-9]*)")
-_BLOCK = 4
 _REALLY = re.compile(r".*\+really([0-9].*)")
 _READABLE = re.compile(
     r"(?P<head>[0-9]+(?:\.[0-9]+)*)(?P<letter>[a-z](?![a-z0-9]))?(?:~?(?P<pre>alpha|beta|rc)(?P<n>[0-9]*))?"
 )
-_REBUILD = re.compile(r"(.+)\+b([0-9]+)")
-_END = "\0"
-_ALPHABET = "~" + _END + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" + "+-.:"
-_RANK = {character: rank for rank, character in enumerate(_ALPHABET)}
-# What most often stands between numbers in trixie's versions. A text of this list is one number; any other is the
-# number of the gap it falls into, and more numbers for its characters. The list decides the numbers of all texts,
-# so a change of it is a change of `manifest.CONVERTER`.
-_TEXTS = (
-    "~ ~alpha ~b ~beta ~bpo ~deb ~dfsg ~ds ~git ~pre ~rc ~repack ~svn a b c d e f p u cross deb esr git pl rc "
-    "ubuntu + +b +cvs +deb +debian +dfsg +dfsg. +dfsg+~ +ds +ds. +eclipse +git +git. +hg +nmu +r +really +repack "
-    "+svn +~ +~cs - . .dfsg .ds .git .post"
-).split()
-# `1.dfsg` sorts above `1.N` for every N. Dates with a time have 14 digits; apk-tools counts in 64 bits.
-_ABOVE_NUMBERS = 10**18
+_LIMIT = 2**63  # apko reads numbers with strconv.Atoi
+_WIDTH = 18  # so many digits always fit
+_ABOVE = 10**_WIDTH
+_EPOCHS = 10
+_RELEASE_WIDTH = _WIDTH - 1
+_LETTERS = [encode_digits(rest) for rest in (*"abcdefghijklmnopqrstuvw", "+dfsg", "+ds")]  # a to y
+_KINDS = ("alpha", "beta", "pre", "rc")
+_KIND_DIGITS = [encode_digits(f"~{kind}") for kind in _KINDS[1:]]
 
 
 def map_version(version: str) -> str:
     """Return the APK version for a Debian one; see the module for what is kept of the order."""
-    rebuild = _REBUILD.fullmatch(version)
-    upstream, revision = _split(rebuild[1] if rebuild else version)
-    head = _HEAD.match(upstream)
-    numbers = head[0].split(".") if head else ["0"]
-    rest = upstream[head.end() :] if head else upstream
-    if rest == ".":  # the number that is missing is 0
-        numbers, rest = [*numbers, "0"], ""
-    text = ".".join(str(int(number)) for number in numbers)
-    text += "".join(_continue_upstream(rest))
-    first = _PIECE.match(revision if revision[:1].isdigit() else f"0{revision}")
-    assert first is not None
-    text += f"_p{int(first[2])}" + "".join(_chain(first.string[first.end() :]))
-    return f"{text}-r{int(rebuild[2]) if rebuild else 0}"
+    epoch, upstream, revision = _split(version)
+    head, rest = _split_head(upstream)
+    suffixes, release = _map_rest(rest, revision)
+    return f"{head}{suffixes}-r{release * _EPOCHS + min(epoch, _EPOCHS - 1)}"
 
 
 def readable_version(version: str) -> str:
@@ -67,75 +58,85 @@ def readable_version(version: str) -> str:
 
     This is what packages that only stand for others carry; it may put two Debian versions in one.
     """
-    upstream, revision = _split(version)
+    _, upstream, revision = _split(version)
     really = _REALLY.fullmatch(upstream)
     match = _READABLE.match(really[1] if really else upstream)
     if match is None:
         return "0-r0"
-    text = ".".join(str(int(number)) for number in match["head"].split(".")) + (match["letter"] or "")
+    text = ".".join(str(_number(number)) for number in match["head"].split(".")) + (match["letter"] or "")
     if match["pre"]:
-        text += f"_{match['pre']}{match['n']}"
+        text += f"_{match['pre']}{_number(match['n']) if match['n'] else ''}"
     release = re.match(r"[0-9]+", revision)
-    return f"{text}-r{int(release[0]) if release else 0}"
+    return f"{text}-r{_number(release[0]) if release else 0}"
 
 
-def _split(version: str) -> tuple[str, str]:
-    _, colon, rest = version.partition(":")
-    upstream, _, revision = (rest if colon else version).rpartition("-")
+def _split(version: str) -> tuple[int, str, str]:
+    epoch, colon, rest = version.partition(":")
+    if not (colon and re.fullmatch("[0-9]+", epoch)):
+        epoch, rest = "0", version
+    upstream, _, revision = rest.rpartition("-")
     # Without a revision, rpartition leaves everything in its last part. No revision is the same as revision 0.
-    return (upstream, revision) if upstream else (revision, "0")
+    return (_number(epoch), upstream, revision) if upstream else (_number(epoch), revision, "0")
 
 
-def _continue_upstream(rest: str) -> Iterator[str]:
-    """Yield what follows upstream's first numbers.
-
-    The revision is a suffix. What sorts below it is a suffix of the kinds before the plain version; what sorts
-    above it begins with a letter; and what sorts above `.N` is a number of its own.
-    """
-    if not rest:
-        return
-    if rest[0] == "." and rest[1:2] not in ("", "~"):
-        yield f".{_ABOVE_NUMBERS}"
-    elif rest[0] != "~":
-        yield "a" if rest[0].isalpha() else {"+": "p", "-": "q"}.get(rest[0], "z")
-    yield from _chain(rest)
+def _number(digits: str) -> int:
+    """Return what digits are worth, at most what every client reads."""
+    digits = digits.lstrip("0") or "0"
+    return int(digits) if len(digits) <= _WIDTH else _ABOVE - 1
 
 
-def _chain(rest: str) -> Iterator[str]:
-    """Yield pieces of text and numbers as suffixes."""
-    position = 0
-    while position < len(rest):
-        piece = _PIECE.match(rest, position)
-        assert piece is not None
-        # Only a tilde sorts before the end of a version.
-        kind = "rc" if piece[1][:1] == "~" else "p"
-        yield from (f"_{kind}{number}" for number in _text_numbers(piece[1]))
-        yield f"_p{int(piece[2] or 0)}"
-        position = piece.end()
+def _split_head(upstream: str) -> tuple[str, str]:
+    """Return the numbers that stay as they are, and what follows them."""
+    match = _HEAD.match(upstream)
+    if match is None:  # dpkg takes no such version
+        return "0" if upstream[:1] in ("", "~") else str(_ABOVE), upstream
+    numbers = [_number(number) for number in match[0].split(".")]
+    rest = upstream[match.end() :]
+    if rest == ".":  # the number that is missing is 0
+        numbers, rest = [*numbers, 0], ""
+    elif _is_above_numbers(rest):
+        numbers.append(_ABOVE)
+    return ".".join(map(str, numbers)), rest
 
 
-def _text_numbers(text: str) -> Iterator[int]:
-    """Yield numbers that sort as the text does: even for a frequent one, odd for the gaps between these."""
-    key = _text_key(text)
-    gap = bisect.bisect_left(_KEYS, key)
-    if _KEYS[gap : gap + 1] == [key]:
-        yield 2 * gap + 2
-        return
-    yield 2 * gap + 1
-    # Blocks of four characters; the last one is padded with what sorts as the end of a text does.
-    for start in range(0, len(text) + 1, _BLOCK):
-        number = 0
-        for rank in _ranks(text[start : start + _BLOCK].ljust(_BLOCK, _END)):
-            number = number * len(_ALPHABET) + rank
-        yield number
+def _is_above_numbers(rest: str) -> bool:
+    """Tell whether what follows upstream's numbers sorts above any further number."""
+    return rest[:1] in {".", ":"} and rest[:2] != ".~"
 
 
-def _text_key(text: str) -> tuple[int, ...]:
-    return (*_ranks(text), _RANK[_END])
+def _map_rest(rest: str, revision: str) -> tuple[str, int]:
+    """Return letter and suffixes for what follows upstream's numbers, and the release without the epoch."""
+    digits = encode_digits(rest)
+    place = bisect.bisect_left(_LETTERS, digits)
+    letter, kind = chr(ord("a") + place), "pre"
+    if not rest or digits in _LETTERS:
+        suffix, release = _map_revision(revision)
+        return f"{letter if rest else ''}{suffix}", release
+    if rest[0] == "~":
+        letter, kind = "", _KINDS[bisect.bisect_right(_KIND_DIGITS, digits)]
+    elif _is_above_numbers(rest):
+        letter = ""
+    low, high = encode_parts(rest)
+    number = math.ceil(low * _LIMIT)
+    if number + 1 <= high * _LIMIT:  # no other rest has this number
+        suffix, release = _map_revision(revision)
+        return f"{letter}_{kind}{number}{suffix}", release
+    low, _ = encode_parts(rest, revision)
+    number, left = divmod(low * _LIMIT, 1)
+    patch, left = divmod(left * _LIMIT, 1)
+    return f"{letter}_{kind}{number}_p{patch}", math.floor(left * (_LIMIT // _EPOCHS))
 
 
-def _ranks(text: str) -> Iterator[int]:
-    return (_RANK.get(character, len(_ALPHABET) - 1) for character in text)
+def _map_revision(revision: str) -> tuple[str, int]:
+    """Return the suffix for a revision's first number, and the release without the epoch for the rest of it."""
+    first = re.match(r"[0-9]+", revision)
+    if first is None:  # above all numbers, or below
+        return "" if revision[:1] == "~" else f"_p{_ABOVE}", _release(revision)
+    number, rest = _number(first[0]), revision[first.end() :]
+    if rest[:1] == "~":
+        return f"_p{number - 1}" if number else "", _ABOVE // _EPOCHS + _release(rest)
+    return f"_p{number}", _release(rest) if rest else 0
 
 
-_KEYS = sorted(map(_text_key, _TEXTS))
+def _release(rest: str) -> int:
+    return int(encode_digits(rest)[:_RELEASE_WIDTH].ljust(_RELEASE_WIDTH, "0"))

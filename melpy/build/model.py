@@ -195,3 +195,8 @@ class Session:
     first: int = 1
     cache: Path | None = None
     unpack_limit: Limit = UNPACK_LIMIT
+
+    @property
+    def workspace(self) -> Path:
+        """The workspace on this machine."""
+        return self.directory / "workspace"

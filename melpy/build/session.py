@@ -57,7 +57,7 @@ def run_plan(
         ExtractError: a source cannot be unpacked.
         SandboxError: this machine cannot run the sandbox.
     """
-    workspace = session.directory / "workspace"
+    workspace = session.workspace
     if session.first == 1:
         fill_workspace(workspace, session.source_dir)
     place = make_place(plan, session, workspace)

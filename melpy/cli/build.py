@@ -12,6 +12,7 @@ from melpy import events
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import (
     BUILD_OPTION,
+    DISTRIBUTION,
     ENVIRONMENT,
     IGNORE_SIGNATURES,
     LOCK_FILE,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Build recipes into signed packages and a signed index.")
 @click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
-@setting_options(*ENVIRONMENT, *SIGNING, *SOURCES, "unpack-limit", "namespace", "build-cache")
+@setting_options(*ENVIRONMENT, *SIGNING, *SOURCES, "unpack-limit", *DISTRIBUTION, "build-cache")
 @BUILD_OPTION
 @IGNORE_SIGNATURES
 @OFFLINE

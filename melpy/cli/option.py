@@ -88,10 +88,17 @@ OPTIONS: dict[str, Callable[[Any], Any]] = {
         help="What is kept at /var/cache/melange from build to build: none, recipe or shared.",
     ),
     "namespace": click.option("--namespace", metavar="NAME", help="Distribution the packages belong to."),
+    "git-repo-url": click.option("--git-repo-url", metavar="URL", help="Repository of the recipes, for SBOMs."),
+    "recipe-license": click.option(
+        "--license", "recipe_license", metavar="LICENCE", help="Licence of the recipes themselves, for SBOMs."
+    ),
     "seed": click.option("--seed", metavar="SUITE", help="Debian suite that missing packages are made from."),
     "seed-mirror": click.option("--seed-mirror", metavar="URL", help="Debian archive for the seed."),
 }
 """Every setting's flag."""
+
+DISTRIBUTION = ("namespace", "git-repo-url", "recipe-license")
+"""The settings of whatever describes packages."""
 
 SIGNING = ("signing-key", "signing-key-name", "signing-passphrase")
 """The settings of whatever signs."""

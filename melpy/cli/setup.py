@@ -11,6 +11,7 @@ from melpy.engine.history import read_epoch
 from melpy.engine.model import BUILD_CACHES, BuildContext, Supply
 from melpy.errors import SettingsError
 from melpy.files import check_writable
+from melpy.plan.licence import parse_licence
 from melpy.repo.layout import index_path
 from melpy.source.rewrite import parse_rewrites
 from melpy.unpack import parse_limit
@@ -46,6 +47,8 @@ def make_context(
         keyring=settings.items("keyring"),
         signer=find_signer(settings) if signing else None,
         namespace=settings.text("namespace"),
+        git_repo_url=settings.text("git-repo-url"),
+        recipe_license=_read_license(settings),
         build_cache=_read_build_cache(settings),
         mirrors=settings.items("mirrors"),
         rewrites=parse_rewrites(settings.items("rewrites")),
@@ -59,11 +62,25 @@ def make_context(
     )
 
 
+def _name_setting(settings: Settings, key: str, flag: str) -> str:
+    """Return what a message calls a setting: its flag, or its key and where that was found."""
+    origin = settings.values[key].origin
+    return flag if origin == "flag" else f"{key}, of {origin.partition(' ')[2] or origin}"
+
+
+def _read_license(settings: Settings) -> str:
+    text = settings.text("recipe-license")
+    problem = next((problem for problem in parse_licence(text).problems if problem.fatal), None)
+    if problem:
+        where = _name_setting(settings, "recipe-license", "--license")
+        raise SettingsError(f"{problem.message} in {text!r}", where=where, hint=problem.hint)
+    return text
+
+
 def _read_build_cache(settings: Settings) -> str:
     kind = settings.text("build-cache")
     if kind not in BUILD_CACHES:
-        origin = settings.values["build-cache"].origin
-        where = "--build-cache" if origin == "flag" else f"build-cache, of {origin.partition(' ')[2] or origin}"
+        where = _name_setting(settings, "build-cache", "--build-cache")
         raise SettingsError(f"not a kind of cache: {kind!r}", where=where, hint=f"known are {', '.join(BUILD_CACHES)}")
     return kind
 

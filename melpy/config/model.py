@@ -86,6 +86,8 @@ SETTINGS = (
         "none",
     ),
     Setting("namespace", "text", "distribution that the packages belong to, for SBOMs and purls", "unknown"),
+    Setting("git-repo-url", "text", "repository of the recipes, such as https://github.com/wolfi-dev/os, for SBOMs"),
+    Setting("recipe-license", "text", "licence of the recipes themselves, for SBOMs"),
     Setting("seed", "text", "Debian suite that missing packages of build environments are made from, such as trixie"),
     Setting("seed-mirror", "text", "Debian archive for the seed; the machine's own by default"),
 )

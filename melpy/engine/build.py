@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from melpy import events
@@ -13,7 +13,8 @@ from melpy.build.model import Session
 from melpy.build.session import run_plan
 from melpy.engine.buildcache import CACHES, hold_cache
 from melpy.engine.environment import Repositories, ensure_environment, resolve_environment
-from melpy.engine.history import Revision, find_revision
+from melpy.engine.history import find_revision
+from melpy.engine.licence import load_licence_texts
 from melpy.engine.limit import find_limits
 from melpy.engine.locking import find_locked
 from melpy.engine.model import BuildContext, BuildResult, Job
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from melpy.build.model import StepRecord
+    from melpy.engine.history import Revision
     from melpy.sandbox.model import Limits, NativeTools
     from melpy.solve.model import Solution
 
@@ -99,7 +101,8 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
             with clock.stage("steps"):
                 trees = run_plan(job.plan, session, monitor, steps)
             with clock.stage("packages"):
-                built = write_packages(job.plan, trees, solution, revision, context, monitor)
+                texts = load_licence_texts(job, session.workspace)
+                built = write_packages(job.plan, trees, solution, revision, texts, context, monitor)
         ok = True
     finally:
         seconds = time.monotonic() - start
@@ -178,4 +181,4 @@ def _revision(job: Job, context: BuildContext, monitor: events.Monitor) -> Revis
         taken = "SOURCE_DATE_EPOCH is taken from the environment" if context.epoch is not None else ""
         epoch = taken or f"SOURCE_DATE_EPOCH is {revision.epoch}"
         monitor.emit(events.Warning(job.plan.job, f"{revision.problem}; {epoch}"))
-    return revision if context.epoch is None else Revision(revision.commit, context.epoch, revision.problem)
+    return revision if context.epoch is None else replace(revision, epoch=context.epoch)

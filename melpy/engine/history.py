@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy.errors import SettingsError
@@ -16,7 +17,6 @@ from melpy.run import run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,13 @@ class Revision:
         commit: full commit id, or empty.
         epoch: committer time.
         problem: why the commit is unknown or not to be trusted; empty when all is well.
+        path: the first file's path in its repository, or empty.
     """
 
     commit: str
     epoch: int
     problem: str = ""
+    path: str = ""
 
 
 def find_revision(paths: Sequence[Path]) -> Revision:
@@ -47,7 +49,7 @@ def find_revision(paths: Sequence[Path]) -> Revision:
         groups.setdefault(facts[path.resolve().parent], []).append(path)
     first, *others = (_find_revision(group, *known) for known, group in groups.items())
     problem = next((other.problem for other in (first, *others) if other.problem), "")
-    return Revision(first.commit, max(revision.epoch for revision in (first, *others)), problem)
+    return Revision(first.commit, max(revision.epoch for revision in (first, *others)), problem, first.path)
 
 
 def _facts(directory: Path) -> tuple[str, bool]:
@@ -68,7 +70,7 @@ def _find_revision(paths: Sequence[Path], top: str, is_shallow: bool) -> Revisio
     problem = ""
     if is_shallow and _git(directory, "rev-parse", "--verify", "--quiet", f"{commit}^") is None:
         problem = "the clone is shallow, so the recipe's last commit may be an older one"
-    return Revision(commit, int(epoch), problem)
+    return Revision(commit, int(epoch), problem, os.path.relpath(names[0], Path(top).resolve()))
 
 
 def read_epoch(environment: Mapping[str, str]) -> int | None:

@@ -83,6 +83,8 @@ class BuildContext:
         keyring: public keys that repositories are trusted by.
         signer: signs packages and indexes; None leaves them unsigned.
         namespace: distribution that packages belong to.
+        git_repo_url: repository of the recipes, for the SBOM.
+        recipe_license: licence of the recipes themselves, for the SBOM.
         mirrors: where sources are looked for before upstream.
         rewrites: what else stands for the beginnings of their URLs.
         unpack_limit: how much an archive may become.
@@ -108,6 +110,8 @@ class BuildContext:
     keyring: tuple[str, ...] = ()
     signer: Signer | None = None
     namespace: str = "unknown"
+    git_repo_url: str = ""
+    recipe_license: str = ""
     mirrors: tuple[str, ...] = ()
     rewrites: tuple[Rewrite, ...] = ()
     unpack_limit: Limit = UNPACK_LIMIT

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from melpy import events
 from melpy.apk.archive import COMPRESSOR
 from melpy.apk.model import PackageInfo
-from melpy.attest.sbom import Origin, render_sbom, sbom_path
+from melpy.attest.sbom import Origin, RecipeOrigin, render_sbom, sbom_path
 from melpy.build.tree import add_file
 from melpy.engine.model import BuildContext, BuiltPackage
 from melpy.files import output_error, scratch_directory
@@ -19,7 +19,7 @@ from melpy.scan.model import Subject, Switches
 from melpy.scan.scanner import scan_package
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from melpy.build.model import OutputTree
     from melpy.engine.history import Revision
@@ -33,6 +33,7 @@ def write_packages(
     trees: Sequence[OutputTree],
     solution: Solution,
     revision: Revision,
+    texts: Mapping[str, str],
     context: BuildContext,
     monitor: events.Monitor,
 ) -> tuple[BuiltPackage, ...]:
@@ -40,14 +41,24 @@ def write_packages(
 
     They are written beside it first; only when all are there, they are published, and then the index.
 
+    Args:
+        plan: what was built.
+        trees: the files of each package.
+        solution: the environment that it was built in.
+        revision: the recipe's last commit.
+        texts: texts of licences by their path in the workspace.
+        context: where packages go, and how they are signed.
+        monitor: is told what happens.
+
     Raises:
         OutputError: the repository cannot be written.
         PackageFormatError: a file cannot be packed.
     """
     directory = context.out_dir / plan.arch
-    origin = Origin(context.namespace, revision.commit, revision.epoch)
+    recipe = RecipeOrigin(context.git_repo_url, revision.path, context.recipe_license)
+    origin = Origin(context.namespace, revision.commit, revision.epoch, recipe)
     complete = tuple(
-        add_file(tree, sbom_path(package, plan), render_sbom(package, plan, origin).encode())
+        add_file(tree, sbom_path(package, plan), render_sbom(package, plan, origin, texts).encode())
         for tree, package in zip(trees, plan.packages, strict=True)
     )
     control = _control(plan, solution, revision)

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from melpy.errors import RecipeError, WrongTypeError
+from melpy.plan.licence import parse_licence
 from melpy.plan.model import Licence, PackagePlan, Pairs, SetCapability, pairs
 from melpy.recipe.part import WHOLE
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from melpy.plan.template import Spot
     from melpy.recipe.model import Subpackage
     from melpy.recipe.package import Dependencies, Package, Scriptlets
+
+_LICENCE_HINT = "write `copyright: [{license: MIT}]` with the licence as an SPDX expression, or NOASSERTION"
 
 
 def plan_package(
@@ -64,7 +67,7 @@ def plan_package(
 
 
 def plan_licences(package: Package, variables: Mapping[str, str], spot: Spot, faults: Faults) -> Iterator[Licence]:
-    """Yield the copyright entries of a recipe.
+    """Yield the copyright entries of a recipe, whose licences must be expressions of SPDX.
 
     Args:
         package: what the recipe says of its main package.
@@ -72,6 +75,8 @@ def plan_licences(package: Package, variables: Mapping[str, str], spot: Spot, fa
         spot: where it is in the recipe.
         faults: receives what is wrong.
     """
+    if not any(entry.license for entry in package.copyright):
+        faults.warnings.append(spot.at_key(RecipeError, "names no licence", _LICENCE_HINT))
     for number, entry in enumerate(package.copyright):
         here = spot.below("copyright", number)
         license_path = faults.render(entry.license_path, variables, here, "license-path")
@@ -81,10 +86,18 @@ def plan_licences(package: Package, variables: Mapping[str, str], spot: Spot, fa
             message = f"{license_path!r} leaves the workspace"
             faults.add(where.at("", 0, RecipeError, message, "name a file below the workspace, such as COPYING"))
         license_text = faults.render_prose(entry.license, variables, here, "license")
+        _check_licence(license_text, entry.license, here.below("license"), faults)
         paths = tuple(
             [faults.render_prose(path, variables, here, "paths", index) for index, path in enumerate(entry.paths)]
         )
         yield Licence(license_text, entry.attestation, license_path, paths)
+
+
+def _check_licence(licence: str, written: str, spot: Spot, faults: Faults) -> None:
+    for problem in parse_licence(licence).problems if "${{" not in licence else ():
+        offset = problem.offset if licence == written else 0
+        fault = spot.at(written, offset, RecipeError, problem.message, problem.hint)
+        faults.add(fault) if problem.fatal else faults.warnings.append(fault)
 
 
 def format_cpe(package: Package, variables: Mapping[str, str]) -> str:
@@ -94,7 +107,8 @@ def format_cpe(package: Package, variables: Mapping[str, str]) -> str:
         return ""
     fields = [cpe.vendor, cpe.product, variables["package.version"], "*", cpe.edition, cpe.language]
     fields += [cpe.sw_edition, cpe.target_sw, cpe.target_hw, cpe.other]
-    return f"cpe:2.3:{cpe.part or 'a'}:" + ":".join(field or "*" for field in fields)
+    # Of what fields may hold, only the plus has to be escaped; NISTIR 7695, 6.2.
+    return f"cpe:2.3:{cpe.part or 'a'}:" + ":".join(field.replace("+", r"\+") or "*" for field in fields)
 
 
 def _dependencies(model: Dependencies, variables: Mapping[str, str], spot: Spot, faults: Faults) -> dict[str, Any]:

@@ -149,9 +149,9 @@ class Copyright(Part):
     attestation: Text = ""
     """Copyright notice."""
     license: Text = ""
-    """SPDX licence expression."""
+    """SPDX licence expression; ids of one's own are `LicenseRef-Name`."""
     license_path: Text = ""
-    """File with the text of the licence, below the workspace."""
+    """File with the text of the licence, below the workspace; it is read after the last step, for the SBOM."""
     detection_override: Text = ""
     """Licence to assume where detection finds another."""
 

@@ -9,6 +9,7 @@ import base64
 import tarfile
 from typing import TYPE_CHECKING
 
+from melpy.apk.model import join_licences
 from melpy.apk.pkginfo import one_line
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def render_installed(package: IndexEntry) -> str:
         f"I:{info.installed_size}",
         f"T:{one_line(info.description)}",
         f"U:{one_line(info.url)}",
-        f"L:{one_line(' AND '.join(info.licenses))}",
+        f"L:{one_line(join_licences(info.licenses))}",
     ]
     optional = (
         ("o", info.origin),

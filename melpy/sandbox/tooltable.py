@@ -30,7 +30,6 @@ class ToolRule(BaseModel):
     why: str
     only: tuple[str, ...] = ("*",)
     exceptions: tuple[str, ...] = Field(default=(), alias="except")
-    cross: bool = False
     moved: dict[str, str] = Field(default_factory=dict)
     plugins: tuple[str, ...] = ()
     drivers: tuple[str, ...] = ()
@@ -98,9 +97,8 @@ class Tool:
         return text
 
     def accepts(self, foreign: str, native: str) -> bool:
-        """Tell whether this machine's version of the package is the same as the other architecture's."""
-        foreign, native = _RELEASE.sub("", foreign), _RELEASE.sub("", native)
-        return foreign == native or (self.rule.cross and native.startswith(f"{foreign}_p"))
+        """Tell whether this machine's version of the package is the other architecture's, releases aside."""
+        return _RELEASE.sub("", foreign) == _RELEASE.sub("", native)
 
 
 @functools.lru_cache(maxsize=1)

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
 from melpy.apk.index import read_entries
 from melpy.apk.signature import load_keyring
+from melpy.apk.version import compare_versions
 from melpy.arch import parse_arch
+from melpy.bootstrap.apt import prepare_apt, update_lists
 from melpy.bootstrap.model import WantedSource
 from melpy.bootstrap.seed import SeedSpec, extend_seed, seed_repository
 from melpy.bootstrap.source import OTHERS, find_sources
+from melpy.bootstrap.version import map_version
 from melpy.digest import file_digest
 from melpy.errors import UnreachableError
 from melpy.events import Null, Tape
 from melpy.repo.repository import load_index
+from melpy.run import run
+from tests.factories.debian import debian_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,3 +119,20 @@ def test_an_archive_that_the_suite_has_not_is_found_in_another(spec: SeedSpec, t
     assert found.keys() == {newer}
     assert found[newer] in OTHERS
     assert file_digest(tmp_path / "stored") == NEWER_HELLO
+
+
+def test_all_versions_of_the_suite_keep_their_order(spec: SeedSpec, require: Callable[..., None]) -> None:
+    """Epochs aside, as dpkg has it: each version is below the next, and no two are one."""
+    require("dpkg")
+    apt = prepare_apt(spec, "amd64")
+    update_lists(apt)
+    text = "".join(path.read_text(encoding="utf-8") for path in apt.lists)
+    versions = sorted(set(re.findall(r"(?m)^Version: (\S+)$", text)), key=debian_key)
+    assert len(versions) > 20_000
+    for left, right in pairwise(versions):
+        order = -1 if debian_key(left) < debian_key(right) else 0
+        assert compare_versions(map_version(left), map_version(right)) == order, (left, right)
+    plain = [version for version in versions if ":" not in version]
+    for left, right in list(pairwise(plain))[::100]:
+        operator = "lt" if debian_key(left) < debian_key(right) else "eq"
+        assert run(["dpkg", "--compare-versions", left, operator, right], check=False).status == 0, (left, right)

@@ -19,6 +19,7 @@ package:
   name: {name}
   version: 1.10
   epoch: 2
+  copyright: [{{license: MIT}}]
 vars:
   level: "3"
 pipeline:
@@ -39,7 +40,7 @@ inputs: {what: {default: everything}}
 needs: {packages: [busybox]}
 runs: tidy ${{inputs.what}}
 """
-ONE_ARCH = "package: {name: arm, version: 1, target-architecture: [aarch64]}\n"
+ONE_ARCH = "package: {name: arm, version: 1, target-architecture: [aarch64], copyright: [{license: MIT}]}\n"
 FAULTY = """
 package:
   name: faulty
@@ -47,7 +48,7 @@ package:
   epoch: one
 """
 LATE = """
-package: {name: late, version: 1}
+package: {name: late, version: 1, copyright: [{license: MIT}]}
 pipeline:
   - runs: echo ${{vars.nothing}} ${{package.versoin}}
   - if: ${{build.arch}} == 'aarch64'
@@ -130,7 +131,10 @@ def test_findings_as_json_and_as_annotations(project: Project) -> None:
 
 
 def test_prose_is_warned_about_only(project: Project) -> None:
-    project.write("prose.yaml", "package: {name: prose, version: 1, description: 'of ${{vars.nothing}}'}\n")
+    project.write(
+        "prose.yaml",
+        "package: {name: prose, version: 1, description: 'of ${{vars.nothing}}', copyright: [{license: MIT}]}\n",
+    )
     run = project.melpy("check", "prose.yaml")
     assert run.returncode == 0
     assert run.stdout.startswith("warning: prose.yaml:1:53: undefined variable 'vars.nothing'\n")
@@ -138,17 +142,21 @@ def test_prose_is_warned_about_only(project: Project) -> None:
 
 
 def test_two_recipes_that_make_the_same_package(project: Project) -> None:
-    project.write("a.yaml", "package: {name: a, version: 1}\nsubpackages: [{name: b}]\n")
-    project.write("b.yaml", "package: {name: b, version: 1}\n")
+    project.write("a.yaml", "package: {name: a, version: 1, copyright: [{license: MIT}]}\nsubpackages: [{name: b}]\n")
+    project.write("b.yaml", "package: {name: b, version: 1, copyright: [{license: MIT}]}\n")
     run = project.melpy("check", ".")
     assert run.returncode == 11
     assert "error: b.yaml: makes the package 'b', which a.yaml makes too" in run.stdout
 
 
 def test_the_same_package_elsewhere_is_no_clash(project: Project) -> None:
-    project.write("a.yaml", "package: {name: foo, version: 1, target-architecture: [x86_64]}\n")
-    project.write("b.yaml", "package: {name: foo, version: 1, target-architecture: [aarch64]}\n")
-    project.write("other/foo.yaml", "package: {name: foo, version: 1}\n")
+    project.write(
+        "a.yaml", "package: {name: foo, version: 1, target-architecture: [x86_64], copyright: [{license: MIT}]}\n"
+    )
+    project.write(
+        "b.yaml", "package: {name: foo, version: 1, target-architecture: [aarch64], copyright: [{license: MIT}]}\n"
+    )
+    project.write("other/foo.yaml", "package: {name: foo, version: 1, copyright: [{license: MIT}]}\n")
     run = project.melpy("check", ".", "other", "--arch", "x86_64,aarch64")
     assert (run.returncode, run.stdout) == (0, "")
 
@@ -156,14 +164,17 @@ def test_the_same_package_elsewhere_is_no_clash(project: Project) -> None:
 def test_a_fault_of_a_shared_pipeline_is_said_once_for_all_its_architectures(project: Project) -> None:
     project.write("pipelines/bad.yaml", "runs: echo ${{vars.nothing}}\n")
     for name, more in (("a", ", target-architecture: [x86_64]"), ("b", ""), ("c", ", target-architecture: [x86_64]")):
-        project.write(f"{name}.yaml", f"package: {{name: {name}, version: 1{more}}}\npipeline: [{{uses: bad}}]\n")
+        project.write(
+            f"{name}.yaml",
+            f"package: {{name: {name}, version: 1{more}, copyright: [{{license: MIT}}]}}\npipeline: [{{uses: bad}}]\n",
+        )
     run = project.melpy("check", "--arch", "x86_64,aarch64")
     assert run.stdout.splitlines()[0] == "error: pipelines/bad.yaml:1:12: undefined variable 'vars.nothing'"
     assert run.stderr == "3 recipes for x86_64, aarch64: 1 error\n"
 
 
 def test_pipelines_are_looked_into_though_no_recipe_uses_them(project: Project) -> None:
-    project.write("good.yaml", "package: {name: good, version: 1}\n")
+    project.write("good.yaml", "package: {name: good, version: 1, copyright: [{license: MIT}]}\n")
     project.write("pipelines/broken.yaml", "foo: [\n")
     project.write("pipelines/deep/typo.yaml", "pipelin: [{runs: x}]\nnative: fetch\nneeds: {pacakges: [a]}\n")
     run = project.melpy("check")
@@ -184,7 +195,8 @@ def test_pipelines_are_looked_into_though_no_recipe_uses_them(project: Project) 
 
 def test_findings_of_the_same_words_are_shown_once(project: Project) -> None:
     for number in range(9):
-        text = f"package: {{name: a{number}, version: 1}}\npipeline: [{{uses: nowhere/at-all}}]\n"
+        head = f"package: {{name: a{number}, version: 1, copyright: [{{license: MIT}}]}}\n"
+        text = f"{head}pipeline: [{{uses: nowhere/at-all}}]\n"
         project.write(f"a{number}.yaml", text)
     run = project.melpy("check")
     assert run.stdout.count("no pipeline is called") == 1
@@ -207,7 +219,7 @@ def test_a_recipe_that_is_named_twice_is_looked_at_once(project: Project) -> Non
 
 
 def test_a_reader_that_has_seen_enough(project: Project) -> None:
-    project.write("one.yaml", "package: {name: one, version: 1}\n")
+    project.write("one.yaml", "package: {name: one, version: 1, copyright: [{license: MIT}]}\n")
     for command in ("plan one.yaml", "schema", "config", "--help"):
         shell = f"{sys.executable} -m melpy {command}; echo $? >&2"
         run = subprocess.run(
@@ -233,7 +245,10 @@ def test_annotations_name_files_from_the_top_of_the_repository(project: Project)
 
 
 def test_warnings_are_shown_when_a_recipe_is_planned(project: Project) -> None:
-    project.write("one.yaml", "package: {name: one, version: 1, description: 'of ${{vars.nothing}}'}\n")
+    project.write(
+        "one.yaml",
+        "package: {name: one, version: 1, description: 'of ${{vars.nothing}}', copyright: [{license: MIT}]}\n",
+    )
     run = project.melpy("plan", "one.yaml")
     assert run.returncode == 0
     assert run.stderr.startswith("warning: one.yaml:1:51: undefined variable 'vars.nothing'\n")
@@ -241,7 +256,7 @@ def test_warnings_are_shown_when_a_recipe_is_planned(project: Project) -> None:
 
 
 def test_the_recipe_that_is_meant_when_none_is_named(project: Project) -> None:
-    project.write("melange.yaml", "package: {name: one, version: 1}\n")
+    project.write("melange.yaml", "package: {name: one, version: 1, copyright: [{license: MIT}]}\n")
     for command in ("plan", "compile", "package-version"):
         assert project.melpy(command).returncode == 0
     (project.directory / "melange.yaml").unlink()
@@ -251,14 +266,14 @@ def test_the_recipe_that_is_meant_when_none_is_named(project: Project) -> None:
 
 def test_recipes_of_one_name_are_not_compiled_into_one_file(project: Project) -> None:
     for directory in ("a", "b"):
-        project.write(f"{directory}/x.yaml", "package: {name: x, version: 1}\n")
+        project.write(f"{directory}/x.yaml", "package: {name: x, version: 1, copyright: [{license: MIT}]}\n")
     run = project.melpy("compile", "a/x.yaml", "b/x.yaml", "--output-dir", "out")
     assert (run.returncode, "several recipes are called x.yaml" in run.stderr) == (20, True)
 
 
 def test_a_name_that_is_not_utf8(project: Project) -> None:
     path = Path(os.fsdecode(os.fsencode(project.directory) + b"/g\xff.yaml"))
-    path.write_text("package: {name: x, version: 1}\n")
+    path.write_text("package: {name: x, version: 1, copyright: [{license: MIT}]}\n")
     for command in ("check", "plan", "compile", "package-version"):
         run = subprocess.run(
             [sys.executable, "-m", "melpy", command, path],
@@ -271,7 +286,9 @@ def test_a_name_that_is_not_utf8(project: Project) -> None:
 
 @pytest.mark.parametrize("command", ["check", "plan", "compile", "config"])
 def test_output_that_goes_nowhere(project: Project, command: str) -> None:
-    project.write("one.yaml", "package: {name: one, version: 1}\npipeline: [{runs: '${{x}}'}]\n")
+    project.write(
+        "one.yaml", "package: {name: one, version: 1, copyright: [{license: MIT}]}\npipeline: [{runs: '${{x}}'}]\n"
+    )
     base = f"{sys.executable} -m melpy {command} one.yaml"
     for redirection in (">&-", "> /dev/full"):
         run = subprocess.run(
@@ -285,7 +302,8 @@ def test_output_that_goes_nowhere(project: Project, command: str) -> None:
 
 def test_a_compiled_recipe(tree: Project) -> None:
     found = loads(tree.melpy("compile", "tree/good-007.yaml", "--arch", "x86_64").stdout)
-    assert found["package"] == {"name": "good-007", "version": "1.10", "epoch": 2}
+    stated = {"name": "good-007", "version": "1.10", "epoch": 2, "copyright": [{"license": "MIT"}]}
+    assert found["package"] == stated
     assert found["environment"]["contents"]["packages"] == ["busybox"]
     assert found["pipeline"] == [{"uses": "own/tidy", "runs": "tidy everything"}]
     assert [sub["name"] for sub in found["subpackages"]] == ["good-007-doc"]
@@ -339,7 +357,7 @@ def test_questions(tree: Project) -> None:
 def test_variables_and_where_they_come_from(tree: Project) -> None:
     tree.write("vars.yaml", 'level: "9"\n')
     found = loads(tree.melpy("variables", "tree/good-001.yaml", "--arch", "aarch64", "--json").stdout)
-    assert found["vars.level"] == {"value": "3", "origin": "tree/good-001.yaml:6:10"}
+    assert found["vars.level"] == {"value": "3", "origin": "tree/good-001.yaml:7:10"}
     assert found["build.arch"] == {"value": "aarch64", "origin": "architecture aarch64"}
     assert found["context.name"]["value"] == "good-001"
     found = loads(

@@ -413,9 +413,10 @@ def test_a_text_full_of_faults_is_complained_of_so_often_only() -> None:
 
 
 def test_a_second_document_is_warned_about() -> None:
-    _, faults = examine_recipe(recipe(HEADER + "---\npackage: {}\n"), parse_arch("x86_64"), Library())
-    assert [str(warning) for warning in faults.warnings] == ["hello.yaml:5:1: a second document, which is not read"]
-    _, faults = examine_recipe(recipe("# a comment\n---\n" + HEADER), parse_arch("x86_64"), Library())
+    header = f"{HEADER}  copyright: [{{license: MIT}}]\n"
+    _, faults = examine_recipe(recipe(header + "---\npackage: {}\n"), parse_arch("x86_64"), Library())
+    assert [str(warning) for warning in faults.warnings] == ["hello.yaml:6:1: a second document, which is not read"]
+    _, faults = examine_recipe(recipe("# a comment\n---\n" + header), parse_arch("x86_64"), Library())
     assert faults.warnings == []
 
 
