@@ -44,9 +44,9 @@ def uki(kernel: bytes) -> bytes:
     [
         bzimage(),
         BANNER,
-        gzip.compress(BANNER),
-        b"EFI stub" + gzip.compress(BANNER) + b"more",
-        gzip.compress(BANNER) + b"more",
+        gzip.compress(BANNER, mtime=0),
+        b"EFI stub" + gzip.compress(BANNER, mtime=0) + b"more",
+        gzip.compress(BANNER, mtime=0) + b"more",
         uki(bzimage()),
     ],
 )
@@ -62,7 +62,7 @@ def test_kernel_images(image: bytes) -> None:
         b"MZ" + b"\xff" * 100,
         uki(b"")[:150],
         b"\x1f\x8b\x08",
-        gzip.compress(b"nothing"),
+        gzip.compress(b"nothing", mtime=0),
         bytes(514) + b"HdrS",
         bytes(514) + b"HdrS" + bytes(8) + b"\xff\xff",
         b"Linux version %s",
@@ -72,7 +72,7 @@ def test_other_files_have_no_kernel_version(data: bytes) -> None:
     assert find_kernel_version(data) is None
 
 
-@pytest.mark.parametrize("data", [MODULE, gzip.compress(MODULE), lzma.compress(MODULE), ZSTD_MODULE])
+@pytest.mark.parametrize("data", [MODULE, gzip.compress(MODULE, mtime=0), lzma.compress(MODULE), ZSTD_MODULE])
 def test_modules(data: bytes) -> None:
     assert find_module_version(data) == "6.17.7-test"
 
@@ -90,7 +90,7 @@ def test_unpacking_has_a_limit(pack: type[bytes]) -> None:
 
 def test_a_kernel_is_provided_and_its_modules_need_it(scan: Scan) -> None:
     assert scan({"boot/vmlinuz": bzimage()}).provides == ("linux:6.17.7-test",)
-    modules = scan({"usr/lib/modules/6/kernel/a.ko": MODULE, "lib/modules/6/b.ko.gz": gzip.compress(MODULE)})
+    modules = scan({"usr/lib/modules/6/kernel/a.ko": MODULE, "lib/modules/6/b.ko.gz": gzip.compress(MODULE, mtime=0)})
     assert modules.depends == ("linux:6.17.7-test",)
 
 
