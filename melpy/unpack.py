@@ -208,7 +208,7 @@ class _Unpacking:
             lines.append(f"devices, pipes and sockets are left out: {_list(self.left_out)}")
         if self.tree.replaced:
             again = "has two members" if len(self.tree.replaced) == 1 else "have two or more members"
-            lines.append(f"{_list(self.tree.replaced)} {again}, of which the last one is unpacked")
+            lines.append(f"{_list([*self.tree.replaced])} {again}, of which the last one is unpacked")
         if self.stripped and self.written:
             lines.append(f"strip-components {self.strip} leaves no name of {_list(self.stripped)}")
         elif self.stripped:

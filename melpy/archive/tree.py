@@ -60,7 +60,7 @@ class TreeWriter:
         self._root = _Node()  # its mode and time are not an archive's to say
         self._note(self._fd, self._root, is_known=False)
         self._way: list[tuple[bytes, _Node]] = []  # to the directory that is open
-        self.replaced: list[bytes] = []
+        self.replaced: dict[bytes, None] = {}
         """Paths that were written more than once; directories are merged, and do not count."""
 
     def close(self) -> None:
@@ -149,19 +149,28 @@ class TreeWriter:
             self._leave()
         pending = [(part, mtime) for part in reversed(parts[same:])]
         links = 0
+        outside: ExtractError = OutsideError(show_path(b"/".join(parts)))
         while pending:
             part, made = pending.pop()
             if part == b"..":
                 if not self._way:
-                    raise OutsideError(show_path(b"/".join(parts)))
+                    raise outside
                 self._leave()
             elif target := self._enter(part, made):
                 links += 1
+                outside = self._outside(part, target)
                 if target.startswith(b"/"):
-                    raise OutsideError(f"{show_path(b'/'.join(parts))}, through a symlink to {show_path(target)}")
+                    raise outside
                 if links > _MOST_LINKS:
                     raise ExtractError(f"{show_path(b'/'.join(parts))} leads through too many symlinks")
                 pending += [(step, None) for step in reversed(target.split(b"/")) if step not in {b"", b"."}]
+
+    def _outside(self, name: bytes, target: bytes) -> ExtractError:
+        """Return the error for a symlink that leads out: an earlier step may have left it, and not the archive."""
+        if name in self._node.entries:
+            return OutsideError(f"through {show_path(name)}, a symlink to {show_path(target)}")
+        text = f"{show_path(name)}, which was there before, is a symlink to {show_path(target)}, outside"
+        return ExtractError(text, hint="a source is not unpacked through a symlink that leads out of its directory")
 
     def _enter(self, name: bytes, mtime: int | None) -> bytes | None:
         """Open a directory of the one that is open; return the target of a symlink instead."""
@@ -244,7 +253,7 @@ class TreeWriter:
         """Remove what has the name of an entry that is to be made; a directory only when it is empty."""
         name, entries = parts[-1], self._node.entries
         if name in entries:
-            self.replaced.append(b"/".join(parts))
+            self.replaced[b"/".join(parts)] = None
         try:
             remove_entry(self._fd, name)
         except IsADirectoryError:

@@ -82,22 +82,20 @@ def _check_list(stream: IO[bytes]) -> None:
 
 
 def _make_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> ArchiveMember:
+    if info.flag_bits & _ENCRYPTED:
+        raise ExtractError("is an encrypted zip", hint=_HINT)
     extra = _extra_fields(info.extra)
     path = _path(info, extra)
     is_directory = path.endswith(b"/")
-    unix = info.external_attr >> 16
-    kind = MemberKind.DIRECTORY if is_directory else MemberKind.FILE
-    if info.create_system == _UNIX and stat.S_ISLNK(unix) and not is_directory:
-        kind = MemberKind.SYMLINK
-    if info.flag_bits & _ENCRYPTED:
-        raise ExtractError("is an encrypted zip", hint=_HINT)
+    mode = _mode(info, is_directory=is_directory)
+    is_symlink = stat.S_ISLNK(mode) and not is_directory
     return ArchiveMember(
         path=path,
-        kind=kind,
-        mode=_mode(info, is_directory=is_directory),
+        kind=MemberKind.DIRECTORY if is_directory else MemberKind.SYMLINK if is_symlink else MemberKind.FILE,
+        mode=mode & 0o777,  # unzip drops setuid, setgid and sticky
         mtime=_mtime(info, extra),
         blocks=lambda: _read_blocks(archive, info),
-        target=b"".join(_read_blocks(archive, info, LONGEST_PATH + 1)) if kind is MemberKind.SYMLINK else b"",
+        target=b"".join(_read_blocks(archive, info, LONGEST_PATH + 1)) if is_symlink else b"",
         size=info.file_size,
     )
 
@@ -123,7 +121,7 @@ def _path(info: zipfile.ZipInfo, extra: dict[int, bytes]) -> bytes:
 
 
 def _mode(info: zipfile.ZipInfo, *, is_directory: bool) -> int:
-    """Return the mode that unzip gives a member with umask 022: setuid, setgid and sticky are dropped."""
+    """Return the mode of a member as unzip sees it, with its type where that is believed, and with umask 022."""
     unix = info.external_attr >> 16
     write = 0 if info.external_attr & _READ_ONLY else 0o2
     user = 0o4 | write | (0o1 if is_directory else 0)
@@ -131,7 +129,7 @@ def _mode(info: zipfile.ZipInfo, *, is_directory: bool) -> int:
         # Some zips of Unix say that they are of DOS; their modes are believed where DOS's attributes say the same.
         is_believed = info.create_system == _DOS and unix & 0o700 == user << 6
         if info.create_system == _UNIX or is_believed:
-            return unix & 0o777
+            return unix
     elif info.create_system == _UNIX:
         return _DIRECTORY if is_directory else _FILE
     return (user * 0o111) & ~0o022 | 0o444

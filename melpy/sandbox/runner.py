@@ -164,7 +164,7 @@ def check_setup(state: Path, *, overlay: bool = False, emulator: Emulator | None
     def start(argv: list[str], passed: tuple[int, ...]) -> Outcome:
         return run(argv, env={}, pass_fds=passed, check=False)
 
-    _run(spec, start, program=(sys.executable, "-I", "-S", "-c", ""))
+    _run(spec, start, program=(sys.executable, "-I", "-S", "-X", "utf8", "-c", ""))
 
 
 def check_bubblewrap() -> str:
