@@ -79,15 +79,25 @@ def _without_magic(data: bytes) -> bytes:
     return bytes(tar)
 
 
+class _ZipInfo(zipfile.ZipInfo):
+    """A member of a zip with any bytes as its name; those that are UTF-8 are marked as such."""
+
+    raw: bytes = b""
+
+    def _encodeFilenameFlags(self) -> tuple[bytes, int]:  # noqa: N802  # zipfile's name
+        try:
+            return self.raw, 0 if self.raw.isascii() else 0x800 * bool(self.raw.decode())
+        except UnicodeDecodeError:
+            return self.raw, 0
+
+
 def make_zip(items: Sequence[Item], *, system: int = 3) -> bytes:
     """Return a zip."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for item in items:
-            info = zipfile.ZipInfo(_text(item.path))
-            if info.filename.isascii() or "\udc80" <= max(info.filename) <= "\udcff":
-                # Bytes that are no UTF-8 are written as they are, as programs do that know of no character set.
-                info.filename = item.path.decode("cp437")
+            info = _ZipInfo(_text(item.path))
+            info.raw = item.path
             info.create_system = system
             info.date_time = (2000, 1, 1, 12, 0, item.mtime % 60 // 2 * 2)
             with warnings.catch_warnings(action="ignore", category=UserWarning):  # of names that come twice
@@ -121,14 +131,8 @@ def make_cpio(items: Sequence[Item], form: str) -> bytes:
 def _cpio_header(form: str, number: int, item: Item, links: int, path: bytes, content: bytes) -> bytes:
     mode, name = _MODES[item.kind] | item.mode, path + b"\0"
     if form == "odc":
-        values = (1, number, mode, 0, 0, links, 0)
-        return (
-            b"070707"
-            + b"%06o" * 7 % values
-            + b"%011o%06o%011o" % (item.mtime, len(name), len(content))
-            + name
-            + content
-        )
+        head = b"070707" + b"%06o" * 7 % (1, number, mode, 0, 0, links, 0)
+        return head + b"%011o%06o%011o" % (item.mtime, len(name), len(content)) + name + content
     values = (number, mode, 0, 0, links, item.mtime, len(content), 0, 1, 0, 0, len(name), 0)
     head = b"070701" + b"%08X" * 13 % values + name
     return head + bytes(-len(head) % 4) + content + bytes(-len(content) % 4)

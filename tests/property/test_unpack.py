@@ -178,6 +178,20 @@ class Difference:
         same = replace(self.ours, mtime=self.theirs.mtime, mode=self.theirs.mode) == self.theirs
         return same and any(item.kind == DIRECTORY for item in self.case.items)
 
+    def is_spelt_twice(self) -> bool:
+        """Tell whether it differs in mode or time, and a directory is named in two ways, such as `a` and `./a`."""
+        if not self.ours or not self.theirs or self.ours.kind != DIRECTORY:
+            return False
+        same = replace(self.ours, mtime=self.theirs.mtime, mode=self.theirs.mode) == self.theirs
+        spelt = {item.path for item in self.case.items if item.kind == DIRECTORY}
+        return same and len(spelt) > len({tuple(split(path)) for path in spelt})
+
+    def is_linked_twice(self) -> bool:
+        """Tell whether a name of a hard link comes twice."""
+        paths = [tuple(split(item.path)) for item in self.case.items]
+        links = [tuple(split(item.path)) for item in self.case.items if item.kind == HARD_LINK]
+        return any(paths.count(link) > 1 for link in links)
+
     def was_there(self) -> bool:
         """Tell whether it is a directory that had something in it before a member names it."""
         path = split(self.path)
@@ -243,6 +257,7 @@ TAR = Program(
             Difference.is_late_link
         ),
         "tar gives what took the place of a directory the mode and time of that": Difference.was_directory,
+        "tar gives a directory that is named in two ways the mode and time of one of them": Difference.is_spelt_twice,
     },
     refusals={
         "tar takes what follows a doubled slash for an absolute name": (
@@ -276,6 +291,7 @@ CPIO = Program(
         "symlinks have the time of now": lambda it: it.is_of_time(SYMLINK),
         "cpio leaves a directory as it is that is there already": Difference.was_there,
         "cpio gives what took the place of a directory the mode and time of that": Difference.was_directory,
+        "cpio makes hard links when it has met all names of a file": Difference.is_linked_twice,
     },
     refusals={
         "cpio leaves `..` out of names, melpy refuses them": leads_up,
