@@ -51,6 +51,9 @@ pax-utils|command -v scanelf
 patch|command -v patch
 perl|command -v perl
 jq|command -v jq
+cpio|command -v cpio
+unzip|command -v unzip
+locales|test -e /usr/share/i18n/charmaps/ISO-8859-1.gz
 endef
 export NEEDED NEEDED_FOR_TESTS
 
