@@ -584,10 +584,21 @@ def test_names_are_no_longer_than_the_system_allows(box: Box) -> None:
 
 def test_depth_costs_in_proportion(box: Box) -> None:
     top = "d/" * 2000
+    archive = box.tar(*(member(f"{top}{number}") for number in range(200)))
     start = time.perf_counter()
-    unpack_archive(box.tar(*(member(f"{top}{number}") for number in range(200))), box.out)
-    # Going from the root to every one of 2,000 directories, and for every file, took 10 s.
-    assert time.perf_counter() - start < 2
+    unpack_archive(archive, box.out)
+    seconds = time.perf_counter() - start
+    # pytest cannot remove it: it is flattened, a level at a time.
+    directory, depth = box.out / "d", 1
+    while (below := directory / "d").is_dir():
+        below.rename(box.out / "below")
+        directory.rmdir()
+        (box.out / "below").rename(directory)
+        depth += 1
+    assert depth == 2000
+    assert len(list(directory.iterdir())) == 200
+    # It took 11 s to go from the root to each of 2,000 directories, and for every file; now it takes 0.1 s.
+    assert seconds < 3
 
 
 def test_directories_that_no_member_names_count(box: Box) -> None:
@@ -771,9 +782,17 @@ def test_a_zip64(box: Box) -> None:
     assert box.files() == {"f": "x"}
 
 
-def test_a_zip_of_many(box: Box) -> None:
-    unpack_archive(zipped(box, *((entry(f"{number}"), b"") for number in range(70_000))), box.out)
-    assert len(list(box.out.iterdir())) == 70_000
+def test_a_zip_of_many(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 1)  # from where on a zip64 has a longer end
+    path = zipped(box, (entry("a"), b""), (entry("b"), b""))
+    assert b"PK\6\6" in path.read_bytes()
+    unpack_archive(path, box.out)
+    assert box.files() == {"a": "", "b": ""}
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<Q", data, data.index(b"PK\6\6") + 40, 2**40)
+    path.write_bytes(data)
+    with pytest.raises(ExtractError, match=f"has a list of members of {2**40} bytes"):
+        unpack_archive(path, box.out)
 
 
 def test_an_empty_zip(box: Box) -> None:
