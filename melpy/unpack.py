@@ -109,7 +109,7 @@ def unpack_stream(
         hint = "if it is to be trusted, allow more with unpack-limit in melpy.toml or --unpack-limit"
         raise ExtractError(str(error), where=where, hint=hint) from None
     except OutsideError as error:
-        message = f"wants to write outside of its directory: {error.message}"
+        message = f"wants to write outside of its directory: {error}"
         raise ExtractError(message, where=where, hint="do not trust this archive") from None
     except ExtractError as error:
         raise ExtractError(f"cannot be unpacked: {error.message}", where=where, hint=error.hint) from None

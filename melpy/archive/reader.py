@@ -63,18 +63,19 @@ def load_members(stream: IO[bytes]) -> Generator[ArchiveMember, None, None]:
         with _use_characters("C.UTF-8" if magic == _SEVEN_ZIP else "C"), _open_reader(stream.fileno()) as reader:
             yield from _load_members(reader, is_masked=magic == _SEVEN_ZIP)
     except libarchive.exception.ArchiveError as error:
-        text = _text(error)
-        if "unrecognized" not in text:
-            raise ExtractError(text) from None
+        if "Unrecognized" not in str(error.msg):
+            raise _explain(error) from None
         if not zipfile.is_zipfile(stream):
-            raise ExtractError(text, hint=_NO_ARCHIVE) from None
+            raise ExtractError("unrecognized archive format", hint=_NO_ARCHIVE) from None
         # A program that unpacks itself: the zip comes after it.
         yield from load_zip_members(stream)
 
 
-def _text(error: libarchive.exception.ArchiveError) -> str:
-    message = error.msg if isinstance(error.msg, bytes) else str(error.msg or error).encode()
-    return str(message.decode("utf-8", "replace")).lower()
+def _explain(error: libarchive.exception.ArchiveError) -> ExtractError:
+    if error.msg is None:
+        return ExtractError("is damaged")
+    text = error.msg.decode("utf-8", "replace") if isinstance(error.msg, bytes) else str(error.msg)
+    return ExtractError(text[:1].lower() + text[1:])
 
 
 @contextmanager
@@ -128,7 +129,7 @@ def _make_member(reader: int, entry: int, *, is_masked: bool) -> ArchiveMember:
     path = ffi.entry_pathname(entry)
     if path is None:
         raise ExtractError("has a member without a name, or with one that has no characters here")
-    mode = ffi.entry_mode(entry)
+    mode = ffi.entry_mode(entry) & 0o177777  # a damaged cpio has negative ones
     hard, soft = ffi.entry_hardlink(entry), ffi.entry_symlink(entry)
     # The hard link test comes first: libarchive gives links the type of what they point to.
     kind = MemberKind.HARD_LINK if hard is not None else _KINDS.get(stat.S_IFMT(mode), MemberKind.OTHER)
@@ -148,5 +149,8 @@ def _make_member(reader: int, entry: int, *, is_masked: bool) -> ArchiveMember:
 def _read_blocks(reader: int) -> Iterator[memoryview]:
     buffer = ctypes.create_string_buffer(BLOCK)
     view = memoryview(buffer)
-    while (size := ffi.read_data(reader, buffer, BLOCK)) > 0:
-        yield view[:size]
+    try:
+        while (size := ffi.read_data(reader, buffer, BLOCK)) > 0:
+            yield view[:size]
+    except libarchive.exception.ArchiveError as error:
+        raise _explain(error) from None

@@ -23,8 +23,8 @@ _MOST_LINKS = 40  # that one path may lead through, as for Linux itself
 _OPEN = 0o700
 
 
-class OutsideError(ExtractError):
-    """A name leads out of the directory that is written below."""
+class OutsideError(Exception):
+    """A name leads out of the directory that is written below; whoever knows the archive explains it to the user."""
 
 
 class _Node:
@@ -149,7 +149,7 @@ class TreeWriter:
             self._leave()
         pending = [(part, mtime) for part in reversed(parts[same:])]
         links = 0
-        outside: ExtractError = OutsideError(show_path(b"/".join(parts)))
+        outside: Exception = OutsideError(show_path(b"/".join(parts)))
         while pending:
             part, made = pending.pop()
             if part == b"..":
@@ -165,7 +165,7 @@ class TreeWriter:
                     raise ExtractError(f"{show_path(b'/'.join(parts))} leads through too many symlinks")
                 pending += [(step, None) for step in reversed(target.split(b"/")) if step not in {b"", b"."}]
 
-    def _outside(self, name: bytes, target: bytes) -> ExtractError:
+    def _outside(self, name: bytes, target: bytes) -> Exception:
         """Return the error for a symlink that leads out: an earlier step may have left it, and not the archive."""
         if name in self._node.entries:
             return OutsideError(f"through {show_path(name)}, a symlink to {show_path(target)}")

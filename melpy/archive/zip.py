@@ -18,7 +18,7 @@ from lzma import LZMAError
 from typing import IO, TYPE_CHECKING
 
 from melpy.archive.model import BLOCK, LONGEST_PATH, ArchiveMember, MemberKind, clamp_time
-from melpy.errors import ExtractError
+from melpy.errors import ExtractError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +61,8 @@ def _damage() -> Iterator[None]:
         raise ExtractError(f"is a zip of a kind that is not read: {error}", hint=_HINT) from None
     except UnicodeDecodeError:
         raise ExtractError("has a name that says it is UTF-8, and is not") from None
+    except OSError as error:  # of a position before the beginning, and from bzip2
+        raise ExtractError(f"is a damaged zip: {reason_of(error)}") from None
     except (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, struct.error, ValueError, OverflowError) as error:
         raise ExtractError(f"is a damaged zip: {error}") from None
 

@@ -886,6 +886,20 @@ def test_a_truncated_archive(box: Box) -> None:
     assert caught.value.where == "a.tar.gz"
 
 
+@pytest.mark.parametrize("size", [600, 700, 1023])
+def test_a_tar_that_ends_within_a_file(box: Box, size: int) -> None:
+    path = box.tar(member("a", bytes(10_000)))
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(ExtractError, match=r"a\.tar: cannot be unpacked: truncated"):
+        unpack_archive(path, box.out)
+
+
+def test_a_cpio_with_a_negative_mode(box: Box) -> None:
+    data = make_cpio([Item(b"a", content=b"x")], "newc")
+    (box.root / "a.cpio").write_bytes(data[:14] + b"FFFFFFFF" + data[22:])
+    assert unpack_archive(box.root / "a.cpio", box.out) == ("devices, pipes and sockets are left out: 'a'",)
+
+
 def test_a_missing_archive(box: Box) -> None:
     with pytest.raises(ExtractError, match="cannot be read"):
         unpack_archive(box.root / "none.tar", box.out)
