@@ -158,21 +158,31 @@ class Found:
 
 
 def read_tree(root: Path) -> dict[bytes, Found]:
-    """Return all entries below a directory."""
-    paths = {os.fsencode(path.relative_to(root)): path for path in root.rglob("*")}
-    shared: dict[int, list[bytes]] = {}
-    for name, path in paths.items():
-        info = path.lstat()
-        if not stat.S_ISDIR(info.st_mode) and info.st_nlink > 1:
-            shared.setdefault(info.st_ino, []).append(name)
-    return {name: _read_entry(path, shared) for name, path in paths.items()}
+    """Return all entries below a directory, which are opened to their owner afterwards."""
+    infos: dict[bytes, os.stat_result] = {}
+    inodes: dict[int, os.stat_result] = {}
+    contents: dict[bytes, bytes] = {}
+    pending = [root]
+    while pending:
+        for path in pending.pop().iterdir():
+            name, info = os.fsencode(path.relative_to(root)), path.lstat()
+            info = infos[name] = inodes.setdefault(info.st_ino, info)  # another name may have opened it
+            if stat.S_ISLNK(info.st_mode):
+                contents[name] = os.fsencode(path.readlink())
+            elif stat.S_ISDIR(info.st_mode):
+                path.chmod(0o700)
+                pending.append(path)
+            elif stat.S_ISREG(info.st_mode):
+                path.chmod(0o600)
+                contents[name] = path.read_bytes()
+    return {name: _found(name, infos, contents) for name in infos}
 
 
-def _read_entry(path: Path, shared: dict[int, list[bytes]]) -> Found:
-    info = path.lstat()
-    names = tuple(sorted(shared.get(info.st_ino, ())))
-    if stat.S_ISLNK(info.st_mode):
-        return Found(SYMLINK, 0, os.fsencode(path.readlink()), info.st_mtime_ns, names)
+def _found(name: bytes, infos: dict[bytes, os.stat_result], contents: dict[bytes, bytes]) -> Found:
+    info = infos[name]
     kind = next(kind for kind, form in _MODES.items() if form == stat.S_IFMT(info.st_mode))
-    content = path.read_bytes() if kind == FILE else b""
-    return Found(kind, stat.S_IMODE(info.st_mode), content, info.st_mtime_ns, names)
+    mode = 0 if kind == SYMLINK else stat.S_IMODE(info.st_mode)
+    names: tuple[bytes, ...] = ()
+    if kind != DIRECTORY and info.st_nlink > 1:
+        names = tuple(sorted(other for other in infos if infos[other].st_ino == info.st_ino))
+    return Found(kind, mode, contents.get(name, b""), info.st_mtime_ns, names)

@@ -187,7 +187,7 @@ def test_owners_are_not_taken_over(box: Box) -> None:
 
 @pytest.mark.parametrize("mode", [0o1777, 0o2775, 0o4755, 0o6711, 0o555, 0o444, 0o1, 0])
 def test_modes_are_those_of_the_archive(box: Box, mode: int) -> None:
-    box.unpack(folder("d", mode), member("f", b"x", mode=mode))
+    unpack_archive(box.tar(folder("d", mode), member("f", b"x", mode=mode)), box.out)
     assert oct(stat.S_IMODE((box.out / "d").stat().st_mode)) == oct(mode)
     assert oct(stat.S_IMODE((box.out / "f").stat().st_mode)) == oct(mode)
 
