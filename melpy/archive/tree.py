@@ -54,7 +54,7 @@ class TreeWriter:
         on_made: is called for every directory that no member names.
     """
 
-    def __init__(self, root_fd: int, on_made: Callable[[], None]) -> None:
+    def __init__(self, root_fd: int, on_made: Callable[[], None] = lambda: None) -> None:
         self._fd = os.dup(root_fd)
         self._on_made = on_made
         self._root = _Node()  # its mode and time are not an archive's to say

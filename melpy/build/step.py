@@ -7,11 +7,13 @@ import posixpath
 import shlex
 import shutil
 import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
+from melpy.archive.tree import TreeWriter
 from melpy.build.workspace import remove_tree
 from melpy.errors import ExtractError, reason_of
 from melpy.inside import create_file, move_tree, open_below, open_root
@@ -214,11 +216,13 @@ def _fetch(step: PlanStep, place: Place, voice: Voice) -> list[str]:
         with (
             open_root(place.workspace) as root,
             open_below(root, _parts(step.workdir)) as workdir,
+            closing(TreeWriter(workdir)) as tree,  # an archive may have closed the directory
             verified.open("rb") as content,
-            create_file(workdir, name) as stream,
         ):
-            shutil.copyfileobj(content, stream)
-            os.fchmod(stream.fileno(), 0o644)
+            with tree.create_file([os.fsencode(name)], 0) as stream:
+                shutil.copyfileobj(content, stream)
+                os.fchmod(stream.fileno(), 0o644)
+            tree.finish()
     return [step.workdir, directory]
 
 

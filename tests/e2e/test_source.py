@@ -138,6 +138,31 @@ def test_what_of_an_archive_is_not_unpacked_is_told(project: Project, tmp_path: 
     assert "==> warning: x.tar: strip-components 1 leaves no name of 'package.xml'\n" in log.read_text()
 
 
+def test_sources_go_into_directories_that_an_archive_closed(project: Project, tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for name, mode in (("top/closed", 0o555), ("top/closed/inner", 0o500)):
+            directory = tarfile.TarInfo(name)
+            directory.type, directory.mode = tarfile.DIRTYPE, mode
+            tar.addfile(directory)
+    (tmp_path / "closed.tar").write_bytes(stream.getvalue())
+    (tmp_path / "x.tar.gz").write_bytes(archive())
+    first = fetch_step("https://files.invalid/closed.tar", stream.getvalue())
+    second = fetch_step("https://files.invalid/x.tar.gz", archive())
+    below = second.replace("uses: fetch\n", "uses: fetch\n    working-directory: closed/inner\n")
+    look = "  - runs: ls -ld closed closed/inner closed/inner/*\n"
+    project.write("one.yaml", shell_recipe(runs="true", tail=first + below + look))
+    result = melpy(project, "build", "one.yaml", "--verbose", "--rewrite", f"https://files.invalid/={tmp_path}")
+    assert result.returncode == 0, result.stderr
+    found = [line.split()[-9::8] for line in result.stderr.splitlines() if line.split()[-1].startswith("closed")]
+    assert found == [
+        ["dr-xr-xr-x", "closed"],
+        ["dr-x------", "closed/inner"],
+        ["-rw-r--r--", "closed/inner/file"],
+        ["-rw-r--r--", "closed/inner/x.tar.gz"],
+    ]
+
+
 def test_places_are_tried_in_order_and_upstream_at_last(project: Project, tmp_path: Path) -> None:
     content = archive()
     (tmp_path / "one").mkdir()
