@@ -53,6 +53,9 @@ acl|command -v setfacl
 libcap2-bin|test -e /sbin/setcap || test -e /usr/sbin/setcap
 perl|command -v perl
 jq|command -v jq
+cpio|command -v cpio
+unzip|command -v unzip
+locales|test -e /usr/share/i18n/charmaps/ISO-8859-1.gz
 endef
 export NEEDED NEEDED_FOR_TESTS
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 RESERVED = PurePosixPath("/run/melpy")
 """Directory of a build root where melpy's own files are mounted; no package may have anything in it."""
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+"""How a directory is opened whose name a stranger chose."""
 
 
 @contextmanager
@@ -62,12 +63,12 @@ def open_below(root: int, parts: Sequence[str], *, make: bool = False) -> Iterat
 def _open_directory(parent: int, name: str, *, make: bool) -> int:
     assert name not in {"", ".", ".."}, name
     try:
-        return os.open(name, _DIRECTORY, dir_fd=parent)
+        return os.open(name, DIRECTORY_FLAGS, dir_fd=parent)
     except FileNotFoundError:
         if not make:
             raise
         os.mkdir(name, dir_fd=parent)
-        descriptor = os.open(name, _DIRECTORY, dir_fd=parent)
+        descriptor = os.open(name, DIRECTORY_FLAGS, dir_fd=parent)
         os.fchmod(descriptor, 0o755)  # whatever the umask
         return descriptor
     except OSError as error:
@@ -154,14 +155,14 @@ def _move_entries(source: int, target: int) -> None:
                 os.utime(outer, ns=(info.st_atime_ns, info.st_mtime_ns))
 
 
-def create_file(parent: int, name: str) -> IO[bytes]:
+def create_file(parent: int, name: str | bytes) -> IO[bytes]:
     """Open a new file in an open directory, in place of whatever has its name; it is private until chmodded."""
     remove_entry(parent, name)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.fdopen(os.open(name, flags, 0o600, dir_fd=parent), "wb")
 
 
-def remove_entry(parent: int, name: str) -> None:
+def remove_entry(parent: int, name: str | bytes) -> None:
     """Remove a file of an open directory, if it is there."""
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=parent)

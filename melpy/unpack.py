@@ -1,40 +1,31 @@
-"""Unpacking archives of any kind into a directory, and never outside of it.
+"""Unpacking archives of any kind into a directory, as GNU tar and unzip do, and never outside of it.
 
-libarchive reads them; melpy writes the files itself, component by component, so that no name and no symlink of an
-archive can lead elsewhere. Owners are not taken over, times are. What comes out depends on the archive alone, and is
-no more than a limit allows, however little space it took before.
+What comes out depends on the archive alone, and is no more than a limit allows, however little space it took before.
+Names are bytes, and modes are the archive's: setuid, setgid and sticky bits of a tar as well, as for root's tar, which
+is what unpacks sources in the sandbox of other tools. Owners are not taken over.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import stat
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import IO, TYPE_CHECKING, Any
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
 
-import libarchive.exception
-from libarchive import ffi
-from libarchive.read import ArchiveRead
-
+from melpy.archive.model import LONGEST_PATH, ArchiveMember, MemberKind, show_path
+from melpy.archive.reader import load_members
+from melpy.archive.tree import OutsideError, TreeWriter
 from melpy.errors import ExtractError, SettingsError, reason_of
-from melpy.inside import create_file, open_below, open_root, remove_entry
+from melpy.inside import open_below, open_root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-_SPECIAL = 0o7000
-_BLOCK = 1 << 16
 _BYTES_PER_ENTRY = 16_000  # a third of what files of sources have on average
 _FEWEST_ENTRIES = 10_000
-_FORMATS = ("tar", "zip", "7zip", "cpio", "ar", "empty")
-_FILTERS = ("gzip", "bzip2", "xz", "zstd", "lzma", "lzip", "lz4", "compress", "rpm")
-"""What libarchive does by itself. For others it would run programs of this machine, outside of the sandbox (lrzip,
-lzop, grzip), or look for files of this machine that an archive names (mtree). Source: archive_read_filter(3)."""
-_NO_ARCHIVE = "a file that is no tar, zip, 7z, cpio, ar, deb or rpm is fetched with `extract: false`"
+_NAMED = 3  # members that a message names
 
 
 @dataclass(frozen=True)
@@ -70,17 +61,17 @@ UNPACK_LIMIT = Limit()
 
 def unpack_archive(
     archive: Path, directory: Path, *, below: Sequence[str] = (), strip: int = 0, limit: Limit = UNPACK_LIMIT
-) -> None:
-    """Unpack an archive into a directory that is there.
+) -> tuple[str, ...]:
+    """Unpack an archive into a directory that is there, and return what differs from the archive, a sentence each.
 
-    setuid, setgid and sticky bits are dropped; devices, pipes and sockets are left out.
+    Devices, pipes and sockets are left out; of members with one path the last stays.
 
     Args:
         archive: tar, zip, 7z, cpio, ar (a deb, too) or rpm, compressed with gzip, bzip2, xz, zstd, lzma, lzip, lz4 or
-            compress.
-        directory: a directory of melpy's own.
+            compress; a zip is not.
+        directory: a directory of melpy's own. It keeps its mode and time.
         below: components of a directory below it, where the files go; symlinks among them are not followed.
-        strip: leading path components that are removed; what has no more is left out.
+        strip: leading path components that are removed, as GNU tar counts them; what has no more is left out.
         limit: how much it may become.
 
     Raises:
@@ -91,7 +82,7 @@ def unpack_archive(
     except OSError as error:
         raise ExtractError(f"cannot be read: {reason_of(error)}", where=archive.name) from None
     with stream:
-        unpack_stream(stream, directory, where=archive.name, below=below, strip=strip, limit=limit)
+        return unpack_stream(stream, directory, where=archive.name, below=below, strip=strip, limit=limit)
 
 
 def unpack_stream(
@@ -102,46 +93,28 @@ def unpack_stream(
     below: Sequence[str] = (),
     strip: int = 0,
     limit: Limit = UNPACK_LIMIT,
-) -> None:
+) -> tuple[str, ...]:
     """Unpack what stands in a file from its current position on; see `unpack_archive`."""
     try:
-        # libarchive reads the descriptor, which Python's buffer may be ahead of.
-        os.lseek(stream.fileno(), stream.tell(), os.SEEK_SET)
         with open_root(directory) as root, open_below(root, below) as place:
-            tree, meter = _Tree(place), _Meter(limit)
-            with _open_reader(stream.fileno()) as members:
+            meter = _Meter(limit)
+            with closing(TreeWriter(place, meter.count_entry)) as tree, closing(load_members(stream)) as members:
+                unpacking = _Unpacking(tree, strip, meter)
                 for member in members:
                     meter.count_entry()
-                    _unpack_member(tree, member, strip, meter)
-            tree.finish()
-    except libarchive.exception.ArchiveError as error:
-        text = str(error.msg or error).lower()
-        hint = _NO_ARCHIVE if "unrecognized" in text else None
-        raise ExtractError(f"cannot be unpacked: {text}", where=where, hint=hint) from None
+                    unpacking.add(member)
+                tree.finish()
+            return unpacking.describe()
     except _TooMuchError as error:
         hint = "if it is to be trusted, allow more with unpack-limit in melpy.toml or --unpack-limit"
         raise ExtractError(str(error), where=where, hint=hint) from None
+    except OutsideError as error:
+        message = f"wants to write outside of its directory: {error}"
+        raise ExtractError(message, where=where, hint="do not trust this archive") from None
     except ExtractError as error:
-        raise ExtractError(
-            f"wants to write outside of its directory: {error.message}", where=where, hint="do not trust this archive"
-        ) from None
+        raise ExtractError(f"cannot be unpacked: {error.message}", where=where, hint=error.hint) from None
     except OSError as error:
         raise ExtractError(f"cannot be unpacked: {reason_of(error)}", where=where) from None
-
-
-@contextmanager
-def _open_reader(descriptor: int) -> Iterator[ArchiveRead]:
-    """Read the members of an archive; libarchive's own Python binding would let it read whatever it can."""
-    reader = ffi.read_new()
-    try:
-        for name in _FILTERS:
-            ffi.get_read_filter_function(name)(reader)
-        for name in _FORMATS:
-            ffi.get_read_format_function(name)(reader)
-        ffi.read_open_fd(reader, descriptor, _BLOCK)
-        yield ArchiveRead(reader)
-    finally:
-        ffi.read_free(reader)
 
 
 class _TooMuchError(Exception):
@@ -167,84 +140,119 @@ class _Meter:
             raise _TooMuchError(f"becomes more than the {self.limit.size} bytes that it may become")
 
 
-class _Tree:
-    """A directory that is written below, following no symlink."""
+@dataclass
+class _Unpacking:
+    """Writes members of an archive, and remembers what the user may not expect."""
 
-    def __init__(self, root: int) -> None:
-        self._root = root
-        self._known: set[tuple[str, ...]] = {()}
-        self._directories: dict[tuple[str, ...], tuple[int, float]] = {}
+    tree: TreeWriter
+    strip: int
+    meter: _Meter
+    left_out: list[bytes] = field(default_factory=list)
+    stripped: list[bytes] = field(default_factory=list)
+    written: int = 0
 
-    @contextmanager
-    def parent(self, parts: tuple[str, ...], mtime: float) -> Iterator[int]:
-        """Open the directory that holds the last part, making directories that are missing, with this time."""
-        self._make(parts[:-1], mtime)
-        with open_below(self._root, parts[:-1]) as descriptor:
-            yield descriptor
+    def add(self, member: ArchiveMember) -> None:
+        """Write one member.
 
-    def directory(self, parts: tuple[str, ...], mode: int, mtime: float) -> None:
-        """Make a directory now, and give it its mode and time at the end."""
-        self._make(parts, mtime)
-        with open_below(self._root, parts):
-            self._directories[parts] = mode, mtime
+        Raises:
+            ExtractError: it cannot be written, or not here.
+        """
+        parts = _split(member.path, self.strip)
+        if not parts or member.kind is MemberKind.OTHER:
+            # A device that is stripped away would have been left out anyway.
+            if member.kind is MemberKind.OTHER:
+                self.left_out.append(member.path)
+            elif parts is None and member.kind is not MemberKind.DIRECTORY:
+                self.stripped.append(member.path)
+            elif member.kind is not MemberKind.DIRECTORY:
+                raise ExtractError(f"{member.name} is no name of a {member.kind.value}")
+            self.meter.count_bytes(member.size)  # which is read all the same
+            return
+        try:
+            self._write(member, parts)
+        except OSError as error:
+            raise ExtractError(f"{member.name}: {reason_of(error)}") from None
+        self.written += 1
 
-    def _make(self, parts: tuple[str, ...], mtime: float) -> None:
-        for depth in range(1, len(parts) + 1):
-            path = parts[:depth]
-            if path in self._known:
-                continue
-            with open_below(self._root, path[:-1]) as parent, suppress(FileExistsError):
-                os.mkdir(path[-1], 0o755, dir_fd=parent)
-                self._directories[path] = 0o755, mtime
-            self._known.add(path)
-
-    def finish(self) -> None:
-        """Give directories their modes and times, which writing into them would have changed or forbidden."""
-        for parts, (mode, mtime) in self._directories.items():
-            with open_below(self._root, parts) as descriptor:
-                os.fchmod(descriptor, mode | stat.S_IRWXU)
-                os.utime(descriptor, (mtime, mtime))
-
-
-def _parts(path: str | bytes, strip: int) -> tuple[str, ...]:
-    # Names that are not UTF-8 come as bytes.
-    parts = [part for part in PurePosixPath(os.fsdecode(path)).parts if part not in {"/", "//", "."}]
-    if ".." in parts:
-        raise ExtractError(repr(path))
-    return tuple(parts[strip:])
-
-
-def _unpack_member(tree: _Tree, member: Any, strip: int, meter: _Meter) -> None:  # libarchive is untyped
-    parts = _parts(member.pathname, strip)
-    if not parts:
-        return
-    mode, mtime = stat.S_IMODE(member.mode) & ~_SPECIAL, float(member.mtime or 0)
-    if member.isdir:
-        tree.directory(parts, mode, mtime)
-        return
-    with tree.parent(parts, mtime) as parent:
-        name = parts[-1]
-        # The hard link test comes first: libarchive gives links the type of what they point to.
-        if member.islnk:
-            _link(tree, member, parent, name, _parts(member.linkpath, strip))
-        elif member.issym:
-            remove_entry(parent, name)
-            os.symlink(member.linkpath, name, dir_fd=parent)
-        elif member.isreg:
-            with create_file(parent, name) as stream:
-                for block in member.get_blocks(_BLOCK):
-                    meter.count_bytes(len(block))
-                    stream.write(block)
-                os.fchmod(stream.fileno(), mode)
+    def _write(self, member: ArchiveMember, parts: list[bytes]) -> None:
+        if member.kind is MemberKind.DIRECTORY:
+            self.tree.write_directory(parts, member.mode, member.mtime)
+        elif member.kind is MemberKind.SYMLINK:
+            if not member.target or len(member.target) > LONGEST_PATH:
+                raise ExtractError(f"{member.name} is a symlink to {show_path(member.target)}, which is no path")
+            self.tree.write_symlink(parts, member.target, member.mtime)
+        elif member.kind is MemberKind.FILE:
+            with self.tree.create_file(parts, member.mtime) as stream:
+                self._fill(member, stream)
         else:
-            return  # devices and pipes: an ordinary user cannot make them, and no source needs them
-        os.utime(name, (mtime, mtime), dir_fd=parent, follow_symlinks=False)
+            target = _split(member.target, self.strip)
+            if not target:
+                raise ExtractError(f"{member.name} links to {show_path(member.target)}, which is not unpacked")
+            self.tree.write_hard_link(parts, target, member.mtime)
+            if member.size:  # cpio has the content at the last of the names
+                with self.tree.rewrite_file(parts) as stream:
+                    self._fill(member, stream)
+
+    def _fill(self, member: ArchiveMember, stream: IO[bytes]) -> None:
+        for block in member.blocks():
+            self.meter.count_bytes(len(block))
+            stream.write(block)
+        stream.flush()
+        os.fchmod(stream.fileno(), member.mode)
+        os.utime(stream.fileno(), ns=(member.mtime, member.mtime))
+
+    def describe(self) -> tuple[str, ...]:
+        """Return what differs from the archive."""
+        lines = []
+        if self.left_out:
+            lines.append(f"devices, pipes and sockets are left out: {_list(self.left_out)}")
+        if self.tree.replaced:
+            again = "has two members" if len(self.tree.replaced) == 1 else "have two or more members"
+            lines.append(f"{_list([*self.tree.replaced])} {again}, of which the last one is unpacked")
+        if self.stripped and self.written:
+            lines.append(f"strip-components {self.strip} leaves no name of {_list(self.stripped)}")
+        elif self.stripped:
+            lines.append(f"nothing is unpacked: strip-components {self.strip} leaves no name of {_list(self.stripped)}")
+        elif not self.written and not self.left_out:
+            lines.append("nothing is unpacked: it has no files")
+        return tuple(lines)
 
 
-def _link(tree: _Tree, member: Any, parent: int, name: str, target: tuple[str, ...]) -> None:
-    if not target:
-        raise ExtractError(f"{member.linkpath!r}, which {member.pathname!r} links to, is not unpacked")
-    with tree.parent(target, float(member.mtime or 0)) as source:
-        if target[-1] != name or os.fstat(source).st_ino != os.fstat(parent).st_ino:
-            remove_entry(parent, name)
-            os.link(target[-1], name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+def _split(path: bytes, strip: int) -> list[bytes] | None:
+    """Return the components of a member's path without the leading ones; None when no name is left of it.
+
+    Slashes in front do not count, `.` does, as for GNU tar.
+
+    Raises:
+        ExtractError: it leads up, or is too long.
+    """
+    _check_path(path)
+    rest = path.strip(b"/")
+    for _ in range(strip):
+        _, slash, rest = rest.partition(b"/")
+        if not slash:
+            return None
+        rest = rest.lstrip(b"/")
+    if len(rest) > LONGEST_PATH:
+        raise ExtractError(f"a path of {len(rest)} bytes is longer than {LONGEST_PATH}: {show_path(path)}")
+    return [part for part in rest.split(b"/") if part not in {b"", b"."}]
+
+
+def _check_path(path: bytes) -> None:
+    if b"\0" in path:
+        raise ExtractError(f"{show_path(path)} is no path: there is a NUL in it")
+    if b".." not in path:
+        return
+    depth = 0
+    parts = path.split(b"/")
+    for part in parts:
+        depth += -1 if part == b".." else part not in {b"", b"."}
+        if depth < 0:
+            raise OutsideError(show_path(path))
+    if b".." in parts:
+        raise ExtractError(f"{show_path(path)} has '..' in it, which tar does not unpack either")
+
+
+def _list(paths: Sequence[bytes]) -> str:
+    names = ", ".join(show_path(path) for path in paths[:_NAMED])
+    return names if len(paths) <= _NAMED else f"{names} and {len(paths) - _NAMED} more"

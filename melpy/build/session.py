@@ -14,7 +14,7 @@ from melpy.build.failure import explain_failure
 from melpy.build.model import Kind, Owner, Session, StepRecord
 from melpy.build.place import copy_root, find_owners, find_packaged, make_place, return_files
 from melpy.build.reentry import save_reached, save_session
-from melpy.build.step import Place, run_native, run_script
+from melpy.build.step import Place, Voice, run_native, run_script
 from melpy.build.tree import load_tree
 from melpy.build.watch import Watch
 from melpy.build.workspace import fill_workspace
@@ -201,8 +201,12 @@ class _Runner:
     def _attempt(self, step: PlanStep) -> Outcome:
         on_line = partial(self._line, self.plan.job)
         if step.native:
-            return run_native(step, self.place, on_line, self.watch)
+            return run_native(step, self.place, Voice(on_line, self._warn), self.watch)
         return run_script(step, self.place, on_line, self.watch)
+
+    def _warn(self, text: str) -> None:
+        self.log.write(f"==> warning: {printable(text)}\n")
+        self.monitor.emit(events.Warning(self.plan.job, printable(text)))
 
     def _line(self, job: str, line: str) -> None:
         self.log.write(f"{line}\n")

@@ -7,12 +7,13 @@ import posixpath
 import shlex
 import shutil
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
+from melpy.archive.tree import TreeWriter
 from melpy.build.workspace import remove_tree
 from melpy.errors import ExtractError, reason_of
 from melpy.inside import RESERVED, create_file, make_directory, move_tree, open_below, open_root
@@ -151,7 +152,20 @@ def sandbox_spec(step: PlanStep, place: Place, script: Path) -> SandboxSpec:
     )
 
 
-def run_native(step: PlanStep, place: Place, on_line: Callable[[str], None], watch: Watch | None = None) -> Outcome:
+@dataclass(frozen=True)
+class Voice:
+    """How a step speaks to the user.
+
+    Attributes:
+        tell: receives what a program would print.
+        warn: receives what may not be what the user wants.
+    """
+
+    tell: Callable[[str], None]
+    warn: Callable[[str], None]
+
+
+def run_native(step: PlanStep, place: Place, voice: Voice, watch: Watch | None = None) -> Outcome:
     """Do what melpy does itself for a step.
 
     What belongs outside of the workspace, elsewhere in the build root, is put there from within the sandbox.
@@ -161,7 +175,7 @@ def run_native(step: PlanStep, place: Place, on_line: Callable[[str], None], wat
         SandboxError: this machine cannot run the sandbox.
     """
     start = time.monotonic()
-    targets = NATIVE_STEPS[step.native](step, place, on_line)
+    targets = NATIVE_STEPS[step.native](step, place, voice)
     outside = [path for path in dict.fromkeys(targets) if not _is_inside(path)]
     if not outside:
         return Outcome(0, usage=Usage(time.monotonic() - start))
@@ -175,15 +189,15 @@ def run_native(step: PlanStep, place: Place, on_line: Callable[[str], None], wat
             "done",
         ]
     script = "\n".join([*lines, 'rm -rf "$staged"'])
-    return run_script(replace(step, native="", script=script, workdir=WORKSPACE), place, on_line, watch)
+    return run_script(replace(step, native="", script=script, workdir=WORKSPACE), place, voice.tell, watch)
 
 
-def _fetch(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> list[str]:
+def _fetch(step: PlanStep, place: Place, voice: Voice) -> list[str]:
     inputs = dict(step.inputs)
     source = Source.from_inputs(inputs)
     name = file_name(source.uri)
     strip = int(inputs["strip-components"])
-    on_line(f"{name}: {'verified' if source.sha256 or source.sha512 else 'not verified'}, from {source.uri}")
+    voice.tell(f"{name}: {'verified' if source.sha256 or source.sha512 else 'not verified'}, from {source.uri}")
     verified = place.sources[source]
     # Always from the verified file: what an earlier step left under its name is not looked at.
     directory = posixpath.normpath(posixpath.join(step.workdir, inputs["directory"]))
@@ -195,16 +209,20 @@ def _fetch(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> list
         elif inputs["extract"] == "true":
             _check_directory(root, directory)
     if inputs["extract"] == "true":
-        unpack_archive(verified, place.workspace, below=_parts(directory), strip=strip, limit=place.unpack_limit)
+        below = _parts(directory)
+        for text in unpack_archive(verified, place.workspace, below=below, strip=strip, limit=place.unpack_limit):
+            voice.warn(f"{name}: {text}")
     if inputs["delete"] != "true":
         with (
             open_root(place.workspace) as root,
             open_below(root, _parts(step.workdir)) as workdir,
+            closing(TreeWriter(workdir)) as tree,  # an archive may have closed the directory
             verified.open("rb") as content,
-            create_file(workdir, name) as stream,
         ):
-            shutil.copyfileobj(content, stream)
-            os.fchmod(stream.fileno(), 0o644)
+            with tree.create_file([os.fsencode(name)], 0) as stream:
+                shutil.copyfileobj(content, stream)
+                os.fchmod(stream.fileno(), 0o644)
+            tree.finish()
     return [step.workdir, directory]
 
 
@@ -226,25 +244,25 @@ def _check_directory(root: int, path: str) -> None:
         raise ExtractError(f"cannot be extracted into: {reason}", where=path, hint=hint) from None
 
 
-def _git_checkout(step: PlanStep, place: Place, on_line: Callable[[str], None]) -> list[str]:
+def _git_checkout(step: PlanStep, place: Place, voice: Voice) -> list[str]:
     inputs = dict(step.inputs)
     source = GitSource.from_inputs(inputs)
     destination = posixpath.normpath(posixpath.join(step.workdir, inputs["destination"]))
     pinned = place.checkouts[source]
     what = f"tag {source.tag}" if source.tag else f"branch {source.branch}" if source.branch else "HEAD"
     verified = "verified" if source.commit else "not verified"
-    on_line(f"{source.repository}: {what} at commit {pinned.commit}, {verified}")
+    voice.tell(f"{source.repository}: {what} at commit {pinned.commit}, {verified}")
     # It is made where no step can reach, and moved to where steps may have left anything.
     directory = Path(mkdtemp(dir=place.workspace.parent, prefix="checkout-"))
     try:
-        check_out(pinned, directory / "tree", int(place.environment["SOURCE_DATE_EPOCH"]), on_line)
+        check_out(pinned, directory / "tree", int(place.environment["SOURCE_DATE_EPOCH"]), voice.tell)
         move_tree(directory / "tree", place.workspace, _parts(destination))
     finally:
         remove_tree(directory)
     return [destination]
 
 
-NATIVE_STEPS: dict[str, Callable[[PlanStep, Place, Callable[[str], None]], list[str]]] = {
+NATIVE_STEPS: dict[str, Callable[[PlanStep, Place, Voice], list[str]]] = {
     "fetch": _fetch,
     git.NATIVE: _git_checkout,
 }

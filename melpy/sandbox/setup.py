@@ -97,7 +97,7 @@ def _write_names(spec: SandboxSpec) -> Path:
 def enter_command(setup: dict[str, Any], path: Path) -> list[str]:
     """Write a set-up down and return the command line that it is read by, but for the place of errors."""
     path.write_text(json.dumps(setup, indent=1), encoding="utf-8")
-    return [sys.executable, "-I", "-S", str(_ENTER), str(path)]
+    return [sys.executable, "-I", "-S", "-X", "utf8", str(_ENTER), str(path)]
 
 
 def common_setup(spec: SandboxSpec | None, ids: IdRange | None, group: Group | None = None) -> dict[str, Any]:

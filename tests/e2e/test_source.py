@@ -114,6 +114,55 @@ def test_a_build_whose_hosts_cannot_be_reached(project: Project, upstream: Upstr
     assert melpy(project, "build", "--offline", "one.yaml").returncode == 0
 
 
+def test_what_of_an_archive_is_not_unpacked_is_told(project: Project, tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for name in ("./hello-1/file", "hello-1/file", "other/file", "package.xml"):
+            tar.addfile(tarfile.TarInfo(name))
+        pipe = tarfile.TarInfo("hello-1/pipe")
+        pipe.type = tarfile.FIFOTYPE
+        tar.addfile(pipe)
+    (tmp_path / "x.tar").write_bytes(stream.getvalue())
+    project.write(
+        "one.yaml", shell_recipe(runs="true", tail=fetch_step("https://files.invalid/x.tar", stream.getvalue()))
+    )
+    result = melpy(project, "build", "one.yaml", "--quiet", "--rewrite", f"https://files.invalid/={tmp_path}")
+    assert result.returncode == 0, result.stderr
+    told = [line for line in result.stderr.splitlines() if "x.tar" in line]
+    assert told == [
+        "[one-1.0-r0/x86_64] warning: x.tar: devices, pipes and sockets are left out: 'hello-1/pipe'",
+        "[one-1.0-r0/x86_64] warning: x.tar: 'file' has two members, of which the last one is unpacked",
+        "[one-1.0-r0/x86_64] warning: x.tar: strip-components 1 leaves no name of 'package.xml'",
+    ]
+    (log,) = (project.out / "logs").rglob("*.log")
+    assert "==> warning: x.tar: strip-components 1 leaves no name of 'package.xml'\n" in log.read_text()
+
+
+def test_sources_go_into_directories_that_an_archive_closed(project: Project, tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for name, mode in (("top/closed", 0o555), ("top/closed/inner", 0o500)):
+            directory = tarfile.TarInfo(name)
+            directory.type, directory.mode = tarfile.DIRTYPE, mode
+            tar.addfile(directory)
+    (tmp_path / "closed.tar").write_bytes(stream.getvalue())
+    (tmp_path / "x.tar.gz").write_bytes(archive())
+    first = fetch_step("https://files.invalid/closed.tar", stream.getvalue())
+    second = fetch_step("https://files.invalid/x.tar.gz", archive())
+    below = second.replace("uses: fetch\n", "uses: fetch\n    working-directory: closed/inner\n")
+    look = "  - runs: ls -ld closed closed/inner closed/inner/*\n"
+    project.write("one.yaml", shell_recipe(runs="true", tail=first + below + look))
+    result = melpy(project, "build", "one.yaml", "--verbose", "--rewrite", f"https://files.invalid/={tmp_path}")
+    assert result.returncode == 0, result.stderr
+    found = [line.split()[-9::8] for line in result.stderr.splitlines() if line.split()[-1].startswith("closed")]
+    assert found == [
+        ["dr-xr-xr-x", "closed"],
+        ["dr-x------", "closed/inner"],
+        ["-rw-r--r--", "closed/inner/file"],
+        ["-rw-r--r--", "closed/inner/x.tar.gz"],
+    ]
+
+
 def test_places_are_tried_in_order_and_upstream_at_last(project: Project, tmp_path: Path) -> None:
     content = archive()
     (tmp_path / "one").mkdir()

@@ -8,5 +8,5 @@ from __future__ import annotations
 from hypothesis import settings
 
 settings.register_profile("quick", deadline=None)
-settings.register_profile("thorough", deadline=None, max_examples=1500)
+settings.register_profile("thorough", deadline=None, max_examples=2000)
 settings.load_profile("quick")

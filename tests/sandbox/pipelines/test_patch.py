@@ -64,6 +64,54 @@ def test_a_series_may_end_without_a_line_break(bench: Bench) -> None:
     assert patched(bench) == TEXT.replace("one", "ONE").replace("seven", "SEVEN")
 
 
+@pytest.mark.parametrize(
+    ("line", "file", "name"),
+    [
+        ("a.patch -p1", "a/text", "a.patch"),
+        ("a.patch -p0", "text", "a.patch"),
+        ("\ta.patch\t -p2 \t# why", "a/b/text", "a.patch"),
+        ("a.patch -pab\r", "a/text", "a.patch"),
+        ("a.patch # a comment -p7", "a/b/c/text", "a.patch"),
+        ("a.patch#1 -p2", "a/b/text", "a.patch#1"),
+        ("  my own.patch   -p2", "a/b/text", "my own.patch"),
+        ("fix #12.patch", "a/b/c/text", "fix #12.patch"),
+        ("-p1", "a/b/c/text", "-p1"),
+        ("* -p1", "a/text", "*"),
+    ],
+)
+def test_lines_of_a_series(bench: Bench, line: str, file: str, name: str) -> None:
+    bench.add({"text": TEXT, name: difference("one", "ONE", file=file), "series": f"{line}\n"})
+    result = bench.use("patch", {"series": "series", "strip-components": "3"})
+    assert (result.status, patched(bench)) == (0, TEXT.replace("one", "ONE"))
+    assert [text for text in result.lines if text.startswith("patch: ")] == [f"patch: {name}"]
+
+
+def test_an_option_is_for_its_own_line(bench: Bench) -> None:
+    bench.add({"text": TEXT, "a.patch": difference("ONE", "one", text=TEXT.replace("one", "ONE"))})
+    bench.add({"b.patch": difference("seven", "SEVEN", file="a/b/text")})
+    bench.add({"series": "a.patch -p1 -R\nb.patch\n"})
+    assert bench.use("patch", {"series": "series", "strip-components": "2"}).status == 0
+    assert patched(bench) == TEXT.replace("one", "ONE").replace("seven", "SEVEN")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("a.patch --dry-run", "a series has an option that is not known: --dry-run"),
+        ("a.patch -o/etc/passwd -p1", "a series has an option that is not known: -o/etc/passwd"),
+        ("a.patch -p1x", "-p of a series must be a number, found '1x'"),
+        ("a.patch b.patch", "there is no patch a.patch b.patch"),
+        ("gone.patch -p1", "there is no patch gone.patch"),
+        ("#", "there are no patches to apply; give patches or series"),
+        (" # a.patch", "there are no patches to apply; give patches or series"),
+    ],
+)
+def test_lines_of_a_series_that_are_none(bench: Bench, line: str, message: str) -> None:
+    bench.add({"a.patch": "", "b.patch": "", "series": f"{line}\n"})
+    result = bench.use("patch", {"series": "series"})
+    assert (result.status, result.lines) == (1, [f"patch: {message}"])
+
+
 def test_components_are_removed_from_names(bench: Bench) -> None:
     bench.add({"text": TEXT, "a.patch": difference("one", "ONE", file="deep/er/text")})
     assert bench.use("patch", {"patches": "a.patch", "strip-components": "2"}).status == 0
@@ -78,9 +126,11 @@ def test_context_may_differ_as_far_as_is_allowed(bench: Bench) -> None:
     assert patched(bench) == TEXT.replace("two", "2").replace("four", "FOUR")
 
 
-def test_a_patch_that_does_not_apply_ends_the_step(bench: Bench) -> None:
+@pytest.mark.parametrize("inputs", [{"patches": "a.patch b.patch"}, {"series": "series"}])
+def test_a_patch_that_does_not_apply_ends_the_step(bench: Bench, inputs: dict[str, str]) -> None:
     bench.add({"text": "other\n", "a.patch": difference("one", "ONE"), "b.patch": difference("seven", "SEVEN")})
-    result = bench.use("patch", {"patches": "a.patch b.patch"})
+    bench.add({"series": "a.patch\nb.patch\n"})
+    result = bench.use("patch", inputs)
     assert result.status == 1
     assert "patch: b.patch" not in result.lines
 
