@@ -14,7 +14,8 @@ from melpy.attest.sbom import Origin, render_sbom, sbom_path
 from melpy.build.tree import add_file
 from melpy.engine.model import BuildContext, BuiltPackage
 from melpy.files import output_error
-from melpy.pack.package import ControlFile, write_package
+from melpy.pack.model import ControlFile
+from melpy.pack.package import write_package
 from melpy.plan.compiled import render_compiled
 from melpy.repo.repository import publish_packages
 from melpy.scan.model import Subject, Switches

@@ -15,7 +15,8 @@ from melpy.apk.model import PackageInfo
 from melpy.apk.segment import check_datahash, read_entry, read_segments
 from melpy.build.tree import load_tree
 from melpy.errors import OutputError, PackageFormatError
-from melpy.pack.package import ControlFile, installed_size, write_package
+from melpy.pack.model import ControlFile
+from melpy.pack.package import installed_size, write_package
 from tests.factories.package import walk_as_apko
 from tests.factories.tree import Directory, Fifo, File, Link, program, tree
 
