@@ -20,7 +20,8 @@ def merge_findings(subject: Subject, found: Iterable[Finding], warnings: Iterabl
     A generated dependency that the package carries for itself is dropped, and any dependency, stated ones too, that
     the package provides. Only unversioned dependencies can be dropped: `so:libx.so.1`, never `foo>=1`.
     """
-    kept = sorted({finding for finding in found if _is_wanted(finding, subject.switches)})
+    every = set(found)
+    kept = sorted(finding for finding in every if _is_wanted(finding, subject.switches))
     vendored = _items(kept, Role.VENDORED)
     provides = {*subject.provides, *_items(kept, Role.PROVIDES)}
     depends = {*subject.runtime, *(_items(kept, Role.DEPENDS) - _names(vendored))}
@@ -28,6 +29,7 @@ def merge_findings(subject: Subject, found: Iterable[Finding], warnings: Iterabl
         depends=tuple(sorted(depends - _names(provides))),
         provides=tuple(sorted(provides)),
         vendored=tuple(sorted(vendored)),
+        withheld=tuple(sorted(_items(every.difference(kept), Role.PROVIDES))),
         evidence=tuple(kept),
         warnings=tuple(sorted(set(warnings))),
     )
