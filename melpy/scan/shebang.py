@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from melpy.scan.claim import Claim, Doubt, depends
+from melpy.scan.env import find_program
 from melpy.scan.place import is_in_directory
 
 if TYPE_CHECKING:
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
 
 _DIRECTORIES = ("usr/bin/...", "usr/local/bin/...", "usr/local/sbin/...")
 _LIMIT = 256  # as much as Linux reads of a first line
-_ENV = "/usr/bin/env"
+_ENV = {"/usr/bin/env", "/bin/env"}
+_BLANK = " \t"
 # Always there, or provided by too many packages to say which is meant.
 _UNSPOKEN = {"python3", "python", "sh", "awk", "luajit"}
 
@@ -43,23 +46,19 @@ def parse_shebang(head: bytes) -> str:
     `env` is seen through: of `#!/usr/bin/env bash` it is `bash`.
 
     Raises:
-        ValueError: the line gives `env` something that does not say which program it starts.
+        ValueError: the line ends in a carriage return, or `env` starts no program, or one that the line does not tell.
     """
     if not head.startswith(b"#!"):
         return ""
-    words = head[2:].partition(b"\n")[0].decode(errors="surrogateescape").split()
-    if not words or words[0] != _ENV:
-        return words[0] if words else ""
-    return _parse_env(words[1:])
-
-
-def _parse_env(arguments: list[str]) -> str:
-    if arguments[:1] == ["-S"]:
-        arguments = arguments[1:2]
+    line = head[2:].partition(b"\n")[0].partition(b"\0")[0].decode(errors="surrogateescape").strip(_BLANK)
+    # Linux passes all that follows the interpreter as one argument.
+    interpreter, *arguments = re.split(f"[{_BLANK}]+", line, maxsplit=1)
+    last = (arguments or [interpreter])[0]
+    # A carriage return after options does no harm to the name; env -S takes it for a blank.
+    if last.endswith("\r") and not last.startswith("-"):
+        raise ValueError("the first line ends in a carriage return, which becomes a part of the program's name")
+    if interpreter not in _ENV:
+        return interpreter
     if not arguments:
         raise ValueError("the first line starts env without a program")
-    if len(arguments) > 1:
-        raise ValueError("the first line gives env multiple arguments without -S, which Linux passes as one")
-    if arguments[0].startswith("-") or "=" in arguments[0]:
-        raise ValueError(f"the first line gives env {arguments[0]!r} where a program is expected")
-    return arguments[0]
+    return find_program(arguments[0])

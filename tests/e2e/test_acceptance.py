@@ -94,8 +94,8 @@ def test_other_bytes_under_a_name_and_version_are_a_warning(project: Project) ->
 
 def test_an_older_version_beside_a_newer_is_a_warning(project: Project) -> None:
     runs = "mkdir -p ${{targets.destdir}}/usr"
-    assert "older" not in build(project, runs, version="1.9")
-    assert "older" not in build(project, runs, version="1.10")
+    assert "is older than" not in build(project, runs, version="1.9")
+    assert "is older than" not in build(project, runs, version="1.10")
     said = build(project, runs, version="1.2")
     assert "one-1.2-r0 is older than one-1.10-r0, which is there, so clients do not take it" in said
 
