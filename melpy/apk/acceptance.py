@@ -8,9 +8,10 @@ apk does is in its source: names in tar.c, extract_v2.c and database.c, scripts 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from melpy.apk.atom import parse_atom
+from melpy.apk.atom import parse_atom, parse_provide
 from melpy.apk.stanza import render_stanza
 from melpy.apk.version import is_version
 from melpy.errors import PackageFormatError
@@ -132,13 +133,26 @@ def find_info_problems(info: PackageInfo, *, has_scripts: bool) -> Iterator[str]
                 yield f"it {kind} {item!r}, {problem}"
     if len(" ".join(info.replaces).encode(errors="surrogateescape")) > _REPLACES_LIMIT:
         yield f"it replaces more packages than apk can write down: {len(info.replaces)}"
-    for key, value in (("provider", info.provider_priority), ("replaces", info.replaces_priority)):
-        if value and not (value.isdecimal() and value.isascii() and int(value[:6]) <= _PRIORITY_LIMIT):
-            yield f"apk reads a {key} priority from 0 to {_PRIORITY_LIMIT}, not {value!r}"
+    yield from _find_doubled(info)
     for path in info.triggers:
         problem = find_trigger_problem(path)
         if problem:
             yield f"the trigger path {path!r} {problem}"
+
+
+def find_info_doubts(info: PackageInfo) -> Iterator[str]:
+    """Yield what apk reads otherwise than it may be meant, as whole messages: Wolfi has a priority of -1."""
+    for key, value in (("provider", info.provider_priority), ("replaces", info.replaces_priority)):
+        if value and not (value.isdecimal() and value.isascii() and int(value[:6]) <= _PRIORITY_LIMIT):
+            yield f"apk reads a {key} priority from 0 to {_PRIORITY_LIMIT}, not {value!r}"
+
+
+def _find_doubled(info: PackageInfo) -> Iterator[str]:
+    """Yield the names that a package holds and has once more: apk finds it in conflict with itself."""
+    names = Counter([info.name, *(parse_provide(text)[0] for text in set(info.provides))])
+    held = {info.name, *(name for name, version in map(parse_provide, info.provides) if version)}
+    for name in sorted(name for name in held if names[name] > 1):
+        yield f"it has the name {name!r} twice, and apk does not install a package that conflicts with itself"
 
 
 def find_line_problem(entry: IndexEntry) -> str | None:

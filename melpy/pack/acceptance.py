@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from melpy.apk.acceptance import (
     FILE_LIMIT,
     find_attribute_problem,
+    find_info_doubts,
     find_info_problems,
     find_owner_problem,
     find_path_problem,
@@ -107,6 +108,7 @@ def lint_acceptance(tree: OutputTree, info: PackageInfo, control: Sequence[Contr
     kept = [escape(entry.path) for entry in tree if entry.path.startswith(_DATABASE)]
     if kept:
         yield f"apk keeps its own database where the package has files: {shorten_list(kept)}"
+    yield from find_info_doubts(info)
     yield from _lint_scripts(info, control)
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from melpy.apk.acceptance import (
+    find_info_doubts,
     find_info_problems,
     find_line_problem,
     find_owner_problem,
@@ -100,7 +101,7 @@ def test_trigger_paths_that_it_does_not(path: str) -> None:
     "changes",
     [
         {"depends": ("a", "a>=1.0-r0", "!b", "so:libc.so.6", "cmd:[", "x" * 255)},
-        {"provides": ("a=1", "cmd:a=1.0-r0", "hello-flavour=sweet", "/bin/sh")},
+        {"provides": ("a=1", "b", "cmd:a=1.0-r0", "hello-flavour=sweet", "/bin/sh")},
         {"replaces": ("a<2", "b")},
         {"provider_priority": "65535", "replaces_priority": "0"},
         {"version": "1.0~abc-r0"},
@@ -126,9 +127,10 @@ def test_info_that_apk_reads(changes: dict[str, object]) -> None:
         ({"name": "a/b"}, "apk does not take the name 'a/b'"),
         ({"name": "!a"}, "apk does not take the name '!a'"),
         ({"version": "v1-r0"}, "apk does not install the version 'v1-r0'"),
-        ({"provider_priority": "65536"}, "apk reads a provider priority from 0 to 65535, not '65536'"),
-        ({"replaces_priority": "-1"}, "apk reads a replaces priority from 0 to 65535, not '-1'"),
-        ({"replaces_priority": "9" * 5000}, "apk reads a replaces priority from 0 to 65535"),
+        ({"provides": ("a=1", "a=2")}, "it has the name 'a' twice"),
+        ({"provides": ("a=1", "a")}, "it has the name 'a' twice"),
+        ({"provides": ("hello",)}, "it has the name 'hello' twice"),
+        ({"provides": ("hello=1.0-r0",)}, "it has the name 'hello' twice"),
         ({"triggers": ("/a b",)}, "the trigger path '/a b' has a blank"),
         ({"name": "x" * 200}, "apk cannot keep the scripts of a package"),
     ],
@@ -136,6 +138,12 @@ def test_info_that_apk_reads(changes: dict[str, object]) -> None:
 def test_info_that_it_misreads(changes: dict[str, object], problem: str) -> None:
     (found,) = find_info_problems(dataclasses.replace(INFO, **changes), has_scripts=True)  # type: ignore[arg-type]  # fields of the dataclass
     assert found.startswith(problem)
+
+
+@pytest.mark.parametrize("value", ["-1", "65536", "9" * 5000])
+def test_priorities_that_it_reads_otherwise(value: str) -> None:
+    info = dataclasses.replace(INFO, provider_priority=value, replaces_priority="65535")
+    assert [*find_info_doubts(info)] == [f"apk reads a provider priority from 0 to 65535, not {value!r}"]
 
 
 def test_a_long_item_is_more_than_apk_can_keep() -> None:
