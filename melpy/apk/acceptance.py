@@ -15,6 +15,7 @@ from melpy.apk.atom import parse_atom, parse_provide
 from melpy.apk.stanza import render_stanza
 from melpy.apk.version import is_version
 from melpy.errors import PackageFormatError
+from melpy.shebang import parse_shebang
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,6 +88,10 @@ def find_script_problem(script: str) -> str | None:
     size = len(script.encode(errors="surrogateescape"))
     if size > _SCRIPT_LIMIT:
         return f"has {size} bytes, and apk passes over scripts of more than {_SCRIPT_LIMIT}"
+    return _find_shebang_problem(first)
+
+
+def _find_shebang_problem(first: str) -> str | None:
     if not first.startswith("#!"):
         return "does not begin with #! and an interpreter, so it cannot be run"
     if first.endswith("\r"):
@@ -95,6 +100,12 @@ def find_script_problem(script: str) -> str | None:
         return "names no interpreter after #!, so it cannot be run"
     if "\0" in first or len(first.encode(errors="surrogateescape")) > _SHEBANG_LIMIT:
         return f"has a first line that Linux does not read whole: {_SHEBANG_LIMIT} bytes, and no NUL"
+    try:
+        interpreter = parse_shebang(first.encode(errors="surrogateescape"))
+    except ValueError as error:
+        return f"cannot be run: {error}"
+    if not first[2:].lstrip().startswith("/"):
+        return f"names its interpreter {interpreter!r} without a path, so it cannot be run"
     return None
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from melpy.scan.module import parse_module
-from melpy.scan.shebang import parse_shebang
+from melpy.shebang import parse_shebang
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from melpy.scan.shebang import parse_shebang
+from melpy.shebang import parse_shebang
 from tests.factories.tree import Link
 
 if TYPE_CHECKING:

@@ -1,7 +1,8 @@
-"""The program that `env` starts, of the one argument that Linux gives it for the first line of a script.
+"""The first line of a script: the interpreter that it names, seen through `env`.
 
-Takes the argument, gives out the program's name or path. Options, the splitting of `-S` and its quotes and escapes are
-those of GNU coreutils 9, which alone has `-S` besides BSD's; tests try them with the real one.
+Takes bytes, gives out a name or a path. The line is split as Linux does, which passes all that follows the interpreter
+as one argument; options of `env`, the splitting of its `-S` and the quotes and escapes there are those of GNU
+coreutils 9, and tests try them with the real one. Nothing is run or looked up.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_ENV = {"/usr/bin/env", "/bin/env"}
+_SEPARATORS = " \t"  # Linux knows no others
 _FLAGS = "iv"
 _WITH_VALUE = "uCSa"
 _VARIABLE = "\0"  # stands for the value of a variable, which is not known; no argument has this character
@@ -50,6 +53,30 @@ _MALFORMED = {
     "\\": "the first line has an escape for env that is none",
     "$": "the first line has a variable for env that is not written ${NAME}",
 }
+
+
+def parse_shebang(head: bytes) -> str:
+    """Return the interpreter that a script's first line names, or an empty string when it names none.
+
+    `env` is seen through: of `#!/usr/bin/env bash` it is `bash`.
+
+    Raises:
+        ValueError: the line ends in a carriage return, or `env` starts no program, or one that the line does not tell.
+    """
+    if not head.startswith(b"#!"):
+        return ""
+    line = head[2:].partition(b"\n")[0].partition(b"\0")[0].decode(errors="surrogateescape").strip(_SEPARATORS)
+    # Linux passes all that follows the interpreter as one argument.
+    interpreter, *arguments = re.split(f"[{_SEPARATORS}]+", line, maxsplit=1)
+    last = (arguments or [interpreter])[0]
+    # A carriage return after options does no harm to the name; env -S takes it for a blank.
+    if last.endswith("\r") and not last.startswith("-"):
+        raise ValueError("the first line ends in a carriage return, which becomes a part of the program's name")
+    if interpreter not in _ENV:
+        return interpreter
+    if not arguments:
+        raise ValueError("the first line starts env without a program")
+    return find_program(arguments[0])
 
 
 def find_program(argument: str) -> str:
