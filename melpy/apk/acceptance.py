@@ -92,12 +92,10 @@ def find_script_problem(script: str) -> str | None:
 
 
 def _find_shebang_problem(first: str) -> str | None:
-    if not first.startswith("#!"):
+    if not first.startswith("#!") or not first[2:].strip():
         return "does not begin with #! and an interpreter, so it cannot be run"
     if first.endswith("\r"):
         return "has a first line that ends in a carriage return, so its interpreter is not found"
-    if not first[2:].strip():
-        return "names no interpreter after #!, so it cannot be run"
     if "\0" in first or len(first.encode(errors="surrogateescape")) > _SHEBANG_LIMIT:
         return f"has a first line that Linux does not read whole: {_SHEBANG_LIMIT} bytes, and no NUL"
     try:
