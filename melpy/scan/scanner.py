@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from melpy.apk.acceptance import is_writable
+from melpy.apk.atom import parse_atom
 from melpy.scan.claim import Claim, Doubt
 from melpy.scan.merge import merge_findings
-from melpy.scan.model import Finding, Findings, Subject
+from melpy.scan.model import Finding, Findings, Role, Subject
 from melpy.scan.table import SCANNERS
 from melpy.scan.view import View
 from melpy.text import escape
@@ -26,7 +27,7 @@ def scan_package(subject: Subject) -> Findings:
     found: list[Finding] = []
     warnings: list[str] = []
     for scanner, said in _run_scanners(view):
-        if isinstance(said, Claim) and is_writable(said.item):
+        if isinstance(said, Claim) and _is_sound(said):
             found.append(Finding(said.item, escape(said.evidence), scanner, said.role))
         else:
             warnings.append(_warning(said))
@@ -37,6 +38,17 @@ def _run_scanners(view: View) -> Iterator[tuple[str, Claim | Doubt]]:
     for name, scan in SCANNERS.items():
         for said in scan(view):
             yield name, said
+
+
+def _is_sound(claim: Claim) -> bool:
+    """Tell whether an item can stand in PKGINFO and means there what the scanner means.
+
+    Dependencies such as `cmd:dash` are on a name as it is: of `#!/bin/a~1` one would be `cmd:a` at version 1.
+    """
+    if not is_writable(claim.item):
+        return False
+    is_name = claim.role is Role.DEPENDS and ":" in claim.item
+    return not is_name or not parse_atom(claim.item).operator
 
 
 def _warning(said: Claim | Doubt) -> str:

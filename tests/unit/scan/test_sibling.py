@@ -80,3 +80,17 @@ def test_what_the_recipe_states_stays(tmp_path: Path) -> None:
     files = {"usr/lib/hello/libvend.so.1": LIBRARY}
     found = depends(tmp_path, files, {"usr/bin/tool": TOOL}, runtime=("so:libvend.so.1",))
     assert found[1] == ("so:libc.so.6", "so:libvend.so.1")
+
+
+@pytest.mark.parametrize("directory", ["usr/lib", "usr/lib/hello"])
+def test_a_library_without_a_soname_is_found_by_its_file(tmp_path: Path, directory: str) -> None:
+    library: dict[str, Content] = {f"{directory}/libvend.so.1": elf(needed=["libc.so.6"])}
+    assert depends(tmp_path / "sibling", library, {"usr/bin/tool": TOOL})[1] == ("hello=1.0-r0", "so:libc.so.6")
+    # A package that has the file needs nobody for it.
+    assert depends(tmp_path / "own", {}, {"usr/bin/tool": TOOL, **library})[1] == ("so:libc.so.6",)
+
+
+def test_what_a_package_does_not_provide_by_wish_it_may_have_of_others(tmp_path: Path) -> None:
+    files: dict[str, Content] = {"usr/lib/libvend.so.1": LIBRARY, "usr/bin/tool": TOOL}
+    found = depends(tmp_path, files, {}, switches=Switches(no_provides=True))
+    assert found[0] == ("so:libc.so.6", "so:libvend.so.1")
