@@ -310,8 +310,7 @@ def test_odd_files_are_packed_as_what_they_are(project: Project) -> None:
     ln -s ../../../../../../etc/shadow {OUT}/d/shadow
     ln -s /proc/1/root {OUT}/root
     echo x > outside && ln outside {OUT}/hard
-    touch "{OUT}/with
-    newline"
+    touch "{OUT}/with a blank"
     """
     result = build(project, shell_recipe(runs=script))
     assert result.returncode == 0, result.stderr
@@ -320,7 +319,7 @@ def test_odd_files_are_packed_as_what_they_are(project: Project) -> None:
     links = {name for name, kind in kinds.items() if kind == tarfile.SYMTYPE}
     assert links == {"environ", "d/shadow", "root"}
     assert kinds["fifo"] == tarfile.FIFOTYPE
-    assert kinds["hard"] == tarfile.REGTYPE
+    assert kinds["hard"] == kinds["with a blank"] == tarfile.REGTYPE
 
 
 @pytest.mark.parametrize(
