@@ -118,7 +118,7 @@ class TemplateError(RecipeError):
 
 
 class ScriptError(RecipeError):
-    """A script of a recipe is not shell."""
+    """A script of a recipe is not shell, or a scriptlet that cannot be run."""
 
     code = "script"
     exit_status = 18

@@ -109,8 +109,19 @@ def _tar(members: Iterable[Member], mtime: int) -> Iterator[bytes]:
         yield bytes(-member.size % _BLOCK)
 
 
+class _Header(tarfile.TarInfo):
+    """A header whose name is written as it is."""
+
+    def get_info(self) -> Mapping[str, str | int | bytes | Mapping[str, str]]:
+        """Return the fields without the slash that tarfile adds to the names of directories.
+
+        apko's tarfs finds entries by their exact names, and a walk asks for `usr`: with `usr/` it sees nothing.
+        """
+        return {**super().get_info(), "name": self.name}
+
+
 def _header(member: Member, mtime: int) -> bytes:
-    header = tarfile.TarInfo(member.path)
+    header = _Header(member.path)
     header.type = member.type
     header.mode = member.mode
     header.size = member.size

@@ -20,6 +20,10 @@ _WHOLE = re.compile(
     r"(?P<suffixes>(?:_(?:alpha|beta|pre|rc|cvs|svn|git|hg|p)(?![a-z])[0-9]*)*)"
     r"(?:~(?P<hash>[0-9a-f]+))?(?:-r(?P<revision>[0-9]+))?"
 )
+_MELANGE = re.compile(
+    r"[0-9]+(?:\.[0-9]+)*[a-z]?(?:_(?:alpha|beta|pre|rc)[0-9]*)?(?:_(?:cvs|svn|git|hg|p)[0-9]*)?(?:-r[0-9]+)?"
+)
+_MOST_GO = (1 << 63) - 1  # apko reads numbers with strconv.Atoi
 _MOST_DIGITS = 100
 _SUFFIX = re.compile(r"_([a-z]+)([0-9]*)")
 
@@ -52,6 +56,15 @@ _INVALID = _Part(_Token.INVALID, 0, "")
 def is_version(text: str) -> bool:
     """Tell whether `text` is a valid APK version."""
     return _WHOLE.fullmatch(text) is not None
+
+
+def is_melange_version(text: str) -> bool:
+    """Tell whether melange and apko take a version too: one suffix of each kind at most, no hash, no huge number.
+
+    Source: apko's pkg/apk/apk/version.go, which melange uses.
+    """
+    numbers = re.findall("[0-9]+", text)
+    return _MELANGE.fullmatch(text) is not None and all(_number(digits) <= _MOST_GO for digits in numbers)
 
 
 def check_version(text: str) -> None:

@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
 _EXPECTED = ("dev", "home", "proc", "root", "run", "sys", "tmp", "var/tmp", "var/cache", "etc/resolv.conf")
@@ -46,9 +46,3 @@ def find_changes(before: Mapping[str, tuple[int, int, int]], after: Snapshot) ->
     """Return the paths, from the root on, that a step wrote or removed."""
     written = {path for path, facts in after.items() if before.get(path) != facts}
     return tuple(sorted(f"/{path}" for path in written | (before.keys() - after.keys())))
-
-
-def describe_changes(paths: Sequence[str], shown: int = 4) -> str:
-    """Return a list of paths, shortened to the first few."""
-    text = ", ".join(paths[:shown])
-    return text if len(paths) <= shown else f"{text} and {len(paths) - shown} more"

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from melpy import events
 from melpy.build.capability import capability_xattrs
-from melpy.build.change import Snapshot, describe_changes, find_changes, look_at
+from melpy.build.change import Snapshot, find_changes, look_at
 from melpy.build.failure import explain_failure
 from melpy.build.model import Kind, Owner, Session, StepRecord
 from melpy.build.place import copy_root, find_owners, find_packaged, make_place, return_files
@@ -24,7 +24,7 @@ from melpy.plan.model import OUTPUT, WORKSPACE
 from melpy.run import LINE_LIMIT, Usage
 from melpy.sandbox.native import is_native_tool
 from melpy.sandbox.runner import reclaim
-from melpy.text import printable, quote_line, size_text
+from melpy.text import printable, quote_line, shorten_list, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,7 +111,7 @@ def _warn_of_owners(plan: Plan, session: Session, monitor: events.Monitor) -> No
         return
     steps = [step.label for package in plan.packages for step in package.steps if _GIVES.search(step.script)]
     if steps:
-        labels = describe_changes([repr(label) for label in dict.fromkeys(steps)])
+        labels = shorten_list([repr(label) for label in dict.fromkeys(steps)])
         text = f"there are no ids but this user's, so files cannot be given to others, as {labels} may want to"
         monitor.emit(events.Warning(plan.job, text, "melpy doctor says how to have more"))
 
@@ -174,7 +174,7 @@ class _Runner:
         self.records.append(StepRecord(step.label, package, outcome.status, network, outcome.usage, changed))
         self._finish(outcome.status, outcome.usage)
         if changed:
-            text = f"step {self.label!r} changed the build root: {describe_changes(changed)}"
+            text = f"step {self.label!r} changed the build root: {shorten_list(changed)}"
             self.log.write(f"==> {printable(text)}\n")
             self.monitor.emit(events.Note(job, printable(text)))
         if outcome.status or outcome.stopped:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def fill_workspace(workspace: Path, source: Path | None) -> None:
-    """Make a workspace and copy the regular files of a recipe's source directory into it, with their modes.
+    """Make a workspace and copy a recipe's source directory into it: files with their modes, directories, symlinks.
+
+    A symlink is copied as it is, wherever it leads: what it means is for the steps to see, and nothing of this machine
+    is read through it. Devices, pipes and sockets are left out.
 
     Raises:
         OutputError: the workspace cannot be written.
@@ -31,13 +34,17 @@ def fill_workspace(workspace: Path, source: Path | None) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     for item in sorted(source.rglob("*")):
-        if not stat.S_ISREG(item.lstat().st_mode):
-            continue
+        mode = item.lstat().st_mode
         place = target / item.relative_to(source)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(item, place)
         # Modes but for what the umask of whoever checked the recipe out decides.
-        place.chmod(0o755 if os.access(item, os.X_OK) and item.stat().st_mode & stat.S_IXUSR else 0o644)
+        if stat.S_ISDIR(mode):
+            place.mkdir(exist_ok=True)
+            place.chmod(0o755)
+        elif stat.S_ISLNK(mode):
+            place.symlink_to(os.readlink(item))  # noqa: PTH115  # pathlib would tidy it up
+        elif stat.S_ISREG(mode):
+            shutil.copyfile(item, place, follow_symlinks=False)
+            place.chmod(0o755 if os.access(item, os.X_OK) and mode & stat.S_IXUSR else 0o644)
 
 
 def remove_tree(path: Path) -> None:

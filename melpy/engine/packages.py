@@ -12,11 +12,16 @@ from melpy.attest.sbom import Origin, RecipeOrigin, render_sbom, sbom_path
 from melpy.build.tree import add_file
 from melpy.engine.model import BuildContext, BuiltPackage
 from melpy.files import output_error, scratch_directory
-from melpy.pack.package import ControlFile, write_package
+from melpy.pack.acceptance import lint_acceptance
+from melpy.pack.model import ControlFile
+from melpy.pack.overlap import lint_overlap
+from melpy.pack.package import write_package
 from melpy.plan.compiled import render_compiled
 from melpy.repo.repository import publish_packages
 from melpy.scan.model import Subject, Switches
 from melpy.scan.scanner import scan_package
+from melpy.scan.sibling import resolve_siblings
+from melpy.text import shorten_list
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     from melpy.build.model import OutputTree
     from melpy.engine.history import Revision
     from melpy.plan.model import PackagePlan, Plan
+    from melpy.repo.model import Publication
     from melpy.scan.model import Findings
     from melpy.solve.model import Solution
 
@@ -62,27 +68,57 @@ def write_packages(
         for tree, package in zip(trees, plan.packages, strict=True)
     )
     control = _control(plan, solution, revision)
+    infos = [
+        _info(package, plan, findings, revision, context)
+        for package, findings in zip(plan.packages, _scan(plan, complete, solution, monitor), strict=True)
+    ]
+    contents = [(*control, *_scripts(package)) for package in plan.packages]
+    for text in lint_overlap(tuple(zip(complete, infos, strict=True))):
+        monitor.emit(events.Warning(plan.job, text, "let one replace the other, or conflict with it"))
     try:
         with scratch_directory(directory) as staged:
             entries = []
-            for tree, package in zip(complete, plan.packages, strict=True):
-                findings = _scan(tree, package, plan, complete)
-                for warning in findings.warnings:
-                    monitor.emit(events.Warning(plan.job, f"{package.name}: {warning}"))
-                info = _info(package, plan, findings, revision, context)
-                files = [*control, *_scripts(package)]
+            for tree, info, files in zip(complete, infos, contents, strict=True):
+                for text in lint_acceptance(tree, info, files):
+                    monitor.emit(events.Warning(plan.job, f"{info.name}: {text}"))
                 entries.append(
                     write_package(tree, info, staged, mtime=revision.epoch, signer=context.signer, control=files)
                 )
-            publish_packages(context.out_dir, plan.arch, staged, entries, signer=context.signer)
+            published = publish_packages(context.out_dir, plan.arch, staged, entries, signer=context.signer)
     except OSError as error:
         raise output_error(directory, error) from None
+    _warn_of_publication(published, plan, monitor)
     return tuple(BuiltPackage(entry, directory / entry.info.file_name) for entry in entries)
 
 
-def _scan(tree: OutputTree, package: PackagePlan, plan: Plan, relatives: tuple[OutputTree, ...]) -> Findings:
-    switches = Switches(package.no_provides, package.no_depends, package.no_commands, package.no_versioned_shlib_deps)
-    return scan_package(Subject(tree, plan.full_version, relatives, package.runtime, package.provides, switches))
+def _warn_of_publication(published: Publication, plan: Plan, monitor: events.Monitor) -> None:
+    """Say so where clients that have or know a package will not take the one that was built."""
+    if published.replaced:
+        names = shorten_list([entry.info.full_name for entry in published.replaced])
+        text = f"other packages were there by the same name and version: {names}; who has one does not upgrade to these"
+        monitor.emit(events.Warning(plan.job, text, "raise the epoch in the recipe"))
+    for entry, newer in published.outdated:
+        text = f"{entry.info.full_name} is older than {newer.info.full_name}, which is there, so clients do not take it"
+        monitor.emit(events.Warning(plan.job, text, "remove the newer one, or raise the version or the epoch"))
+
+
+def _scan(
+    plan: Plan, trees: tuple[OutputTree, ...], solution: Solution, monitor: events.Monitor
+) -> tuple[Findings, ...]:
+    """Scan all packages of a build, and tell of what could not be understood."""
+    subjects = [
+        Subject(tree, plan.full_version, trees, package.runtime, package.provides, _switches(package))
+        for tree, package in zip(trees, plan.packages, strict=True)
+    ]
+    found = [scan_package(subject) for subject in subjects]
+    for package, findings in zip(plan.packages, found, strict=True):
+        for warning in findings.warnings:
+            monitor.emit(events.Warning(plan.job, f"{package.name}: {warning}"))
+    return resolve_siblings(subjects, found, {name for offer in solution.offers for name, _ in offer.answers})
+
+
+def _switches(package: PackagePlan) -> Switches:
+    return Switches(package.no_provides, package.no_depends, package.no_commands, package.no_versioned_shlib_deps)
 
 
 def _info(

@@ -9,18 +9,21 @@ import tarfile
 import tempfile
 from typing import IO, TYPE_CHECKING, Any
 
+from melpy.apk.acceptance import find_line_problem
 from melpy.apk.archive import LEVEL, Member, control_checksum, sign_package, write_data, write_flat
 from melpy.apk.model import IndexEntry, PackageInfo
 from melpy.apk.pkginfo import render_pkginfo
 from melpy.build.model import Entry, Kind, OutputTree
 from melpy.errors import PackageFormatError, reason_of
 from melpy.files import output_error, replace_file
+from melpy.pack.acceptance import check_acceptance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from melpy.apk.signature import Signer
+    from melpy.pack.model import ControlFile
 
 _TYPES = {
     Kind.FILE: tarfile.REGTYPE,
@@ -31,15 +34,6 @@ _TYPES = {
     Kind.FIFO: tarfile.FIFOTYPE,
 }
 _CHECKSUM = "APK-TOOLS.checksum.SHA1"
-
-
-@dataclasses.dataclass(frozen=True)
-class ControlFile:
-    """A file of the control member beside `.PKGINFO`: its name, content and mode (scripts are 0755)."""
-
-    name: str
-    content: bytes
-    mode: int = 0o644
 
 
 def installed_size(tree: OutputTree) -> int:
@@ -64,8 +58,9 @@ def write_package(
 
     Raises:
         OutputError: the directory cannot be written.
-        PackageFormatError: a file cannot be packed.
+        PackageFormatError: a file cannot be packed, or apk would not install the package as it is.
     """
+    check_acceptance(tree, info, control)
     path = destination / info.file_name
     with _scratch_file(destination) as data:
         digest = write_data(_members(tree), data, mtime=mtime, level=level)
@@ -76,7 +71,12 @@ def write_package(
         with replace_file(path) as stream:
             stream.write(head)
             shutil.copyfileobj(data, stream, 1 << 20)
-    return IndexEntry(info, control_checksum(segment), len(head) + digest.size)
+    entry = IndexEntry(info, control_checksum(segment), len(head) + digest.size)
+    problem = find_line_problem(entry)
+    if problem:
+        path.unlink()
+        raise PackageFormatError(problem, where=tree.package, hint="let it depend on less, or provide less")
+    return entry
 
 
 def _scratch_file(destination: Path) -> IO[bytes]:

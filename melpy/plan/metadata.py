@@ -6,7 +6,8 @@ import posixpath
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from melpy.errors import RecipeError, WrongTypeError
+from melpy.apk.acceptance import find_script_problem, find_trigger_problem
+from melpy.errors import RecipeError, ScriptError, WrongTypeError
 from melpy.plan.licence import parse_licence
 from melpy.plan.model import Licence, PackagePlan, Pairs, SetCapability, pairs
 from melpy.recipe.part import WHOLE
@@ -54,7 +55,7 @@ def plan_package(
         no_commands=model.options.no_commands,
         no_versioned_shlib_deps=model.options.no_versioned_shlib_deps,
         scriptlets=_scriptlets(model.scriptlets, variables, spot.below("scriptlets"), faults),
-        triggers=faults.render_all(model.scriptlets.trigger.paths, variables, spot, "scriptlets", "trigger", "paths"),
+        triggers=_triggers(model.scriptlets, variables, spot.below("scriptlets"), faults),
         setcap=tuple([SetCapability(entry.path.strip("/"), pairs(entry.add), entry.reason) for entry in model.setcap]),
         annotations=pairs(
             {
@@ -138,7 +139,26 @@ def _scriptlets(model: Scriptlets, variables: Mapping[str, str], spot: Spot, fau
         "pre-upgrade": model.pre_upgrade,
         "post-upgrade": model.post_upgrade,
     }
-    rendered = {name: faults.render(text, variables, spot, name) for name, text in scripts.items() if text}
+    rendered = {name: _scriptlet(text, variables, spot.below(name), faults) for name, text in scripts.items() if text}
     if model.trigger.script:
-        rendered["trigger"] = faults.render(model.trigger.script, variables, spot, "trigger", "script")
-    return pairs(rendered)
+        rendered["trigger"] = _scriptlet(model.trigger.script, variables, spot.below("trigger", "script"), faults)
+    return pairs({name: script for name, script in rendered.items() if script})
+
+
+def _scriptlet(text: str, variables: Mapping[str, str], spot: Spot, faults: Faults) -> str:
+    script = faults.render(text, variables, spot)
+    problem = find_script_problem(script)
+    if script and problem and "${{" not in script:
+        faults.add(spot.at(text, 0, ScriptError, f"the script {problem}", "begin it with a line such as #!/bin/sh"))
+    return script
+
+
+def _triggers(model: Scriptlets, variables: Mapping[str, str], spot: Spot, faults: Faults) -> tuple[str, ...]:
+    paths = faults.render_all(model.trigger.paths, variables, spot, "trigger", "paths")
+    for index, path in enumerate(paths):
+        problem = None if "${{" in path else find_trigger_problem(path)
+        if problem:
+            place = spot.below("trigger", "paths", index)
+            hint = "name a directory by its absolute path, such as /usr/share/fonts, or a pattern for several"
+            faults.add(place.at("", 0, WrongTypeError, f"the path {path!r} {problem}", hint))
+    return paths

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from melpy.apk.version import is_melange_version, is_version
 from melpy.errors import RecipeError, WrongTypeError, hint_near
 from melpy.plan import git
 from melpy.plan.compiled import compile_recipe, compiled_text
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from melpy.plan.library import Library
     from melpy.recipe.model import Recipe, Test
     from melpy.recipe.step import Step
-
-
-_VERSION = re.compile(r"[0-9]+(\.[0-9]+)*[a-z]?(_(alpha|beta|pre|rc)[0-9]*)?(_(cvs|svn|git|hg|p)[0-9]*)?")
-"""What a recipe's version may be: less than apk takes, since not all who read indexes take as much. Source: melange."""
 
 
 @dataclass(frozen=True)
@@ -191,10 +187,16 @@ class _Evaluator:
         return recipe_variables(self.recipe, constants, overrides, self.faults)
 
     def _check_version(self, version: str) -> None:
-        if "${{" not in version and (not _VERSION.fullmatch(version) or len(version) > LONGEST):
+        spot = self.root.below("package", "version")
+        if "${{" in version:
+            return
+        if not is_version(version) or "-" in version or len(version) > LONGEST:
             hint = "a version looks like 1.2.3, 1.2_rc1 or 20240101; the release goes into epoch"
-            spot = self.root.below("package", "version")
             self.faults.add(spot.at(version, 0, WrongTypeError, f"{version!r} is not an APK version", hint))
+        elif not is_melange_version(version):
+            hint = "they know one of _alpha, _beta, _pre, _rc, then one of _cvs, _svn, _git, _hg, _p, and no ~"
+            message = f"{version!r} is a version for apk, but not for melange and apko"
+            self.faults.warnings.append(spot.at(version, 0, WrongTypeError, message, hint))
 
     def _steps(self, steps: Sequence[Step], variables: Mapping[str, str], spot: Spot) -> tuple[CompiledStep, ...]:
         return self.compiler.compile_all(steps, Scope(variables), spot) if steps else ()

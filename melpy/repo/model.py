@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from melpy.apk.model import IndexEntry
     from melpy.apk.signature import Signer
 
 
@@ -74,3 +75,18 @@ class IndexReport:
     repeated: tuple[str, ...] = ()
     signed: bool = True
     unsigned_now: bool = False
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What publishing packages did to a repository.
+
+    Attributes:
+        index: the index.
+        replaced: packages that took the place of others of the same name and version, but of other bytes.
+        outdated: packages that are older than one of their name that is there, and that one.
+    """
+
+    index: Path
+    replaced: tuple[IndexEntry, ...] = ()
+    outdated: tuple[tuple[IndexEntry, IndexEntry], ...] = ()

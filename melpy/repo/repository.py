@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, TypeVar
 from melpy.apk.index import read_entries, read_index, write_index
 from melpy.apk.model import Index, IndexEntry
 from melpy.apk.segment import read_entry
-from melpy.apk.version import version_key
+from melpy.apk.version import compare_versions, version_key
 from melpy.errors import RepositoryError, reason_of
 from melpy.files import output_error, remove_leftovers, write_file
 from melpy.repo.layout import index_path
+from melpy.repo.model import Publication
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -63,8 +64,8 @@ def write_repository_index(
 
 def publish_packages(
     root: Path, arch: str, staged: Path, entries: Sequence[IndexEntry], *, signer: Signer | None
-) -> Path:
-    """Move packages from a directory beside it into a repository, then replace its index; return the index's path.
+) -> Publication:
+    """Move packages from a directory beside it into a repository, then replace its index.
 
     One process at a time does this. Packages that the index does not know as they are, since a process ended between
     the two, are read anew; those that are gone are left out.
@@ -79,7 +80,29 @@ def publish_packages(
         for entry in entries:
             (staged / entry.info.file_name).replace(directory / entry.info.file_name)
         remove_leftovers(index_path(root, arch))
-        return write_repository_index(root, arch, merge_entries(known, entries), signer=signer)
+        index = write_repository_index(root, arch, merge_entries(known, entries), signer=signer)
+    return Publication(index, tuple(_find_replaced(known, entries)), tuple(_find_outdated(known, entries)))
+
+
+def _find_replaced(known: Iterable[IndexEntry], entries: Iterable[IndexEntry]) -> Iterator[IndexEntry]:
+    """Yield the new entries whose name and version another package had; with another signature it is the same."""
+    before = {entry.info.full_name: entry.checksum for entry in known}
+    for entry in entries:
+        if before.get(entry.info.full_name, entry.checksum) != entry.checksum:
+            yield entry
+
+
+def _find_outdated(
+    known: Iterable[IndexEntry], entries: Iterable[IndexEntry]
+) -> Iterator[tuple[IndexEntry, IndexEntry]]:
+    """Yield the new entries that are older than a known one of their name, and the newest of these."""
+    newest: dict[str, IndexEntry] = {}
+    for entry in sort_entries(known):
+        newest[entry.info.name] = entry
+    for entry in entries:
+        there = newest.get(entry.info.name)
+        if there and compare_versions(entry.info.version, there.info.version) < 0:
+            yield entry, there
 
 
 @contextmanager

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from melpy.build.model import Kind
 from melpy.scan.claim import Claim, provides
+from melpy.scan.link import find_entry
 from melpy.scan.place import BIN_DIRS, is_in_directory
 
 if TYPE_CHECKING:
@@ -16,7 +18,13 @@ _ALL_MAY_RUN = 0o555
 
 
 def scan_commands(view: View) -> Iterator[Claim]:
-    """Scan programs that everybody may run: `cmd:` provides. Links provide nothing, and neither does usr/local/bin."""
-    for entry in view.files:
-        if entry.mode & _ALL_MAY_RUN == _ALL_MAY_RUN and is_in_directory(entry.path, BIN_DIRS):
+    """Scan programs that everybody may run, and links to such of the package: `cmd:` provides; not in usr/local/bin.
+
+    melange passes over links, so that nobody provides `cmd:python3`; Alpine's abuild does not.
+    """
+    for entry in view.tree:
+        if entry.kind is Kind.DIRECTORY or not is_in_directory(entry.path, BIN_DIRS):
+            continue
+        file = find_entry(view.tree, entry.path) if entry.kind is Kind.SYMLINK else entry
+        if file and file.kind is Kind.FILE and file.mode & _ALL_MAY_RUN == _ALL_MAY_RUN:
             yield provides(f"cmd:{entry.name}={view.version}", entry.path)

@@ -19,15 +19,21 @@ def merge_findings(subject: Subject, found: Iterable[Finding], warnings: Iterabl
 
     A generated dependency that the package carries for itself is dropped, and any dependency, stated ones too, that
     the package provides. Only unversioned dependencies can be dropped: `so:libx.so.1`, never `foo>=1`.
+
+    What is stated holds: a name that the recipe provides is not generated once more, at a version or without one,
+    since apk installs no package that has a name twice.
     """
-    kept = sorted({finding for finding in found if _is_wanted(finding, subject.switches)})
+    every = set(found)
+    kept = sorted(finding for finding in every if _is_wanted(finding, subject.switches))
     vendored = _items(kept, Role.VENDORED)
-    provides = {*subject.provides, *_items(kept, Role.PROVIDES)}
+    stated = _names(subject.provides)
+    provides = {*subject.provides, *(item for item in _items(kept, Role.PROVIDES) if not _names([item]) & stated)}
     depends = {*subject.runtime, *(_items(kept, Role.DEPENDS) - _names(vendored))}
     return Findings(
         depends=tuple(sorted(depends - _names(provides))),
         provides=tuple(sorted(provides)),
         vendored=tuple(sorted(vendored)),
+        withheld=tuple(sorted(_items(every.difference(kept), Role.PROVIDES))),
         evidence=tuple(kept),
         warnings=tuple(sorted(set(warnings))),
     )

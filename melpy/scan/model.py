@@ -76,6 +76,7 @@ class Findings:
         depends: final runtime dependencies, stated and generated, sorted, unique.
         provides: final provides, sorted, unique.
         vendored: items that the package carries for itself only, sorted, unique.
+        withheld: generated provides that the recipe's options took away, sorted, unique.
         evidence: every generated dependency, provide and vendored item with the file it was found in.
         warnings: what could not be read or understood, one line each.
     """
@@ -83,5 +84,6 @@ class Findings:
     depends: tuple[str, ...]
     provides: tuple[str, ...]
     vendored: tuple[str, ...]
+    withheld: tuple[str, ...] = ()
     evidence: tuple[Finding, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 """The text of a pkg-config file: variables and fields.
 
-Takes the text, gives out the modules it requires. Nothing else of the file is of interest, so nothing else can make
-it invalid. Source: pc(5) of pkgconf.
+Takes the text, gives out the modules it requires. Of the rest it matters that the fields are there without which
+pkgconf and pkg-config reject a file; they may be empty. Source: pc(5) of pkgconf, tried with pkgconf 1.8.1.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 _FIELDS = ("requires", "requires.private", "requires.internal")
+_NEEDED = ("Name", "Description", "Version")
 _PREDEFINED = {"pcfiledir": "", "pc_sysrootdir": "/", "pc_top_builddir": ""}
 # None of these can match one stretch of text in two ways, so no file makes them slow.
 _LINE = re.compile(r"([A-Za-z0-9_.-]+)[ \t]*([:=])(.*)")
@@ -24,10 +25,11 @@ def parse_module(text: str) -> tuple[str, ...]:
     """Return the modules in the `Requires`, `Requires.private` and `Requires.internal` fields, without versions.
 
     Raises:
-        ValueError: one of the fields cannot be understood.
+        ValueError: one of the fields cannot be understood, or the file lacks one that every module has.
     """
     variables = dict(_PREDEFINED)
     found: list[str] = []
+    fields: set[str] = set()
     for line in _logical_lines(text):
         match = _LINE.fullmatch(line.strip())
         if match is None:
@@ -35,8 +37,13 @@ def parse_module(text: str) -> tuple[str, ...]:
         name, separator, value = match.groups()
         if separator == "=":
             _define(variables, name, value)
-        elif name.lower() in _FIELDS:
+            continue
+        fields.add(name.lower())
+        if name.lower() in _FIELDS:
             found += parse_requires(_expand(value.strip(), variables, _FIELD_LIMIT))
+    missing = [name for name in _NEEDED if name.lower() not in fields]
+    if missing:
+        raise ValueError(f"there is no {' and no '.join(missing)}")
     return tuple(dict.fromkeys(found))
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from melpy.apk.acceptance import is_writable
 from melpy.apk.atom import parse_atom
-from melpy.errors import PackageFormatError
 from melpy.scan.claim import Claim, Doubt
 from melpy.scan.merge import merge_findings
-from melpy.scan.model import Finding, Findings, Subject
+from melpy.scan.model import Finding, Findings, Role, Subject
 from melpy.scan.table import SCANNERS
 from melpy.scan.view import View
+from melpy.text import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +27,8 @@ def scan_package(subject: Subject) -> Findings:
     found: list[Finding] = []
     warnings: list[str] = []
     for scanner, said in _run_scanners(view):
-        if isinstance(said, Claim) and _is_sound(said.item):
-            found.append(Finding(said.item, _printable(said.evidence), scanner, said.role))
+        if isinstance(said, Claim) and _is_sound(said):
+            found.append(Finding(said.item, escape(said.evidence), scanner, said.role))
         else:
             warnings.append(_warning(said))
     return merge_findings(subject, found, warnings)
@@ -39,26 +40,18 @@ def _run_scanners(view: View) -> Iterator[tuple[str, Claim | Doubt]]:
             yield name, said
 
 
-def _is_sound(item: str) -> bool:
-    """Tell whether an item can stand in PKGINFO.
+def _is_sound(claim: Claim) -> bool:
+    """Tell whether an item can stand in PKGINFO and means there what the scanner means.
 
-    Items are made of file names and of names inside files, so one could hold a line break and whole further lines.
+    Dependencies such as `cmd:dash` are on a name as it is: of `#!/bin/a~1` one would be `cmd:a` at version 1.
     """
-    try:
-        atom = parse_atom(item)
-    except PackageFormatError:
+    if not is_writable(claim.item):
         return False
-    return item.isprintable() and not atom.name.endswith(":")
+    is_name = claim.role is Role.DEPENDS and ":" in claim.item
+    return not is_name or not parse_atom(claim.item).operator
 
 
 def _warning(said: Claim | Doubt) -> str:
     if isinstance(said, Doubt):
-        return _printable(f"{said.path}: {said.reason}")
-    return _printable(f"{said.evidence}: cannot be written as a dependency or provide: {said.item}")
-
-
-def _printable(text: str) -> str:
-    """Return text on one line and without what cannot be encoded; file names may hold any byte."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+        return escape(f"{said.path}: {said.reason}")
+    return escape(f"{said.evidence}: cannot be written as a dependency or provide: {said.item}")

@@ -85,7 +85,10 @@ def test_the_directory_of_a_recipe_is_no_way_to_the_machine(project: Project, tm
     (secret / "key").write_text("secret of the host")
     directory = project.directory / "recipes"
     for name in ("out", "in", "within"):
-        project.write(f"recipes/{name}.yaml", shell_recipe(name, runs=f"mkdir -p {OUT}\nfind . | sort"))
+        script = (
+            f"mkdir -p {OUT}\nfind . | sort\nfor name in link directory/key; do if cat $name; then exit 1; fi; done"
+        )
+        project.write(f"recipes/{name}.yaml", shell_recipe(name, runs=script))
     (directory / "out").symlink_to(secret)
     (directory / "shared").mkdir()
     (directory / "shared/file").write_text("of several recipes")
@@ -100,7 +103,9 @@ def test_the_directory_of_a_recipe_is_no_way_to_the_machine(project: Project, tm
     run = project.melpy("build", "recipes/in.yaml")
     assert run.returncode == 0, run.stderr
     seen = [text for text in log(project, "in").splitlines() if text.startswith(".")]
-    assert seen == [".", "./file", "./melange-out", "./melange-out/in"]
+    # Symlinks come as symlinks, and lead nowhere there.
+    assert seen == [".", "./directory", "./file", "./link", "./melange-out", "./melange-out/in"]
+    assert "secret of the host" not in log(project, "in")
 
 
 @pytest.mark.parametrize("way", ["name", "symlink", "above", "hard link", "passphrase", "descriptor"])
@@ -363,8 +368,7 @@ def test_odd_files_are_packed_as_what_they_are(project: Project) -> None:
     ln -s ../../../../../../etc/shadow {OUT}/d/shadow
     ln -s /proc/1/root {OUT}/root
     echo x > outside && ln outside {OUT}/hard
-    touch "{OUT}/with
-    newline"
+    touch "{OUT}/with a blank"
     """
     result = build(project, shell_recipe(runs=script))
     assert result.returncode == 0, result.stderr
@@ -373,7 +377,7 @@ def test_odd_files_are_packed_as_what_they_are(project: Project) -> None:
     links = {name for name, kind in kinds.items() if kind == tarfile.SYMTYPE}
     assert links == {"environ", "d/shadow", "root"}
     assert kinds["fifo"] == tarfile.FIFOTYPE
-    assert kinds["hard"] == tarfile.REGTYPE
+    assert kinds["hard"] == kinds["with a blank"] == tarfile.REGTYPE
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from melpy.apk.version import check_version, compare_versions, is_version, version_key
+from melpy.apk.version import check_version, compare_versions, is_melange_version, is_version, version_key
 from melpy.errors import PackageFormatError
 
 OLDEST_FIRST = [
@@ -157,3 +157,19 @@ def test_numbers_that_python_does_not_read() -> None:
     assert [compare_versions(large, larger), compare_versions(larger, large)] == [-1, 1]
     assert compare_versions(f"1.{large}", "1.9") == 1
     assert compare_versions(f"1_p{'0' * 5000}1", "1_p1") == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["1", "1.2.3a_rc1_p2-r3", "1_alpha", "20240101", "1_git20240101", "9223372036854775807"]
+)
+def test_versions_of_melange(text: str) -> None:
+    assert is_version(text)
+    assert is_melange_version(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["1.0_p1_git2", "1_p1_p2", "1_p1_alpha2", "1_alpha_beta", "1.0~abc", "1_alpha~ab1", "1.9223372036854775808"]
+)
+def test_versions_that_apk_alone_takes(text: str) -> None:
+    assert is_version(text)
+    assert not is_melange_version(text)

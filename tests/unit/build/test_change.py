@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from melpy.build.change import describe_changes, find_changes, look_at
+from melpy.build.change import find_changes, look_at
 from melpy.build.watch import Watch, disk_usage
 from melpy.sandbox.model import Limits
+from melpy.text import shorten_list
 from tests.factories.tree import tree
 
 
@@ -28,8 +29,8 @@ def test_places_for_temporary_files_are_passed_over(tmp_path: Path) -> None:
 
 def test_only_some_of_many_are_named() -> None:
     paths = [f"/usr/bin/{letter}" for letter in "abcdef"]
-    assert describe_changes(paths[:4]) == "/usr/bin/a, /usr/bin/b, /usr/bin/c, /usr/bin/d"
-    assert describe_changes(paths) == "/usr/bin/a, /usr/bin/b, /usr/bin/c, /usr/bin/d and 2 more"
+    assert shorten_list(paths[:4]) == "/usr/bin/a, /usr/bin/b, /usr/bin/c, /usr/bin/d"
+    assert shorten_list(paths) == "/usr/bin/a, /usr/bin/b, /usr/bin/c, /usr/bin/d and 2 more"
 
 
 def test_disk_that_is_filled_is_counted_with_all_below(tmp_path: Path) -> None:

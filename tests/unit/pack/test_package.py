@@ -15,7 +15,9 @@ from melpy.apk.model import PackageInfo
 from melpy.apk.segment import check_datahash, read_entry, read_segments
 from melpy.build.tree import load_tree
 from melpy.errors import OutputError, PackageFormatError
-from melpy.pack.package import ControlFile, installed_size, write_package
+from melpy.pack.model import ControlFile
+from melpy.pack.package import installed_size, write_package
+from tests.factories.package import walk_as_apko
 from tests.factories.tree import Directory, Fifo, File, Link, program, tree
 
 if TYPE_CHECKING:
@@ -47,6 +49,13 @@ def test_directories_have_entries_and_come_before_their_files(tmp_path: Path) ->
     assert list(found) == [".PKGINFO", "etc", "usr", "usr/bin", "usr/bin/B", "usr/bin/b", "usr/bin-x"]
     assert found["etc"].mode == 0o700
     assert all(item.mtime == 7 and item.uid == item.gid == 0 for item in found.values())
+
+
+def test_a_reader_that_goes_by_the_names_as_written_sees_every_file(tmp_path: Path) -> None:
+    long = "d" * 200
+    files = tree(tmp_path / "tree", {"usr/share/doc/a": "x", f"{long}/{long}/f": "x", "empty": Directory(), "ü/b": ""})
+    write_package(files, INFO, tmp_path, mtime=7)
+    assert walk_as_apko(tmp_path / INFO.file_name) == sorted(entry.path for entry in files)
 
 
 def test_files_carry_their_checksum_for_apk(tmp_path: Path) -> None:

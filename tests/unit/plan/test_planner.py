@@ -500,7 +500,7 @@ def test_versions(version: str) -> None:
 
 @pytest.mark.parametrize(
     "version",
-    ["v1", "1.2-3", "1.2-r3", "1..2", "1.2_foo", "1.2.", "latest", "1.2 ", "1,2", "1~ab", "1_p1_rc1", "1_rc1_rc2"],
+    ["v1", "1.2-3", "1.2-r3", "1..2", "1.2_foo", "1.2.", "latest", "1.2 ", "1,2", "1~xy", "1~"],
 )
 def test_not_versions(version: str) -> None:
     assert "is not an APK version" in complaint(f"package:\n  name: hello\n  version: '{version}'\n")

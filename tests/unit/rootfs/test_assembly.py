@@ -13,7 +13,8 @@ import pytest
 
 from melpy.apk.model import IndexEntry, PackageInfo
 from melpy.errors import FileConflictError
-from melpy.pack.package import ControlFile, write_package
+from melpy.pack.model import ControlFile
+from melpy.pack.package import write_package
 from melpy.plan.model import PlanGroup, PlanUser
 from melpy.rootfs.layout import STORE, hold_entry
 from melpy.rootfs.model import Setting

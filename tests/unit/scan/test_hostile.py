@@ -76,3 +76,10 @@ def test_file_names_with_line_breaks(scan: Scan) -> None:
 def test_an_empty_package(tmp_path: Path) -> None:
     found = scan_package(Subject(tree(tmp_path / "root", {}), "1.0-r0", runtime=("zlib",)))
     assert found.depends == ("zlib",)
+
+
+@pytest.mark.parametrize("name", ["a~1", "a=1", "a>1", "a<=1", "a@b", "!a"])
+def test_a_name_that_would_be_read_as_a_version_is_a_warning(scan: Scan, name: str) -> None:
+    found = scan({"usr/bin/x": f"#!/opt/{name}\n", f"usr/bin/{name}": program()})
+    assert (found.depends, found.provides) == ((), ())
+    assert len(found.warnings) == 2

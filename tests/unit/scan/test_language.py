@@ -10,6 +10,7 @@ from melpy.scan.model import Finding, Role
 from tests.factories.tree import Directory, File, Link, program
 
 if TYPE_CHECKING:
+    from tests.factories.tree import Content
     from tests.unit.scan.conftest import Scan
 
 
@@ -18,10 +19,51 @@ def test_commands(scan: Scan, directory: str) -> None:
     assert scan({f"{directory}/hello": program()}).provides == ("cmd:hello=1.0-r0",)
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "hello-1",
+        "./hello-1",
+        "/usr/bin/hello-1",
+        "../../opt/hello/bin/run",
+        "/opt/hello/bin/run",
+        "chain",
+        "../lib/h/b/run",
+    ],
+)
+def test_links_to_commands_of_the_package(scan: Scan, target: str) -> None:
+    files: dict[str, Content] = {
+        "usr/bin/hello": Link(target),
+        "usr/bin/hello-1": program(),
+        "opt/hello/bin/run": program(),
+        "usr/bin/chain": Link("../lib/h/b/run"),
+        "usr/lib/h": Link("/opt/hello"),
+        "opt/hello/b": Link("bin"),
+    }
+    found = scan(files)
+    assert found.provides == ("cmd:chain=1.0-r0", "cmd:hello-1=1.0-r0", "cmd:hello=1.0-r0")
+
+
+def test_a_script_needs_no_link_of_its_own_package(scan: Scan) -> None:
+    found = scan({"usr/bin/hello": program(), "usr/bin/hi": Link("hello"), "usr/bin/x": program("#!/usr/bin/env hi\n")})
+    assert (found.depends, found.warnings) == ((), ())
+
+
+@pytest.mark.parametrize("stated", ["cmd:hi", "cmd:hi=5", "cmd:hi=1.0-r0"])
+def test_a_stated_command_is_not_generated_once_more(scan: Scan, stated: str) -> None:
+    found = scan({"usr/bin/hello": program(), "usr/bin/hi": Link("hello")}, provides=[stated])
+    assert found.provides == ("cmd:hello=1.0-r0", stated)
+
+
 def test_what_is_no_command(scan: Scan) -> None:
     found = scan(
         {
-            "usr/bin/link": Link("hello"),
+            "usr/bin/dangling": Link("hello"),
+            "usr/bin/outside": Link("../../../../bin/sh"),
+            "usr/bin/circle": Link("circle"),
+            "usr/bin/to-data": Link("data"),
+            "usr/bin/to-directory": Link("sub"),
+            "usr/local/bin/link": Link("local"),
             "usr/bin/root-only": File("", 0o744),
             "usr/bin/data": "",
             "usr/bin/sub/deep": program(),

@@ -30,6 +30,9 @@ Libs: -L${nowhere} -lfoo
 """
 
 
+HEAD = "Name: x\nDescription: x\nVersion: 1\n"
+
+
 def test_requires_of_a_module() -> None:
     assert parse_module(FOO) == ("glib-2.0", "zlib", "libbar", "libbaz", "libqux", "inner")
 
@@ -58,19 +61,19 @@ def test_parse_requires_that_is_malformed(text: str) -> None:
 
 def test_an_undefined_variable_matters_where_it_is_used() -> None:
     with pytest.raises(ValueError, match="'api' is not defined"):
-        parse_module("Requires: foo-${api}\n")
-    assert parse_module("x=${api}\nLibs: ${x}\nRequires: foo\n") == ("foo",)
+        parse_module(HEAD + "Requires: foo-${api}\n")
+    assert parse_module(HEAD + "x=${api}\nLibs: ${x}\nRequires: foo\n") == ("foo",)
 
 
 def test_a_variable_cannot_name_itself() -> None:
     with pytest.raises(ValueError, match="'a' is not defined"):
-        parse_module("a=${a}\nRequires: ${a}\n")
+        parse_module(HEAD + "a=${a}\nRequires: ${a}\n")
 
 
 @given(st.text("ab${}:=#\\\n\t <>,R", max_size=200))
 def test_any_text_is_understood_or_refused(text: str) -> None:
     with contextlib.suppress(ValueError):
-        assert all(parse_module(f"Requires: {text}"))
+        assert all(parse_module(f"{HEAD}Requires: {text}"))
 
 
 @pytest.mark.parametrize(
@@ -94,18 +97,18 @@ def test_no_text_takes_long(text: str) -> None:
 
 @pytest.mark.parametrize("directory", ["usr/lib", "usr/lib64", "usr/share", "usr/local/lib", "usr/local/share"])
 def test_a_module_is_provided_with_the_version_of_the_package(scan: Scan, directory: str) -> None:
-    found = scan({f"{directory}/pkgconfig/foo.pc": "Version: 3\nRequires: bar >= 2\n"})
+    found = scan({f"{directory}/pkgconfig/foo.pc": HEAD + "Requires: bar >= 2\n"})
     assert found.provides == ("pc:foo=1.0-r0",)
     assert found.depends == ("pc:bar",)
 
 
 def test_a_module_elsewhere_is_vendored(scan: Scan) -> None:
-    found = scan({"opt/lib/pkgconfig/foo.pc": "Requires: bar\n"})
+    found = scan({"opt/lib/pkgconfig/foo.pc": HEAD + "Requires: bar\n"})
     assert (found.provides, found.depends, found.vendored) == ((), (), ("pc:foo=1.0-r0",))
 
 
 def test_modules_of_one_package_do_not_need_each_other(scan: Scan) -> None:
-    found = scan({"usr/lib/pkgconfig/foo.pc": "Requires: bar\n", "usr/lib/pkgconfig/bar.pc": ""})
+    found = scan({"usr/lib/pkgconfig/foo.pc": HEAD + "Requires: bar\n", "usr/lib/pkgconfig/bar.pc": HEAD})
     assert found.depends == ()
 
 
@@ -114,8 +117,41 @@ def test_a_link_is_not_a_module(scan: Scan) -> None:
 
 
 def test_a_malformed_module_is_a_warning(scan: Scan) -> None:
-    found = scan({"usr/lib/pkgconfig/foo.pc": "Requires: bar >=\n"})
+    found = scan({"usr/lib/pkgconfig/foo.pc": HEAD + "Requires: bar >=\n"})
     assert found.provides == ()
     assert found.warnings == (
         "usr/lib/pkgconfig/foo.pc: malformed pkg-config file: 'bar' without a version after '>=' in 'bar >='",
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("broken\n", "Name and no Description and no Version"),
+        ("", "Name and no Description and no Version"),
+        ("<html>\n<body>404</body>\n</html>\n", "Name and no Description and no Version"),
+        ("Name=x\nDescription=x\nVersion=1\n", "Name and no Description and no Version"),
+        ("\ufeffName: x\nDescription: x\nVersion: 1\n", "Name"),
+        ("Name: x\nVersion: 1\n", "Description"),
+        ("Name: x\nDescription: x\n# Version: 1\n", "Version"),
+    ],
+)
+def test_what_pkgconf_rejects_is_no_module(scan: Scan, text: str, missing: str) -> None:
+    for directory in ("usr/lib/pkgconfig", "opt"):
+        found = scan({f"{directory}/foo.pc": text})
+        assert (found.provides, found.depends, found.vendored) == ((), (), ())
+        assert found.warnings == (f"{directory}/foo.pc: malformed pkg-config file: there is no {missing}",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Name:\nDescription:\nVersion:\nRequires: y\n",
+        "name: x\nDESCRIPTION: x\nversion: ${nothing}\nrequires: y",
+        "  Name : x\r\n\tDescription\t: x\r\nVersion:1\r\nRequires: y >= 2\r\n",
+        "v=1\nName: x\nDescription: x \\\n  y\nVersion: ${v}.${pc_top_builddir}\nthis is no field\nRequires: y # z\n",
+        "prefix=${pcfiledir}/../..\nName: x\nDescription: x\nVersion: 1 2\nRequires: y\n",
+    ],
+)
+def test_what_pkgconf_accepts_is_a_module(text: str) -> None:
+    assert parse_module(text) == ("y",)
