@@ -21,6 +21,7 @@ from melpy.apk.acceptance import (
 )
 from melpy.build.model import Kind
 from melpy.errors import PackageFormatError
+from melpy.inside import RESERVED
 from melpy.text import escape, shorten_list
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 10  # further problems
 _SCRIPT_MODE = 0o755
-_OWN = "run/melpy"  # where builds mount what is melpy's
+_OWN = str(RESERVED.relative_to("/"))
 _DATABASE = ("lib/apk/db/", "usr/lib/apk/db/")
 _DEVICES = {Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE, Kind.FIFO}
 
