@@ -19,7 +19,7 @@ from melpy.errors import ExtractError, MelpyError, PackageFormatError
 from melpy.events import Null
 from melpy.rootfs.layout import layer_path, lock_store, new_entry, share_store
 from melpy.rootfs.manifest import list_entries, load_manifest
-from melpy.rootfs.member import CHECKSUM
+from melpy.apk.tar import CHECKSUM
 from melpy.rootfs.model import StoredPackage
 from melpy.rootfs.store import ensure_layers
 
@@ -163,7 +163,7 @@ def test_what_is_refused(tmp_path: Path, members: list[tuple[tarfile.TarInfo, by
         (lambda plain: plain[:100], "ends in the middle of a file"),
         (lambda plain: gzip.compress(plain)[:-20] + bytes(30), "broken gzip stream"),
         (lambda plain: plain[:257] + b"other" + plain[262:], "is no tar"),
-        (lambda plain: plain[:124] + b"zzzzzzzzzzz\0" + plain[136:], "is no tar: b'zzzzzzzzzzz' is not a number"),
+        (lambda plain: plain[:124] + b"zzzzzzzzzzz\0" + plain[136:], "is no tar: 'zzzzzzzzzzz' is not a number"),
     ],
 )
 def test_damaged_archives(tmp_path: Path, spoil: Callable[[bytes], bytes], message: str) -> None:
