@@ -85,7 +85,7 @@ def check_path(path: str) -> tuple[str, ...]:
     Raises:
         BoundError: it leads up, or is longer or deeper than the system or melpy allows.
     """
-    if len(path) > LONGEST_PATH or len(os.fsencode(path)) > LONGEST_PATH:
+    if len(path) > LONGEST_PATH or _size(path) > LONGEST_PATH:
         raise BoundError(f"has a path of more than {LONGEST_PATH} bytes: {shorten(path)}")
     parts = tuple(part for part in path.split("/") if part not in {"", "."})
     if "\0" in path:
@@ -95,9 +95,29 @@ def check_path(path: str) -> tuple[str, ...]:
     if len(parts) > MOST_LEVELS:
         raise BoundError(f"nests deeper than {MOST_LEVELS} directories: {shorten(path)}")
     for part in parts:
-        if len(part) > LONGEST_NAME or len(os.fsencode(part)) > LONGEST_NAME:
+        if len(part) > LONGEST_NAME or _size(part) > LONGEST_NAME:
             raise BoundError(f"has a name of more than {LONGEST_NAME} bytes: {shorten(part)}")
     return parts
+
+
+def _size(path: str) -> int:
+    try:
+        return len(os.fsencode(path))
+    except UnicodeEncodeError:
+        raise BoundError(f"has a path with what is no character: {shorten(path)}") from None
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes that a setting names: `500MB`, `64 GB` or a plain number.
+
+    Raises:
+        BoundError: it is no size.
+    """
+    match = re.fullmatch(r"([0-9]{1,9})\s*([kMGT]?)B?", text.strip())
+    if not match:
+        raise BoundError(f"not a size: {shorten(text)}")
+    factor: int = 1000 ** " kMGT".index(match[2] or " ")
+    return int(match[1]) * factor
 
 
 def parse_json(text: str | bytes) -> Any:  # whatever it holds
@@ -136,14 +156,26 @@ def open_file(path: Path | str, *, piped: bool = False) -> IO[bytes]:
     Raises:
         OSError: it cannot be opened, or is something else.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if piped else os.O_NONBLOCK))
+    flags = os.O_RDONLY | os.O_CLOEXEC | (0 if piped else os.O_NONBLOCK)
+    return regular_stream(os.open(path, flags), str(path), piped=piped)
+
+
+def regular_stream(descriptor: int, name: str, *, piped: bool = False) -> IO[bytes]:
+    """Return an open descriptor as a stream, or close it when it is no regular file.
+
+    Raises:
+        OSError: it is something else.
+    """
     try:
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(mode):
-            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        if not stat.S_ISREG(mode) and not (piped and stat.S_ISFIFO(mode)):
-            raise OSError(errno.EINVAL, "is no regular file", str(path))
+        _check_kind(os.fstat(descriptor).st_mode, name, piped=piped)
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def _check_kind(mode: int, name: str, *, piped: bool) -> None:
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+    if not stat.S_ISREG(mode) and not (piped and stat.S_ISFIFO(mode)):
+        raise OSError(errno.EINVAL, "is no regular file", name)

@@ -8,7 +8,6 @@ no more than a limit allows, however little space it took before.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import libarchive.exception
 from libarchive import ffi
 from libarchive.read import ArchiveRead
 
+from melpy.bound import BoundError, parse_size
 from melpy.errors import ExtractError, SettingsError, reason_of
 from melpy.inside import create_file, open_below, open_root, remove_entry
 
@@ -56,11 +56,11 @@ def parse_limit(text: str) -> Limit:
     Raises:
         SettingsError: it is no size.
     """
-    match = re.fullmatch(r"([0-9]{1,9})\s*([kMGT]?)B?", text.strip())
-    if not match:
+    try:
+        size = parse_size(text)
+    except BoundError as error:
         hint = "write a number and kB, MB, GB or TB, such as 64GB"
-        raise SettingsError(f"not a size: {text!r}", where="unpack-limit", hint=hint)
-    size = int(match[1]) * 1000 ** " kMGT".index(match[2] or " ")
+        raise SettingsError(str(error), where="unpack-limit", hint=hint) from None
     return Limit(size, max(size // _BYTES_PER_ENTRY, _FEWEST_ENTRIES))
 
 

@@ -13,7 +13,6 @@ import os
 import re
 import stat
 import tarfile
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
 from melpy.apk.segment import make_entry
@@ -29,6 +28,7 @@ from melpy.unpack import UNPACK_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from types import TracebackType
 
     from melpy.apk.segment import Segments

@@ -15,11 +15,11 @@ import pytest
 from melpy.apk.archive import control_checksum, write_flat
 from melpy.apk.model import PackageInfo
 from melpy.apk.pkginfo import render_pkginfo
+from melpy.apk.tar import CHECKSUM
 from melpy.errors import ExtractError, MelpyError, PackageFormatError
 from melpy.events import Null
 from melpy.rootfs.layout import layer_path, lock_store, new_entry, share_store
 from melpy.rootfs.manifest import list_entries, load_manifest
-from melpy.apk.tar import CHECKSUM
 from melpy.rootfs.model import StoredPackage
 from melpy.rootfs.store import ensure_layers
 
