@@ -28,6 +28,7 @@ _MAX_NODES = 200_000  # ten times the largest real recipe; a bomb of aliases rea
 _MAX_DEPTH = 100
 _MAX_MERGES = 10  # mappings that merge mappings that merge
 _TRUSTED_SIZE = 16_384  # less text cannot nest deep enough to hurt; few recipes are larger
+_DOCUMENT = re.compile(r"---(?:\s|$)")
 _WIDE = 160  # characters of an excerpt
 _BOMB = "aliases that hold aliases multiply; write the values out"
 _ANCHOR = re.compile(r"&(?<![^\s\[{,?:\ufeff]&)[^\s&]")  # perhaps an anchor; without one there are no aliases
@@ -59,10 +60,11 @@ class Document:
     @property
     def second(self) -> Place | None:
         """Where a second document begins in the file, which nobody reads; None when there is none."""
-        for match in re.finditer(r"^---(?:\s|$)", self.text, re.MULTILINE) if "\n---" in self.text else ():
-            before = self.text[: match.start()].splitlines()
-            if any(line.strip() and not line.startswith(("#", "%", "---")) for line in before):
-                return Place(self.file, len(before) + 1, 1)
+        has_content = False
+        for number, line in enumerate(self._lines if "\n---" in self.text else (), 1):
+            if has_content and _DOCUMENT.match(line):
+                return Place(self.file, number, 1)
+            has_content = has_content or bool(line.strip() and not line.startswith(("#", "%", "---")))
         return None
 
     @cached_property
@@ -208,10 +210,12 @@ def _build_plainly(node: yaml.Node, depth: int) -> object:
 
 
 def _check_depth(text: str, file: str) -> None:
-    """Refuse absurd nesting, which libyaml's composer, being recursive, would not survive."""
+    """Refuse absurd nesting, which libyaml's recursive composer would not survive, and more values than can be held."""
     depth = 0
     try:
-        for event in yaml.parse(text, yaml.CBaseLoader):
+        for number, event in enumerate(yaml.parse(text, yaml.CBaseLoader)):
+            if number > 2 * _MAX_NODES:  # a collection is two events
+                raise RecipeSyntaxError("holds too many values", where=Place(file), hint=f"{_MAX_NODES} are allowed")
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
                 if depth > _MAX_DEPTH:

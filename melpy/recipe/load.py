@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from melpy.bound import read_file
 from melpy.errors import (
     FaultsError,
     RecipeError,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_LARGEST = 4 << 20  # bytes; the largest recipe of Wolfi has 200,000
 _SHAPES = {
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
@@ -174,7 +176,7 @@ def read_text(path: Path) -> str:
             raise RecipeError("is not a regular file", where=str(path))
         if not is_utf8(str(path)):
             raise RecipeError("has a name that is not UTF-8", where=repr(path.name))
-        return path.read_text(encoding="utf-8")
+        return read_file(path, _LARGEST).decode().replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         raise _not_found(path) from None
     except UnicodeDecodeError as error:
