@@ -11,6 +11,7 @@ import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from melpy.bound import MOST_LEVELS, shorten
 from melpy.build.model import Entry, Kind, OutputTree
 from melpy.errors import PackageFormatError
 
@@ -101,6 +102,8 @@ def _walk(root: Path, extra: dict[str, dict[str, bytes]]) -> Iterator[Entry]:
         if path is None:
             pending.pop()
             continue
+        if len(pending) > MOST_LEVELS:
+            raise PackageFormatError(f"its files nest deeper than {MOST_LEVELS} directories", where=shorten(path))
         entry = _entry(root, path, extra.pop(path, {}))
         yield entry
         if entry.kind is Kind.DIRECTORY:

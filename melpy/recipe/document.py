@@ -24,7 +24,10 @@ Path = tuple[str | int, ...]
 """Where a value is in a document: mapping keys and list indexes from the root."""
 
 _NULLS = {"", "~", "null", "Null", "NULL"}
-_MAX_NODES = 200_000  # ten times the largest real recipe; a bomb of aliases reaches it at once
+MOST_FAULTS = 200
+"""Faults of a file that are reported; more say nothing new, and each costs a look at the file."""
+
+_MAX_NODES = 100_000  # five times the largest real recipe; a bomb of aliases reaches it at once
 _MAX_DEPTH = 100
 _MAX_MERGES = 10  # mappings that merge mappings that merge
 _TRUSTED_SIZE = 16_384  # less text cannot nest deep enough to hurt; few recipes are larger
@@ -210,11 +213,12 @@ def _build_plainly(node: yaml.Node, depth: int) -> object:
 
 
 def _check_depth(text: str, file: str) -> None:
-    """Refuse absurd nesting, which libyaml's recursive composer would not survive, and more values than can be held."""
-    depth = 0
+    """Refuse absurd nesting, which libyaml's recursive composer would not survive, and too many values."""
+    depth = count = 0
     try:
-        for number, event in enumerate(yaml.parse(text, yaml.CBaseLoader)):
-            if number > 2 * _MAX_NODES:  # a collection is two events
+        for event in yaml.parse(text, yaml.CBaseLoader):
+            count += isinstance(event, yaml.NodeEvent)
+            if count > _MAX_NODES:
                 raise RecipeSyntaxError("holds too many values", where=Place(file), hint=f"{_MAX_NODES} are allowed")
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
@@ -262,6 +266,7 @@ class _Builder:
         self.values: dict[Path, Mark] = {}
         self.keys: dict[Path, Mark] = {}
         self.faults: list[RecipeError] = []
+        self._document = Document(file, text)
         self._count = 0
 
     def build(self, node: yaml.Node, path: Path) -> object:
@@ -313,8 +318,10 @@ class _Builder:
 
     def _fault(self, message: str, node: yaml.Node, hint: str | None = None) -> None:
         place = _place(self.file, node)
-        excerpt = Document(self.file, self.text).excerpt(place)
+        excerpt = self._document.excerpt(place)
         self.faults.append(RecipeError(message, where=place, hint=hint, details=excerpt))
+        if len(self.faults) == MOST_FAULTS:
+            raise FaultsError(self.faults)
 
 
 def _is_merge(key: yaml.Node) -> bool:
