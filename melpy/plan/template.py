@@ -158,6 +158,8 @@ def render(text: str, variables: Mapping[str, str], spot: Spot, *path: str | int
     rendered = renderer.render()
     if len(rendered) > LONGEST:
         raise here.at(text, 0, TemplateError, "expands to too much text", "values that hold values multiply")
+    if "\0" in rendered:
+        raise here.at(text, 0, TemplateError, "becomes a text with a NUL, which no file or program can hold", None)
     faults = renderer.faults
     if faults:
         raise FaultsError(faults) if len(faults) > 1 else faults[0]
@@ -225,7 +227,7 @@ def render_loosely(text: str, variables: Mapping[str, str]) -> str:
             except RecipeError:
                 value = None
         size += len(value or "")
-        return whole if value is None or size > LONGEST else value
+        return whole if value is None or size > LONGEST or "\0" in value else value
 
     return replace_references(text, replace) if "${{" in text else text
 
