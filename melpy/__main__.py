@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
+
+from melpy.interrupt import handle_interrupts
 
 
 def main() -> None:
     """Run the command line; an interrupt ends with status 130 and without a traceback, whenever it comes."""
     try:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell has what runs beside it ignore them
+            handle_interrupts(signal.SIGINT)
         from melpy.cli.main import main as run  # noqa: PLC0415  # imports take most of the time of a short command
 
         run()
