@@ -18,7 +18,7 @@ import libarchive.exception
 from libarchive import ffi
 from libarchive.read import ArchiveRead
 
-from melpy.bound import BoundError, parse_size
+from melpy.bound import BoundError, clamp_time, parse_size
 from melpy.errors import ExtractError, SettingsError, reason_of
 from melpy.inside import create_file, open_below, open_root, remove_entry
 
@@ -218,7 +218,7 @@ def _unpack_member(tree: _Tree, member: Any, strip: int, meter: _Meter) -> None:
     parts = _parts(member.pathname, strip)
     if not parts:
         return
-    mode, mtime = stat.S_IMODE(member.mode) & ~_SPECIAL, float(member.mtime or 0)
+    mode, mtime = stat.S_IMODE(member.mode) & ~_SPECIAL, clamp_time(member.mtime or 0)
     if member.isdir:
         tree.directory(parts, mode, mtime)
         return
@@ -244,7 +244,7 @@ def _unpack_member(tree: _Tree, member: Any, strip: int, meter: _Meter) -> None:
 def _link(tree: _Tree, member: Any, parent: int, name: str, target: tuple[str, ...]) -> None:
     if not target:
         raise ExtractError(f"{member.linkpath!r}, which {member.pathname!r} links to, is not unpacked")
-    with tree.parent(target, float(member.mtime or 0)) as source:
+    with tree.parent(target, clamp_time(member.mtime or 0)) as source:
         if target[-1] != name or os.fstat(source).st_ino != os.fstat(parent).st_ino:
             remove_entry(parent, name)
             os.link(target[-1], name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)

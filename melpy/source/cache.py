@@ -10,7 +10,7 @@ import shutil
 from typing import IO, TYPE_CHECKING
 
 from melpy import events
-from melpy.bound import shorten
+from melpy.bound import BoundError, check_path, shorten
 from melpy.digest import file_digest, sha256_hex
 from melpy.errors import DigestMismatchError, UnreachableError, reason_of
 from melpy.files import replace_file
@@ -31,6 +31,7 @@ _HINT = (
     "check the URI and the network, say with --mirror or --rewrite where else it is, "
     "or look for it in a Debian suite with melpy bootstrap RECIPE"
 )
+_NAME_HINT = "the last part of the URI is what the file is called"
 _UPSTREAM_HINT = "upstream changed the file, or the recipe's digest is wrong; compare with what upstream signs"
 
 
@@ -42,8 +43,19 @@ def cache_name(source: Source) -> str:
 
 
 def file_name(uri: str) -> str:
-    """Return the last component of a URI, as `wget` would name the file."""
-    return uri.rstrip("/").rpartition("/")[2]
+    """Return the last component of a URI, as `wget` would name the file.
+
+    Raises:
+        UnreachableError: no file can be called so.
+    """
+    name = uri.rstrip("/").rpartition("/")[2]
+    try:
+        parts = check_path(name)
+    except BoundError as error:
+        raise UnreachableError(str(error), where=shorten(uri), hint=_NAME_HINT) from None
+    if parts != (name,):
+        raise UnreachableError("names no file", where=shorten(uri), hint=_NAME_HINT)
+    return name
 
 
 def find_source(source: Source, cache: Path) -> Path | None:

@@ -14,7 +14,7 @@ from melpy import events
 from melpy.digest import identity, sha256_hex
 from melpy.errors import DigestMismatchError, UnreachableError
 from melpy.plan.git import ALL, GitSource, Patience, is_local
-from melpy.source.git_command import check_git
+from melpy.source.git_command import check_git, check_tree
 from melpy.source.mirror import MISSING, WHOLE_ONLY, Mirror, Origin
 from melpy.source.place import NOWHERE, Candidate, SourcePlaces, by_digest_only, check_local_repository
 from melpy.source.rewrite import find_repositories, worst_failure
@@ -170,9 +170,12 @@ class _Fetcher:
                 failure = UnreachableError("does not have the whole history", where=origin.url, hint=hint)
                 continue
             try:
-                return verify(source, mirror, fetched, origin.url)
+                oid = verify(source, mirror, fetched, origin.url)
             except DigestMismatchError as error:
                 failure = error
+            else:
+                check_tree(mirror.path, oid, origin.url)
+                return oid
         assert failure
         raise failure
 
@@ -247,6 +250,7 @@ class _Fetcher:
             for mirror in mirrors:
                 with mirror.locked():
                     if mirror.commit(source.commit) or self._fetch_commit(origin, mirror, source.commit):
+                        check_tree(mirror.path, source.commit, origin.url)
                         return Pinned(source, mirror.path, source.commit)
             hint = "the repository around it names a commit that this one does not have"
             raise UnreachableError(f"has no commit {source.commit}", where=origin.url, hint=hint)
@@ -262,8 +266,9 @@ class _Fetcher:
         if not source.commit:
             failures += by_digest_only(Candidate(url) for url in urls if is_local(url))
             urls = tuple(url for url in urls if not is_local(url))
-        rewritten = [Origin(url, _IMPATIENT, is_rewrite=True) for url in urls]
-        for origin in (*rewritten, Origin(source.repository, source.patience)):
+        limit = self.places.limit
+        rewritten = [Origin(url, _IMPATIENT, is_rewrite=True, limit=limit) for url in urls]
+        for origin in (*rewritten, Origin(source.repository, source.patience, limit=limit)):
             try:
                 if is_local(origin.url) and not origin.is_rewrite:
                     check_local_repository(origin.url, self.places.local)
