@@ -66,6 +66,7 @@ def download(
     timeout: float | None = 20.0,
     retries: int = 3,
     hint: str = "check the URI and the network",
+    too_large: str | None = None,
 ) -> Answer:
     """Write the content of a URI to a stream that can be rewound.
 
@@ -78,13 +79,14 @@ def download(
         timeout: seconds to wait for a connection, and for each piece; None waits for ever.
         retries: further attempts after a failure that may pass.
         hint: what to do when it cannot be had.
+        too_large: what to do when it is larger than the limit.
 
     Raises:
         UnreachableError: it cannot be had.
         SettingsError: HTTP_AUTH is malformed.
     """
     scheme = _check_uri(uri, offline=offline)
-    patience = _Patience(timeout, retries, limit, hint)
+    patience = _Patience(timeout, retries, limit, hint, too_large)
     if scheme == "ftp":
         _retrieve(uri, stream, patience)
         return Answer()
@@ -131,10 +133,12 @@ class _Patience:
     retries: int
     limit: int | None
     hint: str
+    too_large: str | None = None
 
     def check_size(self, uri: str, size: int) -> None:
         if self.limit is not None and size > self.limit:
-            raise UnreachableError(f"is larger than the {self.limit} bytes that it may have", where=uri)
+            message = f"is larger than the {self.limit} bytes that it may have"
+            raise UnreachableError(message, where=uri, hint=self.too_large)
 
 
 def _retrieve(uri: str, stream: IO[bytes], patience: _Patience) -> None:

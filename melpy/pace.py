@@ -115,3 +115,7 @@ class _PacedRequest:
         if pace:
             pace.begin(lambda: self.sock)
         super().request(*arguments, **named)  # type: ignore[misc]  # of the class that it is mixed into
+        # An answer without a length takes the socket over, and the connection knows it no more.
+        taken = self.sock
+        if pace:
+            pace.begin(lambda: taken)

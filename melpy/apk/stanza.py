@@ -29,7 +29,7 @@ _HEAD = re.compile(r"C:(.*)\nP:(.*)\nV:(.*)\nA:(.*)\n")
 
 LONGEST_STANZA = 4 << 20
 """Bytes of one package in an index; the longest real ones have some 100,000."""
-_LARGEST_INDEX = 256 << 20  # bytes of memory for the texts of all packages; 60,000 take 60 million
+_LARGEST_INDEX = 128 << 20  # bytes of memory for the texts of all packages; 60,000 take 60 million
 
 _FILE_PART = re.compile(r"[^\s/\x00-\x1f.][^\s/\x00-\x1f]*")
 

@@ -76,6 +76,17 @@ def _read_dynamic(stream: IO[bytes]) -> dict[str, Any] | None:
                 for tag in segment.iter_tags():
                     if tag.entry.d_tag in _FIELDS:
                         found[_FIELDS[tag.entry.d_tag]].append(getattr(tag, _VALUES[tag.entry.d_tag]))
-    except (ELFError, ValueError, KeyError, AttributeError, TypeError, OverflowError, AssertionError, RecursionError):
+    # Where it is sent outside of the file, seeking fails; what the file says was read once already.
+    except (
+        ELFError,
+        OSError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        TypeError,
+        OverflowError,
+        AssertionError,
+        RecursionError,
+    ):
         return None
     return {name: tuple(values) for name, values in found.items()}

@@ -15,7 +15,7 @@ from melpy.digest import file_digest, sha256_hex
 from melpy.errors import DigestMismatchError, UnreachableError, reason_of
 from melpy.files import replace_file
 from melpy.net import download, is_file
-from melpy.source.place import Candidate, by_digest_only, copy_file, decode_name, find_local, make_candidate
+from melpy.source.place import Candidate, by_digest_only, copy_file, decode_name, find_local, limit_hint, make_candidate
 from melpy.source.rewrite import find_files, local_path, worst_failure
 
 if TYPE_CHECKING:
@@ -181,6 +181,7 @@ def _fetch_from(
                 timeout=source.patience.timeout,
                 retries=retries,
                 hint=_HINT,
+                too_large=limit_hint(),
             )
         _check(stream, source, place.uri, _UPSTREAM_HINT)
 
