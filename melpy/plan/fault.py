@@ -66,7 +66,7 @@ class Faults:
         return rendered
 
     def render_environment(self, values: Mapping[str, str], variables: Mapping[str, str], spot: Spot) -> dict[str, str]:
-        """Render environment variables, and check that there can be such ones.
+        """Render environment variables, and check that steps can be given them.
 
         What is too long for the kernel to give it to programs is set by the script itself, as `build` has it, so that
         its name must be one that shells know.
@@ -74,12 +74,8 @@ class Faults:
         found = {}
         for key, value in values.items():
             found[key] = self.render(value, variables, spot, "environment", key)
-            problem = ""
-            if not key or "=" in key or "\0" in key:
-                problem = f"{shorten(key)} cannot be the name of a variable"
-            elif len(found[key]) > _LONG_VARIABLE and not _SHELL_NAME.fullmatch(key):
+            if len(found[key]) > _LONG_VARIABLE and not _SHELL_NAME.fullmatch(key):
                 problem = f"{shorten(key)} is no name of a shell variable, and its value is too long for any other"
-            if problem:
                 place = spot.below("environment", key)
                 self.add(place.at_key(RecipeError, problem, "name it with letters, digits and underscores"))
         return found
