@@ -15,7 +15,7 @@ from melpy.plan.gotemplate import FILTERS, convert_go_template, is_go_template
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_LONGEST = 5_000  # characters; what is looked for below may take time that grows with their square
+_LONGEST = 2_000  # characters; what is looked for below may take time that grows with their square
 _TAG = re.compile(r"(\{\{.*?\}\}|\{%.*?%\})", re.DOTALL)
 _STRINGS = re.compile(r"(\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')")
 _HYPHENATED = re.compile(r"(?<=[\w\]])\.([a-z]+(?:-[a-z]+)+)(?![\w(])")
