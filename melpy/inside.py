@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING
 
+from melpy.bound import BoundError, check_path, regular_stream, shorten
 from melpy.errors import ExtractError, reason_of
 
 if TYPE_CHECKING:
@@ -116,6 +117,47 @@ def read_regular(root: Path, path: str, limit: int) -> bytes | None:
     if len(data) > limit:
         raise ExtractError(f"is larger than {limit} bytes", where=path)
     return data
+
+
+def find_below(root: Path, name: str) -> Path:
+    """Return the real path of what a stranger's name means below a directory that the user named.
+
+    The name is decoded already. It may go through symlinks, as long as these stay below the directory.
+
+    Args:
+        root: the directory.
+        name: relative path; a leading slash does not count.
+
+    Raises:
+        BoundError: the name is empty or out of bounds, or it or a symlink leads out of the directory.
+        OSError: there is no such file.
+    """
+    parts = check_path(name)
+    if not parts:
+        raise BoundError("has an empty name")
+    top = root.resolve()
+    try:
+        path = top.joinpath(*parts).resolve(strict=True)
+    except RuntimeError:  # symlinks that lead round in a circle
+        raise BoundError(f"leads through symlinks that never end: {shorten(name)}") from None
+    if path != top and top not in path.parents:
+        raise BoundError(f"leads out of {root}: {shorten(name)}")
+    return path
+
+
+def open_file_below(root: Path, name: str) -> IO[bytes]:
+    """Open a regular file that `find_below` finds; a pipe or device is refused, and never waited for.
+
+    Raises:
+        BoundError: as `find_below` says.
+        OSError: it is not there, is no regular file, or may not be read.
+    """
+    path = find_below(root, name)
+    top = root.resolve()
+    # Once more component by component: what was found may have been exchanged since.
+    with open_root(top) as descriptor, open_below(descriptor, path.parent.relative_to(top).parts) as parent:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        return regular_stream(os.open(path.name, flags, dir_fd=parent), str(path))
 
 
 def move_tree(source: Path, root: Path, parts: Sequence[str]) -> None:

@@ -1,4 +1,6 @@
-"""The only door to the network: downloads over HTTP(S) and FTP, and files named by `file:` URIs.
+"""The only door to the network: downloads over HTTP(S) and FTP.
+
+What a server sends is bounded: its size by a limit, and its rate from below, so that none keeps melpy waiting for ever.
 
 Proxies come from `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, as curl has them; credentials from
 `HTTP_AUTH`, `basic:HOST:USER:PASSWORD`, as apk and apko have them (`*` is every host). Certificates are those that the
@@ -10,27 +12,27 @@ from __future__ import annotations
 import base64
 import functools
 import os
-import shutil
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
 
 from melpy import __version__
+from melpy.bound import shorten
 from melpy.errors import SettingsError, UnreachableError, reason_of
+from melpy.pace import Pace, watch_pace, watch_pools
 
 if TYPE_CHECKING:
     import urllib3  # noqa: TID251  # this is the door
 
-_CHUNK = 1 << 18
+_CHUNK = 1 << 14  # so little that a slow server is seen to send something
 _REDIRECTS = 10
 _LONGEST_PAUSE = 30.0
 _DIGITS = 19  # of a number that a server may say
+_REDIRECTED = {301, 302, 303, 307, 308}
 _RETRIED = {408, 425, 429}
 """Answers below 500 that may be another one soon."""
 _AUTH_FORM = "HTTP_AUTH is basic:HOST:USER:PASSWORD, with * for every host"
-
 
 _OFFLINE_HINT = "fetch it once without --offline"
 
@@ -64,11 +66,12 @@ def download(
     timeout: float | None = 20.0,
     retries: int = 3,
     hint: str = "check the URI and the network",
+    too_large: str | None = None,
 ) -> Answer:
     """Write the content of a URI to a stream that can be rewound.
 
     Args:
-        uri: an http, https, ftp or file URI.
+        uri: an http, https or ftp URI.
         stream: receives the content; nothing where it is as it was known.
         known: what a server answered earlier, which is asked whether that is still right.
         offline: ask no server.
@@ -76,16 +79,14 @@ def download(
         timeout: seconds to wait for a connection, and for each piece; None waits for ever.
         retries: further attempts after a failure that may pass.
         hint: what to do when it cannot be had.
+        too_large: what to do when it is larger than the limit.
 
     Raises:
         UnreachableError: it cannot be had.
         SettingsError: HTTP_AUTH is malformed.
     """
     scheme = _check_uri(uri, offline=offline)
-    if scheme == "file":
-        _copy(Path(unquote(urlsplit(uri).path)), stream, uri, hint)
-        return Answer()
-    patience = _Patience(timeout, retries, limit, hint)
+    patience = _Patience(timeout, retries, limit, hint, too_large)
     if scheme == "ftp":
         _retrieve(uri, stream, patience)
         return Answer()
@@ -108,13 +109,13 @@ def _check_uri(uri: str, *, offline: bool) -> str:
         parts = urlsplit("")
     if "\0" in unquote(uri):
         raise UnreachableError("is not a URI", where=repr(uri))
-    if parts.scheme not in {"http", "https", "ftp", "file"}:
+    if parts.scheme not in {"http", "https", "ftp"}:
         hint = "use an http, https, ftp or file URI"
         raise UnreachableError(f"cannot fetch {parts.scheme or 'a relative'} URI", where=uri, hint=hint)
-    if parts.scheme != "file" and "@" in parts.netloc:
+    if "@" in parts.netloc:
         where = uri.replace(f"{parts.netloc.rpartition('@')[0]}@", "***@")
         raise UnreachableError("has credentials in it", where=where, hint=f"URIs are printed; {_AUTH_FORM}")
-    if parts.scheme != "file" and offline:
+    if offline:
         raise _absent(UnreachableError("is not in the cache, and melpy is offline", where=uri, hint=_OFFLINE_HINT))
     return parts.scheme
 
@@ -122,14 +123,6 @@ def _check_uri(uri: str, *, offline: bool) -> str:
 def _absent(error: UnreachableError) -> UnreachableError:
     error.absent = True
     return error
-
-
-def _copy(path: Path, stream: IO[bytes], uri: str, hint: str) -> None:
-    try:
-        with path.open("rb") as source:
-            shutil.copyfileobj(source, stream)
-    except OSError as error:
-        raise UnreachableError(reason_of(error), where=uri, hint=hint) from None
 
 
 @dataclass(frozen=True)
@@ -140,37 +133,54 @@ class _Patience:
     retries: int
     limit: int | None
     hint: str
+    too_large: str | None = None
 
     def check_size(self, uri: str, size: int) -> None:
         if self.limit is not None and size > self.limit:
-            raise UnreachableError(f"is larger than the {self.limit} bytes that it may have", where=uri)
+            message = f"is larger than the {self.limit} bytes that it may have"
+            raise UnreachableError(message, where=uri, hint=self.too_large)
 
 
 def _retrieve(uri: str, stream: IO[bytes], patience: _Patience) -> None:
     """Write what an FTP server has to a stream; nobody in particular asks for it, as a browser would."""
     import ftplib  # noqa: PLC0415, TID251  # see _request
 
-    parts = urlsplit(uri)
     failure = ""
     for attempt in range(patience.retries + 1):
         stream.seek(0)
         stream.truncate()
-        try:
-            with ftplib.FTP(timeout=patience.timeout) as server:  # noqa: S321  # a digest says what it must be
-                server.connect(parts.hostname or "", parts.port or ftplib.FTP_PORT)
-                server.login()
-                server.retrbinary(f"RETR {unquote(parts.path)}", _Taken(stream, uri, patience).take, _CHUNK)
-        except ftplib.error_perm as error:
-            absent = str(error).startswith("550")
-            refused = UnreachableError(f"the server answers {error}", where=uri, hint=patience.hint)
-            raise (_absent(refused) if absent else refused) from None
-        except (ftplib.Error, OSError, EOFError, ValueError) as error:
-            failure = _reason(error)
-        else:
-            return
+        with watch_pace(patience.timeout) as pace:
+            try:
+                _retrieve_once(uri, _Taken(stream, uri, patience, pace), patience)
+            except ftplib.error_perm as error:
+                absent = str(error).startswith("550")
+                refused = UnreachableError(f"the server answers {error}", where=uri, hint=patience.hint)
+                raise (_absent(refused) if absent else refused) from None
+            except (ftplib.Error, OSError, EOFError, ValueError) as error:
+                failure = _reason(error)
+            else:
+                return
+            pace.check(uri)
         if attempt < patience.retries:
             time.sleep(min(0.5 * 2**attempt, 8.0))
     raise UnreachableError(failure, where=uri, hint=patience.hint)
+
+
+def _retrieve_once(uri: str, taken: _Taken, patience: _Patience) -> None:
+    import ftplib  # noqa: PLC0415, TID251  # see _request
+
+    parts = urlsplit(uri)
+    with ftplib.FTP(timeout=patience.timeout) as server:  # noqa: S321  # a digest says what it must be
+        taken.pace.begin(lambda: server.sock)
+        server.connect(parts.hostname or "", parts.port or ftplib.FTP_PORT)
+        server.login()
+        server.voidcmd("TYPE I")
+        with server.transfercmd(f"RETR {unquote(parts.path)}") as connection:
+            taken.pace.begin(lambda: connection)
+            while piece := connection.recv(_CHUNK):
+                taken.take(piece)
+        taken.pace.begin(lambda: server.sock)
+        server.voidresp()
 
 
 @dataclass
@@ -180,11 +190,13 @@ class _Taken:
     stream: IO[bytes]
     uri: str
     patience: _Patience
+    pace: Pace
     size: int = 0
 
     def take(self, piece: bytes) -> None:
         self.size += len(piece)
         self.patience.check_size(self.uri, self.size)
+        self.pace.count(len(piece))
         self.stream.write(piece)
 
 
@@ -192,44 +204,74 @@ def _request(uri: str, stream: IO[bytes], known: Answer | None, patience: _Patie
     """Write what a server answers to a stream."""
     import urllib3.exceptions  # noqa: PLC0415, TID251  # 80 ms that only a download needs; this is the door
 
-    pool = _find_pool(uri)
-    headers = {**pool.headers, **_conditions(known), **_credentials(uri)}
-    redirects = urllib3.Retry(
-        total=None, connect=0, read=0, redirect=_REDIRECTS, status=0, other=0, raise_on_redirect=False
-    )
     failure = ""
     for attempt in range(patience.retries + 1):
         stream.seek(0)
         stream.truncate()
         pause = min(0.5 * 2**attempt, 8.0)
-        try:
-            with pool.request(
-                "GET", uri, headers=headers, preload_content=False, timeout=patience.timeout, retries=redirects
-            ) as reply:
-                _check_way(uri, reply)
-                if reply.status == 304 and known:
-                    reply.drain_conn()  # so that the connection can be used again
-                    return known._replace(same=True)
-                if reply.status == 200:
-                    _receive(reply, stream, uri, patience)
-                    return Answer(reply.headers.get("etag", ""), reply.headers.get("last-modified", ""))
-                failure = _describe_status(reply.status)
-                if reply.status < 500 and reply.status not in _RETRIED:
-                    raise _refusal(reply.status, uri, patience.hint)
-                pause = _read_pause(reply.headers.get("retry-after", ""), pause)
-        # Addresses that are none are errors of several kinds, even when a server redirects to them.
-        except (urllib3.exceptions.HTTPError, ValueError) as error:
-            failure = _reason(error)
+        with watch_pace(patience.timeout) as pace:
+            try:
+                with _follow(uri, known, patience) as reply:
+                    if reply.status == 304 and known:
+                        reply.drain_conn()  # which has no body; so that the connection can be used again
+                        return known._replace(same=True)
+                    if reply.status == 200:
+                        _receive(reply, _Taken(stream, uri, patience, pace))
+                        pace.check(uri)
+                        return Answer(reply.headers.get("etag", ""), reply.headers.get("last-modified", ""))
+                    failure = _describe_status(reply.status)
+                    if reply.status < 500 and reply.status not in _RETRIED:
+                        raise _refusal(reply.status, uri, patience.hint)
+                    pause = _read_pause(reply.headers.get("retry-after", ""), pause)
+            # Addresses that are none are errors of several kinds, even when a server redirects to them.
+            except (urllib3.exceptions.HTTPError, ValueError) as error:
+                failure = _reason(error)
+            pace.check(uri)
         if attempt < patience.retries:
             time.sleep(pause)
     raise UnreachableError(failure, where=uri, hint=patience.hint)
 
 
-def _check_way(uri: str, reply: urllib3.BaseHTTPResponse) -> None:
-    """Check that no redirect left https, where nobody changes anything on the way."""
-    history = reply.retries.history if reply.retries else ()
-    hops = [urljoin(step.url or uri, step.redirect_location or "") for step in history]
-    if uri.lower().startswith("https:") and any(urlsplit(hop).scheme != "https" for hop in hops):
+def _follow(uri: str, known: Answer | None, patience: _Patience) -> urllib3.BaseHTTPResponse:
+    """Return the answer to a request, behind all redirects.
+
+    urllib3 would read the whole of what a redirect carries, however much that is.
+    """
+    place = uri
+    for _ in range(_REDIRECTS + 1):
+        pool = _find_pool(place)
+        # Credentials are for the server that was meant.
+        own = _credentials(uri) if _server(place) == _server(uri) else {}
+        headers = {**pool.headers, **_conditions(known), **own}
+        reply = pool.request(
+            "GET",
+            place,
+            headers=headers,
+            preload_content=False,
+            timeout=patience.timeout,
+            retries=False,
+            redirect=False,
+        )
+        target = reply.headers.get("location", "") if reply.status in _REDIRECTED else ""
+        if not target:
+            return reply
+        reply.close()
+        place = urljoin(place, target)
+        _check_way(uri, place)
+    raise UnreachableError("redirects too often", where=uri, hint=patience.hint)
+
+
+def _server(uri: str) -> tuple[str, str]:
+    parts = urlsplit(uri)
+    return parts.scheme, parts.netloc.lower()
+
+
+def _check_way(uri: str, place: str) -> None:
+    """Check that no redirect leaves https, where nobody changes anything on the way, or leads to another protocol."""
+    scheme = urlsplit(place).scheme
+    if scheme not in {"http", "https"}:
+        raise UnreachableError(f"redirects to {shorten(place)}", where=uri, hint="use an http, https or ftp URI")
+    if uri.lower().startswith("https:") and scheme != "https":
         raise UnreachableError("redirects from https to http", where=uri, hint="name the place that it redirects to")
 
 
@@ -243,16 +285,16 @@ def _conditions(known: Answer | None) -> dict[str, str]:
     return {name: value for name, value in headers.items() if value}
 
 
-def _receive(reply: urllib3.BaseHTTPResponse, stream: IO[bytes], uri: str, patience: _Patience) -> None:
+def _receive(reply: urllib3.BaseHTTPResponse, taken: _Taken) -> None:
     stated = reply.headers.get("content-length", "")
-    patience.check_size(uri, int(stated) if stated.isdecimal() and len(stated) < _DIGITS else 0)
-    taken = _Taken(stream, uri, patience)
+    taken.patience.check_size(taken.uri, int(stated) if stated.isdecimal() and len(stated) < _DIGITS else 0)
+    taken.pace.count(0)
     for piece in reply.stream(_CHUNK, decode_content=False):
         taken.take(piece)
 
 
 def _describe_status(status: int) -> str:
-    return "redirects too often" if status in {301, 302, 303, 307, 308} else f"the server answers {status}"
+    return "redirects to nowhere" if status in _REDIRECTED else f"the server answers {status}"
 
 
 def _read_pause(text: str, default: float) -> float:
@@ -319,11 +361,11 @@ def _pool(proxy: str) -> urllib3.PoolManager:
 
     headers = {"User-Agent": f"melpy/{__version__}"}
     if not proxy:
-        return urllib3.PoolManager(headers=headers, maxsize=8)
+        return watch_pools(urllib3.PoolManager(headers=headers, maxsize=8))
     try:
         parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         login = unquote(parts.netloc.rpartition("@")[0])
-        return urllib3.ProxyManager(
+        manager = urllib3.ProxyManager(
             parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(),
             headers=headers,
             maxsize=8,
@@ -331,3 +373,4 @@ def _pool(proxy: str) -> urllib3.PoolManager:
         )
     except (ValueError, urllib3.exceptions.HTTPError):
         raise SettingsError("is not the URL of a proxy", where="the proxy of the environment") from None
+    return watch_pools(manager)

@@ -7,6 +7,7 @@ environment passes unless the caller says so.
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import subprocess  # noqa: TID251  # this is the door
@@ -94,6 +95,7 @@ def run(
     check: bool = True,
     timeout: float | None = None,
     pass_fds: Sequence[int] = (),
+    largest_file: int = 0,
 ) -> Outcome:
     """Run a program to its end and return what it printed.
 
@@ -105,6 +107,7 @@ def run(
         check: whether another exit status than 0 is an error.
         timeout: seconds after which it is killed, with all that it started.
         pass_fds: open files that it keeps.
+        largest_file: bytes that a file may get that it writes; 0 for any.
 
     Raises:
         ToolMissingError: the program does not exist.
@@ -126,6 +129,9 @@ def run(
     except FileNotFoundError:
         raise ToolMissingError(f"{argv[0]} is not installed", hint=f"install {argv[0]}") from None
     with process, _deadline(process, timeout) as expired:
+        if largest_file:
+            with suppress(ProcessLookupError):
+                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (largest_file, largest_file))
         try:
             stdout, stderr = process.communicate(stdin)
         except BaseException:

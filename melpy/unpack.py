@@ -8,14 +8,14 @@ is what unpacks sources in the sandbox of other tools. Owners are not taken over
 from __future__ import annotations
 
 import os
-import re
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
-from melpy.archive.model import LONGEST_PATH, ArchiveMember, MemberKind, show_path
+from melpy.archive.model import ArchiveMember, MemberKind, show_path
 from melpy.archive.reader import load_members
 from melpy.archive.tree import OutsideError, TreeWriter
+from melpy.bound import LONGEST_PATH, BoundError, parse_size
 from melpy.errors import ExtractError, SettingsError, reason_of
 from melpy.inside import open_below, open_root
 
@@ -47,11 +47,11 @@ def parse_limit(text: str) -> Limit:
     Raises:
         SettingsError: it is no size.
     """
-    match = re.fullmatch(r"([0-9]{1,9})\s*([kMGT]?)B?", text.strip())
-    if not match:
+    try:
+        size = parse_size(text)
+    except BoundError as error:
         hint = "write a number and kB, MB, GB or TB, such as 64GB"
-        raise SettingsError(f"not a size: {text!r}", where="unpack-limit", hint=hint)
-    size = int(match[1]) * 1000 ** " kMGT".index(match[2] or " ")
+        raise SettingsError(str(error), where="unpack-limit", hint=hint) from None
     return Limit(size, max(size // _BYTES_PER_ENTRY, _FEWEST_ENTRIES))
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from zlib_ng import zlib_ng
 
+from melpy.apk.inflate import GzipError
 from melpy.apk.model import Index, IndexEntry, PackageInfo
-from melpy.apk.segment import GzipError
-from melpy.apk.stanza import render_stanza
+from melpy.apk.stanza import hold_stanzas, render_stanza
 from melpy.errors import PackageFormatError, SignatureError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _MAGIC = b"ADB."
 _SCHEMA_INDEX = 0x78646E69
-_LIMIT = 300 << 20
+_LIMIT = 128 << 20  # that of 60,000 packages has some 50 million
 _INTEGERS = {0x2: "<I", 0x3: "<Q"}
 _BLOBS = {0x8: "<B", 0x9: "<H", 0xA: "<I"}
 _LISTS = {0xD, 0xE}
@@ -36,6 +36,7 @@ _NAMES = ("${name}-${version}.apk", "")
 _SHA1_SIZE = 20
 _MOST_READ = 1 << 28  # bytes of values; an index of 60,000 packages has some 50 million
 _MOST_BLOCKS = 32
+_MOST_FIELDS = 1 << 20  # of one list; that of the packages is the longest
 
 
 def is_adb(data: bytes) -> bool:
@@ -62,7 +63,7 @@ def read_adb_index(data: bytes, *, keyring: Keyring | None, where: str) -> Index
             raise PackageFormatError("is not an index, but another file of apk-tools 3", where=where)
         signed_by = _check(blocks, schema, keyring, where) if keyring is not None else ""
         return _read_index(_Values(blocks[0][1]), signed_by, where)
-    except (struct.error, IndexError, UnicodeDecodeError):
+    except (struct.error, IndexError, UnicodeDecodeError, OverflowError):
         raise PackageFormatError("is a broken index of apk-tools 3", where=where) from None
 
 
@@ -84,7 +85,7 @@ def _unpack(data: bytes, where: str) -> bytes:
     except GzipError:
         raise PackageFormatError("is a broken index of apk-tools 3", where=where) from None
     if not inflate.eof:
-        raise PackageFormatError("is a broken index: it ends too early or is larger than 300 MB", where=where)
+        raise PackageFormatError("is a broken index: it ends too early or is larger than 128 MiB", where=where)
     return plain
 
 
@@ -149,6 +150,8 @@ class _Values:
         if kind not in _LISTS:
             return ()
         (count,) = struct.unpack_from("<I", self._block, place)
+        if count > _MOST_FIELDS:
+            raise struct.error("more values than there can be")
         self._spend(4 * count)
         return struct.unpack_from(f"<{count}I", self._block, place) if count * 4 <= len(self._block) else ()
 
@@ -185,7 +188,7 @@ def _read_index(values: _Values, signed_by: str, where: str) -> Index:
         message = f"names its packages {values.text(names)!r}, which is not understood"
         raise PackageFormatError(message, where=where, hint=f"leave them at {_NAMES[0]}")
     entries = (_read_package(_padded(values.fields(word), 21), values) for word in values.fields(packages)[1:])
-    return Index(tuple(map(render_stanza, entries)), values.text(description), where, signed_by)
+    return Index(hold_stanzas(map(render_stanza, entries), where=where), values.text(description), where, signed_by)
 
 
 def _padded(words: tuple[int, ...], count: int) -> tuple[int, ...]:

@@ -6,18 +6,17 @@ One stanza a package, one `letter:value` line a fact, an empty line between pack
 from __future__ import annotations
 
 import io
-import re
-import tarfile
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zlib_ng import zlib_ng
 
 from melpy.apk.adb import is_adb, read_adb_index
 from melpy.apk.archive import write_flat
+from melpy.apk.inflate import WINDOW, GzipError, GzipReader, TooMuchError
 from melpy.apk.model import Index
-from melpy.apk.segment import GzipError, check_signatures
-from melpy.apk.stanza import parse_stanza, render_stanza
+from melpy.apk.segment import check_signatures
+from melpy.apk.stanza import LONGEST_STANZA, hold_stanzas, parse_stanza, render_stanza
+from melpy.apk.tar import TarError, TarReader
 from melpy.errors import PackageFormatError
 
 if TYPE_CHECKING:
@@ -26,10 +25,13 @@ if TYPE_CHECKING:
     from melpy.apk.model import IndexEntry
     from melpy.apk.signature import Keyring, Signer
 
-_GZIP = 31
 _LEVEL = 7  # of an index, level 9 makes more, and takes half as long again
 _SIGNATURE_LIMIT = 1 << 16
-_INDEX_LIMIT = 300 << 20
+_INDEX_LIMIT = 256 << 20  # that of 60,000 packages has some 50 million
+_FREE, _RATIO = 16 << 20, 32
+"""Bytes that an index may unpack to, and further ones for each byte of it: honest ones have 4 to 6, since checksums do
+not compress; of packages with nothing but names it is 20."""
+_CHUNK = 1 << 18
 _MOST_SIGNATURES = 32
 
 
@@ -40,10 +42,20 @@ def render_index(stanzas: Iterable[str]) -> str:
 
 def parse_index(text: str, *, description: str = "", where: str) -> Index:
     """Take the text of APKINDEX apart into its packages, which are not looked into yet."""
-    text = text.replace("\r\n", "\n").strip("\n")
-    if "\n\n\n" in text:
-        text = re.sub(r"\n{3,}", "\n\n", text)
-    return Index(tuple(text.split("\n\n")) if text else (), description, where)
+    return Index(hold_stanzas(_split([text.encode()]), where=where), description, where)
+
+
+def _split(pieces: Iterable[bytes]) -> Iterator[str]:
+    """Yield the packages of APKINDEX, whose bytes come in pieces that end anywhere."""
+    kept = b""
+    for piece in pieces:
+        joined = kept + piece
+        *whole, kept = (joined.replace(b"\r\n", b"\n") if b"\r" in joined else joined).split(b"\n\n")
+        yield from (stanza.strip(b"\n").decode() for stanza in whole if stanza.strip(b"\n"))
+        if len(kept) > LONGEST_STANZA:
+            raise TooMuchError
+    if last := kept.strip(b"\n"):
+        yield last.decode()
 
 
 def read_entries(index: Index) -> tuple[IndexEntry, ...]:
@@ -85,21 +97,36 @@ def read_index(data: bytes, *, keyring: Keyring | None, where: str) -> Index:
         return read_adb_index(data, keyring=keyring, where=where)
     signatures, body = split_signatures(data, where)
     signed_by = check_signatures(signatures, body, keyring, where=where) if keyring is not None else ""
-    files = dict(_files(body, where))
-    if "APKINDEX" not in files:
-        raise PackageFormatError("is not an index: it holds no APKINDEX", where=where)
+    stanzas: tuple[str, ...] | None = None
+    description = ""
+    reader = GzipReader(io.BytesIO(body), min(_INDEX_LIMIT, _FREE + _RATIO * len(body)), single=True)
+    tar = TarReader(reader.read)
     try:
-        text, description = files["APKINDEX"].decode(), files.get("DESCRIPTION", b"").decode()
+        for member in tar.members():
+            if member.path == "APKINDEX":
+                stanzas = hold_stanzas(_split(tar.content(member)), where=where)
+            elif member.path == "DESCRIPTION" and member.size <= LONGEST_STANZA:
+                description = b"".join(tar.content(member)).decode()
+        while reader.read(_CHUNK):
+            pass
     except UnicodeDecodeError:
         raise PackageFormatError("the index is not UTF-8", where=where) from None
-    return replace(parse_index(text, description=description, where=where), signed_by=signed_by)
+    except TooMuchError:
+        raise PackageFormatError("is an index that unpacks to far more than an honest one", where=where) from None
+    except TarError as error:
+        raise PackageFormatError(f"is a broken index: {error}", where=where) from None
+    if not reader.is_whole:
+        raise PackageFormatError("is a broken index: it ends too early", where=where)
+    if stanzas is None:
+        raise PackageFormatError("is not an index: it holds no APKINDEX", where=where)
+    return Index(stanzas, description, where, signed_by)
 
 
 def split_signatures(data: bytes, where: str) -> tuple[list[tuple[str, bytes]], bytes]:
     """Return the signature files and the bytes that they sign."""
     signatures: list[tuple[str, bytes]] = []
     while True:
-        inflate = zlib_ng.decompressobj(_GZIP)
+        inflate = zlib_ng.decompressobj(WINDOW)
         head = data[:_SIGNATURE_LIMIT]
         try:
             plain = inflate.decompress(head, 4 * _SIGNATURE_LIMIT)
@@ -115,15 +142,10 @@ def split_signatures(data: bytes, where: str) -> tuple[list[tuple[str, bytes]], 
 
 
 def _files(data: bytes, where: str) -> Iterator[tuple[str, bytes]]:
-    inflate = zlib_ng.decompressobj(_GZIP)
+    reader = GzipReader(io.BytesIO(data), 4 * _SIGNATURE_LIMIT, single=True)
+    tar = TarReader(reader.read)
     try:
-        plain = inflate.decompress(data, _INDEX_LIMIT)
-        if not inflate.eof:
-            raise PackageFormatError("is a broken index: it ends too early or is larger than 300 MB", where=where)
-        with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as tar:
-            for item in tar:
-                content = tar.extractfile(item) if item.isreg() and not item.issparse() else None
-                if content is not None:
-                    yield item.name, content.read()
-    except (tarfile.TarError, ValueError, GzipError) as error:
+        for member in tar.members():
+            yield member.path, b"".join(tar.content(member))
+    except TarError as error:
         raise PackageFormatError(f"is a broken index: {error}", where=where) from None

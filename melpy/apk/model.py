@@ -15,6 +15,9 @@ INDEX_NAME = "APKINDEX.tar.gz"
 STANZA_FORM = 3
 """Another number whenever `melpy.apk.stanza` writes the same package otherwise: what was remembered is wrong then."""
 
+LARGEST_INDEX = 64 << 20
+"""Bytes of an index's file; those of the largest distributions have a quarter of that."""
+
 ADB_INDEX_NAME = "Packages.adb"
 """File name of an index of apk-tools 3's own form."""
 

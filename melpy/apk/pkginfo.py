@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from melpy.apk.model import PackageInfo
+from melpy.bound import LARGEST_NUMBER, BoundError, parse_number, shorten
 from melpy.errors import PackageFormatError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def parse_pkginfo(text: str) -> PackageInfo:
         elif separator or line.endswith(" ="):
             values[key.removesuffix(" =")] = value
         elif line.strip():
-            raise PackageFormatError(f"malformed line {line!r}", where=f".PKGINFO:{number}")
+            raise PackageFormatError(f"malformed line {shorten(line)}", where=f".PKGINFO:{number}")
     get, several = values.get, lists.get
     if not (get("pkgname") and get("pkgver") and get("arch")):
         missing = next(key for key in ("pkgname", "pkgver", "arch") if not get(key))
@@ -105,15 +106,22 @@ def parse_pkginfo(text: str) -> PackageInfo:
         replaces=tuple(several("replaces", ())),
         vendored=tuple(several(_VENDORED, ())),
         install_if=tuple(get("install_if", "").split()),
-        provider_priority=get("provider_priority", ""),
-        replaces_priority=get("replaces_priority", ""),
+        provider_priority=_priority(values, "provider_priority"),
+        replaces_priority=_priority(values, "replaces_priority"),
         triggers=tuple(get("triggers", "").split()),
         datahash=get("datahash", ""),
     )
 
 
-def _number(values: dict[str, str], key: str) -> int:
-    text = values.get(key, "0")
-    if not text.isdecimal() or len(text) > 20:
-        raise PackageFormatError(f"{key} is not a number: {text!r}", where=".PKGINFO")
-    return int(text)
+def _number(values: dict[str, str], key: str, smallest: int = 0) -> int:
+    try:
+        return parse_number(values.get(key, "0"), smallest=smallest)
+    except BoundError as error:
+        raise PackageFormatError(f"{key} is {error}", where=".PKGINFO") from None
+
+
+def _priority(values: dict[str, str], key: str) -> str:
+    """Return a priority as it is written, a number; empty where there is none."""
+    if values.get(key):
+        _number(values, key, smallest=-LARGEST_NUMBER)
+    return values.get(key, "")

@@ -6,7 +6,6 @@ The formats are those of `melpy.apk.archive`. Source: apk-tools 3, apk-v2(5).
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import tarfile
 from dataclasses import dataclass
@@ -15,8 +14,11 @@ from typing import IO, TYPE_CHECKING, Protocol
 from zlib_ng import zlib_ng
 
 from melpy.apk.archive import control_checksum
+from melpy.apk.inflate import WINDOW, GzipError
 from melpy.apk.model import IndexEntry
 from melpy.apk.pkginfo import parse_pkginfo
+from melpy.apk.tar import TarError, read_files
+from melpy.bound import open_file
 from melpy.errors import PackageFormatError, SignatureError, reason_of
 
 if TYPE_CHECKING:
@@ -25,12 +27,11 @@ if TYPE_CHECKING:
 
     from melpy.apk.signature import Keyring
 
-GzipError: type[Exception] = zlib_ng.error  # type: ignore[assignment]  # the stubs call it an instance
-_GZIP = 31  # zlib's window bits for 32 KiB and a gzip header
 _BLOCK = 512
 _CHUNK = 1 << 20
 _HEAD = 1 << 13  # holds the signature and control members of nearly every package
 _CONTROL_LIMIT = 16 << 20
+_FACTS_LIMIT = 4 << 20  # of .PKGINFO; the longest lists of provides take a tenth of that
 _MOST_SIGNATURES = 32
 
 
@@ -98,9 +99,9 @@ def _read_member(stream: Readable, piece: bytes, where: str, *, signed: bool) ->
         where: the file.
         signed: whether this is the member after a signature, for messages.
     """
-    inflate = zlib_ng.decompressobj(_GZIP)
+    inflate = zlib_ng.decompressobj(WINDOW)
     member = "its control member" if signed else "its first member"
-    raw = plain = b""
+    raw, plain = bytearray(), bytearray()
     while True:
         if not piece:
             raise PackageFormatError(f"ends in the middle of {member}", where=where)
@@ -109,11 +110,12 @@ def _read_member(stream: Readable, piece: bytes, where: str, *, signed: bool) ->
         except GzipError:
             what = f"has a broken gzip stream in {member}" if signed or raw or plain else "is not a gzip file"
             raise PackageFormatError(what, where=where) from None
-        if len(plain) >= _CONTROL_LIMIT or inflate.unconsumed_tail:
+        # Compressed bytes may unpack to nothing at all.
+        if max(len(plain), len(raw)) >= _CONTROL_LIMIT or inflate.unconsumed_tail:
             raise PackageFormatError("has a control member larger than 16 MiB", where=where)
         if inflate.eof:
             ahead = inflate.unused_data
-            return raw + piece[: len(piece) - len(ahead)], plain, ahead
+            return bytes(raw) + piece[: len(piece) - len(ahead)], bytes(plain), ahead
         raw += piece
         piece = stream.read(_HEAD)
 
@@ -122,17 +124,10 @@ def _read_tar(plain: bytes, where: str) -> dict[str, bytes]:
     plainly = _read_plain_tar(plain)
     if plainly is not None:
         return plainly
-    files: dict[str, bytes] = {}
     try:
-        # Members without end-of-archive blocks are no error to tarfile.
-        with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as tar:
-            for item in tar:
-                # Links could point anywhere, or at each other.
-                content = tar.extractfile(item) if item.isreg() and not item.issparse() else None
-                files[item.name] = content.read() if content else b""
-    except (tarfile.TarError, ValueError) as error:
+        return read_files(plain)
+    except TarError as error:
         raise PackageFormatError(f"holds a broken tar: {error}", where=where) from None
-    return files
 
 
 def _read_plain_tar(plain: bytes) -> dict[str, bytes] | None:
@@ -169,7 +164,7 @@ def read_entry(path: Path, *, keyring: Keyring | None = None) -> IndexEntry:
         SignatureError: it is not signed by a trusted key.
     """
     try:
-        with path.open("rb", buffering=0) as stream:
+        with open_file(path) as stream:
             segments = read_segments(stream, where=str(path))
             size = os.fstat(stream.fileno()).st_size
     except OSError as error:
@@ -190,8 +185,11 @@ def make_entry(segments: Segments, size: int, *, where: str) -> IndexEntry:
     Raises:
         PackageFormatError: its .PKGINFO is not valid.
     """
+    facts = segments.files[".PKGINFO"]
+    if len(facts) > _FACTS_LIMIT:
+        raise PackageFormatError(f".PKGINFO has more than {_FACTS_LIMIT} bytes", where=where)
     try:
-        info = parse_pkginfo(segments.files[".PKGINFO"].decode())
+        info = parse_pkginfo(facts.decode())
     except UnicodeDecodeError:
         raise PackageFormatError(".PKGINFO is not UTF-8", where=where) from None
     except PackageFormatError as error:
@@ -241,7 +239,7 @@ def check_datahash(stream: IO[bytes], segments: Segments, *, where: str) -> None
     Raises:
         PackageFormatError: it is not, or the control member names none.
     """
-    expected = parse_pkginfo(segments.files[".PKGINFO"].decode(errors="replace")).datahash
+    expected = make_entry(segments, 0, where=where).info.datahash
     stream.seek(segments.data_offset)
     digest = hashlib.sha256()
     while piece := stream.read(_CHUNK):
@@ -254,7 +252,7 @@ def check_datahash(stream: IO[bytes], segments: Segments, *, where: str) -> None
 def _damage(stream: IO[bytes], offset: int) -> str:
     """Return what can be seen of damage to a data member, for messages."""
     stream.seek(offset)
-    inflate = zlib_ng.decompressobj(_GZIP)
+    inflate = zlib_ng.decompressobj(WINDOW)
     try:
         while not inflate.eof:
             piece = inflate.unconsumed_tail or stream.read(_CHUNK)

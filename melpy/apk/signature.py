@@ -17,7 +17,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from melpy.apk.secret import MARKS, read_secret
+from melpy.apk.secret import MARKS, SIZE_LIMIT, read_secret
+from melpy.bound import read_file
 from melpy.errors import KeyFileError, OutputError, SignatureError, reason_of
 from melpy.files import output_error, write_file
 
@@ -198,7 +199,7 @@ def _parse_public_key(pem: bytes, where: str) -> rsa.RSAPublicKey:
 
 def _read_public_key(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path, SIZE_LIMIT, piped=True)
     except FileNotFoundError:
         raise KeyFileError("no such public key", where=str(path), hint=_KEYGEN_HINT) from None
     except OSError as error:

@@ -7,15 +7,17 @@ then. Source: apk-tools 3, apk-package(5) and its index writer.
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING
 
 from melpy.apk.atom import parse_dependency
 from melpy.apk.model import IndexEntry, PackageInfo, join_licences
 from melpy.apk.pkginfo import one_line
+from melpy.bound import parse_number, shorten
 from melpy.errors import PackageFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _LISTS = frozenset("Dpi")
 """Fields that go on where they are repeated."""
@@ -24,6 +26,10 @@ _KNOWN = frozenset("CPVASITULD" + "FMRZ")
 
 _HEAD = re.compile(r"C:(.*)\nP:(.*)\nV:(.*)\nA:(.*)\n")
 """How apk, melange and melpy begin a stanza; matched at once, it takes a quarter of the time."""
+
+LONGEST_STANZA = 4 << 20
+"""Bytes of one package in an index; the longest real ones have some 100,000."""
+_LARGEST_INDEX = 128 << 20  # bytes of memory for the texts of all packages; 60,000 take 60 million
 
 _FILE_PART = re.compile(r"[^\s/\x00-\x1f.][^\s/\x00-\x1f]*")
 
@@ -49,6 +55,22 @@ def render_stanza(entry: IndexEntry) -> str:
     )
     lines += [f"{key}:{one_line(value)}" for key, value in optional if value]
     return "\n".join(lines)
+
+
+def hold_stanzas(stanzas: Iterable[str], *, where: str) -> tuple[str, ...]:
+    """Return all packages of an index, unless they take more memory than those of any honest one.
+
+    Raises:
+        PackageFormatError: they do.
+    """
+    held: list[str] = []
+    size = 0
+    for stanza in stanzas:
+        size += sys.getsizeof(stanza)
+        if size > _LARGEST_INDEX:
+            raise PackageFormatError("is an index that unpacks to far more than an honest one", where=where)
+        held.append(stanza)
+    return tuple(held)
 
 
 def find_field(stanza: str, letter: str) -> str:
@@ -88,33 +110,36 @@ def parse_stanza(stanza: str, *, where: str) -> IndexEntry:
         PackageFormatError: a line is malformed, or name, version or checksum is missing or not stated once.
     """
     fields: dict[str, str] = {}
+    lists: dict[str, list[str]] = {}
     for line in stanza.split("\n"):
         if line[1:2] != ":":
-            raise PackageFormatError(f"malformed line {line!r} in the index", where=where)
+            raise PackageFormatError(f"malformed line {shorten(line)} in the index", where=where)
         key, value = line[0], line[2:]
         if key in fields and key in "CPVA":
-            raise PackageFormatError(f"a package of the index has two lines {key}: {value!r}", where=where)
-        fields[key] = f"{fields[key]} {value}" if key in _LISTS and key in fields else value
+            raise PackageFormatError(f"a package of the index has two lines {key}: {shorten(value)}", where=where)
+        fields[key] = value
+        if key in _LISTS:
+            lists.setdefault(key, []).extend(value.split())
     get = fields.get
     try:
         info = PackageInfo(
             name=fields["P"],
             version=fields["V"],
             arch=get("A", ""),
-            installed_size=int(get("I") or "0"),
+            installed_size=parse_number(get("I") or "0"),
             origin=get("o", ""),
             description=get("T", ""),
             url=get("U", ""),
             commit=get("c", ""),
             maintainer=get("m", ""),
-            build_date=int(get("t") or "0"),
+            build_date=parse_number(get("t") or "0"),
             licenses=(get("L", ""),) if get("L") else (),
-            depends=tuple(get("D", "").split()),
-            provides=tuple(get("p", "").split()),
-            install_if=tuple(get("i", "").split()),
+            depends=tuple(lists.get("D", ())),
+            provides=tuple(lists.get("p", ())),
+            install_if=tuple(lists.get("i", ())),
             provider_priority=get("k", ""),
         )
-        return IndexEntry(info, fields["C"], int(get("S") or "0"))
+        return IndexEntry(info, fields["C"], parse_number(get("S") or "0"))
     except (KeyError, ValueError) as error:
         raise PackageFormatError(f"a package of the index lacks or garbles {error}", where=where) from None
 

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from melpy.bound import LARGEST_TIME, SMALLEST_TIME
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 BLOCK: Final = 1 << 16
 """Bytes of content that are held at a time."""
-LONGEST_PATH: Final = 4095
-"""Bytes of a path or of the target of a symlink: PATH_MAX of Linux without its NUL."""
 
 _NANOSECONDS = 10**9
-_EARLIEST, _LATEST = -62135596800, 253402300799  # the first second of the year 1 and the last one of 9999
 
 
 class MemberKind(Enum):
@@ -36,7 +35,7 @@ class ArchiveMember:
         path: its name, as the bytes that stand in the archive.
         kind: what becomes of it.
         mode: permission bits, with setuid, setgid and sticky.
-        mtime: nanoseconds since 1970, from `clamp_time`.
+        mtime: nanoseconds since 1970, from `clamp_mtime`.
         blocks: read its content, before the next member is asked for.
         target: what a symlink points to, or the member that a hard link is another name of.
         size: bytes of content; a hard link may have some (cpio).
@@ -63,8 +62,8 @@ def show_path(path: bytes) -> str:
     return f"{text!r}…" if len(path) > shown else repr(text)
 
 
-def clamp_time(seconds: int, nanoseconds: int = 0) -> int:
+def clamp_mtime(seconds: int, nanoseconds: int = 0) -> int:
     """Return the nearest time that file systems and dates have, in nanoseconds: from the year 1 to 9999."""
-    if not _EARLIEST <= seconds <= _LATEST:
-        return min(max(seconds, _EARLIEST), _LATEST) * _NANOSECONDS
+    if not SMALLEST_TIME <= seconds <= LARGEST_TIME:
+        return min(max(seconds, SMALLEST_TIME), LARGEST_TIME) * _NANOSECONDS
     return seconds * _NANOSECONDS + min(max(nanoseconds, 0), _NANOSECONDS - 1)

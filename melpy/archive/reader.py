@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 import libarchive.exception
 from libarchive import ffi
 
-from melpy.archive.model import BLOCK, ArchiveMember, MemberKind, clamp_time
+from melpy.archive.model import BLOCK, ArchiveMember, MemberKind, clamp_mtime
 from melpy.archive.zip import load_zip_members
 from melpy.errors import ExtractError
 
@@ -139,7 +139,7 @@ def _make_member(reader: int, entry: int, *, is_masked: bool) -> ArchiveMember:
         kind=kind,
         # 7-Zip applies the umask, and a 7z from Windows has no modes.
         mode=permissions & 0o755 if is_masked else permissions,
-        mtime=clamp_time(ffi.entry_mtime(entry), ffi.entry_mtime_nsec(entry)),
+        mtime=clamp_mtime(ffi.entry_mtime(entry), ffi.entry_mtime_nsec(entry)),
         blocks=lambda: _read_blocks(reader),
         target=(hard if hard is not None else soft) or b"",
         size=max(ffi.entry_size(entry), 0),

@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from lzma import LZMAError
 from typing import IO, TYPE_CHECKING
 
-from melpy.archive.model import BLOCK, LONGEST_PATH, ArchiveMember, MemberKind, clamp_time
+from melpy.archive.model import BLOCK, ArchiveMember, MemberKind, clamp_mtime
+from melpy.bound import LONGEST_PATH
 from melpy.errors import ExtractError, reason_of
 
 if TYPE_CHECKING:
@@ -140,11 +141,11 @@ def _mode(info: zipfile.ZipInfo, *, is_directory: bool) -> int:
 def _mtime(info: zipfile.ZipInfo, extra: dict[int, bytes]) -> int:
     stamp, old = extra.get(_TIMESTAMP, b""), extra.get(_OLD_UNIX, b"")
     if len(stamp) >= 5 and stamp[0] & 1:
-        return clamp_time(*struct.unpack_from("<i", stamp, 1))
+        return clamp_mtime(*struct.unpack_from("<i", stamp, 1))
     if len(old) >= 8:
-        return clamp_time(*struct.unpack_from("<i", old, 4))
+        return clamp_mtime(*struct.unpack_from("<i", old, 4))
     year, month, day, hour, minute, second = info.date_time
-    return clamp_time(calendar.timegm((year, min(max(month, 1), 12), max(day, 1), hour, minute, second)))
+    return clamp_mtime(calendar.timegm((year, min(max(month, 1), 12), max(day, 1), hour, minute, second)))
 
 
 def _extra_fields(data: bytes) -> dict[int, bytes]:

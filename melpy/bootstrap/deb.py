@@ -11,21 +11,24 @@ user's and they would only be something to escape with.
 
 from __future__ import annotations
 
-import io
 import os
 import posixpath
-import shutil
 import tarfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 import libarchive
 
+from melpy.apk.tar import TarError, TarReader
+from melpy.bound import BoundError, check_path, parse_number
 from melpy.errors import ExtractError
+from melpy.unpack import UNPACK_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from melpy.apk.tar import TarMember
 
 _MAGIC = b"!<arch>\n"
 _HEADER = 60
@@ -55,9 +58,9 @@ def unpack_deb(deb: Path, root: Path, keep: Filter) -> None:
         ExtractError: it is not such a package, or a path in it leaves the directory.
     """
     try:
-        with deb.open("rb") as stream, _open_member(stream, b"data.tar") as data:
-            _unpack(data, root, keep)
-    except (OSError, tarfile.TarError, libarchive.ArchiveError) as error:
+        with deb.open("rb") as stream:
+            _unpack(_open_member(stream, b"data.tar"), root, keep)
+    except (OSError, TarError, libarchive.ArchiveError) as error:
         raise ExtractError(f"cannot be unpacked: {error}", where=str(deb)) from None
     except ExtractError as error:
         raise ExtractError(error.message, where=str(deb)) from None
@@ -71,51 +74,51 @@ def read_scripts(deb: Path) -> str:
     """
     texts = {}
     try:
-        with deb.open("rb") as stream, _open_member(stream, b"control.tar") as control:
-            for member in control:
-                name = posixpath.normpath(member.name)
-                content = control.extractfile(member) if name in _SCRIPTS else None
-                if content:
-                    texts[name] = content.read(_LARGEST_SCRIPT).decode(errors="replace")
-    except (OSError, tarfile.TarError, libarchive.ArchiveError) as error:
+        with deb.open("rb") as stream:
+            control = _open_member(stream, b"control.tar")
+            for member in control.members():
+                name = posixpath.normpath(member.path)
+                if name in _SCRIPTS and 0 < member.size <= _LARGEST_SCRIPT:
+                    texts[name] = b"".join(control.content(member)).decode(errors="replace")
+    except (OSError, TarError, libarchive.ArchiveError) as error:
         raise ExtractError(f"cannot be unpacked: {error}", where=str(deb)) from None
     except ExtractError as error:
         raise ExtractError(error.message, where=str(deb)) from None
     return "\n".join(texts[name] for name in _SCRIPTS if name in texts)
 
 
-def _open_member(stream: IO[bytes], wanted: bytes) -> tarfile.TarFile:
+def _open_member(stream: IO[bytes], wanted: bytes) -> TarReader:
     if stream.read(len(_MAGIC)) != _MAGIC:
         raise ExtractError("is not a Debian package")
     while header := stream.read(_HEADER):
         try:
-            size = int(header[48:58])
+            size = parse_number(header[48:58].decode("ascii").strip())
         except ValueError:
             raise ExtractError("has a broken ar header") from None
         if header.startswith(wanted):
             # libarchive knows every compressor of dpkg's, and unpacks xz in two thirds of the time of Python's lzma.
-            return tarfile.open(fileobj=_Decompressed(stream.read(size)), mode="r|", encoding="utf-8")
+            return TarReader(_Decompressed(stream.read(size)).read)
         stream.seek(size + size % 2, os.SEEK_CUR)
     raise ExtractError(f"has no {wanted.decode()}")
 
 
-class _Decompressed(io.RawIOBase):
-    """What is compressed in some bytes, read forward only."""
+class _Decompressed:
+    """What is compressed in some bytes, read forward only, and no more than an archive may become."""
 
     def __init__(self, data: bytes) -> None:
         self._blocks = _decompress(data)
         self._buffer = bytearray()
+        self._left = UNPACK_LIMIT.size
 
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        while size < 0 or len(self._buffer) < size:
+    def read(self, size: int) -> bytes:
+        while len(self._buffer) < size:
             block = next(self._blocks, None)
             if block is None:
                 break
+            self._left -= len(block)
+            if self._left < 0:
+                raise TarError("becomes more than an archive may become")
             self._buffer += block
-        size = len(self._buffer) if size < 0 else size
         out = bytes(self._buffer[:size])
         del self._buffer[:size]
         return out
@@ -127,26 +130,32 @@ def _decompress(data: bytes) -> Iterator[bytes]:
             yield from entry.get_blocks(_BLOCK)
 
 
-def _unpack(data: tarfile.TarFile, root: Path, keep: Filter) -> None:
+def _unpack(data: TarReader, root: Path, keep: Filter) -> None:
     modes: dict[Path, int] = {}
     folded: set[Path] = set()
-    for member in data:
-        path = merge_path(member.name)
+    for number, member in enumerate(data.members()):
+        if number == UNPACK_LIMIT.entries:
+            raise ExtractError("has more files than an archive may have")
+        path = merge_path(member.path)
+        try:
+            check_path(path)
+        except BoundError as error:
+            raise ExtractError(str(error)) from None
         if not path or not keep.has(path) or _is_root_link(member):
             continue
         place = root / path
         make_parents(root, place)
-        if not member.isdir() and not _claim(place, is_folded=_is_folded(member.name), folded=folded):
+        if member.type != tarfile.DIRTYPE and not _claim(place, is_folded=_is_folded(member.path), folded=folded):
             continue
-        if member.isdir():
+        if member.type == tarfile.DIRTYPE:
             place.mkdir(exist_ok=True)
             # A directory that its owner cannot enter would be one that melpy cannot pack.
             modes[place] = member.mode & 0o1777 | 0o700
-        elif member.issym():
-            place.symlink_to(merge_target(member.name, member.linkname))
-        elif member.islnk():
-            _link(root / merge_path(member.linkname), place)
-        elif member.isreg():
+        elif member.type == tarfile.SYMTYPE:
+            place.symlink_to(merge_target(member.path, member.link))
+        elif member.type == tarfile.LNKTYPE:
+            _link(root / merge_path(member.link), place)
+        elif member.type in {tarfile.REGTYPE, tarfile.AREGTYPE}:
             _write(data, member, place)
     for place, mode in modes.items():
         place.chmod(mode)
@@ -166,15 +175,15 @@ def _claim(place: Path, *, is_folded: bool, folded: set[Path]) -> bool:
     return True
 
 
-def _is_root_link(member: tarfile.TarInfo) -> bool:
+def _is_root_link(member: TarMember) -> bool:
     """Tell whether this is one of the links of a merged /usr, which belong to the seed's base layout.
 
     So is a link that leads to itself once it is merged.
     """
-    name = posixpath.normpath(member.name.lstrip("/"))
-    if not member.issym():
+    name = posixpath.normpath(member.path.lstrip("/"))
+    if member.type != tarfile.SYMTYPE:
         return False
-    target = posixpath.normpath(posixpath.join("/", posixpath.dirname(name), member.linkname))
+    target = posixpath.normpath(posixpath.join("/", posixpath.dirname(name), member.link))
     return name in _MERGED or name in _FOLDED or merge_path(target) == merge_path(name)
 
 
@@ -200,11 +209,11 @@ def _link(first: Path, place: Path) -> None:
     os.link(first, place)
 
 
-def _write(data: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
-    content = data.extractfile(member)
-    assert content is not None
+def _write(data: TarReader, member: TarMember, place: Path) -> None:
     with place.open("xb") as stream:
-        shutil.copyfileobj(content, stream, _BLOCK)
+        for piece in data.content(member):
+            stream.write(piece)
+        stream.flush()
         os.fchmod(stream.fileno(), member.mode & 0o777 | 0o400)
 
 

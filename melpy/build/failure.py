@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from melpy.plan.model import Plan, PlanStep
     from melpy.run import Outcome
 
+_LOOKED_AT = 4_000  # characters of a line
 _NO_NETWORK = re.compile(
     r"could not resolve host|temporary failure in name resolution|name or service not known|network is unreachable"
     r"|no such host|getaddrinfo|EAI_AGAIN|failed to lookup address|unable to resolve host|nodename nor servname",
@@ -56,7 +57,8 @@ def _find_hint(step: PlanStep, plan: Plan, place: Place, outcome: Outcome) -> st
     tail, limits = outcome.tail, place.limits
 
     def said(pattern: re.Pattern[str]) -> bool:
-        return any(pattern.search(line) for line in tail)
+        # Of a line that goes on and on, the beginning: some patterns take time that grows with its square.
+        return any(pattern.search(line[:_LOOKED_AT]) for line in tail)
 
     hint = f"look around where it failed: melpy shell {plan.name} --arch {plan.arch}"
     if tail and tail[-1].startswith("bwrap: execvp /bin/sh: No such file"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 from melpy.arch import host_arch, parse_arch
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from melpy.plan.model import Plan
 
 _ACCOUNTS_LIMIT = 1 << 20
+_ID = re.compile(r"[0-9]{1,10}")
 _COPIED = "copied"
 """Directory of a root that is copied, where no overlay can be mounted."""
 _CACHE_VARIABLES = {"CCACHE_DIR": f"{BUILD_CACHE}/ccache", "SCCACHE_DIR": f"{BUILD_CACHE}/sccache"}
@@ -133,5 +135,5 @@ def _names(place: Place, path: str) -> dict[int, str]:
     found = (read_regular(layer, path, _ACCOUNTS_LIMIT) for layer in (place.root.upper, *place.root.layers))
     text = next((data for data in found if data is not None), b"").decode(errors="replace")
     rows = [line.split(":") for line in text.splitlines()]
-    names = {int(row[2]): row[0] for row in reversed(rows) if len(row) > 2 and row[2].isdecimal()}
+    names = {int(row[2]): row[0] for row in reversed(rows) if len(row) > 2 and _ID.fullmatch(row[2])}
     return {0: "root", **names}

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from melpy.run import Outcome
     from melpy.sandbox.model import Limits
 
-_GIVES = re.compile(r"\b(?:chown|chgrp)\s|\binstall\b[^\n]*\s-[og]\b")
+_GIVES = re.compile(r"\b(?:chown|chgrp)\s")
+_INSTALLS = re.compile(r"\binstall\b(.*)")
+_OWNED = re.compile(r"\s-[og]\b")
 """Commands that give files to somebody."""
 _SHOWN = 2000  # characters of a line that monitors are told; the log has all
 
@@ -109,7 +111,7 @@ def _warn_of_owners(plan: Plan, session: Session, monitor: events.Monitor) -> No
     """Say so where steps may want to give files to others, and cannot."""
     if session.ids:
         return
-    steps = [step.label for package in plan.packages for step in package.steps if _GIVES.search(step.script)]
+    steps = [step.label for package in plan.packages for step in package.steps if _gives(step.script)]
     if steps:
         labels = shorten_list([repr(label) for label in dict.fromkeys(steps)])
         text = f"there are no ids but this user's, so files cannot be given to others, as {labels} may want to"
@@ -224,3 +226,9 @@ class _Runner:
         self.log.flush()
         event = events.StepFinished(self.plan.job, self.label, self.number, self.total, usage.seconds, status)
         self.monitor.emit(event)
+
+
+def _gives(script: str) -> bool:
+    """Tell whether a script looks as if it gave files to somebody."""
+    installs = (_INSTALLS.search(line) for line in script.split("\n") if "install" in line)
+    return bool(_GIVES.search(script)) or any(found and _OWNED.search(found[1]) for found in installs)

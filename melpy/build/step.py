@@ -19,7 +19,7 @@ from melpy.errors import ExtractError, reason_of
 from melpy.inside import RESERVED, create_file, make_directory, move_tree, open_below, open_root
 from melpy.plan import git
 from melpy.plan.git import GitSource
-from melpy.plan.model import WORKSPACE, PlanStep, Source
+from melpy.plan.model import WORKSPACE, PlanStep, Source, pairs
 from melpy.run import Outcome, Usage
 from melpy.sandbox.model import NO_LIMITS, Mount, SandboxSpec
 from melpy.sandbox.runner import run_sandbox
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from melpy.build.watch import Watch
+    from melpy.plan.model import Pairs
     from melpy.sandbox.model import Emulator, IdRange, Limits, NativeTools, Root
     from melpy.source.git import Pinned
 
@@ -39,6 +40,8 @@ _OUTSIDE = ".melpy-outside"
 """Directory of the workspace in which native steps put what belongs elsewhere."""
 BUILD_CACHE = PurePosixPath("/var/cache/melange")
 """Where pipelines of languages keep what they download or compile."""
+_LONGEST_VARIABLE = (128 << 10) - 1  # bytes of NAME=value and its NUL
+_LONGEST_ENVIRONMENT = 1 << 20  # half of what the kernel takes together with all arguments
 _SCRIPT = RESERVED / "step"
 
 
@@ -112,7 +115,11 @@ def run_script(step: PlanStep, place: Place, on_line: Callable[[str], None], wat
 def prepare_step(step: PlanStep, place: Place) -> Path:
     """Write a step's script, and see to the root that it runs in."""
     script = place.state / "step.sh"
-    script.write_text(step_script(step, debug=place.debug), encoding="utf-8", errors="surrogateescape")
+    _, unexported = split_environment(_environment(step, place))
+    # Before the frame, so that nobody who asks for a trace gets to read them all.
+    preamble = "".join(f"{name}={shlex.quote(value)}\n" for name, value in unexported)
+    text = f"{preamble}{step_script(step, debug=place.debug)}"
+    script.write_text(text, encoding="utf-8", errors="surrogateescape")
     try:
         if not place.cache:
             with suppress(ExtractError):  # a step put something else there; nothing is mounted on it
@@ -128,14 +135,35 @@ def prepare_step(step: PlanStep, place: Place) -> Path:
     return script
 
 
+def _environment(step: PlanStep, place: Place) -> dict[str, str]:
+    return {**place.environment, "PATH": place.path, **dict(step.environment)}
+
+
+def split_environment(environment: Mapping[str, str]) -> tuple[Pairs, Pairs]:
+    """Return the variables that programs can be given, and those that are too long for that, each sorted by name.
+
+    The kernel starts no program with a variable of 128 KiB, or with more than some MiB in all. The script itself can
+    have any: it sets them, and exports none of them. Source: execve(2), MAX_ARG_STRLEN.
+    """
+    exported: dict[str, str] = {}
+    left = _LONGEST_ENVIRONMENT
+    # What no script can set comes first.
+    for name, value in sorted(environment.items(), key=lambda pair: (pair[0].isidentifier(), len(pair[1]))):
+        size = len(name) + len(value.encode("utf-8", "surrogateescape")) + 2
+        left -= size
+        if size <= _LONGEST_VARIABLE and left >= 0:
+            exported[name] = value
+    return pairs(exported), pairs({name: value for name, value in environment.items() if name not in exported})
+
+
 def sandbox_spec(step: PlanStep, place: Place, script: Path) -> SandboxSpec:
     """Return the sandbox of a step."""
-    environment = {**place.environment, "PATH": place.path, **dict(step.environment)}
+    exported, _ = split_environment(_environment(step, place))
     return SandboxSpec(
         root=place.root,
         command=("/bin/sh", str(_SCRIPT)),
         workdir=PurePosixPath(WORKSPACE),
-        environment=tuple(sorted(environment.items())),
+        environment=exported,
         state=place.state,
         mounts=(
             Mount(place.workspace, PurePosixPath(WORKSPACE), writable=True),

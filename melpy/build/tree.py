@@ -11,6 +11,7 @@ import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from melpy.bound import MOST_LEVELS, shorten
 from melpy.build.attribute import read_attributes
 from melpy.build.model import Entry, Kind, OutputTree
 from melpy.errors import PackageFormatError
@@ -122,6 +123,8 @@ def _walk(root: Path, translate: Translate) -> Iterator[Entry]:
         if path is None:
             pending.pop()
             continue
+        if len(pending) > MOST_LEVELS:
+            raise PackageFormatError(f"its files nest deeper than {MOST_LEVELS} directories", where=shorten(path))
         entry = _entry(root, path, translate)
         yield entry
         if entry.kind is Kind.DIRECTORY:

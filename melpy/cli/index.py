@@ -161,7 +161,9 @@ def _make_spec(path: Path, settings: Settings, signer: Callable[[], Signer] | No
 def _read_base(path: Path, spec: IndexSpec, settings: Settings, *, check: bool) -> Index:
     """Read an index to merge with: what is to be signed must be signed already, by the same or by a trusted key."""
     from melpy.apk.index import read_index  # noqa: PLC0415  # --help does not need it
+    from melpy.apk.model import LARGEST_INDEX  # noqa: PLC0415  # likewise
     from melpy.apk.signature import Keyring  # noqa: PLC0415  # likewise
+    from melpy.bound import read_file  # noqa: PLC0415  # likewise
     from melpy.repo.remote import ServerCache, load_keys  # noqa: PLC0415  # likewise
 
     keyring = None
@@ -172,7 +174,7 @@ def _read_base(path: Path, spec: IndexSpec, settings: Settings, *, check: bool) 
         trusted = load_keys(settings.items("keyring"), ServerCache(cache))
         keyring = Keyring(((own.key_name, own.key.public_key()), *trusted.keys))
     try:
-        return read_index(path.read_bytes(), keyring=keyring, where=str(path))
+        return read_index(read_file(path, LARGEST_INDEX), keyring=keyring, where=str(path))
     except OSError as error:
         raise RepositoryError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
 

@@ -8,13 +8,16 @@ import io
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from melpy import __version__
 from melpy.cli.report import print_error
 from melpy.errors import MelpyError, OutputError, UsageError, reason_of
+from melpy.interrupt import handle_interrupts
 
 COLLECTED_FROM = 200_000
 """New containers after which Python looks for cycles."""
@@ -95,7 +98,7 @@ def main() -> None:
     # A polite end cleans up as an interrupt does.
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
-            signal.signal(number, signal.default_int_handler)
+            handle_interrupts(number)
     try:
         status = _run()
     except click.ClickException as error:
@@ -108,7 +111,7 @@ def main() -> None:
         status = end.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        sys.exit(130)
+        _leave_interrupted()
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             _leave_pipe()
@@ -171,7 +174,15 @@ def _finish(status: int) -> None:
         print_error(OutputError(reason_of(error), where="standard output"))
         status = OutputError.exit_status
         _drop_output()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done, and an interrupt would only change the status
     sys.exit(status)
+
+
+def _leave_interrupted() -> NoReturn:
+    """End with status 130: Python would kill itself where an interrupt came while a module was made."""
+    with suppress(OSError):
+        sys.stdout.flush()
+    os._exit(130)
 
 
 def _leave_pipe() -> None:

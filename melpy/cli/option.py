@@ -80,6 +80,14 @@ OPTIONS: dict[str, Callable[[Any], Any]] = {
         metavar="PREFIX=PLACE",
         help="Where sources are whose URLs begin so: directory or URL.",
     ),
+    "local-sources": click.option(
+        "--local-source",
+        "local_sources",
+        multiple=True,
+        metavar="DIR",
+        help="Directory whose files and git repositories recipes may name.",
+    ),
+    "source-limit": click.option("--source-limit", metavar="SIZE", help="What a source file may have at most."),
     "unpack-limit": click.option("--unpack-limit", metavar="SIZE", help="What an archive may become at most."),
     "cache-dir": click.option("--cache-dir", metavar="DIR", help="Sources, extracted packages, the seed."),
     "build-cache": click.option(
@@ -122,7 +130,7 @@ LOCK_NAME = "melpy-{arch}.lock"
 LOCK_FILE = click.option("--lock-file", metavar="FILE", help=f"Lock file of an architecture; {LOCK_NAME} by default.")
 """The flag of whatever reads or writes locks."""
 
-SOURCES = ("mirrors", "rewrites")
+SOURCES = ("mirrors", "rewrites", "local-sources", "source-limit")
 """The settings of whatever fetches sources."""
 
 ENVIRONMENT = (

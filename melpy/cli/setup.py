@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from melpy.cli.signer import find_secrets, find_signer
@@ -13,12 +14,12 @@ from melpy.errors import SettingsError
 from melpy.files import check_writable
 from melpy.plan.licence import parse_licence
 from melpy.repo.layout import index_path
+from melpy.source.place import SourcePlaces, parse_source_limit
 from melpy.source.rewrite import parse_rewrites
 from melpy.unpack import parse_limit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from melpy import events
     from melpy.arch import Arch
@@ -50,8 +51,7 @@ def make_context(
         git_repo_url=settings.text("git-repo-url"),
         recipe_license=_read_license(settings),
         build_cache=_read_build_cache(settings),
-        mirrors=settings.items("mirrors"),
-        rewrites=parse_rewrites(settings.items("rewrites")),
+        places=make_places(settings, offline=offline),
         unpack_limit=parse_limit(settings.text("unpack-limit")),
         supply=make_supply(settings, monitor, offline=offline),
         epoch=read_epoch(os.environ),
@@ -59,6 +59,21 @@ def make_context(
         offline=offline,
         secrets=secrets,
         **extra,
+    )
+
+
+def make_places(settings: Settings, *, offline: bool) -> SourcePlaces:
+    """Return where sources are looked for.
+
+    Raises:
+        SettingsError: a rewrite is malformed, or source-limit no size.
+    """
+    return SourcePlaces(
+        mirrors=settings.items("mirrors"),
+        rewrites=parse_rewrites(settings.items("rewrites")),
+        local=tuple(map(Path, settings.items("local-sources"))),
+        offline=offline,
+        limit=parse_source_limit(settings.text("source-limit")),
     )
 
 

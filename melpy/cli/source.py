@@ -184,12 +184,12 @@ def _find_wanted(
 
 
 def _source_spec(settings: Settings, *, offline: bool) -> SourceSpec:
-    from melpy.engine.model import SourceSpec  # noqa: PLC0415  # --help does not need it
-    from melpy.source.rewrite import parse_rewrites  # noqa: PLC0415  # likewise
+    from melpy.cli.setup import make_places  # noqa: PLC0415  # --help does not need it
+    from melpy.engine.model import SourceSpec  # noqa: PLC0415  # likewise
 
     cache_dir = settings.path("cache-dir")
     assert cache_dir is not None
-    return SourceSpec(cache_dir, settings.items("mirrors"), parse_rewrites(settings.items("rewrites")), offline)
+    return SourceSpec(cache_dir, make_places(settings, offline=offline))
 
 
 def _report(

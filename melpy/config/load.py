@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy.apk.secret import MARKS
+from melpy.bound import read_file, shorten
 from melpy.config.model import BY_KEY, FILE_NAME, SETTINGS, Setting, Settings, Value
 from melpy.errors import SettingsError, hint_near, reason_of
 from melpy.source.rewrite import is_url, split_rewrite
@@ -101,14 +102,16 @@ _MAYBE_LOCATED = {"repositories", "keyring", "mirrors"}
 
 def _located(setting: Setting, text: str, base: Path, where: str) -> str:
     """Make a path absolute; entries of some lists are paths only where they are no URLs."""
+    if "\0" in text:
+        raise SettingsError(f"holds a NUL: {shorten(text)}", where=where, hint=setting.help)
     if setting.key in _MAYBE_LOCATED:
         tag, space, place = text.rpartition(" ")
         if "://" in place:
             return text
-        return f"{tag}{space}{_absolute(place, base)}"
+        return f"{tag}{space}{_absolute(place, base, where)}"
     if setting.key == "rewrites":
         prefix, place = split_rewrite(text, "--rewrite" if where == "flag" else where)
-        return f"{prefix}={place if is_url(place) else _absolute(place, base)}"
+        return f"{prefix}={place if is_url(place) else _absolute(place, base, where)}"
     if setting.kind == "secret" and "-----BEGIN" in text:
         raise SettingsError(  # before anything shows it, such as melpy config
             "this is a key itself, not where it is kept",
@@ -117,22 +120,28 @@ def _located(setting: Setting, text: str, base: Path, where: str) -> str:
         )
     if setting.kind == "secret" and text.startswith(MARKS):
         return text
-    return _absolute(text, base) if setting.kind in _LOCATED else text
+    return _absolute(text, base, where) if setting.kind in _LOCATED else text
 
 
-def _absolute(text: str, base: Path) -> str:
-    return os.path.normpath(base / Path(text).expanduser())
+def _absolute(text: str, base: Path, where: str) -> str:
+    try:
+        return os.path.normpath(base / Path(text).expanduser())
+    except RuntimeError:
+        user = text.split("/", maxsplit=1)[0]
+        raise SettingsError(f"there is no user {user[1:]!r}", where=where, hint=f"write the path of {user}") from None
 
 
 def _read_file(path: Path) -> dict[str, object]:
     import tomllib  # noqa: PLC0415  # 8 ms that only a file needs
 
     try:
-        stated = tomllib.loads(path.read_text(encoding="utf-8"))
+        stated = tomllib.loads(read_file(path, piped=True).decode())
     except OSError as error:
         raise SettingsError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # of TOML, of UTF-8, or of a number with thousands of digits
         raise SettingsError(f"is not TOML: {error}", where=str(path)) from None
+    except RecursionError:
+        raise SettingsError("is not TOML: it nests too deep", where=str(path)) from None
     for key in stated:
         if key not in BY_KEY:
             raise SettingsError(

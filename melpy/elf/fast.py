@@ -8,6 +8,7 @@ faster than pyelftools, and the tests hold it against pyelftools. Source: the Sy
 from __future__ import annotations
 
 import io
+import itertools
 import os
 from typing import IO
 
@@ -17,7 +18,8 @@ from melpy.elf.model import ElfError, ElfFacts
 
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
 _DT_NEEDED, _DT_STRTAB, _DT_STRSZ, _DT_SONAME, _DT_RPATH, _DT_RUNPATH = 1, 5, 10, 14, 15, 29
-_DYNAMIC_LIMIT = 1 << 20  # real ones have a few hundred bytes
+_DYNAMIC_LIMIT = 1 << 16  # real ones have a few hundred bytes
+_NAMES_LIMIT = 1 << 20  # characters of all names together, which may be parts of each other
 _INTERPRETER_LIMIT = 4096
 
 
@@ -99,7 +101,10 @@ def _read_names(image: Image, tags: list[tuple[int, int]]) -> dict[int, tuple[st
         raise ElfError("a dynamic table without strings")
     start = _find_offset(image, values[_DT_STRTAB])
     size = values.get(_DT_STRSZ, image.size)
-    return {tag: tuple(_read_name(image, start, size, place) for place in found) for tag, found in places.items()}
+    names = {tag: tuple(_read_name(image, start, size, place) for place in found) for tag, found in places.items()}
+    if sum(map(len, itertools.chain(*names.values()))) > _NAMES_LIMIT:
+        raise ElfError("a dynamic table with names without end")
+    return names
 
 
 def _read_name(image: Image, start: int, size: int, place: int) -> str:

@@ -47,9 +47,12 @@ class CacheEntry:
     hwcaps: str = ""
 
 
-def sort_key(name: str) -> tuple[tuple[int, int], ...]:
+def sort_key(name: str) -> tuple[tuple[int, int, str], ...]:
     """Return what orders library names as the loader's search has them: numbers by value, after any letter."""
-    return tuple((1, int(token)) if token.isdecimal() else (0, ord(token)) for token in _TOKENS.findall(name))
+    return tuple(
+        (1, len(token.lstrip("0")), token.lstrip("0")) if token[0] in "0123456789" else (0, ord(token), "")
+        for token in _TOKENS.findall(name)
+    )
 
 
 def render_cache(entries: Iterable[CacheEntry], *, big_endian: bool) -> bytes:

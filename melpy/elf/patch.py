@@ -22,9 +22,11 @@ def set_interpreter(program: bytes, path: str) -> bytes:
     Raises:
         ElfError: it asks for none, or the path is longer than the one that is there.
     """
-    segment = next((segment for segment in Image(io.BytesIO(program)).segments if segment.type == _PT_INTERP), None)
+    image = Image(io.BytesIO(program))
+    segment = next((segment for segment in image.segments if segment.type == _PT_INTERP), None)
     if segment is None:
         raise ElfError("asks for no loader")
+    image.read(segment.offset, segment.file_size)  # which must be in the file
     start, size = segment.offset, segment.file_size
     return program[:start] + _fitted(path.encode() + b"\0", size) + program[start + size :]
 

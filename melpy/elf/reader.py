@@ -61,6 +61,7 @@ def _read_dynamic(stream: IO[bytes]) -> dict[str, Any] | None:
     from elftools.elf.segments import InterpSegment  # noqa: PLC0415
 
     found: dict[str, list[str]] = {name: [] for name in (*_FIELDS.values(), "interpreter")}
+    has_table = False
     try:
         file = ELFFile(stream)
         if file.num_segments() > _SEGMENT_LIMIT:
@@ -69,9 +70,23 @@ def _read_dynamic(stream: IO[bytes]) -> dict[str, Any] | None:
             if isinstance(segment, InterpSegment) and not found["interpreter"]:
                 found["interpreter"].append(segment.get_interp_name())
             elif isinstance(segment, DynamicSegment):
+                if has_table:
+                    return None  # the quick reader looks at the first one, as the loader does
+                has_table = True
                 for tag in segment.iter_tags():
                     if tag.entry.d_tag in _FIELDS:
                         found[_FIELDS[tag.entry.d_tag]].append(getattr(tag, _VALUES[tag.entry.d_tag]))
-    except (ELFError, ValueError, KeyError, AttributeError, TypeError, OverflowError, AssertionError):
+    # Where it is sent outside of the file, seeking fails; what the file says was read once already.
+    except (
+        ELFError,
+        OSError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        TypeError,
+        OverflowError,
+        AssertionError,
+        RecursionError,
+    ):
         return None
     return {name: tuple(values) for name, values in found.items()}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from melpy.bound import LARGEST_NUMBER, LARGEST_TIME, BoundError, parse_number, shorten
 from melpy.errors import SettingsError
 from melpy.run import run
 
@@ -70,7 +71,9 @@ def _find_revision(paths: Sequence[Path], top: str, is_shallow: bool) -> Revisio
     problem = ""
     if is_shallow and _git(directory, "rev-parse", "--verify", "--quiet", f"{commit}^") is None:
         problem = "the clone is shallow, so the recipe's last commit may be an older one"
-    return Revision(commit, int(epoch), problem, os.path.relpath(names[0], Path(top).resolve()))
+    # git takes whatever somebody writes into a commit.
+    seconds = min(parse_number(epoch, smallest=-LARGEST_NUMBER), LARGEST_TIME)
+    return Revision(commit, seconds, problem, os.path.relpath(names[0], Path(top).resolve()))
 
 
 def read_epoch(environment: Mapping[str, str]) -> int | None:
@@ -82,11 +85,14 @@ def read_epoch(environment: Mapping[str, str]) -> int | None:
     text = environment.get("SOURCE_DATE_EPOCH", "").strip()
     if not text:
         return None
-    if not text.isdecimal():
+    try:
+        return parse_number(text, largest=LARGEST_TIME)
+    except BoundError:
         raise SettingsError(
-            f"not a number of seconds: {text!r}", where="SOURCE_DATE_EPOCH", hint="give seconds since 1970, or unset it"
-        )
-    return int(text)
+            f"not a number of seconds: {shorten(text)}",
+            where="SOURCE_DATE_EPOCH",
+            hint="give seconds since 1970, of the years up to 9999, or unset it",
+        ) from None
 
 
 def _git(directory: Path, *arguments: str) -> str | None:

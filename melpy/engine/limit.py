@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from melpy.bound import LARGEST_NUMBER, BoundError, shorten
 from melpy.errors import SettingsError
 from melpy.sandbox.model import Limits
 
@@ -68,12 +69,13 @@ def find_limits(recipe: Recipe, stated: LimitTexts) -> Limits:
 
 def _read(stated: str, recipe: str, parse: Callable[[str], float], name: str, where: str) -> float:
     try:
-        if stated:
-            where = f"--{name}"
-            return parse(stated)
-        return parse(recipe) if recipe else 0
+        value = parse(stated or recipe) if stated or recipe else 0
+        if value > LARGEST_NUMBER:
+            raise BoundError(f"is too large: {shorten(stated or recipe)}")
     except ValueError as error:
+        where = f"--{name}" if stated else where
         raise SettingsError(str(error), where=where if stated else f"{where}: {name}") from None
+    return value
 
 
 def parse_number(text: str) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from melpy.engine.limit import LimitTexts
 from melpy.repo.remote import ServerCache
+from melpy.source.place import NOWHERE
 from melpy.unpack import UNPACK_LIMIT, Limit
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from melpy.plan.model import Plan
     from melpy.recipe.model import Recipe
     from melpy.solve.lockfile import Lock
-    from melpy.source.rewrite import Rewrite
+    from melpy.source.place import SourcePlaces
 
 
 BUILD_CACHES = ("none", "recipe", "shared")
@@ -51,15 +52,11 @@ class SourceSpec:
 
     Attributes:
         cache_dir: melpy's cache.
-        mirrors: where files are looked for by digest or name.
-        rewrites: what stands for the beginnings of URLs.
-        offline: ask no server.
+        places: where they are looked for.
     """
 
     cache_dir: Path
-    mirrors: tuple[str, ...] = ()
-    rewrites: tuple[Rewrite, ...] = ()
-    offline: bool = False
+    places: SourcePlaces = NOWHERE
 
     @property
     def files(self) -> Path:
@@ -85,8 +82,7 @@ class BuildContext:
         namespace: distribution that packages belong to.
         git_repo_url: repository of the recipes, for the SBOM.
         recipe_license: licence of the recipes themselves, for the SBOM.
-        mirrors: where sources are looked for before upstream.
-        rewrites: what else stands for the beginnings of their URLs.
+        places: where sources are looked for.
         unpack_limit: how much an archive may become.
         check_signatures: whether repositories must be signed by a trusted key.
         supply: a repository that is extended as needed.
@@ -112,8 +108,7 @@ class BuildContext:
     namespace: str = "unknown"
     git_repo_url: str = ""
     recipe_license: str = ""
-    mirrors: tuple[str, ...] = ()
-    rewrites: tuple[Rewrite, ...] = ()
+    places: SourcePlaces = NOWHERE
     unpack_limit: Limit = UNPACK_LIMIT
     check_signatures: bool = True
     supply: Supply | None = None
@@ -133,7 +128,7 @@ class BuildContext:
     @property
     def sources(self) -> SourceSpec:
         """Where sources are kept, and where they are looked for."""
-        return SourceSpec(self.cache_dir, self.mirrors, self.rewrites, self.offline)
+        return SourceSpec(self.cache_dir, self.places)
 
     @property
     def servers(self) -> ServerCache:

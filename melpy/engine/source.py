@@ -74,13 +74,9 @@ def fetch_sources(
     checkouts: dict[GitSource, Pinned] = {}
     for source in sources:
         if isinstance(source, GitSource):
-            checkouts[source] = fetch_git(
-                source, spec.repositories, monitor, job, rewrites=spec.rewrites, offline=spec.offline
-            )
+            checkouts[source] = fetch_git(source, spec.repositories, monitor, job, spec.places)
         else:
-            files[source] = fetch_source(
-                source, spec.files, spec.mirrors, monitor, job, rewrites=spec.rewrites, offline=spec.offline
-            )
+            files[source] = fetch_source(source, spec.files, spec.places, monitor, job)
     return files, checkouts
 
 

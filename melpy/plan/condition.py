@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-_REFERENCE = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
-_LINE_BREAK = re.compile(r"\s*[\r\n]\s*")
+_BLANKS = re.compile(r"\s+")
+_MANY_FAULTS = 20  # more say nothing new
 _ESCAPES = {"\\\\": "\\", "\\'": "'", '\\"': '"', "\\n": "\n", "\\t": "\t"}
 _ESCAPE = re.compile(r"\\[\\'\"nt]")
 _MAX_DEPTH = 50  # parentheses within parentheses
@@ -95,19 +95,22 @@ class _Parser:
         return self._render(inner, start + 1)
 
     def _reference(self, start: int) -> str:
-        match = _REFERENCE.match(self.text, start)
-        if match is None:
+        end = self.text.find("}}", start + 3)
+        if end < 0:
             raise self.fault("`${{` is not closed")
-        self.position = match.end()
+        self.position = end + 2
         self.skip_space()
-        return self._render(_LINE_BREAK.sub(" ", match[0]), start)
+        return self._render(_BLANKS.sub(_joined, self.text[start : end + 2]), start)
 
     def _render(self, text: str, start: int) -> str:
         """Render what begins at a position; go on after a fault, so that all are reported."""
+        if len(self.faults) >= _MANY_FAULTS:
+            return ""
         try:
             return render(text, self.variables, self.spot.within(self.text, start))
         except RecipeError as error:
-            self.faults += error.faults if isinstance(error, FaultsError) else [error]
+            found = error.faults if isinstance(error, FaultsError) else (error,)
+            self.faults += found[: _MANY_FAULTS - len(self.faults)]
             return ""
 
     def _closing_quote(self, start: int, quote: str) -> int:
@@ -136,3 +139,8 @@ class _Parser:
 
     def fault(self, message: str) -> RecipeError:
         return self.spot.at(self.text, self.position, TemplateError, message, _HINT)
+
+
+def _joined(blanks: re.Match[str]) -> str:
+    """Return blanks as they are, or one for what goes over the end of a line."""
+    return " " if "\n" in blanks[0] or "\r" in blanks[0] else blanks[0]

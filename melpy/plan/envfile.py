@@ -46,6 +46,8 @@ def _parse(text: str, file: str) -> dict[str, str]:
     from dotenv.parser import parse_stream  # noqa: PLC0415  # 20 ms that only env-files need
 
     values: dict[str, str] = {}
+    if "\0" in text:
+        raise SettingsError("holds a NUL, which no variable can hold", where=file)
     for binding in parse_stream(io.StringIO(text)):
         original = binding.original.string
         line = binding.original.line + len(original) - len(original.lstrip("\n"))

@@ -59,7 +59,7 @@ def plan_environment(
         removed = faults.render_all(change.remove, variables, where, "remove")
         stated = [name for name in stated if name not in removed]
         stated += faults.render_constraints(change.add, variables, where, "add")
-    own = {key: faults.render(value, variables, spot, "environment", key) for key, value in model.environment.items()}
+    own = faults.render_environment(model.environment, variables, spot)
     # A variable that has a default cannot be emptied, as in melange.
     own = {key: value for key, value in own.items() if value or key not in DEFAULT_VARIABLES}
     return PlanEnvironment(

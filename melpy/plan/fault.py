@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from melpy.apk.atom import parse_atom
+from melpy.bound import shorten
 from melpy.errors import FaultsError, PackageFormatError, RecipeError, TemplateError, WrongTypeError, fault_position
 from melpy.plan.condition import evaluate_condition
 from melpy.plan.template import render, render_loosely
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 _MOST_TEXT = 64_000_000
 """How many characters all texts of a recipe may become; the largest real recipe has half a million."""
+
+_LONG_VARIABLE = 10_000  # characters, beyond which a script may have to set it
+_SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Faults:
@@ -59,6 +64,21 @@ class Faults:
             place = spot.below(*path)
             self.add(place.at(text, 0, TemplateError, "the recipe expands to too much text", "values multiply"))
         return rendered
+
+    def render_environment(self, values: Mapping[str, str], variables: Mapping[str, str], spot: Spot) -> dict[str, str]:
+        """Render environment variables, and check that steps can be given them.
+
+        What is too long for the kernel to give it to programs is set by the script itself, as `build` has it, so that
+        its name must be one that shells know.
+        """
+        found = {}
+        for key, value in values.items():
+            found[key] = self.render(value, variables, spot, "environment", key)
+            if len(found[key]) > _LONG_VARIABLE and not _SHELL_NAME.fullmatch(key):
+                problem = f"{shorten(key)} is no name of a shell variable, and its value is too long for any other"
+                place = spot.below("environment", key)
+                self.add(place.at_key(RecipeError, problem, "name it with letters, digits and underscores"))
+        return found
 
     def render_all(
         self, texts: Sequence[str], variables: Mapping[str, str], spot: Spot, *path: str | int

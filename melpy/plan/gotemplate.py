@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _ACTION = re.compile(
-    r"\{\{(-(?=\s))?\s*(/\*.*?\*/|(?:\"(?:\\.|[^\"\\])*\"|`[^`]*`|[^\"`])*?)\s*((?<=\s)-)?\}\}", re.DOTALL
+    r"\{\{(-(?=\s))?\s*+(/\*.*?\*/|(?:\"(?:\\.|[^\"\\])*\"|`[^`]*`|[^\"`])*?)\s*((?<=\s)-)?\}\}", re.DOTALL
 )
 _GO = re.compile(
     r"/\*|(?:range|with|end|else|define|template|block)\b|(?:^|.*[\s(|])(?:\.[A-Za-z]|\.(?=[\s)|]|$)|\$)", re.DOTALL
@@ -49,7 +49,10 @@ def convert_go_template(template: str) -> str:
     pieces: list[str] = []
     end = 0
     for match in _ACTION.finditer(template):
-        pieces += [_plain(template[end : match.start()]), converter.action(match)]
+        try:
+            pieces += [_plain(template[end : match.start()]), converter.action(match)]
+        except RecursionError:
+            raise TemplateError("parentheses nest too deep") from None
         end = match.end()
     if converter.blocks:
         raise TemplateError(f"`{converter.blocks[-1].word}` has no `end`")

@@ -15,6 +15,7 @@ from melpy.plan.gotemplate import FILTERS, convert_go_template, is_go_template
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_LONGEST = 2_000  # characters; what is looked for below may take time that grows with their square
 _TAG = re.compile(r"(\{\{.*?\}\}|\{%.*?%\})", re.DOTALL)
 _STRINGS = re.compile(r"(\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')")
 _HYPHENATED = re.compile(r"(?<=[\w\]])\.([a-z]+(?:-[a-z]+)+)(?![\w(])")
@@ -33,6 +34,8 @@ def answer_query(template: str, data: Mapping[str, Any]) -> str:
 
     from melpy.plan.expression import make_environment  # noqa: PLC0415  # likewise
 
+    if len(template) > _LONGEST:
+        raise TemplateError(f"the template is longer than {_LONGEST} characters")
     environment = make_environment()
     environment.filters |= FILTERS
     environment.finalize = _printed

@@ -12,7 +12,7 @@ import re
 import shutil
 from typing import TYPE_CHECKING
 
-from melpy.plan.template import REFERENCE
+from melpy.plan.template import replace_references
 from melpy.run import run
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def is_plausible(script: str) -> bool:
     """Tell whether a script, its `${{…}}` still in it, looks like shell; a false answer may be wrong."""
     if len(script) > _LONG:
         return False
-    text = REFERENCE.sub(lambda match: "x" * len(match[0]), script) if "${{" in script else script
+    text = replace_references(script, lambda found: "x" * (found.end - found.start)) if "${{" in script else script
     return not _parser()(text.encode("utf-8", "replace"))
 
 

@@ -212,8 +212,7 @@ class Compiler:
         own: dict[str, str] = {}
         environment = scope.environment
         if step.environment:
-            for key, value in step.environment.items():
-                own[key] = self._faults.render(value, scope.variables, spot, "environment", key)
+            own = self._faults.render_environment(step.environment, scope.variables, spot)
             environment = pairs({**dict(environment), **own})
         inner = Scope(scope.variables, label, directory, workdir, environment, scope.chain, scope.network, nested=True)
         return inner, own
@@ -235,9 +234,10 @@ class Compiler:
         if found:
             rendered, message = found
             lines = text.split("\n")
+            last = len(text.rstrip().split("\n"))
             # Values may have lines of their own. Where a script merely ends too early its last line is shown.
             number = -1
-            while rendered > 0 and number + 1 < len(text.rstrip().split("\n")):
+            while rendered > 0 and number + 1 < last:
                 number += 1
                 rendered -= 1 + render_loosely(lines[number], variables).count("\n")
             offset = sum(len(before) + 1 for before in lines[:number])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from melpy.errors import FaultsError, RecipeError, TemplateError, UndefinedVariableError, find_near
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from melpy.recipe.document import Document
     from melpy.recipe.document import Path as DocumentPath
 
-REFERENCE = re.compile(r"\$\{\{(?:\s*([A-Za-z0-9._-]+)\s*|(.*?))\}\}")
-"""One reference: a plain name, or anything else on one line, so that one left open cannot swallow text."""
+_NAME = re.compile(r"\s*+([A-Za-z0-9._-]++)\s*+\}\}")
 
 LONGEST = 4_000_000
 """How many characters a text may become; the largest real script has some ten thousand."""
@@ -30,6 +30,7 @@ LONGEST = 4_000_000
 _LONGEST_EXPRESSION = 2_000
 _LONGEST_VALUE = 100_000  # of a variable in an expression; scripts are not what expressions are about
 _MANY_FAULTS = 20  # of one text; more say nothing new
+_MANY_EXPRESSIONS = 500  # of one text, beyond plain names: each takes a millisecond
 _ROOT_NAMES = (
     "package",
     "vars",
@@ -47,6 +48,57 @@ _ROOTS = "|".join(_ROOT_NAMES)
 _PATH = re.compile(rf"(?<![\w.\"'])(?P<root>{_ROOTS})(?P<rest>(?:\.[A-Za-z0-9_-]+)+)")
 _SUBSCRIPT = re.compile(rf"(?<![\w.\"'])({_ROOTS})\[[\"']([^\"']+)[\"']\]")
 _STRINGS = re.compile(r"(\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')")
+
+
+class Reference(NamedTuple):
+    """One `${{…}}` in a text: a plain name, or anything else on one line, so that one left open cannot swallow text.
+
+    Attributes:
+        start, end: where it begins and ends.
+        name: the plain name; empty for an expression.
+        body: what is between the braces of an expression.
+    """
+
+    start: int
+    end: int
+    name: str = ""
+    body: str = ""
+
+
+def find_references(text: str) -> Iterator[Reference | int]:
+    """Yield each reference of a text, or where one begins that is not closed, in linear time."""
+    position = text.find("${{")
+    closed = line_end = -1
+    while position >= 0:
+        start = position + 3
+        # Both are looked for once, not anew for each reference.
+        if 0 <= closed < start or closed == -1:
+            closed = text.find("}}", start)
+            closed = len(text) if closed < 0 else closed
+        if line_end < start:
+            line_end = text.find("\n", start)
+            line_end = len(text) if line_end < 0 else line_end
+        named = _NAME.match(text, start) if closed < len(text) else None
+        if named:
+            yield Reference(position, named.end(), name=named[1])
+            start = named.end()
+        elif closed < line_end:
+            yield Reference(position, closed + 2, body=text[start:closed])
+            start = closed + 2
+        else:
+            yield position
+        position = text.find("${{", start)
+
+
+def replace_references(text: str, replace: Callable[[Reference], str]) -> str:
+    """Return a text with each reference replaced; what is not closed stays."""
+    pieces: list[str] = []
+    end = 0
+    for reference in find_references(text):
+        if isinstance(reference, Reference):
+            pieces += [text[end : reference.start], replace(reference)]
+            end = reference.end
+    return "".join([*pieces, text[end:]])
 
 
 class Spot(NamedTuple):
@@ -101,33 +153,59 @@ def render(text: str, variables: Mapping[str, str], spot: Spot, *path: str | int
     """
     if "${{" not in text:
         return text
-    faults: list[RecipeError] = []
-    count = 0
-
-    def replace(match: re.Match[str]) -> str:
-        nonlocal count
-        count += 1
-        value = variables.get(match[1]) if match[1] else None
-        if value is not None:
-            return value
-        if len(faults) == _MANY_FAULTS:
-            return match[0]
-        try:
-            return _evaluate(match, variables)
-        except RecipeError as error:
-            here = spot.below(*path)
-            faults.append(here.at(text, match.start(), type(error), error.message, error.hint))
-            return match[0]
-
-    rendered = REFERENCE.sub(replace, text)
+    here = spot.below(*path)
+    renderer = _Renderer(text, variables, here)
+    rendered = renderer.render()
     if len(rendered) > LONGEST:
-        here = spot.below(*path)
         raise here.at(text, 0, TemplateError, "expands to too much text", "values that hold values multiply")
-    if count != text.count("${{"):
-        faults += _find_open(text, spot.below(*path))
+    if "\0" in rendered:
+        raise here.at(text, 0, TemplateError, "becomes a text with a NUL, which no file or program can hold", None)
+    faults = renderer.faults
     if faults:
         raise FaultsError(faults) if len(faults) > 1 else faults[0]
     return rendered
+
+
+@dataclass
+class _Renderer:
+    """Replaces the references of a text, and takes note of those that cannot be replaced."""
+
+    text: str
+    variables: Mapping[str, str]
+    spot: Spot
+    faults: list[RecipeError] = field(default_factory=list)
+    expressions: int = 0
+    size: int = 0
+
+    def render(self) -> str:
+        opened = [found for found in find_references(self.text) if isinstance(found, int)]
+        rendered = replace_references(self.text, self._replace)
+        for position in opened[: _MANY_FAULTS - len(self.faults)]:
+            self._add(position, TemplateError("`${{` is not closed on its line", hint="close it with `}}`"))
+        return rendered
+
+    def _replace(self, reference: Reference) -> str:
+        value = self.variables.get(reference.name) if reference.name else None
+        if value is None:
+            value = self._evaluate(reference)
+        self.size += len(value)
+        return value if self.size <= LONGEST else ""  # which is said at the end
+
+    def _evaluate(self, reference: Reference) -> str:
+        if len(self.faults) >= _MANY_FAULTS:
+            return ""
+        self.expressions += not reference.name
+        try:
+            if self.expressions > _MANY_EXPRESSIONS:
+                raise TemplateError(f"has more than {_MANY_EXPRESSIONS} expressions", hint="compute values in `vars`")
+            return _evaluate(reference, self.variables)
+        except RecipeError as error:
+            self._add(reference.start, error)
+            self.expressions -= self.expressions > _MANY_EXPRESSIONS
+            return ""
+
+    def _add(self, position: int, error: RecipeError) -> None:
+        self.faults.append(self.spot.at(self.text, position, type(error), error.message, error.hint))
 
 
 def render_loosely(text: str, variables: Mapping[str, str]) -> str:
@@ -135,51 +213,50 @@ def render_loosely(text: str, variables: Mapping[str, str]) -> str:
 
     For prose such as descriptions, where melange leaves what it does not know.
     """
+    left = _MANY_EXPRESSIONS
+    size = 0
 
-    def replace(match: re.Match[str]) -> str:
-        try:
-            return _evaluate(match, variables)
-        except RecipeError:
-            return match[0]
+    def replace(reference: Reference) -> str:
+        nonlocal left, size
+        whole = text[reference.start : reference.end]
+        value = variables.get(reference.name)
+        if value is None and not reference.name and left:
+            left -= 1
+            try:
+                value = _evaluate(reference, variables)
+            except RecipeError:
+                value = None
+        size += len(value or "")
+        return whole if value is None or size > LONGEST or "\0" in value else value
 
-    return REFERENCE.sub(replace, text) if "${{" in text else text
+    return replace_references(text, replace) if "${{" in text else text
 
 
 def find_names(text: str) -> Iterator[str]:
     """Yield the names of variables that a text refers to."""
     if "${{" not in text:
         return
-    for match in REFERENCE.finditer(text):
-        if match[1]:
-            yield match[1]
-        else:
-            for piece in _STRINGS.split(match[2])[::2]:
+    for reference in find_references(text):
+        if isinstance(reference, int):
+            continue
+        if reference.name:
+            yield reference.name
+        elif len(reference.body) <= _LONGEST_EXPRESSION:
+            for piece in _STRINGS.split(reference.body)[::2]:
                 yield from (path[0] for path in _PATH.finditer(piece))
-            yield from (f"{found[1]}.{found[2]}" for found in _SUBSCRIPT.finditer(match[2]))
+            yield from (f"{found[1]}.{found[2]}" for found in _SUBSCRIPT.finditer(reference.body))
 
 
-def _find_open(text: str, spot: Spot) -> Iterator[RecipeError]:
-    """Yield a fault for each reference that is not closed."""
-    position = text.find("${{")
-    found = 0
-    while position >= 0 and found < _MANY_FAULTS:
-        match = REFERENCE.match(text, position)
-        if match is None:
-            yield spot.at(text, position, TemplateError, "`${{` is not closed on its line", "close it with `}}`")
-            found += 1
-        position = text.find("${{", match.end() if match else position + 3)
-
-
-def _evaluate(match: re.Match[str], variables: Mapping[str, str]) -> str:
+def _evaluate(reference: Reference, variables: Mapping[str, str]) -> str:
     """Return the value of one reference; errors have no place yet."""
-    if match[1]:
-        value = variables.get(match[1])
+    if reference.name:
+        value = variables.get(reference.name)
         if value is None:
-            raise _undefined(match[1], variables)
+            raise _undefined(reference.name, variables)
         return value
-    if not match[2].strip():
+    if not reference.body.strip():
         raise TemplateError("empty reference `${{}}`", hint="name a variable, such as ${{package.version}}")
-    return _evaluate_expression(match[2], variables)
+    return _evaluate_expression(reference.body, variables)
 
 
 def _undefined(name: str, variables: Mapping[str, str]) -> RecipeError:

@@ -24,10 +24,14 @@ Path = tuple[str | int, ...]
 """Where a value is in a document: mapping keys and list indexes from the root."""
 
 _NULLS = {"", "~", "null", "Null", "NULL"}
-_MAX_NODES = 200_000  # ten times the largest real recipe; a bomb of aliases reaches it at once
+MOST_FAULTS = 200
+"""Faults of a file that are reported; more say nothing new, and each costs a look at the file."""
+
+_MAX_NODES = 100_000  # five times the largest real recipe; a bomb of aliases reaches it at once
 _MAX_DEPTH = 100
 _MAX_MERGES = 10  # mappings that merge mappings that merge
 _TRUSTED_SIZE = 16_384  # less text cannot nest deep enough to hurt; few recipes are larger
+_DOCUMENT = re.compile(r"---(?:\s|$)")
 _WIDE = 160  # characters of an excerpt
 _BOMB = "aliases that hold aliases multiply; write the values out"
 _ANCHOR = re.compile(r"&(?<![^\s\[{,?:\ufeff]&)[^\s&]")  # perhaps an anchor; without one there are no aliases
@@ -59,10 +63,11 @@ class Document:
     @property
     def second(self) -> Place | None:
         """Where a second document begins in the file, which nobody reads; None when there is none."""
-        for match in re.finditer(r"^---(?:\s|$)", self.text, re.MULTILINE) if "\n---" in self.text else ():
-            before = self.text[: match.start()].splitlines()
-            if any(line.strip() and not line.startswith(("#", "%", "---")) for line in before):
-                return Place(self.file, len(before) + 1, 1)
+        has_content = False
+        for number, line in enumerate(self._lines if "\n---" in self.text else (), 1):
+            if has_content and _DOCUMENT.match(line):
+                return Place(self.file, number, 1)
+            has_content = has_content or bool(line.strip() and not line.startswith(("#", "%", "---")))
         return None
 
     @cached_property
@@ -208,10 +213,13 @@ def _build_plainly(node: yaml.Node, depth: int) -> object:
 
 
 def _check_depth(text: str, file: str) -> None:
-    """Refuse absurd nesting, which libyaml's composer, being recursive, would not survive."""
-    depth = 0
+    """Refuse absurd nesting, which libyaml's recursive composer would not survive, and too many values."""
+    depth = count = 0
     try:
         for event in yaml.parse(text, yaml.CBaseLoader):
+            count += isinstance(event, yaml.NodeEvent)
+            if count > _MAX_NODES:
+                raise RecipeSyntaxError("holds too many values", where=Place(file), hint=f"{_MAX_NODES} are allowed")
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
                 if depth > _MAX_DEPTH:
@@ -258,6 +266,7 @@ class _Builder:
         self.values: dict[Path, Mark] = {}
         self.keys: dict[Path, Mark] = {}
         self.faults: list[RecipeError] = []
+        self._document = Document(file, text)
         self._count = 0
 
     def build(self, node: yaml.Node, path: Path) -> object:
@@ -309,8 +318,10 @@ class _Builder:
 
     def _fault(self, message: str, node: yaml.Node, hint: str | None = None) -> None:
         place = _place(self.file, node)
-        excerpt = Document(self.file, self.text).excerpt(place)
+        excerpt = self._document.excerpt(place)
         self.faults.append(RecipeError(message, where=place, hint=hint, details=excerpt))
+        if len(self.faults) == MOST_FAULTS:
+            raise FaultsError(self.faults)
 
 
 def _is_merge(key: yaml.Node) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from melpy.bound import read_file, shorten
 from melpy.errors import (
     FaultsError,
     RecipeError,
@@ -21,7 +22,7 @@ from melpy.errors import (
     hint_near,
     reason_of,
 )
-from melpy.recipe.document import Document, is_utf8, parse_document
+from melpy.recipe.document import MOST_FAULTS, Document, is_utf8, parse_document
 from melpy.recipe.document import Path as DocumentPath
 from melpy.recipe.model import Recipe, RecipeModel
 from melpy.recipe.package import NAME
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_LARGEST = 1 << 20  # bytes; the largest recipe of Wolfi has 68,000
 _SHAPES = {
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
@@ -174,7 +176,7 @@ def read_text(path: Path) -> str:
             raise RecipeError("is not a regular file", where=str(path))
         if not is_utf8(str(path)):
             raise RecipeError("has a name that is not UTF-8", where=repr(path.name))
-        return path.read_text(encoding="utf-8")
+        return read_file(path, _LARGEST).decode().replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         raise _not_found(path) from None
     except UnicodeDecodeError as error:
@@ -192,7 +194,7 @@ def _validate(model: type[Model], document: Document, data: object = None) -> Mo
         return model.model_validate(document.data if data is None else data)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        faults = [_fault(item, model, document) for item in details]
+        faults = [_fault(item, model, document) for item in details[:MOST_FAULTS]]
         raise FaultsError(sorted(faults, key=fault_position)) from None
 
 
@@ -203,7 +205,7 @@ def _fault(item: ErrorDetails, model: type[BaseModel], document: Document) -> Re
         place = document.place(path, key=True)
         known = _keys(_model_at(model, path[:-1]))
         near = hint_near(str(name), known, f"known here are {', '.join(sorted(known))}")
-        return UnknownKeyError(f"unknown key {name!r}", where=place, hint=near, details=document.excerpt(place))
+        return UnknownKeyError(f"unknown key {shorten(name)}", where=place, hint=near, details=document.excerpt(place))
     place = document.place(path, key=item["loc"][-1:] == ("[key]",))
     excerpt = document.excerpt(place)
     label = _label(path)
@@ -217,7 +219,7 @@ def _fault(item: ErrorDetails, model: type[BaseModel], document: Document) -> Re
 
 def _found(value: object) -> str:
     shapes: dict[type, str] = {dict: "a mapping", list: "a list", type(None): "nothing"}
-    return shapes.get(type(value), repr(value))
+    return shapes.get(type(value), shorten(value))
 
 
 def _label(path: DocumentPath) -> str:

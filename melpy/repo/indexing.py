@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy.apk.index import compose_index, split_signatures
-from melpy.apk.model import Index
+from melpy.apk.model import LARGEST_INDEX, Index
 from melpy.apk.stanza import find_identity, parse_stanza, place_stanza
+from melpy.bound import read_file
 from melpy.errors import PackageFormatError
 from melpy.files import make_directory, remove_leftovers, write_file
 from melpy.repo.inventory import Fault, read_records
@@ -110,7 +111,7 @@ def _write(directory: Path, files: Sequence[str], spec: IndexSpec, base: Index, 
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path, LARGEST_INDEX)
     except OSError:
         return b""
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from melpy.apk.index import read_index
-from melpy.apk.model import ADB_INDEX_NAME, INDEX_NAME
+from melpy.apk.model import ADB_INDEX_NAME, INDEX_NAME, LARGEST_INDEX
 from melpy.apk.segment import check_identity
 from melpy.apk.signature import Keyring, load_keyring
+from melpy.bound import open_file, read_file
 from melpy.errors import (
     KeyFileError,
     PackageFormatError,
@@ -33,9 +34,8 @@ if TYPE_CHECKING:
     from melpy.apk.model import Index
 
 _PLACE_HINT = "name the directory above the architectures' directories"
-_INDEX_LIMIT = 300 << 20
 _KEY_LIMIT = 1 << 20
-_PACKAGE_LIMIT = 16 << 30  # where the index does not say how large it is
+_PACKAGE_LIMIT = 16 << 30  # whatever the index says
 _THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -101,7 +101,7 @@ def _fetch_index(base: str, cache: ServerCache) -> tuple[str, bytes]:
     for name in (INDEX_NAME, ADB_INDEX_NAME):
         where = f"{base}/{name}"
         try:
-            return where, fetch_cached(where, cache.indexes, offline=cache.offline, limit=_INDEX_LIMIT)
+            return where, fetch_cached(where, cache.indexes, offline=cache.offline, limit=LARGEST_INDEX)
         except UnreachableError as error:
             failures.append(error)
             if not error.absent:
@@ -113,7 +113,7 @@ def _fetch_index(base: str, cache: ServerCache) -> tuple[str, bytes]:
 
 def _read(path: Path, place: str, arch: str) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path, LARGEST_INDEX)
     except FileNotFoundError:
         what = f"has no index for {arch}" if Path(place).is_dir() else "no such repository"
         raise RepositoryError(what, where=place, hint=_PLACE_HINT) from None
@@ -142,14 +142,14 @@ def fetch_package(location: str, checksum: str, size: int, cache: ServerCache) -
     path = cache.packages / f"{hashlib.sha256(checksum.encode()).hexdigest()[:32]}.apk"
     if not _is_kept(path, checksum):
         with replace_file(path) as stream:
-            download(location, stream, offline=cache.offline, limit=size or _PACKAGE_LIMIT)
+            download(location, stream, offline=cache.offline, limit=min(size or _PACKAGE_LIMIT, _PACKAGE_LIMIT))
             check_identity(stream, checksum, where=location)
     return path
 
 
 def _is_kept(path: Path, checksum: str) -> bool:
     try:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             check_identity(stream, checksum, where=str(path))
     except (OSError, PackageFormatError):
         return False
@@ -175,7 +175,9 @@ def _key_file(place: str, cache: ServerCache) -> Path:
         raise KeyFileError("a key that comes over http may be anybody's", where=place, hint=hint)
     data = fetch_cached(place, cache.keys, offline=cache.offline, limit=_KEY_LIMIT)
     # A keyring knows its keys by their files' names.
-    path = cache.keys / hashlib.sha256(place.encode()).hexdigest()[:16] / (Path(parts.path).name or "key")
+    name = Path(parts.path).name
+    name = name if name.strip(".") else "key"
+    path = cache.keys / hashlib.sha256(place.encode()).hexdigest()[:16] / name
     try:
         if path.read_bytes() == data:
             return path

@@ -14,9 +14,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from melpy.apk.index import read_entries, read_index, write_index
-from melpy.apk.model import Index, IndexEntry
+from melpy.apk.model import LARGEST_INDEX, Index, IndexEntry
 from melpy.apk.segment import read_entry
 from melpy.apk.version import compare_versions, version_key
+from melpy.bound import read_file
 from melpy.errors import RepositoryError, reason_of
 from melpy.files import output_error, remove_leftovers, write_file
 from melpy.repo.layout import index_path
@@ -41,7 +42,7 @@ def load_index(root: Path, arch: str, *, keyring: Keyring | None) -> Index:
     """
     path = index_path(root, arch)
     try:
-        data = path.read_bytes()
+        data = read_file(path, LARGEST_INDEX)
     except FileNotFoundError:
         return Index(())
     except OSError as error:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from melpy.apk.archive import write_flat
 from melpy.apk.index import read_index, split_signatures
+from melpy.apk.model import LARGEST_INDEX
 from melpy.apk.segment import make_entry, read_segments
+from melpy.bound import open_file, read_file
 from melpy.errors import RepositoryError, reason_of
 from melpy.files import replace_file, write_file
 
@@ -31,7 +33,7 @@ def sign_package_file(path: Path, signer: Signer, *, keep: bool) -> None:
         RepositoryError: it cannot be read.
     """
     try:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             segments = read_segments(stream, where=str(path))
             info = make_entry(segments, 0, where=str(path)).info
             head = _member(segments.signatures if keep else (), signer, segments.control, mtime=info.build_date)
@@ -52,7 +54,7 @@ def sign_index_file(path: Path, signer: Signer, *, keep: bool) -> None:
         RepositoryError: it cannot be read.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path, LARGEST_INDEX)
     except OSError as error:
         raise _unreadable(path, error) from None
     read_index(data, keyring=None, where=str(path))
@@ -68,7 +70,7 @@ def has_signature(path: Path) -> bool:
         RepositoryError: it cannot be read.
     """
     try:
-        return bool(split_signatures(path.read_bytes(), str(path))[0])
+        return bool(split_signatures(read_file(path, LARGEST_INDEX), str(path))[0])
     except OSError as error:
         raise _unreadable(path, error) from None
 

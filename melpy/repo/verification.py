@@ -6,8 +6,9 @@ import os
 from typing import TYPE_CHECKING
 
 from melpy.apk.index import read_entries, read_index
-from melpy.apk.model import ADB_INDEX_NAME, INDEX_NAME
+from melpy.apk.model import ADB_INDEX_NAME, INDEX_NAME, LARGEST_INDEX
 from melpy.apk.segment import check_datahash, check_signatures, make_entry, read_segments
+from melpy.bound import open_file, read_file, shorten
 from melpy.errors import MelpyError, PackageFormatError, RepositoryError, reason_of
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def check_package(path: Path, keyring: Keyring) -> IndexEntry:
     """
     where = str(path)
     # One open file for all that is checked: nobody can exchange it in between.
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         segments = read_segments(stream, where=where)
         check_signatures(segments.signatures, segments.control, keyring, where=where)
         entry = make_entry(segments, os.fstat(stream.fileno()).st_size, where=where)
@@ -70,7 +71,7 @@ def verify_place(path: Path, keyring: Keyring, *, whole: bool) -> Iterator[Melpy
         yield _attempt(path, keyring)
         return
     try:
-        entries = read_entries(read_index(path.read_bytes(), keyring=keyring, where=str(path)))
+        entries = read_entries(read_index(read_file(path, LARGEST_INDEX), keyring=keyring, where=str(path)))
     except MelpyError as error:
         yield error
         return
@@ -79,7 +80,11 @@ def verify_place(path: Path, keyring: Keyring, *, whole: bool) -> Iterator[Melpy
         return
     yield None
     for entry in entries if whole else ():
-        yield _attempt(path.parent / entry.info.file_name, keyring, entry)
+        name = entry.info.file_name
+        if "/" in name or "\0" in name:
+            yield RepositoryError(f"names a package that no file can be called: {shorten(name)}", where=str(path))
+        else:
+            yield _attempt(path.parent / name, keyring, entry)
 
 
 def _attempt(path: Path, keyring: Keyring, expected: IndexEntry | None = None) -> MelpyError | None:

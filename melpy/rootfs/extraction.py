@@ -1,7 +1,7 @@
 """A package becomes a store entry: its files on disk, and beside them what assembling an environment needs.
 
 Files are written component by component, so that no name and no symlink of a package leads elsewhere. What apk
-leaves out is left out: names with control characters, and hidden files of the top before anything else. So are
+leaves out is left out: names with control characters, and all that begins with a dot at the top. So are
 devices and pipes, which an ordinary user cannot make.
 """
 
@@ -13,10 +13,10 @@ import os
 import re
 import stat
 import tarfile
-from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Self
 
 from melpy.apk.segment import make_entry
+from melpy.bound import LONGEST_PATH, BoundError, check_path, shorten
 from melpy.errors import ExtractError, PackageFormatError, reason_of
 from melpy.inside import RESERVED, create_file, open_below, open_root, remove_entry
 from melpy.rootfs.database import render_installed, render_scripts
@@ -24,16 +24,22 @@ from melpy.rootfs.library import find_library, is_library_name
 from melpy.rootfs.manifest import render_manifest
 from melpy.rootfs.member import DataReader
 from melpy.rootfs.model import FILES, MANIFEST, SCRIPTS, Entry, Library
+from melpy.unpack import UNPACK_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from types import TracebackType
 
     from melpy.apk.segment import Segments
-    from melpy.rootfs.member import DataMember
+    from melpy.apk.tar import TarMember
 
 _SLACK = 64 << 20  # bytes that a package may unpack to beyond twice what it says
 _RESERVED = RESERVED.parts[1:]
+_HEADERS = 100  # bytes of headers for each of its own: one of 1,536 bytes takes at least 20, its checksum alone
+_FEWEST_ENTRIES = 10_000
+_BYTES_PER_ENTRY = 8  # of the package; a name and a checksum do not take less
+_LONGEST_NAMES = 64 << 20  # bytes of all paths, which are held; the largest packages have a quarter of that
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -56,7 +62,9 @@ def extract_package(stream: IO[bytes], segments: Segments, directory: Path, *, w
     try:
         root.mkdir()
         stream.seek(segments.data_offset)
-        entries = _unpack(DataReader(stream, 2 * package.info.installed_size + _SLACK), root)
+        stated = min(2 * package.info.installed_size, UNPACK_LIMIT.size)
+        reader = DataReader(stream, stated + _SLACK, _SLACK + _HEADERS * package.size)
+        entries = _unpack(reader, root, max(_FEWEST_ENTRIES, package.size // _BYTES_PER_ENTRY))
         manifest = render_manifest(package, entries, _find_libraries(root, entries), render_installed(package))
         (directory / MANIFEST).write_bytes(manifest)
         if scripts := render_scripts(package, segments.files):
@@ -69,30 +77,32 @@ def extract_package(stream: IO[bytes], segments: Segments, directory: Path, *, w
         raise ExtractError(f"cannot be unpacked: {reason_of(error)}", where=where) from None
 
 
-def _unpack(reader: DataReader, root: Path) -> list[Entry]:
-    with _Writer(root) as writer:
+def _unpack(reader: DataReader, root: Path, most: int) -> list[Entry]:
+    with _Writer(root, most) as writer:
         for member in _installable(reader):
             writer.add(member, reader)
         writer.finish()
     return list(writer.entries.values())
 
 
-def _installable(reader: DataReader) -> Iterator[DataMember]:
-    began = False
+def _installable(reader: DataReader) -> Iterator[TarMember]:
     for member in reader.members():
         name = member.path.removeprefix("./")
-        began = began or not name.startswith(".") or "/" in name
-        if began and not _CONTROL.search(name):
+        if not name.startswith(".") and not _CONTROL.search(name):
             yield member
 
 
 def _split(path: str) -> tuple[str, ...]:
-    parts = tuple(part for part in PurePosixPath(path).parts if part not in {"/", "//", "."})
-    if ".." in parts:
-        raise ExtractError(f"wants to write outside of its directory: {path!r}", hint="do not trust this package")
+    if ".." in path.split("/"):
+        hint = "do not trust this package"
+        raise ExtractError(f"wants to write outside of its directory: {shorten(path)}", hint=hint)
+    try:
+        parts = check_path(path)
+    except BoundError as error:
+        raise ExtractError(str(error), hint="do not trust this package") from None
     if parts[: len(_RESERVED)] == _RESERVED:
         hint = f"{RESERVED} is melpy's own in a build root; do not trust this package"
-        raise ExtractError(f"has {path!r}", hint=hint)
+        raise ExtractError(f"has {shorten(path)}", hint=hint)
     return parts
 
 
@@ -110,10 +120,16 @@ class _Writer:
     """Writes files below a directory and remembers what it wrote.
 
     The directory of the last file stays open, since archives have the files of a directory one after the other.
+
+    Args:
+        root: the directory.
+        most: entries that it may get, directories that no entry names included.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, most: int) -> None:
         self.entries: dict[str, Entry] = {}
+        self._most = most
+        self._names = 0
         self._root_context = open_root(root)
         self._times: dict[str, float] = {}
         self._open: tuple[tuple[str, ...], int] | None = None
@@ -129,7 +145,7 @@ class _Writer:
             os.close(self._open[1])
         self._root_context.__exit__(kind, error, trace)
 
-    def add(self, member: DataMember, reader: DataReader) -> None:
+    def add(self, member: TarMember, reader: DataReader) -> None:
         """Write an entry of the archive."""
         parts = _split(member.path)
         if not parts:
@@ -154,7 +170,7 @@ class _Writer:
         if path in self.entries and member.type != tarfile.LNKTYPE:
             os.utime(name, (member.mtime, member.mtime), dir_fd=parent, follow_symlinks=False)
 
-    def _file(self, member: DataMember, reader: DataReader, parent: int, path: str) -> None:
+    def _file(self, member: TarMember, reader: DataReader, parent: int, path: str) -> None:
         digest = hashlib.sha1()
         with create_file(parent, path.rpartition("/")[2]) as stream:
             for piece in reader.content(member):
@@ -167,16 +183,18 @@ class _Writer:
             raise PackageFormatError("is not what its checksum says", where=path)
         self._note(member, path, "f", checksum=q1(digest.digest()))
 
-    def _symlink(self, member: DataMember, parent: int, path: str) -> None:
+    def _symlink(self, member: TarMember, parent: int, path: str) -> None:
         name, target = path.rpartition("/")[2], member.link
         if not target or "\0" in target:
-            raise ExtractError(f"has a symlink {path!r} to nothing")
+            raise ExtractError(f"has a symlink {shorten(path)} to nothing")
+        if len(os.fsencode(target)) > LONGEST_PATH:
+            raise ExtractError(f"has a symlink {shorten(path)} to more than {LONGEST_PATH} bytes")
         remove_entry(parent, name)
         os.symlink(target, name, dir_fd=parent)
         raw = hashlib.sha1(os.fsencode(target)).digest()
         self._note(member, path, "l", target=target, checksum=q1(raw))
 
-    def _link(self, member: DataMember, parent: int, path: str) -> None:
+    def _link(self, member: TarMember, parent: int, path: str) -> None:
         target = "/".join(_split(member.link))
         known = self.entries.get(target)
         if known is None or known.kind == "d":
@@ -187,10 +205,18 @@ class _Writer:
             *directories, last = target.split("/")
             with open_below(self._root, directories) as source:
                 os.link(last, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
-            self.entries[path] = known._replace(path=path)
+            self._add(known._replace(path=path))
 
-    def _note(self, member: DataMember, path: str, kind: str, *, target: str = "", checksum: str = "") -> None:
-        self.entries[path] = Entry(path, kind, member.mode, member.uid, member.gid, target, checksum)
+    def _note(self, member: TarMember, path: str, kind: str, *, target: str = "", checksum: str = "") -> None:
+        self._add(Entry(path, kind, member.mode, member.uid, member.gid, target, checksum))
+
+    def _add(self, entry: Entry) -> None:
+        """Remember an entry, as long as they are not too many to be held."""
+        self.entries[entry.path] = entry
+        self._names += len(entry.path) + len(entry.target)
+        if len(self.entries) > self._most or self._names > _LONGEST_NAMES:
+            hint = "do not trust this package"
+            raise ExtractError("has more files, or longer names, than a package of its size holds", hint=hint)
 
     def _directory(self, parts: tuple[str, ...]) -> int:
         """Return a directory, open as long as no other is asked for; those that are missing are made."""
@@ -211,7 +237,7 @@ class _Writer:
             path = "/".join(parts[:number])
             if path in self.entries:
                 break
-            self.entries[path] = Entry(path, "d", 0o755)
+            self._add(Entry(path, "d", 0o755))
         return kept
 
     def finish(self) -> None:

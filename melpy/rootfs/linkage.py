@@ -97,7 +97,7 @@ def _list_directory(
     tree: Tree, named: str, paths: list[str], libraries: Mapping[str, Library], hwcaps: str
 ) -> Iterator[CacheEntry]:
     """Yield each soname of a directory once: a file before a link, and of two files the later version."""
-    best: dict[str, tuple[bool, tuple[tuple[int, int], ...], str, int]] = {}
+    best: dict[str, tuple[bool, tuple[tuple[int, int, str], ...], str, int]] = {}
     for path in paths:
         library = libraries.get(path) or libraries.get(tree.resolve(path))
         if library is None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from melpy import events
 from melpy.apk.segment import check_identity
+from melpy.bound import open_file
 from melpy.errors import PackageFormatError, reason_of
 from melpy.files import output_error
 from melpy.rootfs.extraction import extract_package
@@ -82,7 +83,7 @@ def _extract(store: Path, package: StoredPackage) -> None:
     where = str(package.path)
     try:
         # One open file for all that is checked and read: nobody can exchange it in between.
-        with package.path.open("rb") as stream:
+        with open_file(package.path) as stream:
             segments = check_identity(stream, package.checksum, where=where, hint="write the index anew")
             with new_entry(store) as directory:
                 extract_package(stream, segments, directory, where=package.path.name)

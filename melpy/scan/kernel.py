@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _MODULES = ("lib/modules/...", "usr/lib/modules/...")
 _KERNELS = ("boot/...", *_MODULES)
-_LIMIT = 512 << 20  # far above any kernel; what lies beyond it in a file is not looked at
+_LIMIT = 128 << 20  # far above any kernel; what lies beyond it in a file is not looked at
 
 
 def scan_kernels(view: View) -> Iterator[Claim | Doubt]:

@@ -23,7 +23,7 @@ _XZ = b"\xfd7zXZ\x00"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _HDRS_OFFSET, _HDRS = 514, b"HdrS"
 _POINTER_OFFSET, _POINTER_BASE = 526, 0x200
-_UNPACKED_LIMIT = 512 << 20
+_UNPACKED_LIMIT = 128 << 20  # twice the largest kernel
 _PIECE = 1 << 20
 _OVERLAP = 256  # longer than a marker and a version, which may lie across two pieces
 
@@ -120,7 +120,9 @@ def _unpack_other(data: bytes, limit: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
     try:
-        with libarchive.memory_reader(data, format_name="raw") as archive:
+        # No other filter: for some, libarchive runs programs of this machine.
+        packed_by = "xz" if data.startswith(_XZ) else "zstd"
+        with libarchive.memory_reader(data, format_name="raw", filter_name=packed_by) as archive:
             for entry in archive:
                 for piece in entry.get_blocks():
                     pieces.append(piece)

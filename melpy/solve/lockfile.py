@@ -19,7 +19,9 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from melpy.apk.version import is_version
+from melpy.bound import parse_json, read_file
 from melpy.errors import LockError, reason_of
+from melpy.recipe.document import is_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -135,13 +137,11 @@ def load_lock(path: Path) -> Lock:
         LockError: it is not there, or is none.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(read_file(path).decode())
     except FileNotFoundError:
         raise LockError("no such lock file", where=str(path), hint="write one: melpy lock RECIPE") from None
     except OSError as error:
         raise LockError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
-    except RecursionError:
-        raise LockError("is not a lock file: it is nested too deeply", where=str(path)) from None
     except ValueError as error:
         raise LockError(f"is not JSON: {error}", where=str(path)) from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
@@ -170,7 +170,7 @@ def _take(kind: type[Any], data: Any) -> Any:  # JSON
     """Return an object of texts."""
     known = {item.name for item in fields(kind)}
     for key, value in data.items():
-        if key not in known or not isinstance(value, str):
+        if key not in known or not isinstance(value, str) or not is_utf8(value):
             raise TypeError(f"unknown key {key!r}" if key not in known else f"{key} is not a text: {value!r}")
     missing = [item.name for item in fields(kind) if item.default is MISSING and item.name not in data]
     if missing:

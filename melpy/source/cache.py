@@ -7,28 +7,31 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from melpy import events
+from melpy.bound import BoundError, check_path, shorten
 from melpy.digest import file_digest, sha256_hex
 from melpy.errors import DigestMismatchError, UnreachableError, reason_of
 from melpy.files import replace_file
 from melpy.net import download, is_file
-from melpy.source.rewrite import find_files, worst_failure
+from melpy.source.place import Candidate, by_digest_only, copy_file, decode_name, find_local, limit_hint, make_candidate
+from melpy.source.rewrite import find_files, local_path, worst_failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from melpy.errors import MelpyError
     from melpy.plan.model import Source
-    from melpy.source.rewrite import Rewrite
+    from melpy.source.place import SourcePlaces
 
 
 _HINT = (
     "check the URI and the network, say with --mirror or --rewrite where else it is, "
     "or look for it in a Debian suite with melpy bootstrap RECIPE"
 )
+_NAME_HINT = "the last part of the URI is what the file is called"
 _UPSTREAM_HINT = "upstream changed the file, or the recipe's digest is wrong; compare with what upstream signs"
 
 
@@ -40,8 +43,19 @@ def cache_name(source: Source) -> str:
 
 
 def file_name(uri: str) -> str:
-    """Return the last component of a URI, as `wget` would name the file."""
-    return uri.rstrip("/").rpartition("/")[2]
+    """Return the last component of a URI, as `wget` would name the file.
+
+    Raises:
+        UnreachableError: no file can be called so.
+    """
+    name = uri.rstrip("/").rpartition("/")[2]
+    try:
+        parts = check_path(name)
+    except BoundError as error:
+        raise UnreachableError(str(error), where=shorten(uri), hint=_NAME_HINT) from None
+    if parts != (name,):
+        raise UnreachableError("names no file", where=shorten(uri), hint=_NAME_HINT)
+    return name
 
 
 def find_source(source: Source, cache: Path) -> Path | None:
@@ -64,16 +78,7 @@ def check_source(source: Source, path: Path) -> None:
         raise UnreachableError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
 
 
-def fetch_source(
-    source: Source,
-    cache: Path,
-    mirrors: Sequence[str],
-    monitor: events.Monitor,
-    job: str = "",
-    *,
-    rewrites: Sequence[Rewrite] = (),
-    offline: bool = False,
-) -> Path:
+def fetch_source(source: Source, cache: Path, places: SourcePlaces, monitor: events.Monitor, job: str = "") -> Path:
     """Return the file of a source from the cache, fetching it first when it is not there.
 
     Raises:
@@ -82,7 +87,6 @@ def fetch_source(
         OutputError: the cache cannot be written.
     """
     path = cache / cache_name(source)
-    places = [*_mirrored(source, mirrors), *find_files(source.uri, rewrites)]
     if source.sha256 or source.sha512:
         if path.is_file():
             if not _mismatch(path, source):
@@ -90,8 +94,8 @@ def fetch_source(
             path.unlink()
             monitor.emit(events.Warning(job, f"the cached {path.name} was damaged, and is fetched anew"))
     elif is_file(source.uri):
-        raise UnreachableError("a file of this machine is fetched by digest only", where=source.uri)
-    place = _fetch_into(path, source, places, monitor, job, offline=offline)
+        raise by_digest_only([Candidate(source.uri)])[0]
+    place = _fetch_into(path, source, places, monitor, job)
     if not (source.sha256 or source.sha512):
         what = "what its server sends today" if place == source.uri else f"what {place} is today"
         monitor.emit(events.Warning(job, f"{source.uri} is not verified, so the result is {what}"))
@@ -114,37 +118,72 @@ def store_source(file: Path, digest: str, cache: Path, algorithm: str = "sha256"
     return path
 
 
-def _fetch_into(
-    path: Path, source: Source, places: Sequence[str], monitor: events.Monitor, job: str, *, offline: bool
-) -> str:
+def _fetch_into(path: Path, source: Source, places: SourcePlaces, monitor: events.Monitor, job: str) -> str:
     """Write a source into the cache from the first place that has it; return that place."""
     failures: list[MelpyError] = []
-    for place in dict.fromkeys((*places, source.uri)):
+    candidates = tuple(dict.fromkeys(_candidates(source, places, failures)))
+    if not (source.sha256 or source.sha512):
+        failures += by_digest_only(place for place in candidates if place.is_local)
+        candidates = tuple(place for place in candidates if not place.is_local)
+    for place in candidates:
         try:
-            _fetch_from(place, path, source, monitor, job, offline=offline)
+            _fetch_from(place, path, source, places, monitor, job)
         except (UnreachableError, DigestMismatchError) as error:
             failures.append(error)
         else:
-            return place
+            return place.uri
     raise worst_failure(failures)
 
 
-def _fetch_from(place: str, path: Path, source: Source, monitor: events.Monitor, job: str, *, offline: bool) -> None:
-    if not offline:
-        monitor.emit(events.Note(job, f"fetching {place}"))
-    # A mirror that lacks a file is normal; only upstream is worth waiting for.
-    retries = source.patience.retries if place == source.uri else 0
-    with replace_file(path) as stream:
-        download(place, stream, offline=offline, timeout=source.patience.timeout, retries=retries, hint=_HINT)
-        _check(stream, source, place, _UPSTREAM_HINT)
-
-
-def _mirrored(source: Source, mirrors: Sequence[str]) -> Iterator[str]:
-    for mirror in mirrors:
+def _candidates(source: Source, places: SourcePlaces, refused: list[MelpyError]) -> Iterator[Candidate]:
+    """Yield where a source is looked for, in order: mirrors, rewrites, its own place; tell what is refused."""
+    for mirror in places.mirrors:
         base = mirror.rstrip("/")
-        base = Path(base).as_uri() if base.startswith("/") else base
-        yield f"{base}/{cache_name(source)}"
-        yield f"{base}/{file_name(source.uri)}"
+        directory = local_path(base)
+        for name in (cache_name(source), file_name(source.uri)):
+            if directory is None:
+                yield Candidate(f"{base}/{name}")
+                continue
+            try:
+                yield make_candidate(directory, _component(decode_name(name)))
+            except UnreachableError as error:
+                refused.append(error)
+    try:
+        yield from find_files(source.uri, places.rewrites)
+        yield find_local(source.uri, places.local) if is_file(source.uri) else Candidate(source.uri)
+    except UnreachableError as error:
+        refused.append(error)
+
+
+def _component(name: str) -> str:
+    """Check that the name of a file in a mirror is one component, once it is decoded."""
+    if "/" in name:
+        raise UnreachableError("its name is that of another directory", where=shorten(name), hint="use a rewrite")
+    return name
+
+
+def _fetch_from(
+    place: Candidate, path: Path, source: Source, places: SourcePlaces, monitor: events.Monitor, job: str
+) -> None:
+    if not places.offline:
+        monitor.emit(events.Note(job, f"fetching {place.uri}"))
+    # A mirror that lacks a file is normal; only upstream is worth waiting for.
+    retries = source.patience.retries if place.uri == source.uri else 0
+    with replace_file(path) as stream:
+        if place.is_local:
+            copy_file(place, stream, places.limit, _HINT)
+        else:
+            download(
+                place.uri,
+                stream,
+                offline=places.offline,
+                limit=places.limit,
+                timeout=source.patience.timeout,
+                retries=retries,
+                hint=_HINT,
+                too_large=limit_hint(),
+            )
+        _check(stream, source, place.uri, _UPSTREAM_HINT)
 
 
 def _check(stream: IO[bytes], source: Source, where: str, hint: str) -> None:

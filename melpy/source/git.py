@@ -14,8 +14,9 @@ from melpy import events
 from melpy.digest import identity, sha256_hex
 from melpy.errors import DigestMismatchError, UnreachableError
 from melpy.plan.git import ALL, GitSource, Patience, is_local
-from melpy.source.git_command import check_git
+from melpy.source.git_command import check_git, check_tree
 from melpy.source.mirror import MISSING, WHOLE_ONLY, Mirror, Origin
+from melpy.source.place import NOWHERE, Candidate, SourcePlaces, by_digest_only, check_local_repository
 from melpy.source.rewrite import find_repositories, worst_failure
 from melpy.source.submodule import Link, find_links
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from melpy.errors import MelpyError
     from melpy.plan.git import CherryPick
-    from melpy.source.rewrite import Rewrite
 
 Result = TypeVar("Result")
 
@@ -70,9 +70,7 @@ def fetch_git(
     cache: Path,
     monitor: events.Monitor,
     job: str = "",
-    *,
-    rewrites: Sequence[Rewrite] = (),
-    offline: bool = False,
+    places: SourcePlaces = NOWHERE,
 ) -> Pinned:
     """Return the commit of a source in a mirror, fetching it first when it is not there.
 
@@ -81,8 +79,7 @@ def fetch_git(
         cache: directory of all mirrors.
         monitor: is told what happens.
         job: the build that it is for.
-        rewrites: where repositories are looked for before the recipe's own places.
-        offline: ask no server.
+        places: where repositories are looked for, and what of this machine may be reached.
 
     Raises:
         ToolMissingError: git is not installed.
@@ -94,7 +91,7 @@ def fetch_git(
     if not source.commit and is_local(source.repository):
         message, hint = "a repository of this machine is used by commit only", "give expected-commit"
         raise UnreachableError(message, where=source.repository, hint=hint)
-    pinned = _Fetcher(cache.absolute(), monitor, job, tuple(rewrites), offline).pin_all(source)
+    pinned = _Fetcher(cache.absolute(), monitor, job, places).pin_all(source)
     if not source.commit:
         place = "there" if pinned.origin == source.repository else f"at {pinned.origin}"
         text = f"{source.repository} is not verified, so the result is what {source.version} is {place} today"
@@ -122,8 +119,7 @@ class _Fetcher:
     cache: Path
     monitor: events.Monitor
     job: str
-    rewrites: tuple[Rewrite, ...] = ()
-    offline: bool = False
+    places: SourcePlaces = NOWHERE
     kept: bool = False  # nothing is fetched from anywhere
     links: int = 0  # submodules so far
 
@@ -174,9 +170,12 @@ class _Fetcher:
                 failure = UnreachableError("does not have the whole history", where=origin.url, hint=hint)
                 continue
             try:
-                return verify(source, mirror, fetched, origin.url)
+                oid = verify(source, mirror, fetched, origin.url)
             except DigestMismatchError as error:
                 failure = error
+            else:
+                check_tree(mirror.path, oid, origin.url)
+                return oid
         assert failure
         raise failure
 
@@ -251,6 +250,7 @@ class _Fetcher:
             for mirror in mirrors:
                 with mirror.locked():
                     if mirror.commit(source.commit) or self._fetch_commit(origin, mirror, source.commit):
+                        check_tree(mirror.path, source.commit, origin.url)
                         return Pinned(source, mirror.path, source.commit)
             hint = "the repository around it names a commit that this one does not have"
             raise UnreachableError(f"has no commit {source.commit}", where=origin.url, hint=hint)
@@ -261,12 +261,17 @@ class _Fetcher:
         """Return what is fetched from the first place that has it; the recipe's own place is the last."""
         if self.kept:
             raise UnreachableError("is not in the cache", where=source.repository)
-        places = [
-            Origin(url, _IMPATIENT, is_rewrite=True) for url in find_repositories(source.repository, self.rewrites)
-        ]
+        urls = find_repositories(source.repository, self.places.rewrites)
         failures: list[MelpyError] = []
-        for origin in (*places, Origin(source.repository, source.patience)):
+        if not source.commit:
+            failures += by_digest_only(Candidate(url) for url in urls if is_local(url))
+            urls = tuple(url for url in urls if not is_local(url))
+        limit = self.places.limit
+        rewritten = [Origin(url, _IMPATIENT, is_rewrite=True, limit=limit) for url in urls]
+        for origin in (*rewritten, Origin(source.repository, source.patience, limit=limit)):
             try:
+                if is_local(origin.url) and not origin.is_rewrite:
+                    check_local_repository(origin.url, self.places.local)
                 return fetch(origin)
             except (UnreachableError, DigestMismatchError) as error:
                 failures.append(error)
@@ -276,7 +281,7 @@ class _Fetcher:
 
     def _ask(self, origin: Origin, mirror: Mirror, refspecs: Sequence[str]) -> str:
         """Fetch from a place into a mirror; see `Mirror.fetch`."""
-        if self.offline and not is_local(origin.url):
+        if self.places.offline and not is_local(origin.url):
             message, hint = (
                 "what is wanted is not in the cache, and melpy is offline",
                 "fetch it once without --offline",

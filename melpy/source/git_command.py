@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from melpy.errors import ProcessError
-from melpy.run import Outcome, find_tool, run
+from melpy.errors import ProcessError, UnreachableError
+from melpy.run import Outcome, find_tool, run, stream
 from melpy.text import quote_line
+from melpy.unpack import UNPACK_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 IDENTITY = ("melpy", "melpy@localhost")
 """Name and address of whoever commits cherry-picks."""
 
+_DIGITS = 19  # of a size
+_MOST_FILES = 1_000_000  # of a commit; Chromium has half as many
 _INSTALL = "install git, for example with: apt-get install git"
 _CONFIG = {
     # Nothing that a repository or its configuration could name is run.
@@ -88,6 +91,7 @@ def git(
     stdin: str = "",
     environment: Mapping[str, str] | None = None,
     timeout: float | None = None,
+    largest_file: int = 0,
 ) -> Outcome:
     """Run git in a repository.
 
@@ -99,25 +103,51 @@ def git(
         stdin: what it reads.
         environment: further variables.
         timeout: seconds after which it is given up.
+        largest_file: bytes that a file may get that it writes, such as a pack; 0 for any.
 
     Raises:
         ToolMissingError: git is not installed.
         ProcessError: it failed, and `check` is set.
     """
-    config = {**_CONFIG, "protocol.file.allow": "always" if local else "never"}
-    switches = [word for key, value in config.items() for word in ("-c", f"{key}={value}")]
-    program = find_tool("git", hint=_INSTALL)
     outcome = run(
-        [program, *switches, *arguments],
+        _command(*arguments, local=local),
         env=_environment(environment),
         cwd=directory,
         stdin=stdin,
         check=False,
         timeout=timeout,
+        largest_file=largest_file,
     )
     if check and outcome.status:
         raise ProcessError(f"git {arguments[0]} ended with status {outcome.status}", details=complaint(outcome))
     return outcome
+
+
+def _command(*arguments: str, local: bool = False) -> list[str]:
+    config = {**_CONFIG, "protocol.file.allow": "always" if local else "never"}
+    switches = [word for key, value in config.items() for word in ("-c", f"{key}={value}")]
+    return [find_tool("git", hint=_INSTALL), *switches, *arguments]
+
+
+def check_tree(repository: Path, commit: str, where: str) -> None:
+    """Check that a commit checks out to no more than an archive may become; a few trees can name each other often.
+
+    Raises:
+        UnreachableError: it becomes too much.
+    """
+    entries = size = 0
+
+    def count(line: str) -> None:
+        nonlocal entries, size
+        entries += 1
+        word = line.partition("\t")[0].rpartition(" ")[2]
+        size += int(word) if word.isdecimal() and len(word) < _DIGITS else 0
+        if entries > _MOST_FILES or size > UNPACK_LIMIT.size:
+            message = f"commit {commit} becomes more than {_MOST_FILES} files or {UNPACK_LIMIT.size} bytes"
+            raise UnreachableError(message, where=where, hint="do not trust this repository")
+
+    listing = _command("-C", str(repository), "ls-tree", "-r", "-l", "--full-tree", commit)
+    stream(listing, count, env=_environment(None))
 
 
 def serving() -> list[str]:

@@ -21,6 +21,7 @@ from melpy.errors import DigestMismatchError, UnreachableError
 from melpy.files import output_error
 from melpy.plan.git import ALL, is_local
 from melpy.source.git_command import complaint, git, serving
+from melpy.source.place import SOURCE_LIMIT, limit_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,6 +43,7 @@ _FINAL = re.compile(
     r"|fsck|not allowed",
     re.IGNORECASE,
 )
+_TOO_LARGE = re.compile(r"died of signal 25|File too large")  # SIGXFSZ and EFBIG
 _LONGEST_FETCH = 3600  # seconds; of all transports only http tells git when a server says nothing more
 _HINT = "check the repository and the network"
 
@@ -54,11 +56,13 @@ class Origin:
         url: its URL or path there.
         patience: how failures to reach it are met.
         is_rewrite: the user said that it is there; otherwise it is where the recipe says.
+        limit: bytes that may be fetched from it at once.
     """
 
     url: str
     patience: Patience
     is_rewrite: bool = False
+    limit: int = SOURCE_LIMIT
 
 
 class Mirror:
@@ -135,12 +139,16 @@ class Mirror:
                 check=False,
                 local=is_local(origin.url),
                 timeout=_LONGEST_FETCH,
+                largest_file=origin.limit,
             )
             if outcome.status == 0:
                 return ""
             for reason, sign in ((MISSING, _MISSING), (WHOLE_ONLY, _WHOLE_ONLY)):
                 if sign.search(outcome.stderr):
                     return reason
+            if _TOO_LARGE.search(outcome.stderr):
+                message = f"is larger than the {origin.limit} bytes that a source may have"
+                raise UnreachableError(message, where=origin.url, hint=limit_hint(), details=complaint(outcome))
             if _FINAL.search(outcome.stderr) or attempt == origin.patience.retries:
                 message, details = "git cannot fetch from it", complaint(outcome)
                 raise UnreachableError(message, where=origin.url, hint=_HINT, details=details)

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from melpy.bound import BoundError
 from melpy.errors import DigestMismatchError, SettingsError
+from melpy.inside import find_below
+from melpy.source.place import Candidate, decode_name, make_candidate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -71,19 +74,29 @@ def parse_rewrites(texts: Iterable[str]) -> tuple[Rewrite, ...]:
     return tuple(sorted(found, key=lambda rewrite: -len(_plain(rewrite.prefix))))
 
 
-def find_files(uri: str, rewrites: Sequence[Rewrite]) -> tuple[str, ...]:
-    """Return the URIs at which rewrites have the file of a URI; those that serve git alone have none."""
-    found: list[str] = []
+def find_files(uri: str, rewrites: Sequence[Rewrite]) -> tuple[Candidate, ...]:
+    """Return where rewrites have the file of a URI; those that serve git alone have none.
+
+    Raises:
+        UnreachableError: the URI leads out of a directory that stands for its beginning.
+    """
+    found: list[Candidate] = []
     for base, rest in _matches(uri, rewrites):
         directory = local_path(base)
         if directory is None:
-            found += [] if base.startswith(_GIT_ONLY) or _SCP.match(base) else [f"{base}{rest}"]
+            found += [] if base.startswith(_GIT_ONLY) or _SCP.match(base) else [Candidate(f"{base}{rest}")]
             continue
         path, question, _ = rest.partition("?")
         # As wget would name the file, and as one would.
         names = (rest, path) if question else (rest,)
-        found += [_below(directory, name).as_uri() for name in names]
+        found += [_candidate(directory, name) for name in names]
     return tuple(dict.fromkeys(found))
+
+
+def _candidate(directory: Path, rest: str) -> Candidate:
+    # A rewrite may be of one whole URL, and its place a file.
+    name = decode_name(rest)
+    return make_candidate(directory, name) if name.strip("/") else make_candidate(directory.parent, directory.name)
 
 
 def find_repositories(url: str, rewrites: Sequence[Rewrite]) -> tuple[str, ...]:
@@ -91,6 +104,9 @@ def find_repositories(url: str, rewrites: Sequence[Rewrite]) -> tuple[str, ...]:
 
     In directories a repository may have the end `.git` or not, whatever the recipe writes; those that are not there
     are left out.
+
+    Raises:
+        UnreachableError: the URL leads out of a directory that stands for its beginning.
     """
     found: list[str] = []
     for base, rest in _matches(url, rewrites, suffix=".git"):
@@ -98,11 +114,20 @@ def find_repositories(url: str, rewrites: Sequence[Rewrite]) -> tuple[str, ...]:
         if directory is None:
             found.append(f"{base}{rest}")
             continue
-        path = _below(directory, rest.removesuffix(".git"))
-        bare = path.with_name(f"{path.name}.git") if path.name else path
-        named = (bare, path) if rest.endswith(".git") else (path, bare)
-        found += [place.as_uri() for place in named if place.is_dir()]
+        plain = _candidate(directory, rest.removesuffix(".git"))
+        assert plain.root is not None
+        bare = make_candidate(plain.root, f"{plain.name}.git")
+        named = (bare, plain) if rest.endswith(".git") else (plain, bare)
+        found += [place.uri for place in named if _is_directory(place)]
     return tuple(dict.fromkeys(found))
+
+
+def _is_directory(place: Candidate) -> bool:
+    assert place.root is not None
+    try:
+        return find_below(place.root, place.name).is_dir()
+    except (BoundError, OSError):
+        return False
 
 
 def local_path(place: str) -> Path | None:
@@ -123,8 +148,8 @@ def worst_failure(failures: Sequence[MelpyError]) -> MelpyError:
 def _matches(url: str, rewrites: Sequence[Rewrite], suffix: str = "") -> Iterator[tuple[str, str]]:
     """Yield the place of each rewrite of a URL without its last slash, and what is to follow it."""
     whole = _plain(url.partition("#")[0])
-    # Whoever leads elsewhere by names that go up would leave what the user gave.
-    if ".." in re.split(r"[/\\]", unquote(whole)) or "\0" in unquote(whole):
+    # A name that goes up could leave what the user gave, on a server as well.
+    if ".." in re.split(r"[/\\]", decode_name(whole)) or "\0" in decode_name(whole):
         return
     for rewrite in rewrites:
         prefix = _plain(rewrite.prefix)
@@ -140,7 +165,3 @@ def _plain(url: str) -> str:
     """Return a URL with scheme and host in lower case, and without slashes at its end."""
     match = _URL.fullmatch(url)
     return f"{match['head'].lower()}{match['rest']}".rstrip("/") if match else url.rstrip("/")
-
-
-def _below(directory: Path, rest: str) -> Path:
-    return directory.joinpath(*[part for part in unquote(rest).split("/") if part not in {"", "."}])

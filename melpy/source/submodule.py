@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_MOST_DIGITS = 6  # of the bytes of .gitmodules
+
+
 @dataclass(frozen=True)
 class Link:
     """A submodule as a commit names it.
@@ -42,8 +45,11 @@ def find_links(repository: Path, commit: str, url: str) -> tuple[tuple[Link, ...
     Raises:
         UnreachableError: .gitmodules cannot be read, or names a repository that may not be fetched from.
     """
-    if git(repository, "cat-file", "-e", f"{commit}:.gitmodules", check=False).status:
+    size = git(repository, "cat-file", "-s", f"{commit}:.gitmodules", check=False)
+    if size.status:
         return (), ()
+    if len(size.stdout.strip()) > _MOST_DIGITS:
+        raise UnreachableError("its .gitmodules is too large", where=url, hint="do not trust this repository")
     modules = _modules(repository, commit, url)
     links, strays = [], []
     for entry in git(repository, "ls-tree", "-r", "-z", commit).stdout.split("\0"):

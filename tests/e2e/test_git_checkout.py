@@ -107,6 +107,7 @@ def test_the_second_build_needs_no_upstream_and_gives_the_same_bytes(
     check(build(project, text))
     first = project.packages()
     other = Project(tmp_path / "some" / "other place", project.repository)
+    other.environment["MELPY_LOCAL_SOURCES"] = str(tmp_path)
     other.write("one.yaml", text)
     result = other.melpy("build", "one.yaml", prefix=("sh", "-c", 'umask 077; exec "$@"', "sh"))
     assert result.returncode == 0, result.stderr

@@ -220,8 +220,8 @@ def test_a_directory_of_recipes(project: Project, upstream: Upstream, tmp_path: 
     assert "error: https://files.invalid/none: is not in the cache, and melpy is offline\n" in result.stderr
     assert "wanted by many/c.yaml\n" in result.stderr
     assert "error: many/d.yaml:" in result.stderr
-    assert "https://files.invalid/x.tar.gz?today is not verified" in result.stderr
-    assert "4 sources of 5 recipes: 3 in the cache, 1 not\n" in result.stderr
+    assert f"file://{tmp_path}/files/x.tar.gz: a file of this machine is fetched by digest only\n" in result.stderr
+    assert "4 sources of 5 recipes: 2 in the cache, 2 not\n" in result.stderr
     after = listed(project)
     file, git = after["https://files.invalid/x.tar.gz"], after[GIT_URL]
     assert file["recipes"] == {"many/a.yaml": ["x86_64", "aarch64"], "many/b.yaml": ["x86_64", "aarch64"]}
@@ -251,7 +251,9 @@ def test_what_is_kept_is_checked(project: Project, tmp_path: Path) -> None:
     missing = melpy(project, "source", "verify", "many")
     assert missing.returncode == 40
     assert missing.stderr.count("is not in the cache\n") == 2
-    assert melpy(project, "source", "fetch", "many", "-q", "--offline").returncode == 0
+    fetched = melpy(project, "source", "fetch", "many", "-q", "--offline")
+    assert (fetched.returncode, fetched.stderr.count("error: ")) == (40, 1), fetched.stderr
+    assert "wanted by many/e.yaml\n" in fetched.stderr
     good = melpy(project, "source", "verify", "many")
     assert good.returncode == 0, good.stderr
     assert "3 sources of 3 recipes: 2 as they should be, 1 with nothing to check against\n" in good.stderr
@@ -262,6 +264,7 @@ def test_what_is_kept_is_checked(project: Project, tmp_path: Path) -> None:
     errors = {source["uri"]: source["error"] for source in json.loads(bad.stdout)["sources"]}
     assert errors[GIT_URL] is None
     assert errors["https://files.invalid/x.tar.gz"]["code"] == "digest-mismatch"
+    (project.directory / "many/e.yaml").unlink()
     assert melpy(project, "source", "fetch", "many").returncode == 0
     assert melpy(project, "source", "verify", "many").returncode == 0
 

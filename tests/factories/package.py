@@ -30,7 +30,7 @@ def walk_as_apko(path: Path) -> list[str]:
     listed: defaultdict[str, list[tuple[str, bool]]] = defaultdict(list)
     with path.open("rb") as stream:
         stream.seek(read_segments(stream, where=str(path)).data_offset)
-        for member in DataReader(stream, sys.maxsize).members():
+        for member in DataReader(stream, sys.maxsize, 1 << 20).members():
             base = posixpath.basename(posixpath.normpath(member.path))
             listed[posixpath.dirname(member.path) or "."].append((base, member.type == tarfile.DIRTYPE))
     found: list[str] = []

@@ -34,6 +34,7 @@ class Project:
             signing-key = "{self.repository.public_key.with_suffix("")}"
             repositories = ["{self.repository.root}"]
             keyring = ["{self.repository.public_key}"]
+            local-sources = [".."]
             """,
         )
 

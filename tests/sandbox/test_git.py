@@ -17,6 +17,7 @@ from melpy.plan.git import ALL, GitSource
 from melpy.source.checkout import check_out
 from melpy.source.git import Pinned, fetch_git, find_git
 from melpy.source.mirror import check_mirror
+from melpy.source.place import SourcePlaces
 from melpy.source.rewrite import parse_rewrites
 from tests.factories.git import DATE, Upstream, serve
 from tests.factories.recipe import git_inputs
@@ -50,7 +51,10 @@ class Place:
         return GitSource.from_inputs(git_inputs(**{"repository": self.upstream.url, **given}))
 
     def fetch(self, **inputs: str) -> Pinned:
-        return fetch_git(self.source(**inputs), self.cache, self.tape, "job")
+        return fetch_git(self.source(**inputs), self.cache, self.tape, "job", self.places())
+
+    def places(self, *rewrites: str, offline: bool = False) -> SourcePlaces:
+        return SourcePlaces(rewrites=parse_rewrites(rewrites), local=(self.directory,), offline=offline)
 
     def tree(self, pinned: Pinned) -> Path:
         self.count += 1
@@ -258,9 +262,9 @@ def test_what_the_repository_does_not_have(place: Place, inputs: dict[str, str])
 def test_a_repository_that_is_not_there_is_not_asked_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("waits for what will not come"))
     shutil.rmtree(place.upstream.directory)
-    with pytest.raises(UnreachableError, match="git cannot fetch") as caught:
+    with pytest.raises(UnreachableError, match="no such file or directory") as caught:
         place.fetch(tag="v1", expected_commit="0" * 40)
-    assert caught.value.details
+    assert caught.value.where == place.upstream.url
 
 
 def test_a_server_that_does_not_answer_is_asked_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +274,7 @@ def test_a_server_that_does_not_answer_is_asked_again(place: Place, monkeypatch:
         repository="http://127.0.0.1:9/x.git", max_retries="4", initial_backoff="2", max_backoff="5", tag="v1"
     )
     with pytest.raises(UnreachableError):
-        fetch_git(source, place.cache, place.tape)
+        fetch_git(source, place.cache, place.tape, places=place.places())
     assert len(pauses) == 4
     for pause, least in zip(pauses, (2, 4, 5, 5), strict=True):
         assert least <= pause <= 2 * least
@@ -533,7 +537,7 @@ def test_without_git(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     source = place.source(tag="v1")
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(ToolMissingError, match="git is not installed") as caught:
-        fetch_git(source, place.cache, place.tape)
+        fetch_git(source, place.cache, place.tape, places=place.places())
     assert "apt-get install git" in str(caught.value.hint)
 
 
@@ -562,9 +566,9 @@ def test_several_at_the_same_time(place: Place) -> None:
 def rewritten(place: Place, directory: Path, **inputs: str) -> Pinned:
     """Fetch what a recipe has from a server that nobody reaches, from a directory of clones."""
     place.tape.events.clear()
-    rewrites = parse_rewrites([f"https://upstream.invalid/={directory}"])
+    rewrite = f"https://upstream.invalid/={directory}"
     source = place.source(**{"repository": "https://upstream.invalid/team/hello.git", **inputs})
-    return fetch_git(source, place.cache, place.tape, "job", rewrites=rewrites, offline=True)
+    return fetch_git(source, place.cache, place.tape, "job", place.places(rewrite, offline=True))
 
 
 def clone(place: Place, *options: str, name: str = "hello") -> Path:
@@ -601,10 +605,10 @@ def test_a_checkout_is_the_same_wherever_it_was_fetched(place: Place) -> None:
     commit = place.upstream.commit(readme="two")
     place.upstream.commit(readme="three")
     clones = clone(place)
-    rewrites = parse_rewrites([f"{place.upstream.directory.parent.as_uri()}/={clones / 'team'}"])
+    rewrite = f"{place.upstream.directory.parent.as_uri()}/={clones / 'team'}"
     inputs = {"branch": "main", "expected_commit": commit}
-    direct = place.tree(fetch_git(place.source(**inputs), place.directory / "one", place.tape))
-    found = fetch_git(place.source(**inputs), place.directory / "two", place.tape, rewrites=rewrites)
+    direct = place.tree(fetch_git(place.source(**inputs), place.directory / "one", place.tape, places=place.places()))
+    found = fetch_git(place.source(**inputs), place.directory / "two", place.tape, places=place.places(rewrite))
     assert found.origin == (clones / "team/hello").as_uri()
     other = place.tree(found)
     for arguments in (["describe"], ["log", "--format=%H"], ["for-each-ref"], ["config", "--list", "--local"]):
@@ -633,9 +637,9 @@ def test_a_clone_that_lacks_it_is_told_of_and_upstream_asked(place: Place) -> No
     place.upstream.commit(readme="one")
     clones = clone(place)
     commit = place.upstream.commit(readme="two")
-    rewrites = parse_rewrites([f"{place.upstream.directory.parent.as_uri()}/={clones / 'team'}"])
+    rewrite = f"{place.upstream.directory.parent.as_uri()}/={clones / 'team'}"
     source = place.source(branch="main", expected_commit=commit)
-    pinned = fetch_git(source, place.cache, place.tape, rewrites=rewrites)
+    pinned = fetch_git(source, place.cache, place.tape, places=place.places(rewrite))
     assert (pinned.commit, pinned.origin) == (commit, place.upstream.url)
     notes = [event.text for event in place.tape.events if isinstance(event, events.Note)]
     assert any(note.startswith(f"{(clones / 'team/hello').as_uri()}: ") for note in notes)
@@ -659,14 +663,13 @@ def test_nobody_has_it(place: Place) -> None:
     assert caught.value.details == (f"{(clones / 'team/hello').as_uri()}: has no tag 'v2'",)
 
 
-def test_what_is_not_pinned_says_which_clone_it_comes_from(place: Place) -> None:
-    commit = place.upstream.commit(readme="one")
+def test_what_is_not_pinned_does_not_come_from_a_clone_of_this_machine(place: Place) -> None:
+    place.upstream.commit(readme="one")
     clones = clone(place)
-    assert rewritten(place, clones, branch="main").commit == commit
-    warnings = [event.text for event in place.tape.events if isinstance(event, events.Warning)]
-    where = (clones / "team/hello").as_uri()
-    text = "https://upstream.invalid/team/hello.git is not verified, so the result is what main is"
-    assert warnings == [f"{text} at {where} today"]
+    with pytest.raises(UnreachableError, match="melpy is offline") as caught:
+        rewritten(place, clones, branch="main")
+    refused = "a file of this machine is fetched by digest only"
+    assert caught.value.details == (f"{(clones / 'team/hello').as_uri()}: {refused}",)
 
 
 def test_submodules_and_cherry_picks_come_from_clones_too(place: Place) -> None:

@@ -110,7 +110,10 @@ def test_a_value_may_hold_the_separator() -> None:
         ("pkgname = a\nnonsense\n", ".PKGINFO:2: malformed line 'nonsense'"),
         ("pkgname=a\n", ".PKGINFO:1: malformed line 'pkgname=a'"),
         ("pkgname = a\npkgver = 1\narch = x\nsize = big\n", ".PKGINFO: size is not a number: 'big'"),
-        ("pkgname = a\npkgver = 1\narch = x\nbuilddate = -1\n", ".PKGINFO: builddate is not a number: '-1'"),
+        (
+            "pkgname = a\npkgver = 1\narch = x\nbuilddate = -1\n",
+            ".PKGINFO: builddate is not a number from 0 to 9223372036854775807: '-1'",
+        ),
     ],
 )
 def test_errors(text: str, message: str) -> None:

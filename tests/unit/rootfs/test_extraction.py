@@ -8,6 +8,7 @@ import io
 import os
 import stat
 import tarfile
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,11 +16,11 @@ import pytest
 from melpy.apk.archive import control_checksum, write_flat
 from melpy.apk.model import PackageInfo
 from melpy.apk.pkginfo import render_pkginfo
+from melpy.apk.tar import CHECKSUM
 from melpy.errors import ExtractError, MelpyError, PackageFormatError
 from melpy.events import Null
 from melpy.rootfs.layout import layer_path, lock_store, new_entry, share_store
 from melpy.rootfs.manifest import list_entries, load_manifest
-from melpy.rootfs.member import CHECKSUM
 from melpy.rootfs.model import StoredPackage
 from melpy.rootfs.store import ensure_layers
 
@@ -163,7 +164,7 @@ def test_what_is_refused(tmp_path: Path, members: list[tuple[tarfile.TarInfo, by
         (lambda plain: plain[:100], "ends in the middle of a file"),
         (lambda plain: gzip.compress(plain)[:-20] + bytes(30), "broken gzip stream"),
         (lambda plain: plain[:257] + b"other" + plain[262:], "is no tar"),
-        (lambda plain: plain[:124] + b"zzzzzzzzzzz\0" + plain[136:], "is no tar: b'zzzzzzzzzzz' is not a number"),
+        (lambda plain: plain[:124] + b"zzzzzzzzzzz\0" + plain[136:], "is no tar: 'zzzzzzzzzzz' is not a number"),
     ],
 )
 def test_damaged_archives(tmp_path: Path, spoil: Callable[[bytes], bytes], message: str) -> None:
@@ -211,3 +212,50 @@ def test_a_checksum_that_is_none(tmp_path: Path) -> None:
     for text in ("", "Q1", "Q2" + "A" * 27 + "=", "Q1***", "../../etc"):
         with pytest.raises(PackageFormatError, match="not the checksum of a package"):
             layer_path(tmp_path, text)
+
+
+DEEP = "d/" * 2000
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ([member("d/" * 10_000 + "x", b"x")], "path of more than 4095 bytes"),
+        ([member(f"{number}/{DEEP}x"[:4000], b"x") for number in range(200)], "nests deeper than 256 directories"),
+        ([member("x" * 256, b"x")], "name of more than 255 bytes"),
+        ([member("l", type=tarfile.SYMTYPE, linkname="x" * 5000)], "path of more than 4095 bytes"),
+        ([member("a", pax_headers={"uid": "9" * 5000})], "not a number"),
+        ([member("a", pax_headers={"mtime": "nan"})], "not a time"),
+        ([member("a", pax_headers={"mtime": "1e300"})], "not a time"),
+        ([member("a", pax_headers={"GNU.sparse.major": "1"})], "sparse"),
+    ],
+)
+def test_what_is_out_of_bounds(tmp_path: Path, members: list[tuple[tarfile.TarInfo, bytes]], message: str) -> None:
+    start = time.monotonic()
+    assert message in str(refusal(tmp_path, archive(*members)))
+    assert time.monotonic() - start < 2
+
+
+def test_a_time_beyond_all_dates(tmp_path: Path) -> None:
+    root = extract(tmp_path, archive(member("a", b"", pax_headers={"mtime": str(2**63 - 1)})))
+    assert (root / "a").exists()
+
+
+def test_deep_directories_cost_no_more_than_their_number(tmp_path: Path) -> None:
+    members = [member(f"{number}/" + "d/" * 250 + "x", b"x") for number in range(20)]
+    start = time.process_time()
+    root = extract(tmp_path, archive(*members), size=10**6)
+    assert (root / ("19/" + "d/" * 250 + "x")).read_bytes() == b"x"
+    assert len(load_manifest(root.parent).directories) == 20 * 251
+    assert time.process_time() - start < 5
+
+
+def test_more_entries_than_a_package_of_its_size_holds(tmp_path: Path) -> None:
+    data = archive(*(member(f"{number}") for number in range(10_002)), form=tarfile.USTAR_FORMAT)
+    assert "more files, or longer names, than a package of its size" in str(refusal(tmp_path, gzip.compress(data)))
+
+
+def test_a_package_that_says_it_is_larger_than_any_disk(tmp_path: Path) -> None:
+    item = tarfile.TarInfo("bomb")
+    item.size = 65 * 10**9
+    assert "unpacks to far more" in str(refusal(tmp_path, item.tobuf(), size=2**63 - 1))

@@ -57,8 +57,8 @@ def test_each_package_has_a_line() -> None:
         (render_lock(LOCK).replace('"world": [', '"world": "abc", "tests": ['), "is a broken lock file"),
         (render_lock(LOCK).replace('"name": "busybox"', '"name": "../busybox"'), "not a package: ../busybox"),
         (render_lock(LOCK).replace('"1-r0"', '"../1"'), r"not a package: busybox \.\./1"),
-        (render_lock(LOCK).replace('"Q1x"', '"Q1\\ud800"'), "not a checksum"),
-        ("[" * 100_000, "is nested too deeply"),
+        (render_lock(LOCK).replace('"Q1x"', '"Q1\\ud800"'), "checksum is not a text"),
+        ("[" * 100_000, "nests too deep"),
         (
             render_lock(LOCK).replace('"repository": "./repo"', '"repository": "./rope"'),
             "busybox is from './rope', which is none of its repositories",

@@ -11,6 +11,7 @@ from melpy.errors import DigestMismatchError, OutputError, UnreachableError
 from melpy.events import Note, Tape, Warning  # noqa: A004  # the field's word
 from melpy.plan.model import Source
 from melpy.source.cache import cache_name, check_source, fetch_source, file_name, find_source, store_source
+from melpy.source.place import SourcePlaces
 from melpy.source.rewrite import parse_rewrites
 
 if TYPE_CHECKING:
@@ -40,7 +41,11 @@ class Place:
         (self.upstream / "hello 1.tar.gz").write_bytes(content)
 
     def fetch(self, source: Source | None = None) -> Path:
-        return fetch_source(source or self.source(), self.cache, [str(self.mirror)], self.tape, "job")
+        return fetch_source(source or self.source(), self.cache, self.places(), self.tape, "job")
+
+    def places(self, *rewrites: str, mirrors: tuple[str, ...] | None = None, offline: bool = False) -> SourcePlaces:
+        mirrors = (str(self.mirror),) if mirrors is None else mirrors
+        return SourcePlaces(mirrors, parse_rewrites(rewrites), (self.upstream,), offline)
 
     def fetched(self) -> list[str]:
         """Return where it was looked for, by the last component."""
@@ -135,7 +140,7 @@ def test_what_nobody_has_names_every_place_tried(place: Place) -> None:
 @pytest.mark.parametrize("uri", ["gopher://example.org/x", "x.tar.gz", "git+ssh://example.org/x"])
 def test_other_schemes_are_refused(place: Place, uri: str) -> None:
     with pytest.raises(UnreachableError) as caught:
-        fetch_source(Source(uri, sha256=SHA256), place.cache, [], place.tape)
+        fetch_source(Source(uri, sha256=SHA256), place.cache, place.places(mirrors=()), place.tape)
     assert caught.value.hint == "use an http, https, ftp or file URI"
 
 
@@ -156,15 +161,15 @@ def test_sources_without_a_digest_are_not_mixed_up() -> None:
 def test_files_of_this_machine_need_a_digest(place: Place, scheme: str) -> None:
     (place.upstream / "secret").write_text("mine")
     with pytest.raises(UnreachableError, match="by digest only"):
-        fetch_source(Source(f"{scheme}://{place.upstream}/secret"), place.cache, [], place.tape)
+        fetch_source(Source(f"{scheme}://{place.upstream}/secret"), place.cache, place.places(mirrors=()), place.tape)
     assert place.cached() == []
 
 
 def test_a_rewrite_comes_after_mirrors_and_before_upstream(place: Place) -> None:
     (place.upstream / "x.gz").write_bytes(CONTENT)
     source = Source("https://upstream.invalid/dir/x.gz", sha256=SHA256)
-    rewrites = parse_rewrites([f"https://upstream.invalid/dir/={place.upstream}"])
-    path = fetch_source(source, place.cache, [str(place.mirror)], place.tape, rewrites=rewrites, offline=True)
+    rewrite = f"https://upstream.invalid/dir/={place.upstream}"
+    path = fetch_source(source, place.cache, place.places(rewrite, offline=True), place.tape)
     assert path == place.cache / f"sha256:{SHA256}"
     assert place.tape.events == []
 
@@ -174,30 +179,34 @@ def test_a_rewrite_with_other_content_is_passed_over(place: Place) -> None:
     other = place.upstream.parent / "other"
     other.mkdir()
     (other / "hello 1.tar.gz").write_bytes(b"other")
-    rewrites = parse_rewrites([f"file://{place.upstream}/={other}"])
-    assert fetch_source(place.source(), place.cache, [], place.tape, rewrites=rewrites).read_bytes() == CONTENT
+    rewrite = f"file://{place.upstream}/={other}"
+    assert (
+        fetch_source(place.source(), place.cache, place.places(rewrite, mirrors=()), place.tape).read_bytes() == CONTENT
+    )
     (place.upstream / "hello 1.tar.gz").unlink()
     (place.cache / f"sha256:{SHA256}").unlink()
     with pytest.raises(DigestMismatchError) as caught:
-        fetch_source(place.source(), place.cache, [], place.tape, rewrites=rewrites)
+        fetch_source(place.source(), place.cache, place.places(rewrite, mirrors=()), place.tape)
     assert caught.value.where == f"file://{other}/hello%201.tar.gz"
     assert caught.value.details == (f"{place.source().uri}: no such file or directory",)
 
 
-def test_what_is_not_verified_and_comes_from_a_rewrite_is_said_to(place: Place) -> None:
+def test_what_nothing_is_verified_against_is_not_taken_from_this_machine(place: Place) -> None:
     (place.upstream / "x.gz").write_bytes(CONTENT)
-    rewrites = parse_rewrites([f"https://upstream.invalid/={place.upstream}"])
-    fetch_source(Source("https://upstream.invalid/x.gz"), place.cache, [], place.tape, rewrites=rewrites)
-    warnings = [event.text for event in place.tape.events if isinstance(event, Warning)]
-    came = f"so the result is what file://{place.upstream}/x.gz is today"
-    assert warnings == [f"https://upstream.invalid/x.gz is not verified, {came}"]
+    (place.mirror / "x.gz").write_bytes(CONTENT)
+    places = place.places(f"https://upstream.invalid/={place.upstream}", offline=True)
+    with pytest.raises(UnreachableError, match="melpy is offline") as caught:
+        fetch_source(Source("https://upstream.invalid/x.gz"), place.cache, places, place.tape)
+    refused = f"file://{place.upstream}/x.gz: a file of this machine is fetched by digest only"
+    assert refused in caught.value.details
+    assert place.cached() == []
 
 
 def test_a_rewrite_gives_no_recipe_files_of_this_machine_without_a_digest(place: Place) -> None:
     place.offer()
-    rewrites = parse_rewrites([f"file://{place.upstream}/={place.upstream}"])
+    rewrite = f"file://{place.upstream}/={place.upstream}"
     with pytest.raises(UnreachableError, match="by digest only"):
-        fetch_source(Source(f"file://{place.upstream}/x"), place.cache, [], place.tape, rewrites=rewrites)
+        fetch_source(Source(f"file://{place.upstream}/x"), place.cache, place.places(rewrite, mirrors=()), place.tape)
 
 
 def test_what_is_in_the_cache_is_checked_without_being_fetched(place: Place) -> None:

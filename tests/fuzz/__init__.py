@@ -1,0 +1,1 @@
+"""Readers against random bytes: `python -m tests.fuzz --seconds 600`."""
