@@ -88,7 +88,8 @@ def _unpack(reader: DataReader, root: Path, most: int) -> list[Entry]:
 def _installable(reader: DataReader) -> Iterator[TarMember]:
     for member in reader.members():
         name = member.path.removeprefix("./")
-        if not name.startswith(".") and not _CONTROL.search(name):
+        is_hidden = name.startswith(".") and not name.startswith("../")  # which is refused
+        if not is_hidden and not _CONTROL.search(name):
             yield member
 
 

@@ -30,7 +30,7 @@ from melpy.rootfs.model import FILES, PACKAGES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-STORE = "store-2"
+STORE = "store-3"
 """The store's directory in the cache; another number when another way of extracting makes its entries anew."""
 
 NEW = ".new-"
