@@ -147,7 +147,7 @@ def test_verify_and_repair(project: Project) -> None:
     (busybox.parent / "extra").touch()
     run = project.melpy("store", "verify")
     assert run.returncode == 38
-    assert f"error: {project.directory}/cache/store-2/" in run.stderr
+    assert f"error: {project.directory}/cache/store-3/" in run.stderr
     assert ": busybox-1-r0 is damaged\n" in run.stderr
     assert (
         "  /usr/bin/busybox: has other content\n  /usr/bin/extra: does not belong there\nhint: melpy store"
@@ -225,7 +225,7 @@ def test_a_killed_extraction_leaves_no_entry(project: Project, tmp_path: Path) -
     many = {f"usr/share/many/{number}": f"{number}" for number in range(20000)}
     project.repository.add("many", tree(tmp_path / "many", many).root)
     project.write("one.yaml", recipe("many"))
-    store = project.directory / "cache/store-2"
+    store = project.directory / "cache/store-3"
     before = {path.name for path in store.iterdir()}
     command = [sys.executable, "-m", "melpy", "build", "one.yaml"]
     build = subprocess.Popen(command, cwd=project.directory, env=project.full_environment(), stderr=subprocess.DEVNULL)
@@ -240,7 +240,7 @@ def test_a_killed_extraction_leaves_no_entry(project: Project, tmp_path: Path) -
 
 
 def test_builds_at_once_share_the_store(project: Project) -> None:
-    shutil.rmtree(project.directory / "cache/store-2")
+    shutil.rmtree(project.directory / "cache/store-3")
     command = [sys.executable, "-m", "melpy", "build", "one.yaml"]
     builds = [
         subprocess.Popen(
