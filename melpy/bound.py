@@ -139,7 +139,8 @@ def read_file(path: Path | str, limit: int = LARGEST_TEXT, *, piped: bool = Fals
     Args:
         path: the file.
         limit: most bytes.
-        piped: whether it may be a pipe, which somebody named; otherwise only a regular file is read.
+        piped: whether it may be a pipe, a terminal or /dev/null, since the user named it; otherwise only a regular file
+            is read.
 
     Raises:
         OSError: it cannot be read, is no regular file, or is larger.
@@ -178,5 +179,5 @@ def regular_stream(descriptor: int, name: str, *, piped: bool = False) -> IO[byt
 def _check_kind(mode: int, name: str, *, piped: bool) -> None:
     if stat.S_ISDIR(mode):
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), name)
-    if not stat.S_ISREG(mode) and not (piped and stat.S_ISFIFO(mode)):
+    if not stat.S_ISREG(mode) and not (piped and (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode))):
         raise OSError(errno.EINVAL, "is no regular file", name)

@@ -424,3 +424,24 @@ def _code_for(python: str, place: Path) -> str:
     heavy = shutil.ignore_patterns("__pycache__", "mypy*", "ruff*", "pip", "hypothesis", "networkx", "pygments", "uv*")
     shutil.copytree(site, place, ignore=heavy, dirs_exist_ok=True)
     return str(place)
+
+
+def test_what_flags_append_comes_after_the_settings(project: Project, tmp_path: Path) -> None:
+    more = Repository(tmp_path / "more", project.repository.signer, project.repository.public_key)
+    (tmp_path / "files/usr/share").mkdir(parents=True)
+    (tmp_path / "files/usr/share/more").write_text("appended\n")
+    more.add("more", tmp_path / "files")
+    project.write("one.yaml", shell_recipe(runs="mkdir -p ${{targets.destdir}}\ncat /usr/share/more\n"))
+    flags = ["--package-append", "more", "-r", str(more.root), "-k", str(more.public_key)]
+    result = project.melpy("build", "-v", "one.yaml", *flags)
+    assert result.returncode == 0, result.stderr
+    assert "| appended\n" in result.stderr
+
+
+def test_a_settings_file_may_be_empty_or_a_pipe(project: Project) -> None:
+    result = project.melpy("config", "--config", "/dev/null", "--json")
+    assert result.returncode == 0, result.stderr
+    assert "melpy.toml" not in result.stdout
+    result = project.melpy("config", "--config", "/dev/stdin", "--json", stdin='namespace = "piped"\n')
+    assert result.returncode == 0, result.stderr
+    assert '"piped"' in result.stdout
