@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from melpy.interrupt import handle_interrupts
+from melpy.interrupt import handle_interrupts, ignore_interrupts
 
 
 def main() -> None:
@@ -19,6 +19,8 @@ def main() -> None:
     except KeyboardInterrupt:
         os.write(2, b"interrupted\n")
         os._exit(130)  # what was half imported is not to be asked to clean up
+    finally:
+        ignore_interrupts()
 
 
 if __name__ == "__main__":

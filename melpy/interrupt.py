@@ -23,6 +23,13 @@ def handle_interrupts(*numbers: int) -> None:
         signal.signal(number, _interrupt)
 
 
+def ignore_interrupts() -> None:
+    """Have no interrupt change how a program ends that has done all it had to, nor one that still waits."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     inner = frame
     while inner is not None:

@@ -17,7 +17,7 @@ import click
 from melpy import __version__
 from melpy.cli.report import print_error
 from melpy.errors import MelpyError, OutputError, UsageError, reason_of
-from melpy.interrupt import handle_interrupts
+from melpy.interrupt import handle_interrupts, ignore_interrupts
 
 COLLECTED_FROM = 200_000
 """New containers after which Python looks for cycles."""
@@ -174,7 +174,7 @@ def _finish(status: int) -> None:
         print_error(OutputError(reason_of(error), where="standard output"))
         status = OutputError.exit_status
         _drop_output()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done, and an interrupt would only change the status
+    ignore_interrupts()  # all is done
     sys.exit(status)
 
 

@@ -12,6 +12,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import jinja2
+import jinja2.nodes
 import jinja2.sandbox
 from jinja2.runtime import LoopContext
 
@@ -24,6 +25,7 @@ _JINJA_FILTERS = """abs capitalize count d default first float int items last le
     rejectattr reverse select selectattr sort string title trim truncate unique upper urlencode wordcount""".split()
 _MOST = 4 * LONGEST  # that all filters of an expression make together
 _LARGEST = 4_096  # bits of a number
+_DEEPEST = 60  # what is within what; each level is a parenthesis, for which CPython's parser takes twice as long
 
 
 _METHODS = """count endswith find isdigit lower lstrip partition removeprefix removesuffix rpartition rsplit rstrip
@@ -52,6 +54,15 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         elif operator == "+" and weigh(left) + weigh(right) > LONGEST:
             raise ValueError("the result would be too long")
         return super().call_binop(context, operator, left, right)
+
+    def _generate(self, source: jinja2.nodes.Template, *arguments: Any, **named: Any) -> str:
+        """Return the Python that a template becomes, unless Python would take minutes for it: it nests too deep."""
+        level: list[jinja2.nodes.Node] = [source]
+        for _ in range(_DEEPEST):
+            level = [child for node in level for child in node.iter_child_nodes()]
+            if not level:
+                return super()._generate(source, *arguments, **named)
+        raise jinja2.TemplateSyntaxError("nests too deep", 1)
 
     def charge(self, value: Any) -> Any:  # likewise
         """Count what a filter made, and return it.

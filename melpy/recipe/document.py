@@ -27,7 +27,7 @@ _NULLS = {"", "~", "null", "Null", "NULL"}
 MOST_FAULTS = 200
 """Faults of a file that are reported; more say nothing new, and each costs a look at the file."""
 
-_MAX_NODES = 100_000  # five times the largest real recipe; a bomb of aliases reaches it at once
+_MAX_NODES = 50_000  # more than twice the largest real recipe; a bomb of aliases reaches it at once
 _MAX_DEPTH = 100
 _MAX_MERGES = 10  # mappings that merge mappings that merge
 _TRUSTED_SIZE = 16_384  # less text cannot nest deep enough to hurt; few recipes are larger

@@ -360,3 +360,13 @@ def test_a_recipe_of_open_references_is_refused_soon(project: Project) -> None:
     result = project.melpy("plan", "one.yaml")
     assert result.returncode == 16, result.stderr
     assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("body", ["vars" + "['a']" * 300 + " ~ 'x'", "1" + "+1" * 900, "not " * 400 + "1"])
+def test_an_expression_that_nests_is_refused_soon(project: Project, body: str) -> None:
+    project.write("one.yaml", shell_recipe(runs=f"echo ${{{{{body}}}}}"))
+    start = time.monotonic()
+    result = project.melpy("plan", "one.yaml")
+    assert result.returncode == 16, result.stderr
+    assert "nests too deep" in result.stderr
+    assert time.monotonic() - start < 5
