@@ -92,13 +92,15 @@ def write_packages(
 
 
 def _warn_of_publication(published: Publication, plan: Plan, monitor: events.Monitor) -> None:
-    """Say so where clients that have or know a package will not take the one that was built."""
+    """Warn where clients will not take what was built: other content under a known version, or an older version."""
     if published.replaced:
         names = shorten_list([entry.info.full_name for entry in published.replaced])
-        text = f"other packages were there by the same name and version: {names}; who has one does not upgrade to these"
+        text = f"published before with other content: {names}; clients that have installed it will not upgrade"
         monitor.emit(events.Warning(plan.job, text, "raise the epoch in the recipe"))
     for entry, newer in published.outdated:
-        text = f"{entry.info.full_name} is older than {newer.info.full_name}, which is there, so clients do not take it"
+        text = (
+            f"{entry.info.full_name} is older than {newer.info.full_name} of the repository; clients will not take it"
+        )
         monitor.emit(events.Warning(plan.job, text, "remove the newer one, or raise the version or the epoch"))
 
 
