@@ -50,7 +50,10 @@ def check_acceptance(tree: OutputTree, info: PackageInfo, control: Sequence[Cont
         if len(problems) > _SHOWN + 1:
             more.append(f"and {len(problems) - _SHOWN - 1} more")
         raise PackageFormatError(
-            problems[0], where=tree.package, details=more, hint="change the recipe: apk would not install this as it is"
+            problems[0],
+            where=tree.package,
+            details=more,
+            hint="change the recipe: clients could not use the package as it is",
         )
 
 
@@ -81,7 +84,7 @@ def _find_entry_problem(entry: Entry) -> str | None:
     if problem:
         return problem
     if entry.path == _OWN or entry.path.startswith(f"{_OWN}/"):
-        return "is where melpy mounts what is its own, so no build could use the package"
+        return "is melpy's own in a build root, so no build could use the package"
     if entry.size > FILE_LIMIT:
         return f"has {entry.size} bytes, and apk reads files of at most {FILE_LIMIT}"
     return next(filter(None, (find_attribute_problem(name) for name, _ in entry.xattrs)), None)

@@ -318,8 +318,9 @@ def test_the_accounts_of_a_package_are_not_those_of_the_host(project: Project, h
 
 @pytest.mark.parametrize("planted", ["/run/melpy", "/run/melpy/step", "/run/melpy/native/x"])
 def test_a_package_with_files_where_melpy_mounts_its_own_is_refused(
-    project: Project, tmp_path: Path, planted: str
+    project: Project, tmp_path: Path, planted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("melpy.pack.package.check_acceptance", lambda *_: None)  # another tool made the package
     files = tmp_path / "files"
     place = files / planted.lstrip("/")
     place.parent.mkdir(parents=True)
