@@ -124,7 +124,8 @@ def _owner(entry: Entry) -> dict[str, Any]:
 
 
 def _hard_link(entry: Entry, first: str) -> Member:
-    return Member(entry.path, tarfile.LNKTYPE, entry.mode, link=first, **_owner(entry))
+    # apk gives every name to its owner, which takes the capabilities of the file, and sets those that the name has.
+    return Member(entry.path, tarfile.LNKTYPE, entry.mode, link=first, **_owner(entry), records=_xattr_records(entry))
 
 
 def _other(entry: Entry) -> Member:

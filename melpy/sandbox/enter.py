@@ -377,13 +377,18 @@ def become_bubblewrap(spec: dict[str, Any]) -> None:
 
 def reclaim(directories: list[str], record: str) -> None:
     """Give everything below these directories to the caller; the record gets `uid gid path`, each ended by a NUL."""
+    linked: dict[tuple[int, int], tuple[int, int]] = {}  # files of several names lose their owner at the first of them
     with open(record, "wb") as stream:  # noqa: PTH123  # pathlib is not loaded
         for directory in directories:
             for parent, names, entry, info in walk(os.fsencode(directory)):
-                if (info.st_uid, info.st_gid) == (0, 0):
-                    continue
-                stream.write(b"%d %d %s\0" % (info.st_uid, info.st_gid, b"/".join([*names, entry])))
-                give(parent, entry, info, (0, 0))
+                identity, owner = (info.st_dev, info.st_ino), (info.st_uid, info.st_gid)
+                if owner != (0, 0):
+                    give(parent, entry, info, (0, 0))
+                    if info.st_nlink > 1:
+                        linked[identity] = owner
+                owner = linked.get(identity, owner)
+                if owner != (0, 0):
+                    stream.write(b"%d %d %s\0" % (*owner, b"/".join([*names, entry])))
     os._exit(0)
 
 

@@ -61,12 +61,16 @@ def test_capabilities_stay_on_a_file_that_was_given_to_another_user(project: Pro
     assert build(project, script) == {"ping": {"security.capability": BIND}}
 
 
+def test_capabilities_of_a_step_are_on_all_hard_links(project: Project) -> None:
+    script = "touch z\nln z a\nsetcap cap_net_bind_service=+ep z\n"
+    assert build(project, script) == {key: {"security.capability": BIND} for key in ("a", "z")}
+
+
 @pytest.mark.parametrize("path", ["a", "b", "directory/c"])
 def test_capabilities_of_the_recipe_are_on_all_hard_links(project: Project, path: str) -> None:
     head = "".join(f"  {line}\n" for line in SETCAP.format(path=path).splitlines())
     script = "touch b\nln b a\nmkdir directory\nln b directory/c\n"
-    # A hard link has no attributes of its own in the archive; the file is under its first name.
-    assert build(project, script, head=head) == {"a": {"security.capability": RAW}}
+    assert build(project, script, head=head) == {key: {"security.capability": RAW} for key in ("a", "b", "directory/c")}
 
 
 def test_the_recipe_has_the_last_word_on_capabilities(project: Project) -> None:

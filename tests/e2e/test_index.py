@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -174,6 +175,7 @@ def test_several_processes_read_what_one_would(project: Project, monkeypatch: py
     (directory / "broken.apk").write_bytes(b"no package")
     monkeypatch.setattr(inventory, "_PARALLEL_FROM", 2)
     monkeypatch.setattr(inventory, "_CHUNK", 1)
+    time.sleep(0.2)  # files that changed a moment ago have no stamp yet
     stamps = stamp_files(str(directory), list_packages(directory))
     assert read_records(str(directory), stamps, {}, 2) == read_records(str(directory), stamps, {}, 1)
 

@@ -61,6 +61,19 @@ def test_owners(project: Project, accounts: str) -> None:
 
 
 @pytest.mark.usefixtures("ids")
+def test_hard_links_have_one_owner(project: Project) -> None:
+    """Which of the names the file system lists first does not matter."""
+    script = "mkdir -p ${{targets.destdir}}/a ${{targets.destdir}}/z\ncd ${{targets.destdir}}\n"
+    script += "for i in 1 2 3 4 5 6 7 8; do touch a/$i; ln a/$i z/$i; chown 33:12 a/$i; chmod 4755 a/$i; done\n"
+    project.write("one.yaml", shell_recipe(runs=script))
+    run = project.melpy("build", "one.yaml")
+    assert run.returncode == 0, run.stderr
+    with tarfile.open(project.out / "x86_64/one-1.0-r0.apk", ignore_zeros=True) as tar:
+        found = {item.name: (item.uid, item.gid, oct(item.mode)) for item in tar if item.name[:2] in {"a/", "z/"}}
+    assert found == {f"{directory}/{number}": (33, 12, "0o4755") for directory in "az" for number in range(1, 9)}
+
+
+@pytest.mark.usefixtures("ids")
 def test_owners_when_a_build_goes_on(project: Project) -> None:
     """What was kept belongs to whom it did before it was packed."""
     first = "mkdir -p ${{targets.destdir}}\ncd ${{targets.destdir}}\ntouch mail news\nchown 8:8 mail news\n"
