@@ -7,7 +7,6 @@ environment passes unless the caller says so.
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import signal
 import subprocess  # noqa: TID251  # this is the door
@@ -96,6 +95,7 @@ def run(
     timeout: float | None = None,
     pass_fds: Sequence[int] = (),
     largest_file: int = 0,
+    memory: int = 0,
 ) -> Outcome:
     """Run a program to its end and return what it printed.
 
@@ -108,6 +108,7 @@ def run(
         timeout: seconds after which it is killed, with all that it started.
         pass_fds: open files that it keeps.
         largest_file: bytes that a file may get that it writes; 0 for any.
+        memory: bytes that each of its processes may hold; 0 for any.
 
     Raises:
         ToolMissingError: the program does not exist.
@@ -115,7 +116,7 @@ def run(
     """
     try:
         process = subprocess.Popen(  # noqa: S603  # an argument list made by melpy
-            list(argv),
+            [*_limited(largest_file, memory), *argv],
             env=env,
             cwd=cwd,
             stdin=subprocess.PIPE,
@@ -129,9 +130,6 @@ def run(
     except FileNotFoundError:
         raise ToolMissingError(f"{argv[0]} is not installed", hint=f"install {argv[0]}") from None
     with process, _deadline(process, timeout) as expired:
-        if largest_file:
-            with suppress(ProcessLookupError):
-                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (largest_file, largest_file))
         try:
             stdout, stderr = process.communicate(stdin)
         except BaseException:
@@ -144,6 +142,17 @@ def run(
     if check and outcome.status:
         raise ProcessError(f"{argv[0]} ended with status {outcome.status}", details=outcome.quoted)
     return outcome
+
+
+def _limited(largest_file: int, memory: int) -> list[str]:
+    """Return what starts a program within limits, which all that it starts have as well; nothing without limits.
+
+    Set from outside once it runs, they would come too late for programs that it has started by then. Source:
+    prlimit(1) of util-linux.
+    """
+    limits = [f"--{name}={size}" for name, size in (("fsize", largest_file), ("data", memory)) if size]
+    program = shutil.which("prlimit") if limits else None
+    return [program, *limits, "--"] if program else []
 
 
 def _kill(process: subprocess.Popen[str], *, group: bool) -> None:

@@ -13,6 +13,7 @@ _CONTROL = re.compile(
 )
 _BIDIRECTIONAL = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Controls that reorder the text around them. Source: Unicode Standard Annex 9, explicit directional formatting."""
+_UNSHOWN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _BRACKETED = re.compile(r"##(\w*)\[")
 """Commands that GitHub (`##[error]`), Azure (`##vso[…]`) and TeamCity take from anywhere in a line."""
 _LEADING = re.compile(r"\s*(?:::|\+\+\+|---|~~~|\^\^\^)")
@@ -50,6 +51,12 @@ def shorten_list(items: Sequence[str], shown: int = 4) -> str:
     """Return a list for people, shortened to the first few."""
     text = ", ".join(items[:shown])
     return text if len(items) <= shown else f"{text} and {len(items) - shown} more"
+
+
+def escape_json(text: str) -> str:
+    """Return a JSON text without C1 and bidirectional controls and commands of CI services; it means the same."""
+    text = _UNSHOWN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return _BRACKETED.sub(r"\\u0023#\1[", text)
 
 
 def size_text(size: int) -> str:

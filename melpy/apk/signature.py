@@ -199,7 +199,7 @@ def _parse_public_key(pem: bytes, where: str) -> rsa.RSAPublicKey:
 
 def _read_public_key(path: Path) -> bytes:
     try:
-        return read_file(path, SIZE_LIMIT, piped=True)
+        return read_file(path, SIZE_LIMIT)
     except FileNotFoundError:
         raise KeyFileError("no such public key", where=str(path), hint=_KEYGEN_HINT) from None
     except OSError as error:

@@ -38,7 +38,9 @@ def look_at(upper: Path) -> Snapshot:
                     info = entry.stat(follow_symlinks=False)
                     found[path] = (info.st_ino, info.st_size, info.st_ctime_ns)
         except OSError:
-            continue  # closed to us
+            # Closed to us: whatever is in it was put there by the step that closed it.
+            info = (upper / below).lstat()
+            found[below] = (info.st_ino, info.st_size, info.st_ctime_ns)
     return found
 
 

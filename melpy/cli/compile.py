@@ -10,7 +10,7 @@ import click
 
 from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
 from melpy.cli.progress import track
-from melpy.cli.report import count_text, finding_error
+from melpy.cli.report import count_text, finding_error, print_json_text, print_text
 from melpy.errors import FaultsError, OutputError, RecipeError, SettingsError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _compile_one(file: Path, arch: Arch, settings: Settings, options: tuple[str,
         raise RecipeError(f"is not meant for {arch.apk}", where=str(file), hint=f"its target-architecture is {wanted}")
     library = library_for(file, pipeline_directories(settings))
     found = evaluate_recipe(recipe, arch, library, make_options(arch, settings, options))
-    click.echo(compiled_text(compile_recipe(found)))
+    print_json_text(compiled_text(compile_recipe(found)))
 
 
 def _compile_tree(
@@ -92,6 +92,6 @@ def _compile_tree(
     done = sum(1 for report in reports if report.arches and report.file not in faulty)
     left = sum(1 for report in reports if not report.arches and report.file not in faulty)
     others = f", {left} not meant for {arch.apk}" if left else ""
-    click.echo(f"{count_text(done, 'recipe')} compiled into {output_dir}{others}", err=True)
+    print_text(f"{count_text(done, 'recipe')} compiled into {output_dir}{others}", err=True)
     if errors:
         raise FaultsError([finding_error(finding) for finding in errors])

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from melpy.errors import FaultsError, MelpyError, RecipeError
-from melpy.text import printable, printable_line
+from melpy.text import escape_json, printable, printable_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,9 +48,12 @@ def print_text(text: str, *, err: bool = False) -> None:
 
 def print_json(data: object) -> None:
     """Print JSON on stdout; it is UTF-8 whatever the data holds."""
-    text = json.dumps(data, indent=1, ensure_ascii=False)
-    text = re.sub(r"##(?=\w*\[)", r"\\u0023#", text)  # the same text, but no command of a CI service
-    click.echo(text.encode("utf-8", "replace").decode())
+    print_json_text(json.dumps(data, indent=1, ensure_ascii=False))
+
+
+def print_json_text(text: str) -> None:
+    """Print a JSON text on stdout; what would drive a terminal or a CI service is escaped, and means the same."""
+    click.echo(escape_json(text).encode("utf-8", "replace").decode())
 
 
 def render_error(error: MelpyError) -> list[str]:

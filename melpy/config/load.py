@@ -15,6 +15,9 @@ from melpy.source.rewrite import is_url, split_rewrite
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_LARGEST = 1 << 20  # bytes of a settings file
+_MOST_DOTS = 64  # of a key; tomllib takes time and memory by the square of them
+
 
 def find_file(start: Path) -> Path | None:
     """Return the melpy.toml of a directory or of the nearest one above it."""
@@ -135,7 +138,10 @@ def _read_file(path: Path) -> dict[str, object]:
     import tomllib  # noqa: PLC0415  # 8 ms that only a file needs
 
     try:
-        stated = tomllib.loads(read_file(path, piped=True).decode())
+        text = read_file(path, _LARGEST, piped=True).decode()
+        if any(line.partition("=")[0].count(".") > _MOST_DOTS for line in text.splitlines()):
+            raise SettingsError("is not TOML that melpy knows: a key has too many parts", where=str(path))
+        stated = tomllib.loads(text)
     except OSError as error:
         raise SettingsError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
     except ValueError as error:  # of TOML, of UTF-8, or of a number with thousands of digits

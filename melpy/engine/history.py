@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy.bound import LARGEST_NUMBER, LARGEST_TIME, BoundError, parse_number, shorten
-from melpy.errors import SettingsError
+from melpy.errors import ProcessError, SettingsError
 from melpy.run import run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+_PATIENCE = 60.0  # seconds; the history of a path takes some 10 in the largest repositories
 
 
 @dataclass(frozen=True)
@@ -97,11 +100,25 @@ def read_epoch(environment: Mapping[str, str]) -> int | None:
 
 def _git(directory: Path, *arguments: str) -> str | None:
     # Whose repository may be read is git's own rule (safe.directory), so the user's configuration counts. Nothing
-    # that the repository's configuration names is run: no hook, no monitor, no transport for missing objects.
+    # that the repository's configuration names is run: no hook, no monitor, no transport for missing objects. It may
+    # name pipes and endless files, and allow each transport for itself: hence the time, and the variable, which has
+    # the last word.
     options = ["core.fsmonitor=false", "core.hooksPath=/dev/null", "log.showSignature=false", "protocol.allow=never"]
-    options += ["core.sshCommand=false", "remote.origin.uploadpack=false"]
+    options += ["core.sshCommand=false", "mailmap.file=", "mailmap.blob=", "log.mailmap=false"]
     environment = {name: os.environ[name] for name in ("HOME", "PATH", "XDG_CONFIG_HOME") if name in os.environ}
-    environment |= {"GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+    environment |= {
+        "GIT_ALLOW_PROTOCOL": "none",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_OPTIONAL_LOCKS": "0",
+    }
     switches = [argument for option in options for argument in ("-c", option)]
-    outcome = run(["git", "-C", str(directory), *switches, *arguments], env=environment, check=False)
+    command = ["git", "-C", str(directory), *switches, *arguments]
+    outcome = run(command, env=environment, check=False, timeout=_PATIENCE)
+    if outcome.status < 0:
+        raise ProcessError(
+            f"git {arguments[0]} takes longer than {_PATIENCE:.0f} s",
+            where=str(directory),
+            hint="do not trust this repository: its .git may name what never ends",
+        )
     return outcome.stdout.strip() if outcome.status == 0 else None

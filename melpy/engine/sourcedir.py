@@ -58,6 +58,8 @@ def _check_private(directory: Path, resolved: Path, private: dict[FileId, str]) 
         for name in (*directories, *files):
             info = Path(parent, name).lstat()
             what = private.get((info.st_dev, info.st_ino), "")
+            if name == ".git" and name in directories:
+                what = "a git repository's own files"
             if what:
                 found = Path(parent, name).relative_to(resolved)
                 text = f"holds {what}, {str(found)!r}, which would be copied into the build"

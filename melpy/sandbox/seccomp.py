@@ -50,12 +50,13 @@ class _Comparison(ctypes.Structure):
     _fields_ = (("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64))
 
 
-@functools.lru_cache(maxsize=2)
-def seccomp_filter(*, may_mount: bool = False) -> bytes:
+@functools.lru_cache(maxsize=4)
+def seccomp_filter(*, may_mount: bool = False, may_move: bool = True) -> bytes:
     """Return the filter for this machine.
 
     Args:
         may_mount: whether mounts and namespaces are allowed.
+        may_move: whether processes may choose their processors.
 
     Raises:
         SandboxError: libseccomp is not installed.
@@ -67,14 +68,14 @@ def seccomp_filter(*, may_mount: bool = False) -> bytes:
         second = _SECOND.get(os.uname().machine)
         if second:
             library.seccomp_arch_add(context, library.seccomp_arch_resolve_name(second.encode()))
-        for name, error, comparison in _rules(may_mount=may_mount):
+        for name, error, comparison in _rules(may_mount=may_mount, may_move=may_move):
             _add(library, context, name, error, comparison)
         return _export(library, context)
     finally:
         library.seccomp_release(context)
 
 
-def _rules(*, may_mount: bool) -> Iterable[tuple[str, int, _Comparison | None]]:
+def _rules(*, may_mount: bool, may_move: bool) -> Iterable[tuple[str, int, _Comparison | None]]:
     yield from ((name, errno.EPERM, None) for name in _REFUSED)
     yield from ((name, errno.ENOSYS, None) for name in _ABSENT)
     yield from (("ioctl", errno.EPERM, _Comparison(1, _MASKED_EQUAL, 0xFFFFFFFF, request)) for request in _TERMINAL)
@@ -85,6 +86,8 @@ def _rules(*, may_mount: bool) -> Iterable[tuple[str, int, _Comparison | None]]:
         (name, errno.EPERM, _Comparison(argument, _MASKED_EQUAL, 0xFFFFFFFF, 1))
         for name, argument in _FIRST_PROCESS.items()
     )
+    if not may_move:
+        yield "sched_setaffinity", errno.EPERM, None
     if may_mount:
         return
     yield from ((name, errno.EPERM, None) for name in _MOUNTING)

@@ -39,7 +39,8 @@ def write_setup(spec: SandboxSpec, argv: list[str], group: Group | None) -> list
     binfmt.mkdir(exist_ok=True)
     (spec.state / USAGE).unlink(missing_ok=True)
     program = spec.state / "seccomp"
-    program.write_bytes(seccomp_filter(may_mount="CAP_SYS_ADMIN" in spec.capabilities))
+    may_mount = "CAP_SYS_ADMIN" in spec.capabilities
+    program.write_bytes(seccomp_filter(may_mount=may_mount, may_move=not spec.limits.processors))
     setup = {
         **common_setup(spec, spec.ids, group),
         "directories": _shifted(spec),

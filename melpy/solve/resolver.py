@@ -43,14 +43,21 @@ def solve(world: Sequence[str], universe: Universe, *, where: str = "", choosy: 
     atoms = [_parse(text, where) for text in dict.fromkeys(world)]
     check_known(atoms, universe, where)
     rules = Rules(universe, strict=choosy)
+    try:
+        return _solve(atoms, rules, where, choosy=choosy)
+    except TooLongError:
+        raise UnresolvableError("the search for packages takes too long", where=where) from None
+
+
+def _solve(atoms: Sequence[Atom], rules: Rules, where: str, *, choosy: bool) -> Solution:
     solution = _solve_once(atoms, rules, where)
     unasked = _find_unasked(atoms, solution) if choosy else {}
     if unasked:
         # Others may bring in what nobody asks for by name; mostly they do not, so not much time is spent on it.
         try:
             solution = _solve_once(atoms, replace(rules, choosy=True), where)
-        except UnresolvableError:
-            raise explain_unasked(unasked, universe, where) from None
+        except (UnresolvableError, TooLongError):
+            raise explain_unasked(unasked, rules.universe, where) from None
     return _add_triggered(atoms, solution, rules, choosy=choosy)
 
 
@@ -157,8 +164,6 @@ def _solve_once(atoms: Sequence[Atom], rules: Rules, where: str) -> Solution:
         found = quick or find_completely(atoms, rules, limit=_FEW_CHOICES if rules.choosy else _MOST_CHOICES)
     except ImpossibleError as error:
         raise explain_impossible(atoms, error.causes, rules.universe, where) from None
-    except TooLongError:
-        raise UnresolvableError("the search for packages takes too long", where=where) from None
     return _make_solution(found)
 
 

@@ -10,6 +10,7 @@ again. So it finds packages if there are any; and if there are none, the facts t
 from __future__ import annotations
 
 import heapq
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 
 _MOST_CAUSES = 50
+_MOST_SECONDS = 30.0  # of a processor; environments of Wolfi take a tenth of a second
 _POSTPONED = 1_000_000
 """How late a name is decided that others may help."""
 
@@ -37,6 +39,22 @@ class Found:
     answers: Mapping[str, Offer]
 
 
+class Budget:
+    """Processor time that solving one world may take: some contrived indexes take more than all time there is."""
+
+    def __init__(self, seconds: float = _MOST_SECONDS) -> None:
+        self._end = time.process_time() + seconds
+
+    def check(self) -> None:
+        """Check that there is time left.
+
+        Raises:
+            TooLongError: there is none.
+        """
+        if time.process_time() > self._end:
+            raise TooLongError
+
+
 @dataclass(frozen=True)
 class Rules:
     """What holds for a search.
@@ -46,11 +64,13 @@ class Rules:
         strict: leave out packages that are at odds with themselves.
         choosy: take no package for a name that it provides without a version and without a priority, unless somebody
             asks for it by its own name.
+        budget: what all searches by these rules may take together.
     """
 
     universe: Universe
     strict: bool = False
     choosy: bool = False
+    budget: Budget = field(default_factory=Budget)
 
 
 class ImpossibleError(Exception):
@@ -77,6 +97,7 @@ def find_quickly(world: Sequence[Atom], rules: Rules, start: Iterable[Offer] = (
     for offer in start:
         state.take(offer, frozenset({offer.tag} if offer.tag else ()))
     while (name := state.next_name()) is not None:
+        rules.budget.check()
         best = next((offer for offer, reason in state.candidates(name) if reason is None), None)
         if best is None:
             return None
@@ -94,7 +115,7 @@ def find_completely(world: Sequence[Atom], rules: Rules, *, limit: int) -> Found
 
     Raises:
         ImpossibleError: there are none.
-        TooLongError: the choices are made, and nothing is certain.
+        TooLongError: the choices are made, or the time is used, and nothing is certain.
     """
     state = _begin(world, rules)
     path: list[_Decision] = []
@@ -103,6 +124,7 @@ def find_completely(world: Sequence[Atom], rules: Rules, *, limit: int) -> Found
         decision = _Decision(state, name)
         path.append(decision)
         while (best := decision.next_offer()) is None:
+            rules.budget.check()
             failed = path.pop()
             failed.remember()
             while path and path[-1].taken not in failed.blamed:
@@ -112,6 +134,7 @@ def find_completely(world: Sequence[Atom], rules: Rules, *, limit: int) -> Found
             decision = path[-1]
             decision.learn(failed)
         limit -= 1
+        rules.budget.check()
         if limit < 0:
             raise TooLongError
         state = decision.state.copy()

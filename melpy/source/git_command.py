@@ -68,6 +68,7 @@ _CONFIG = {
         ).split()
     },
 }
+_MEMORY = 4 << 30  # a server may name refs without end; indexing the pack of Linux takes less than 2 GB
 _PASSED = (
     *("PATH", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"),
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
@@ -117,6 +118,7 @@ def git(
         check=False,
         timeout=timeout,
         largest_file=largest_file,
+        memory=_MEMORY,
     )
     if check and outcome.status:
         raise ProcessError(f"git {arguments[0]} ended with status {outcome.status}", details=complaint(outcome))

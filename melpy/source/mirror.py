@@ -40,7 +40,7 @@ _WHOLE_ONLY = re.compile(r"(does not|doesn't) support (shallow|--depth)", re.IGN
 _FINAL = re.compile(
     r"authentication failed|could not read (username|password)|permission denied|not found|host key verification"
     r"|does not appear to be a git repository|does not exist|returned error: 4\d\d|given up after|dubious ownership"
-    r"|fsck|not allowed",
+    r"|fsck|not allowed|out of memory",
     re.IGNORECASE,
 )
 _TOO_LARGE = re.compile(r"died of signal 25|File too large")  # SIGXFSZ and EFBIG
