@@ -77,7 +77,12 @@ SETTINGS = (
         "PREFIX=PLACE: what URLs of sources begin with, and the directory or URL that stands for it",
         (),
     ),
-    Setting("local-sources", "paths", "directories whose files and git repositories recipes may name", ()),
+    Setting(
+        "local-sources",
+        "paths",
+        "directories whose files, git repositories and package repositories recipes may name",
+        (),
+    ),
     Setting("source-limit", "text", "bytes that a source file may have at most, such as 500MB or 20GB", "10GB"),
     Setting("unpack-limit", "text", "what an archive may become at most, such as 500MB or 2TB", "64GB"),
     Setting("cache-dir", "path", "where sources, extracted packages and the seed are kept", default_cache()),

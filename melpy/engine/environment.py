@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy import events
@@ -21,10 +22,10 @@ from melpy.rootfs.model import Setting, StoredPackage
 from melpy.rootfs.store import ensure_layers, find_absent
 from melpy.solve.resolver import solve
 from melpy.solve.universe import make_universe
+from melpy.source.place import find_local
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from melpy.apk.signature import Keyring
     from melpy.arch import Arch
@@ -64,6 +65,8 @@ class Repositories:
         # The recipe's own keys vouch for the recipe's own repositories only.
         trusted = dict.fromkeys(context.repositories, context.keyring)
         for line in environment.repositories:
+            if line not in trusted:
+                _check_reach(split_tag(line)[1], context)
             trusted.setdefault(line, (*context.keyring, *environment.keyring))
         for line, keys in trusted.items():
             tag, place = split_tag(line)
@@ -98,6 +101,16 @@ class Repositories:
             trusted = load_keys([str(supply.public_key)], self.context.servers)
             self._remember(key, load_index(supply.root, arch, keyring=trusted), trusted)
         return self._indexes[key]
+
+
+def _check_reach(place: str, context: BuildContext) -> None:
+    """Check that a recipe may name a repository: on a server, or where the user lets recipes reach on this machine.
+
+    Raises:
+        UnreachableError: it may not.
+    """
+    if not is_remote(place) and Path(place).absolute() != context.out_dir.absolute():
+        find_local(str(Path(place).absolute()), context.places.local)
 
 
 def resolve_environment(

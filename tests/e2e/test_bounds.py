@@ -18,9 +18,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 import melpy.pace
-from melpy.errors import UnreachableError
+from melpy.apk.model import IndexEntry, PackageInfo
+from melpy.errors import UnreachableError, UnresolvableError
 from melpy.net import download
+from melpy.solve.resolver import solve
+from melpy.solve.universe import make_universe
 from tests.factories.project import ROOT, Project, shell_recipe
+from tests.factories.repository import make_index
 from tests.factories.server import Reply, running_server
 
 if TYPE_CHECKING:
@@ -371,3 +375,59 @@ def test_an_expression_that_nests_is_refused_soon(project: Project, body: str) -
     assert result.returncode == 16, result.stderr
     assert "nests too deep" in result.stderr
     assert time.monotonic() - start < 5
+
+
+def test_a_repository_of_this_machine_is_the_users_to_name(project: Project) -> None:
+    text = (project.directory / "melpy.toml").read_text()
+    kept = "\n".join(row for row in text.splitlines() if not row.startswith(("local-sources", "repositories")))
+    (project.directory / "melpy.toml").write_text(f"{kept}\n")
+    place = project.repository.root
+    head = f"    repositories: [{place}]\n    packages:\n"
+    project.write("one.yaml", shell_recipe().replace("    packages:\n", head))
+    result = project.melpy("build", "one.yaml")
+    assert result.returncode != 0
+    assert f"error: {place}: is on this machine, where recipes may not reach\n" in result.stderr
+    for allowed in (["-r", str(place)], ["--local-source", str(place.parent)]):
+        result = project.melpy("build", "one.yaml", *allowed)
+        assert result.returncode == 0, result.stderr
+
+
+def test_git_around_a_recipe_ends_and_runs_nothing(project: Project, tmp_path: Path) -> None:
+    """The recipes' own repository may name endless files and pipes."""
+    recipe = project.write("one.yaml", shell_recipe())
+    identity = ["-c", "user.name=x", "-c", "user.email=x@y"]
+    for words in (["init", "-q"], ["add", "one.yaml"], [*identity, "commit", "-qm", "x"]):
+        subprocess.run(["git", *words], cwd=project.directory, check=True)
+    config = project.directory / ".git/config"
+    good = config.read_text()
+    ran = tmp_path / "ran"
+    for bad in (
+        "[mailmap]\n\tfile = /dev/zero\n",
+        f'[protocol "ext"]\n\tallow = always\n[core]\n\tfsmonitor = touch {ran}\n\tpager = touch {ran}\n',
+    ):
+        config.write_text(good + bad)
+        start = time.monotonic()
+        result = project.melpy("build", str(recipe))
+        assert (result.returncode, "git repository" in result.stderr) == (0, False), result.stderr
+        assert time.monotonic() - start < 20
+    assert not ran.exists()
+
+
+def test_a_contrived_index_takes_no_more_than_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine packages want eight places each alone: to find that there is no way takes ages."""
+    monkeypatch.setattr("melpy.solve.search.Budget.__init__.__defaults__", (0.5,))
+    places = range(8)
+    entries = [
+        IndexEntry(
+            PackageInfo(f"p{number}", f"{place}-r0", "x86_64", provides=(f"hole{place}={number}",)),
+            "Q1" + "A" * 27 + "=",
+            1,
+        )
+        for number in range(9)
+        for place in places
+    ]
+    universe = make_universe([("x", "", make_index(entries))], "x86_64")
+    start = time.process_time()
+    with pytest.raises(UnresolvableError, match="the search for packages takes too long"):
+        solve([f"p{number}" for number in range(9)], universe)
+    assert time.process_time() - start < 5
