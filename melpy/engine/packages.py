@@ -109,7 +109,7 @@ def _scan(
 ) -> tuple[Findings, ...]:
     """Scan all packages of a build, and tell of what could not be understood."""
     subjects = [
-        Subject(tree, plan.full_version, trees, package.runtime, package.provides, _switches(package))
+        Subject(tree, plan.full_version, trees, package.runtime, package.provides, _switches(package), arch=plan.arch)
         for tree, package in zip(trees, plan.packages, strict=True)
     ]
     found = [scan_package(subject) for subject in subjects]

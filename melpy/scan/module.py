@@ -53,7 +53,7 @@ def _logical_lines(text: str) -> list[str]:
 
 
 def _define(variables: dict[str, str], name: str, value: str) -> None:
-    """Set a variable; one whose value cannot be told stays unset, which only matters where it is used."""
+    """Set a variable, or leave it unset when its value is too long: pkgconf does not take more than a line either."""
     try:
         variables[name] = _expand(value.strip(), variables, _VARIABLE_LIMIT)
     except ValueError:
@@ -65,10 +65,8 @@ def _expand(text: str, variables: dict[str, str], limit: int) -> str:
 
     def replace(match: re.Match[str]) -> str:
         nonlocal left
-        name = match[1]
-        if name is not None and name not in variables:
-            raise ValueError(f"variable {name!r} is not defined")
-        value = "$" if name is None else variables[name]
+        # pkgconf takes a variable that is not defined for an empty one.
+        value = "$" if match[1] is None else variables.get(match[1], "")
         left -= len(value)
         return value if left >= 0 else ""
 

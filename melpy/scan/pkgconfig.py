@@ -43,6 +43,6 @@ def _scan_module(view: View, entry: Entry) -> Iterator[Claim | Doubt]:
     is_offered = is_in_directory(entry.path, _DIRECTORIES)
     # The version is the package's, not the module's own, so that `pc:` means the same as `so-ver:`.
     claim = provides if is_offered else vendored
-    yield claim(f"pc:{entry.name.removesuffix('.pc')}={view.version}", entry.path)
+    yield claim(f"pc:{entry.name.removesuffix('.pc')}", entry.path, view.version)
     if is_offered:
         yield from (depends(f"pc:{name}", entry.path) for name in requires)

@@ -74,7 +74,9 @@ def test_an_attribute_whose_name_apk_would_cut(tmp_path: Path) -> None:
 
 
 def test_what_belongs_to_melpy_itself(tmp_path: Path) -> None:
-    assert "run/melpy/step is melpy's own in a build root" in refused(tree(tmp_path, {"run/melpy/step": Link("/oldroot")}))
+    assert "run/melpy/step is melpy's own in a build root" in refused(
+        tree(tmp_path, {"run/melpy/step": Link("/oldroot")})
+    )
 
 
 def test_scripts_that_cannot_run(tmp_path: Path) -> None:

@@ -41,7 +41,23 @@ def test_links_to_commands_of_the_package(scan: Scan, target: str) -> None:
         "opt/hello/b": Link("bin"),
     }
     found = scan(files)
-    assert found.provides == ("cmd:chain=1.0-r0", "cmd:hello-1=1.0-r0", "cmd:hello=1.0-r0")
+    # Without a version, so that it conflicts with no package that has a program of the name.
+    assert found.provides == ("cmd:chain", "cmd:hello", "cmd:hello-1=1.0-r0")
+
+
+def test_a_command_that_is_a_program_and_a_link_is_provided_once(scan: Scan) -> None:
+    assert scan({"usr/bin/hello": program(), "sbin/hello": Link("/usr/bin/hello")}).provides == ("cmd:hello=1.0-r0",)
+
+
+@pytest.mark.parametrize("name", ["prog~", "prog=", "a~1", "a=1", "a=", "a==1"])
+def test_a_command_whose_name_cannot_be_provided_is_a_warning(scan: Scan, name: str) -> None:
+    found = scan({"usr/bin/hello": program(), f"usr/bin/{name}": program(), "bin/hi": program()})
+    assert found.provides == ("cmd:hello=1.0-r0", "cmd:hi=1.0-r0")
+    said = "cannot be written as a dependency or provide"
+    assert found.warnings == (f"usr/bin/{name}: {said}: cmd:{name}=1.0-r0",)
+    linked = scan({"usr/bin/hello": program(), f"usr/bin/{name}": Link("hello")})
+    assert linked.provides == ("cmd:hello=1.0-r0",)
+    assert linked.warnings == (f"usr/bin/{name}: {said}: cmd:{name}",)
 
 
 def test_a_script_needs_no_link_of_its_own_package(scan: Scan) -> None:
