@@ -74,7 +74,13 @@ def write_packages(
     ]
     contents = [(*control, *_scripts(package)) for package in plan.packages]
     for text in lint_overlap(tuple(zip(complete, infos, strict=True))):
-        monitor.emit(events.Warning(plan.job, text, "let one replace the other, or conflict with it"))
+        monitor.emit(
+            events.Warning(
+                plan.job,
+                text,
+                "let one exclude the other (!NAME), or replace its files, which is of no use for directories",
+            )
+        )
     try:
         with scratch_directory(directory) as staged:
             entries = []

@@ -6,6 +6,7 @@ pkgconf and pkg-config reject a file; they may be empty. Source: pc(5) of pkgcon
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 _FIELDS = ("requires", "requires.private", "requires.internal")
@@ -53,11 +54,10 @@ def _logical_lines(text: str) -> list[str]:
 
 
 def _define(variables: dict[str, str], name: str, value: str) -> None:
-    """Set a variable, or leave it unset when its value is too long: pkgconf does not take more than a line either."""
-    try:
+    """Set a variable; one whose value is too long stays unset."""
+    variables.pop(name, None)  # so does pkgconf: in its own value, a variable is not defined
+    with contextlib.suppress(ValueError):
         variables[name] = _expand(value.strip(), variables, _VARIABLE_LIMIT)
-    except ValueError:
-        variables.pop(name, None)
 
 
 def _expand(text: str, variables: dict[str, str], limit: int) -> str:

@@ -150,10 +150,9 @@ MODULES = [
     HEAD + "Requires:\n",
     HEAD + "Requires y\n",
     HEAD + "Requires: ${nothing} y\n",
-    HEAD + "Requires: ${nothing}\nRequires.private: y\n",
+    HEAD + "Requires: ${nothing}\n",
     HEAD + "Requires: ${nothing}y${nothing}, z\n",
     HEAD + "Requires: y >= ${nothing}2, ${nothing}, z\n",
-    HEAD + "Requires: y >= ${nothing}\n",
     HEAD + "Requires: y >= ${nothing} z\n",
     HEAD + "Requires: ${later} y\nlater=z\n",
     "a=${nothing}y\n" + HEAD + "Requires: ${a}\n",
@@ -161,7 +160,6 @@ MODULES = [
     "a=y\na=${a}z\n" + HEAD + "Requires: ${a}\n",
     HEAD + "Requires: ${} y\n",
     HEAD + "Requires: ${a b} y\n",
-    HEAD + "Requires: ${y\n",
 ]
 
 
