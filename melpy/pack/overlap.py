@@ -41,7 +41,7 @@ def lint_overlap(packages: Sequence[Package]) -> Iterator[str]:
         ]
         if failing:
             text = shorten_list(failing)
-            yield f"{names} differ in {text}: a directory in one of them, and none in the other; apk cannot install both"
+            yield f"{names} differ in {text}: a directory in one of them only; apk cannot install both"
         if _replaces(info, rival) or _replaces(rival, info):
             continue
         differing = [escape(path) for path in shared if path not in clashing and _differ(tree, other, path)]

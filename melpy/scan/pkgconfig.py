@@ -25,8 +25,8 @@ _LIMIT = 128 << 10
 def scan_pkgconfig(view: View) -> Iterator[Claim | Doubt]:
     """Scan `*.pc`: `pc:` provides and dependencies; outside the usual directories only what is vendored.
 
-    In the usual directories a link to a module of the package is one too (`tinfo.pc -> tinfow.pc`), which melange passes
-    over. It has a version, as links to commands have not: apk selects no package for a name without one, and here
+    In the usual directories a link to a module of the package is one too (`tinfo.pc -> tinfow.pc`); melange passes over
+    it. It has a version, as links to commands have not: apk 3.0.6 selects no package for a name without one, and here
     generated dependencies (`pc:tinfo` of readline-dev) are the only ones to ask for the package.
     """
     for entry in view.tree:

@@ -167,7 +167,7 @@ def test_a_long_item_is_more_than_apk_can_keep() -> None:
         ("cmd:a>1", True, False),
         ("cmd:", False, False),
         ("cmd:=1", False, False),
-        ("!a", False, False),
+        ("!a", True, False),
         ("cmd:a b", False, False),
         ("cmd:a@b", False, False),
     ],

@@ -60,7 +60,7 @@ def test_the_same_file_at_the_same_path(tmp_path: Path, one: Content, two: Conte
     assert found(tmp_path, {"usr/x": one}, {"usr/x": two}) == []
 
 
-CLASH = "one and two differ in usr/x: a directory in one of them, and none in the other; apk cannot install both"
+CLASH = "one and two differ in usr/x: a directory in one of them only; apk cannot install both"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from melpy.scan.module import parse_module, parse_requires
 from tests.factories.tree import Link
 
 if TYPE_CHECKING:
+    from tests.factories.tree import Content
     from tests.unit.scan.conftest import Scan
 
 FOO = """\
@@ -131,8 +132,8 @@ def test_a_link_that_leads_to_no_file_of_the_package_is_not_a_module(scan: Scan,
 
 
 def test_a_link_to_a_module_is_provided_too(scan: Scan) -> None:
-    files = {"usr/lib/pkgconfig/tinfow.pc": HEAD, "usr/lib/pkgconfig/tinfo.pc": Link("tinfow.pc")}
-    users = {"usr/lib/pkgconfig/readline.pc": HEAD + "Requires.private: tinfo\n"}
+    files: dict[str, Content] = {"usr/lib/pkgconfig/tinfow.pc": HEAD, "usr/lib/pkgconfig/tinfo.pc": Link("tinfow.pc")}
+    users: dict[str, Content] = {"usr/lib/pkgconfig/readline.pc": HEAD + "Requires.private: tinfo\n"}
     found = scan({**files, **users})
     # With a version: apk selects no package for a name that it provides without one, and nobody names ncurses-dev.
     assert found.provides == ("pc:readline=1.0-r0", "pc:tinfo=1.0-r0", "pc:tinfow=1.0-r0")
@@ -140,7 +141,10 @@ def test_a_link_to_a_module_is_provided_too(scan: Scan) -> None:
 
 
 def test_a_link_makes_a_module_elsewhere_one_that_is_offered(scan: Scan) -> None:
-    files = {"opt/foo.pc": HEAD + "Requires: zlib\n", "usr/share/pkgconfig/foo-1.pc": Link("/opt/foo.pc")}
+    files: dict[str, Content] = {
+        "opt/foo.pc": HEAD + "Requires: zlib\n",
+        "usr/share/pkgconfig/foo-1.pc": Link("/opt/foo.pc"),
+    }
     found = scan(files)
     assert (found.provides, found.depends) == (("pc:foo-1=1.0-r0",), ("pc:zlib",))
     assert found.vendored == ("pc:foo=1.0-r0",)

@@ -156,9 +156,10 @@ def test_a_file_for_another_architecture_says_nothing(
     }
     found = scan(files, arch=arch)
     assert (found.depends, found.provides, found.vendored) == ((), (), ())
-    assert found.warnings == (
+    (warning,) = found.warnings
+    assert warning == (
         f"usr/bin/x: not for {arch} (ELF machine {machine}, {bits} bits, {order} endian),"
-        " so it depends on nothing and provides nothing (the same holds for 1 more)",
+        " so it depends on nothing and provides nothing (the same holds for 1 more)"
     )
 
 
