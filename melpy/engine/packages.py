@@ -78,7 +78,7 @@ def write_packages(
             events.Warning(
                 plan.job,
                 text,
-                "let one exclude the other (!NAME), or replace its files, which is of no use for directories",
+                "let one conflict with the other, or, where both have files, replace them",
             )
         )
     try:
