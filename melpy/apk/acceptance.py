@@ -172,12 +172,16 @@ def find_line_problem(entry: IndexEntry) -> str | None:
     return None
 
 
-def is_writable(item: str) -> bool:
+def is_writable(item: str, *, provided: bool = False) -> bool:
     """Tell whether a generated dependency or provide can stand in PKGINFO, and apk can keep it.
 
     Items are made of file names and of names inside files, so one could hold a line break and whole further lines.
+    Dependencies and provides are read as `find_info_problems` reads them; a provide's name holds no operator besides.
     """
-    return item.isprintable() and _find_item_problem(item) is None and not parse_atom(item).name.endswith(":")
+    if not item.isprintable() or _find_item_problem(item, provided=provided):
+        return False
+    name = parse_provide(item)[0] if provided else parse_atom(item).name
+    return not name.endswith(":") and parse_atom(name).name == name
 
 
 def _find_item_problem(item: str, *, provided: bool = False) -> str | None:

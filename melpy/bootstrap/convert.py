@@ -230,8 +230,9 @@ def find_provides(tree: OutputTree, version: str, multiarch: str, scratch: Path)
     conf.write_text(f"/usr/lib/{multiarch}\n", encoding="utf-8")
     relatives = (tree, load_tree("loader", scratch / "loader"))
     found = scan_package(Subject(tree, version, relatives=relatives, quick=True)).provides
-    more = (f"{item}={version}" for item in _modules_and_links(tree, f"usr/lib/{multiarch}/pkgconfig"))
-    return tuple(sorted({*found, *more}))
+    more = {*_modules_and_links(tree, f"usr/lib/{multiarch}/pkgconfig")}
+    # A scan provides links without a version; apk takes no package that has a name twice.
+    return tuple(sorted({*(item for item in found if item not in more), *(f"{item}={version}" for item in more)}))
 
 
 def _modules_and_links(tree: OutputTree, modules: str) -> Iterator[str]:

@@ -74,7 +74,13 @@ def write_packages(
     ]
     contents = [(*control, *_scripts(package)) for package in plan.packages]
     for text in lint_overlap(tuple(zip(complete, infos, strict=True))):
-        monitor.emit(events.Warning(plan.job, text, "let one replace the other, or conflict with it"))
+        monitor.emit(
+            events.Warning(
+                plan.job,
+                text,
+                "let one conflict with the other, or, where both have files, replace them",
+            )
+        )
     try:
         with scratch_directory(directory) as staged:
             entries = []
@@ -109,7 +115,7 @@ def _scan(
 ) -> tuple[Findings, ...]:
     """Scan all packages of a build, and tell of what could not be understood."""
     subjects = [
-        Subject(tree, plan.full_version, trees, package.runtime, package.provides, _switches(package))
+        Subject(tree, plan.full_version, trees, package.runtime, package.provides, _switches(package), arch=plan.arch)
         for tree, package in zip(trees, plan.packages, strict=True)
     ]
     found = [scan_package(subject) for subject in subjects]

@@ -6,6 +6,7 @@ than the recipe may expect. The rules for the parts are in `melpy.apk.acceptance
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING
 
 from melpy.apk.acceptance import (
@@ -22,6 +23,7 @@ from melpy.apk.acceptance import (
 from melpy.build.model import Kind
 from melpy.errors import PackageFormatError
 from melpy.inside import RESERVED
+from melpy.scan.place import is_in_build
 from melpy.text import escape, shorten_list
 
 if TYPE_CHECKING:
@@ -103,6 +105,9 @@ def lint_acceptance(tree: OutputTree, info: PackageInfo, control: Sequence[Contr
     odd = [escape(entry.path) for entry in tree if has_control_character(entry.target)]
     if odd:
         yield f"the targets of symlinks have control characters: {shorten_list(odd)}"
+    inward = [f"{escape(entry.path)} -> {escape(entry.target)}" for entry in tree if _leads_into_build(tree, entry)]
+    if inward:
+        yield f"symlinks lead into directories that only the build has: {shorten_list(inward)}"
     devices = [escape(entry.path) for entry in tree if entry.kind in _DEVICES]
     if devices:
         yield f"apko does not install packages with devices and fifos: {shorten_list(devices)}"
@@ -114,6 +119,14 @@ def lint_acceptance(tree: OutputTree, info: PackageInfo, control: Sequence[Contr
         yield f"apk keeps its own database where the package has files: {shorten_list(kept)}"
     yield from find_info_doubts(info)
     yield from _lint_scripts(info, control)
+
+
+def _leads_into_build(tree: OutputTree, entry: Entry) -> bool:
+    """Tell whether a symlink leads to one of the build's own directories, and not to a file of the package there."""
+    if entry.kind is not Kind.SYMLINK:
+        return False
+    target = posixpath.normpath(f"/{entry.parent}/{entry.target}" if entry.target[:1] != "/" else entry.target)
+    return is_in_build("/" + target.lstrip("/")) and target.lstrip("/") not in tree.by_path
 
 
 def _lint_scripts(info: PackageInfo, control: Sequence[ControlFile]) -> Iterator[str]:

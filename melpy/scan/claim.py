@@ -15,11 +15,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Claim:
-    """One generated item: the role it has for the package, its text and the path of the file that shows it."""
+    """One generated item: its role for the package, its name and version, and the path of the file that shows it.
+
+    A dependency is all name, with its operator if it has one; only provides have a version.
+    """
 
     role: Role
-    item: str
+    name: str
     evidence: str
+    version: str = ""
+
+    @property
+    def item(self) -> str:
+        """The item as PKGINFO has it."""
+        return f"{self.name}={self.version}" if self.version else self.name
 
 
 @dataclass(frozen=True)
@@ -39,11 +48,11 @@ def depends(item: str, evidence: str) -> Claim:
     return Claim(Role.DEPENDS, item, evidence)
 
 
-def provides(item: str, evidence: str) -> Claim:
-    """Return the claim that the package provides `item`."""
-    return Claim(Role.PROVIDES, item, evidence)
+def provides(name: str, evidence: str, version: str = "") -> Claim:
+    """Return the claim that the package provides a name, at a version or without one."""
+    return Claim(Role.PROVIDES, name, evidence, version)
 
 
-def vendored(item: str, evidence: str) -> Claim:
-    """Return the claim that the package carries `item` for itself only."""
-    return Claim(Role.VENDORED, item, evidence)
+def vendored(name: str, evidence: str, version: str = "") -> Claim:
+    """Return the claim that the package carries a name for itself only."""
+    return Claim(Role.VENDORED, name, evidence, version)

@@ -19,7 +19,9 @@ def scan_go(view: View) -> Iterator[Claim | Doubt]:
     """Scan Go programs for a build with system cryptography: dependencies on OpenSSL and its FIPS configuration."""
     for entry in view.files:
         facts = view.read_facts(view.tree, entry)
-        if facts is not None and not isinstance(facts, Doubt) and _uses_openssl(facts.go_build_settings):
+        if facts is None or isinstance(facts, Doubt) or view.is_foreign(facts):
+            continue
+        if _uses_openssl(facts.go_build_settings):
             yield from (depends(item, entry.path) for item in _OPENSSL)
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from melpy.build.model import Entry, Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from melpy.build.model import OutputTree
 
 _LIMIT = 40  # as many as Linux follows
@@ -17,6 +19,22 @@ _LIMIT = 40  # as many as Linux follows
 
 def find_entry(tree: OutputTree, path: str) -> Entry | None:
     """Return the entry that `path` leads to, links followed; None when it leads nowhere, outside or in a circle."""
+    return _follow(tree.by_path.get, path)
+
+
+def find_holder(trees: Sequence[OutputTree], path: str) -> OutputTree | None:
+    """Return the tree with the regular file that `path` leads to where all are installed; the first have precedence."""
+
+    def find(name: str) -> Entry | None:
+        return next((tree.by_path[name] for tree in trees if name in tree.by_path), None)
+
+    entry = _follow(find, path)
+    if entry is None or entry.kind is not Kind.FILE:
+        return None
+    return next(tree for tree in trees if entry.path in tree.by_path)
+
+
+def _follow(find: Callable[[str], Entry | None], path: str) -> Entry | None:
     left = _split(path)
     done: list[str] = []
     links = 0
@@ -25,7 +43,7 @@ def find_entry(tree: OutputTree, path: str) -> Entry | None:
         if part == "..":
             del done[-1:]
             continue
-        entry = tree.by_path.get("/".join([*done, part]))
+        entry = find("/".join([*done, part]))
         if entry is None:
             return None
         if entry.kind is not Kind.SYMLINK:
@@ -37,7 +55,7 @@ def find_entry(tree: OutputTree, path: str) -> Entry | None:
         if entry.target.startswith("/"):
             done = []
         left += _split(entry.target)
-    return tree.by_path.get("/".join(done))
+    return find("/".join(done))
 
 
 def _split(path: str) -> list[str]:

@@ -32,6 +32,7 @@ class Subject:
         provides: provides that the recipe states.
         switches: what the recipe's options turn off.
         quick: read ELF files with the quick reader; for thousands of packages that others have built.
+        arch: architecture of the package, by which ELF files for others are told; empty when it is not known.
     """
 
     tree: OutputTree
@@ -41,12 +42,15 @@ class Subject:
     provides: tuple[str, ...] = ()
     switches: Switches = field(default_factory=Switches)
     quick: bool = False
+    arch: str = ""
 
 
 class Role(StrEnum):
     """What a generated item is for its package."""
 
     DEPENDS = "depends"
+    CANDIDATE = "candidate"
+    """It depends on it if a package of the build, or of its environment, provides it under that name."""
     PROVIDES = "provides"
     VENDORED = "vendored"
 
@@ -77,6 +81,7 @@ class Findings:
         provides: final provides, sorted, unique.
         vendored: items that the package carries for itself only, sorted, unique.
         withheld: generated provides that the recipe's options took away, sorted, unique.
+        candidates: dependencies to be had only where a package provides them, sorted, unique.
         evidence: every generated dependency, provide and vendored item with the file it was found in.
         warnings: what could not be read or understood, one line each.
     """
@@ -85,5 +90,6 @@ class Findings:
     provides: tuple[str, ...]
     vendored: tuple[str, ...]
     withheld: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
     evidence: tuple[Finding, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ pkgconf and pkg-config reject a file; they may be empty. Source: pc(5) of pkgcon
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 _FIELDS = ("requires", "requires.private", "requires.internal")
@@ -53,11 +54,10 @@ def _logical_lines(text: str) -> list[str]:
 
 
 def _define(variables: dict[str, str], name: str, value: str) -> None:
-    """Set a variable; one whose value cannot be told stays unset, which only matters where it is used."""
-    try:
+    """Set a variable; one whose value is too long stays unset."""
+    variables.pop(name, None)  # so does pkgconf: in its own value, a variable is not defined
+    with contextlib.suppress(ValueError):
         variables[name] = _expand(value.strip(), variables, _VARIABLE_LIMIT)
-    except ValueError:
-        variables.pop(name, None)
 
 
 def _expand(text: str, variables: dict[str, str], limit: int) -> str:
@@ -65,10 +65,8 @@ def _expand(text: str, variables: dict[str, str], limit: int) -> str:
 
     def replace(match: re.Match[str]) -> str:
         nonlocal left
-        name = match[1]
-        if name is not None and name not in variables:
-            raise ValueError(f"variable {name!r} is not defined")
-        value = "$" if name is None else variables[name]
+        # pkgconf takes a variable that is not defined for an empty one.
+        value = "$" if match[1] is None else variables.get(match[1], "")
         left -= len(value)
         return value if left >= 0 else ""
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from melpy.inside import RESERVED
+from melpy.plan.model import WORKSPACE
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -11,6 +14,12 @@ LIB_DIRS = ("lib", "usr/lib", "lib64", "usr/lib64")
 BIN_DIRS = ("bin", "sbin", "usr/bin", "usr/sbin")
 
 _BELOW = "/..."
+_BUILD_DIRS = (WORKSPACE, str(RESERVED))
+
+
+def is_in_build(path: str) -> bool:
+    """Tell whether an absolute path is one of a build's own directories, or below: it is nowhere else."""
+    return any(path == directory or path.startswith(f"{directory}/") for directory in _BUILD_DIRS)
 
 
 def is_in_directory(path: str, directories: Iterable[str]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from melpy.apk.acceptance import is_writable
-from melpy.apk.atom import parse_atom
+from melpy.apk.atom import parse_atom, parse_provide
 from melpy.scan.claim import Claim, Doubt
 from melpy.scan.merge import merge_findings
 from melpy.scan.model import Finding, Findings, Role, Subject
@@ -43,12 +43,12 @@ def _run_scanners(view: View) -> Iterator[tuple[str, Claim | Doubt]]:
 def _is_sound(claim: Claim) -> bool:
     """Tell whether an item can stand in PKGINFO and means there what the scanner means.
 
-    Dependencies such as `cmd:dash` are on a name as it is: of `#!/bin/a~1` one would be `cmd:a` at version 1.
+    Dependencies such as `cmd:dash` are on a name as it is: of `#!/bin/a~1` one would be `cmd:a` at version 1. So are
+    provides: of a link `a=1` one would be `cmd:a` at version 1.
     """
-    if not is_writable(claim.item):
-        return False
-    is_name = claim.role is Role.DEPENDS and ":" in claim.item
-    return not is_name or not parse_atom(claim.item).operator
+    if claim.role in (Role.PROVIDES, Role.VENDORED):
+        return is_writable(claim.item, provided=True) and parse_provide(claim.item) == (claim.name, claim.version)
+    return is_writable(claim.item) and not (":" in claim.item and parse_atom(claim.item).operator)
 
 
 def _warning(said: Claim | Doubt) -> str:

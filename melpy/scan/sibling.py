@@ -2,7 +2,11 @@
 
 A library in a directory of its own (RUNPATH leads there) is not provided, and neither is one without a soname or one
 whose recipe says `no-provides`. A sibling that links it would depend on `so:libvend.so.1`, which no package has, and
-could never be installed; melange leaves it so. It needs that sibling, as it was built along with it.
+could never be installed; melange leaves it so. It needs that sibling, as it was built along with it. The same holds for
+commands that a sibling does not provide by wish.
+
+A library whose name has no interface version (`libgallium-24.2.3.so`) is needed only where a package provides it: of
+most such names nobody says that they are libraries of the system.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from melpy.scan.model import Findings, Subject
 
 _LIBRARY = "so:"
+_COMMAND = "cmd:"
 
 
 def resolve_siblings(
@@ -36,7 +41,7 @@ def resolve_siblings(
     def resolve(index: int, item: str) -> str | None:
         """Return the dependency that stands for another; None where the package has what it needs."""
         subject = subjects[index]
-        if not item.startswith(_LIBRARY) or item in known or item in subject.runtime:
+        if not item.startswith((_LIBRARY, _COMMAND)) or item in known or item in subject.runtime:
             return item
         if item in keepers[index]:
             # What the package has, but does not provide by wish, others may have for it.
@@ -49,14 +54,19 @@ def resolve_siblings(
     return tuple(
         replace(
             findings,
-            depends=tuple(sorted({text for item in findings.depends if (text := resolve(index, item)) is not None})),
+            depends=tuple(
+                sorted(
+                    {text for item in findings.depends if (text := resolve(index, item)) is not None}
+                    | {item for item in findings.candidates if item in known and item not in keepers[index]}
+                )
+            ),
         )
         for index, findings in enumerate(found)
     )
 
 
 def _kept(subject: Subject, findings: Findings) -> set[str]:
-    """Return the libraries that a package has and does not provide: by their sonames, or by their files' names.
+    """Return what a package has and does not provide: libraries by their sonames, or by their files' names, commands.
 
     A library without a soname is needed by the name of its file.
     """

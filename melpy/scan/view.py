@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from melpy.arch import ARCHES
 from melpy.build.model import Entry, Kind, OutputTree
 from melpy.elf.fast import read_elf_fast
 from melpy.elf.model import ElfError, ElfFacts
 from melpy.elf.reader import read_elf
 from melpy.scan.claim import Doubt
+from melpy.scan.link import find_holder
 from melpy.scan.place import LIB_DIRS, is_in_directory
 
 if TYPE_CHECKING:
@@ -76,6 +78,16 @@ class View:
     @cached_property
     def _configured(self) -> tuple[str | Doubt, ...]:
         return tuple(dict.fromkeys(found for tree in self.relatives for found in _configured_dirs(tree)))
+
+    def find_holder(self, path: str) -> OutputTree | None:
+        """Return the tree of the build that has the file at an absolute path, this package's own before others."""
+        return find_holder((self.tree, *(tree for tree in self.relatives if tree is not self.tree)), path)
+
+    def is_foreign(self, facts: ElfFacts) -> bool:
+        """Tell whether an ELF file is for another architecture than the package."""
+        arch = ARCHES.get(self.subject.arch)
+        own = arch and (arch.machine, arch.elf_class, arch.big_endian)
+        return own is not None and own != (facts.machine, facts.elf_class, facts.big_endian)
 
     def read(self, entry: Entry, limit: int = -1) -> bytes | Doubt:
         """Return the content of a regular file, or its first `limit` bytes."""

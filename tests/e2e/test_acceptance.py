@@ -50,6 +50,26 @@ def test_hidden_files_and_overlaps_are_warnings(project: Project) -> None:
     assert "one and one-tools differ in usr/x; where both are installed, those of the last one stay" in said
 
 
+def test_what_leads_into_the_build_or_cannot_be_provided_is_a_warning(project: Project) -> None:
+    runs = """\
+        mkdir -p ${{targets.destdir}}/usr/bin
+        printf '#!/bin/sh\\n' > ${{targets.destdir}}/usr/bin/prog~
+        chmod 755 ${{targets.destdir}}/usr/bin/prog~
+        ln -s $PWD/x ${{targets.destdir}}/usr/bin/x"""
+    said = build(project, "\n".join(line.strip() for line in runs.split("\n")))
+    assert "one: symlinks lead into directories that only the build has: usr/bin/x -> /home/build/x" in said
+    assert "one: usr/bin/prog~: cannot be written as a dependency or provide: cmd:prog~=1.0-r0" in said
+    assert read_entry(project.out / "x86_64/one-1.0-r0.apk").info.provides == ()
+
+
+def test_a_file_for_another_architecture_is_a_warning(project: Project) -> None:
+    project.write("one/README", "")
+    (project.directory / "one/foreign").write_bytes(elf(machine=183, needed=["libc.so.6"], soname="libx.so.1"))
+    build(project, "mkdir -p ${{targets.destdir}}/usr/lib\ncp foreign ${{targets.destdir}}/usr/lib/libx.so.1")
+    info = read_entry(project.out / "x86_64/one-1.0-r0.apk").info
+    assert (info.depends, info.provides) == ((), ())
+
+
 def test_a_subpackage_depends_on_the_sibling_whose_library_it_links(project: Project) -> None:
     project.write("one/README", "")
     (project.directory / "one/libvend.so.1").write_bytes(elf(soname="libvend.so.1"))
@@ -100,14 +120,67 @@ def test_an_older_version_beside_a_newer_is_a_warning(project: Project) -> None:
     assert "one-1.2-r0 is older than one-1.10-r0 of the repository; clients will not take it" in said
 
 
-@pytest.mark.skipif(
+needs_apk = pytest.mark.skipif(
     shutil.which("apk") is None or os.geteuid() != 0, reason="apk is not installed, or may not give files to others"
 )
+
+
+def install(project: Project, root: Path, *packages: str) -> subprocess.CompletedProcess[str]:
+    """Install packages of the project with apk into a new root."""
+    root.mkdir()
+    command = ["apk", "add", "--root", str(root), "--initdb", "--arch", "x86_64", "--no-network", "--no-cache"]
+    command += ["--keys-dir", str(project.repository.public_key.parent), "--repositories-file", "/dev/null"]
+    command += ["--repository", str(project.out), *packages]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+LINKED = (
+    TAIL
+    + """\
+          mkdir -p ${{targets.subpkgdir}}/usr/bin
+          printf '#!/bin/sh\\n' > ${{targets.subpkgdir}}/usr/bin/cat
+          chmod 755 ${{targets.subpkgdir}}/usr/bin/cat
+  - name: one-user
+    dependencies:
+      runtime: ["cmd:cat"]
+"""
+)
+
+
+@needs_apk
+def test_apk_installs_links_to_commands_with_the_commands(project: Project, tmp_path: Path) -> None:
+    runs = """\
+        mkdir -p ${{targets.destdir}}/usr/bin
+        printf '#!/bin/sh\\n' > ${{targets.destdir}}/usr/bin/box
+        chmod 755 ${{targets.destdir}}/usr/bin/box
+        ln -s box ${{targets.destdir}}/usr/bin/cat"""
+    build(project, "\n".join(line.strip() for line in runs.split("\n")), LINKED)
+    assert read_entry(project.out / "x86_64/one-1.0-r0.apk").info.provides == ("cmd:box=1.0-r0",)
+    for number, names in enumerate([("one", "one-tools"), ("one", "one-user"), ("one-user",)]):
+        said = install(project, tmp_path / f"root{number}", *names)
+        assert said.returncode == 0, said.stdout + said.stderr
+    # The dependency selects the package that has the program.
+    assert (tmp_path / "root2/usr/bin/cat").is_file()
+    assert not (tmp_path / "root2/usr/bin/box").exists()
+
+
+@needs_apk
+def test_apk_fails_where_a_directory_and_a_link_are_a_warning(project: Project, tmp_path: Path) -> None:
+    runs = "mkdir -p ${{targets.destdir}}/usr/lib64\necho > ${{targets.destdir}}/usr/lib64/x"
+    tail = (
+        TAIL + "          mkdir -p ${{targets.subpkgdir}}/usr\n          ln -s lib ${{targets.subpkgdir}}/usr/lib64\n"
+    )
+    said = build(project, runs, tail)
+    assert "one and one-tools differ in usr/lib64: a directory in one of them only; apk cannot install both" in said
+    done = install(project, tmp_path / "root", "one", "one-tools")
+    assert done.returncode != 0
+    assert "failed to commit usr/lib64: Is a directory" in done.stdout + done.stderr
+
+
+@needs_apk
 def test_apk_installs_what_was_built(project: Project, tmp_path: Path) -> None:
     runs = "mkdir -p ${{targets.destdir}}/usr/share/ü/empty\necho > '${{targets.destdir}}/usr/share/ü/a b'"
     build(project, runs)
-    (root := tmp_path / "root").mkdir()
-    command = ["apk", "add", "--root", str(root), "--initdb", "--arch", "x86_64", "--no-network", "--no-cache"]
-    command += ["--keys-dir", str(project.repository.public_key.parent), "--repositories-file", "/dev/null"]
-    subprocess.run([*command, "--repository", str(project.out), "one"], check=True)
+    root = tmp_path / "root"
+    assert install(project, root, "one").returncode == 0
     assert {path for path in walk_as_apko(project.out / "x86_64/one-1.0-r0.apk") if not (root / path).exists()} == set()

@@ -149,6 +149,17 @@ MODULES = [
     HEAD + "Requires: ,, y ,z == 2 ,\n",
     HEAD + "Requires:\n",
     HEAD + "Requires y\n",
+    HEAD + "Requires: ${nothing} y\n",
+    HEAD + "Requires: ${nothing}\n",
+    HEAD + "Requires: ${nothing}y${nothing}, z\n",
+    HEAD + "Requires: y >= ${nothing}2, ${nothing}, z\n",
+    HEAD + "Requires: y >= ${nothing} z\n",
+    HEAD + "Requires: ${later} y\nlater=z\n",
+    "a=${nothing}y\n" + HEAD + "Requires: ${a}\n",
+    "a=${a}y\n" + HEAD + "Requires: ${a}\n",
+    "a=y\na=${a}z\n" + HEAD + "Requires: ${a}\n",
+    HEAD + "Requires: ${} y\n",
+    HEAD + "Requires: ${a b} y\n",
 ]
 
 

@@ -156,6 +156,30 @@ def test_a_long_item_is_more_than_apk_can_keep() -> None:
     assert "longer than the 255 bytes" in next(find_info_problems(info, has_scripts=False))
 
 
+@pytest.mark.parametrize(
+    ("item", "is_dependency", "is_provide"),
+    [
+        ("cmd:a", True, True),
+        ("cmd:a=1-r0", True, True),
+        ("perl~5", True, False),
+        ("cmd:a~=1-r0", True, False),
+        ("cmd:a~1=1-r0", False, False),
+        ("cmd:a>1", True, False),
+        ("cmd:", False, False),
+        ("cmd:=1", False, False),
+        ("!a", True, False),
+        ("cmd:a b", False, False),
+        ("cmd:a@b", False, False),
+    ],
+)
+def test_what_can_be_written(item: str, *, is_dependency: bool, is_provide: bool) -> None:
+    assert is_writable(item) is is_dependency
+    assert is_writable(item, provided=True) is is_provide
+    if is_provide:
+        info = dataclasses.replace(INFO, provides=(item,))
+        assert [*find_info_problems(info, has_scripts=False)] == []
+
+
 def test_an_index_line_that_apk_cannot_read() -> None:
     provides = tuple(f"linux:{n:09}" for n in range(8192))  # 16 bytes each with the blank after it
     assert find_line_problem(IndexEntry(_providing(provides[:8190]), "Q1", 1)) is None

@@ -113,6 +113,30 @@ def test_warnings(tmp_path: Path, files: dict[str, Content], warning: str) -> No
     assert [*lint_acceptance(found, INFO, ())] == [warning]
 
 
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("usr/bin/x", "/home/build/x"),
+        ("usr/bin/x", "//home/build/melange-out/hello/usr/bin/y"),
+        ("usr/bin/x", "../../home/build/x"),
+        ("usr/bin/x", "../../../../run/melpy/step"),
+        ("x", "home/build"),
+        ("x", "/usr/../run/melpy"),
+    ],
+)
+def test_a_link_into_the_build_is_a_warning(tmp_path: Path, path: str, target: str) -> None:
+    files = tree(tmp_path, {path: Link(target)})
+    assert [*lint_acceptance(files, INFO, ())] == [
+        f"symlinks lead into directories that only the build has: {path} -> {target}"
+    ]
+
+
+@pytest.mark.parametrize("target", ["/home/builder", "home/build", "/run/melpyx", "/home/build/own", "/usr/home/build"])
+def test_a_link_that_leads_elsewhere_is_none(tmp_path: Path, target: str) -> None:
+    files = tree(tmp_path, {"usr/bin/x": Link(target), "home/build/own": ""})
+    assert [*lint_acceptance(files, INFO, ())] == []
+
+
 def test_attributes_of_a_directory_are_a_warning(tmp_path: Path) -> None:
     files = OutputTree("hello", tmp_path, (Entry("usr", Kind.DIRECTORY, 0o755, xattrs=(("user.a", b"1"),)),))
     assert [*lint_acceptance(files, INFO, ())] == ["apk does not set extended attributes of directories: usr"]

@@ -41,7 +41,6 @@ def found(
         (b"1", File(b"1", 0o755)),
         (b"1", Link("1")),
         (Link("1"), Link("2")),
-        (b"1", Directory()),
     ],
 )
 def test_another_file_at_the_same_path(tmp_path: Path, one: Content, two: Content) -> None:
@@ -56,11 +55,30 @@ def test_many_are_shortened(tmp_path: Path) -> None:
     assert r"differ in usr/0\n, usr/1\n, usr/2\n, usr/3\n and 2 more" in text
 
 
-@pytest.mark.parametrize(
-    ("one", "two"), [(b"1", b"1"), (Link("1"), Link("1")), (Directory(), Directory(0o700)), (Link("."), Directory())]
-)
+@pytest.mark.parametrize(("one", "two"), [(b"1", b"1"), (Link("1"), Link("1")), (Directory(), Directory(0o700))])
 def test_the_same_file_at_the_same_path(tmp_path: Path, one: Content, two: Content) -> None:
     assert found(tmp_path, {"usr/x": one}, {"usr/x": two}) == []
+
+
+CLASH = "one and two differ in usr/x: a directory in one of them only; apk cannot install both"
+
+
+@pytest.mark.parametrize(
+    ("one", "two"), [(b"1", Directory()), (Directory(), b"1"), (Link("."), Directory()), (Directory(), Link("lib"))]
+)
+def test_a_directory_in_one_of_them(tmp_path: Path, one: Content, two: Content) -> None:
+    files = {"usr/x": one, "usr/y": "1"}, {"usr/x": two, "usr/y": "2"}
+    differ = "one and two differ in usr/y; where both are installed, those of the last one stay"
+    assert found(tmp_path / "1", *files) == [CLASH, differ]
+    assert found(tmp_path / "2", *files, replaces=("one",)) == [CLASH]
+    assert found(tmp_path / "3", *files, depends=("!one",)) == []
+
+
+def test_a_directory_where_a_link_is_there_before(tmp_path: Path) -> None:
+    link, directory = {"usr/x": Link("lib")}, {"usr/x/y": ""}
+    assert found(tmp_path / "1", link, directory, depends=("one=1.0-r0",)) == []
+    assert found(tmp_path / "2", directory, link, depends=("one",)) == [CLASH]
+    assert found(tmp_path / "3", {"usr/x": "1"}, directory, depends=("one",)) == [CLASH]
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ class Scan(Protocol):
         runtime: Sequence[str] = (),
         provides: Sequence[str] = (),
         switches: Switches | None = None,
+        arch: str = "",
     ) -> Findings: ...
 
 
@@ -45,12 +46,13 @@ def scan(tmp_path: Path) -> Scan:
         runtime: Sequence[str] = (),
         provides: Sequence[str] = (),
         switches: Switches | None = None,
+        arch: str = "",
     ) -> Findings:
         place = tmp_path / f"build-{next(numbers)}"
         own = tree(place / package, files, package)
         others = [tree(place / name, content, name) for name, content in (relatives or {}).items()]
         return scan_package(
-            Subject(own, "1.0-r0", (own, *others), tuple(runtime), tuple(provides), switches or Switches())
+            Subject(own, "1.0-r0", (own, *others), tuple(runtime), tuple(provides), switches or Switches(), arch=arch)
         )
 
     return run

@@ -41,7 +41,35 @@ def test_links_to_commands_of_the_package(scan: Scan, target: str) -> None:
         "opt/hello/b": Link("bin"),
     }
     found = scan(files)
-    assert found.provides == ("cmd:chain=1.0-r0", "cmd:hello-1=1.0-r0", "cmd:hello=1.0-r0")
+    # Without a version, so that it conflicts with no package that has a program of the name.
+    assert found.provides == ("cmd:chain", "cmd:hello", "cmd:hello-1=1.0-r0")
+
+
+def test_links_that_stand_in_for_other_commands_are_not_provided(scan: Scan) -> None:
+    links: dict[str, Content] = {f"usr/bin/{name}": Link("bbx") for name in ("cat", "ls")}
+    found = scan({"usr/bin/bbx": program(), **links, "usr/bin/x": "#!/bin/ls\n", "usr/bin/y": "#!/usr/bin/env cat\n"})
+    assert found.provides == ("cmd:bbx=1.0-r0",)
+    assert (found.depends, found.vendored) == ((), ("cmd:cat", "cmd:ls"))
+
+
+def test_links_to_a_box_elsewhere_are_not_provided(scan: Scan) -> None:
+    links: dict[str, Content] = {f"usr/bin/{name}": Link("/usr/lib/box/box") for name in ("box", "cat", "ls", "rm")}
+    assert scan({"usr/lib/box/box": program(), **links}).provides == ("cmd:box",)
+
+
+def test_a_command_that_is_a_program_and_a_link_is_provided_once(scan: Scan) -> None:
+    assert scan({"usr/bin/hello": program(), "sbin/hello": Link("/usr/bin/hello")}).provides == ("cmd:hello=1.0-r0",)
+
+
+@pytest.mark.parametrize("name", ["h~", "h=", "h~1", "h=1", "h==1"])
+def test_a_command_whose_name_cannot_be_provided_is_a_warning(scan: Scan, name: str) -> None:
+    found = scan({"usr/bin/hello": program(), f"usr/bin/{name}": program(), "bin/hi": program()})
+    assert found.provides == ("cmd:hello=1.0-r0", "cmd:hi=1.0-r0")
+    said = "cannot be written as a dependency or provide"
+    assert found.warnings == (f"usr/bin/{name}: {said}: cmd:{name}=1.0-r0",)
+    linked = scan({"opt/hello": program(), f"usr/bin/{name}": Link("/opt/hello")})
+    assert linked.provides == ()
+    assert linked.warnings == (f"usr/bin/{name}: {said}: cmd:{name}",)
 
 
 def test_a_script_needs_no_link_of_its_own_package(scan: Scan) -> None:
@@ -51,8 +79,8 @@ def test_a_script_needs_no_link_of_its_own_package(scan: Scan) -> None:
 
 @pytest.mark.parametrize("stated", ["cmd:hi", "cmd:hi=5", "cmd:hi=1.0-r0"])
 def test_a_stated_command_is_not_generated_once_more(scan: Scan, stated: str) -> None:
-    found = scan({"usr/bin/hello": program(), "usr/bin/hi": Link("hello")}, provides=[stated])
-    assert found.provides == ("cmd:hello=1.0-r0", stated)
+    found = scan({"usr/bin/hi-1": program(), "usr/bin/hi": Link("hi-1")}, provides=[stated])
+    assert sorted(found.provides) == sorted(("cmd:hi-1=1.0-r0", stated))
 
 
 def test_what_is_no_command(scan: Scan) -> None:

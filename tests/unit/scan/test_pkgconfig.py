@@ -12,6 +12,7 @@ from melpy.scan.module import parse_module, parse_requires
 from tests.factories.tree import Link
 
 if TYPE_CHECKING:
+    from tests.factories.tree import Content
     from tests.unit.scan.conftest import Scan
 
 FOO = """\
@@ -59,15 +60,19 @@ def test_parse_requires_that_is_malformed(text: str) -> None:
         parse_requires(text)
 
 
-def test_an_undefined_variable_matters_where_it_is_used() -> None:
-    with pytest.raises(ValueError, match="'api' is not defined"):
-        parse_module(HEAD + "Requires: foo-${api}\n")
-    assert parse_module(HEAD + "x=${api}\nLibs: ${x}\nRequires: foo\n") == ("foo",)
-
-
-def test_a_variable_cannot_name_itself() -> None:
-    with pytest.raises(ValueError, match="'a' is not defined"):
-        parse_module(HEAD + "a=${a}\nRequires: ${a}\n")
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Requires: ${extra} zlib\n", ("zlib",)),
+        ("Requires.private: ${extra}\n", ()),
+        ("Requires.internal: foo${extra}, bar >= 1${extra}\n", ("foo", "bar")),
+        ("x=${extra}\nRequires: ${x} foo\n", ("foo",)),
+        ("a=${a}\nRequires: ${a} foo\n", ("foo",)),
+        ("a=foo\na=${a}bar\nRequires: ${a}\n", ("bar",)),
+    ],
+)
+def test_an_undefined_variable_is_empty(text: str, names: tuple[str, ...]) -> None:
+    assert parse_module(HEAD + text) == names
 
 
 @given(st.text("ab${}:=#\\\n\t <>,R", max_size=200))
@@ -112,8 +117,42 @@ def test_modules_of_one_package_do_not_need_each_other(scan: Scan) -> None:
     assert found.depends == ()
 
 
-def test_a_link_is_not_a_module(scan: Scan) -> None:
-    assert scan({"usr/lib/pkgconfig/foo.pc": Link("bar")}).provides == ()
+def test_a_module_that_names_files_of_the_build_is_a_warning(scan: Scan) -> None:
+    found = scan({"usr/lib/pkgconfig/foo.pc": HEAD + "Libs: -L/home/build/melange-out/foo/usr/lib -lfoo\n"})
+    assert found.provides == ("pc:foo=1.0-r0",)
+    assert found.warnings == (
+        "usr/lib/pkgconfig/foo.pc: names files below /home/build, which are nowhere but in the build",
+    )
+
+
+@pytest.mark.parametrize("target", ["bar", "foo.pc", "/usr/share/doc", "../../../opt/none.pc"])
+def test_a_link_that_leads_to_no_file_of_the_package_is_not_a_module(scan: Scan, target: str) -> None:
+    found = scan({"usr/lib/pkgconfig/foo.pc": Link(target), "usr/share/doc/x": ""})
+    assert (found.provides, found.warnings) == ((), ())
+
+
+def test_a_link_to_a_module_is_provided_too(scan: Scan) -> None:
+    files: dict[str, Content] = {"usr/lib/pkgconfig/tinfow.pc": HEAD, "usr/lib/pkgconfig/tinfo.pc": Link("tinfow.pc")}
+    users: dict[str, Content] = {"usr/lib/pkgconfig/readline.pc": HEAD + "Requires.private: tinfo\n"}
+    found = scan({**files, **users})
+    # With a version: apk selects no package for a name that it provides without one, and nobody names ncurses-dev.
+    assert found.provides == ("pc:readline=1.0-r0", "pc:tinfo=1.0-r0", "pc:tinfow=1.0-r0")
+    assert found.depends == ()
+
+
+def test_a_link_makes_a_module_elsewhere_one_that_is_offered(scan: Scan) -> None:
+    files: dict[str, Content] = {
+        "opt/foo.pc": HEAD + "Requires: zlib\n",
+        "usr/share/pkgconfig/foo-1.pc": Link("/opt/foo.pc"),
+    }
+    found = scan(files)
+    assert (found.provides, found.depends) == (("pc:foo-1=1.0-r0",), ("pc:zlib",))
+    assert found.vendored == ("pc:foo=1.0-r0",)
+
+
+def test_a_link_elsewhere_is_not_a_module(scan: Scan) -> None:
+    found = scan({"usr/lib/pkgconfig/foo.pc": HEAD, "opt/bar.pc": Link("/usr/lib/pkgconfig/foo.pc")})
+    assert (found.provides, found.vendored) == (("pc:foo=1.0-r0",), ())
 
 
 def test_a_malformed_module_is_a_warning(scan: Scan) -> None:

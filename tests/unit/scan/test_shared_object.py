@@ -9,6 +9,7 @@ from tests.factories.elf import elf
 from tests.factories.tree import File, Link, program
 
 if TYPE_CHECKING:
+    from tests.factories.tree import Content
     from tests.unit.scan.conftest import Scan
 
 
@@ -124,6 +125,76 @@ def test_a_malformed_file_is_a_warning(scan: Scan) -> None:
         "usr/bin/hello: malformed ELF file: 112 bytes at offset 64 do not fit a file of 100 bytes",
     )
     assert found.provides == ("cmd:hello=1.0-r0",)
+
+
+@pytest.mark.parametrize(
+    ("arch", "machine", "bits", "order"),
+    [
+        ("x86_64", 183, 64, "little"),
+        ("x86_64", 3, 32, "little"),
+        ("x86_64", 62, 32, "little"),
+        ("aarch64", 62, 64, "little"),
+        ("ppc64le", 21, 64, "big"),
+    ],
+)
+def test_a_file_for_another_architecture_says_nothing(
+    scan: Scan, arch: str, machine: int, bits: int, order: str
+) -> None:
+    binary = elf(
+        bits=bits,
+        big_endian=order == "big",
+        machine=machine,
+        interpreter="/lib/ld-foreign.so.1",
+        needed=["libc.so.6", "/x"],
+        soname="libx.so.1",
+        go={"CGO_ENABLED": "1", "GOEXPERIMENT": "boringcrypto"},
+    )
+    files: dict[str, Content] = {
+        "usr/bin/x": program(binary),
+        "usr/lib/libx.so": Link("libx.so.1"),
+        "usr/lib/libx.so.1": program(binary),
+    }
+    found = scan(files, arch=arch)
+    assert (found.depends, found.provides, found.vendored) == ((), (), ())
+    (warning,) = found.warnings
+    assert warning == (
+        f"usr/bin/x: not for {arch} (ELF machine {machine}, {bits} bits, {order} endian),"
+        " so it depends on nothing and provides nothing (the same holds for 1 more)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arch", "machine", "bits"),
+    [("aarch64", 183, 64), ("x86", 3, 32), ("armv7", 40, 32), ("noarch", 40, 32), ("", 3, 32)],
+)
+def test_a_file_for_the_architecture_of_the_package(scan: Scan, arch: str, machine: int, bits: int) -> None:
+    found = scan({"usr/bin/x": program(elf(needed=["libc.so.6"], machine=machine, bits=bits))}, arch=arch)
+    assert (found.depends, found.provides, found.warnings) == (("so:libc.so.6",), ("cmd:x=1.0-r0",), ())
+
+
+def test_a_foreign_file_that_needs_nothing_is_no_warning(scan: Scan) -> None:
+    assert scan({"usr/lib/firmware/x": elf(machine=247, type_=1)}, arch="x86_64").warnings == ()
+
+
+@pytest.mark.parametrize("needed", ["/opt/lib/libx.so.1", "$ORIGIN/../lib/libx.so.1", "${ORIGIN}/libx.so.1"])
+def test_a_library_needed_by_its_path(scan: Scan, needed: str) -> None:
+    files: dict[str, Content] = {"opt/bin/x": elf(needed=[needed]), "opt/bin/libx.so.1": Link("../lib/libx.so.1")}
+    library: dict[str, Content] = {"opt/lib/libx.so.1": elf(soname="libx.so.1")}
+    own = scan({**files, **library})
+    assert (own.depends, own.warnings) == ((), ())
+    sibling = scan(files, relatives={"hello-libs": library})
+    assert (sibling.depends, sibling.warnings) == (("hello-libs=1.0-r0",), ())
+    nowhere = scan(files)
+    assert nowhere.depends == ()
+    assert nowhere.warnings == (
+        f"opt/bin/x: needs the library {needed} by its path, which no package of the build has",
+    )
+
+
+def test_a_library_needed_by_a_relative_path_is_a_warning(scan: Scan) -> None:
+    found = scan({"usr/lib/libx.so.1": elf(soname="libx.so.1"), "usr/bin/x": elf(needed=["../lib/libx.so.1"])})
+    assert found.depends == ()
+    assert "needs the library ../lib/libx.so.1 by its path" in found.warnings[0]
 
 
 @pytest.mark.parametrize(

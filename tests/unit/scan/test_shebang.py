@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from melpy.scan.model import Switches
 from melpy.shebang import parse_shebang
-from tests.factories.tree import Link
+from tests.factories.tree import Link, program
 
 if TYPE_CHECKING:
+    from tests.factories.tree import Content
     from tests.unit.scan.conftest import Scan
 
 
@@ -99,7 +101,57 @@ def test_what_cannot_be_told_is_a_warning(scan: Scan) -> None:
     assert warning.startswith("usr/bin/x: the first line gives env multiple arguments")
 
 
-def test_a_placeholder_left_in_is_a_warning(scan: Scan) -> None:
-    found = scan({"usr/bin/x": "#!@PERL@\n"})
+@pytest.mark.parametrize("word", ["@PERL@", "perl", "./perl", "bin/perl", "env perl", "perl\r"])
+def test_an_interpreter_without_a_path_is_a_warning(scan: Scan, word: str) -> None:
+    found = scan({"usr/bin/x": f"#! {word}\n"})
     assert found.depends == ()
-    assert found.warnings == ("usr/bin/x: cannot be written as a dependency or provide: cmd:@PERL@",)
+    said = f"the first line names its interpreter {word.split(maxsplit=1)[0]!r} without a path"
+    assert found.warnings == (f"usr/bin/x: {said}",)
+
+
+@pytest.mark.parametrize(
+    "line", ["#![allow(dead_code)]", "#![feature(x)] // y", "#!", "#! \t", "#!/usr/bin/env ./perl"]
+)
+def test_a_first_line_that_names_no_command(scan: Scan, line: str) -> None:
+    found = scan({"usr/bin/x.rs": program(f"{line}\nfn main() {{}}\n")}, switches=Switches(no_provides=True))
+    assert (found.depends, found.warnings) == ((), ())
+
+
+OWN = "#!/opt/duo/bin/python3.11\n"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"opt/duo/bin/python3.11": program()},
+        {"opt/duo/bin/python3.11": Link("python3"), "opt/duo/bin/python3": program()},
+        {"opt/duo": Link("/usr/lib/duo"), "usr/lib/duo/bin/python3.11": program()},
+    ],
+)
+def test_an_interpreter_of_the_package_itself_is_no_dependency(scan: Scan, files: dict[str, Content]) -> None:
+    assert scan({"usr/bin/duo": OWN, **files}).depends == ()
+
+
+def test_an_interpreter_of_a_sibling_is_a_dependency_on_it(scan: Scan) -> None:
+    found = scan({"usr/bin/duo": OWN}, relatives={"duo-python": {"opt/duo/bin/python3.11": program()}})
+    assert found.depends == ("duo-python=1.0-r0",)
+    # A link of the one may lead to a file of the other.
+    link: dict[str, Content] = {"usr/bin/duo": OWN, "opt/duo/bin/python3.11": Link("/opt/py/python")}
+    assert scan(link, relatives={"py": {"opt/py/python": program()}}).depends == ("py=1.0-r0",)
+
+
+def test_an_interpreter_that_others_provide_stays_a_command(scan: Scan) -> None:
+    found = scan({"usr/bin/x": "#!/usr/bin/duo\n"}, relatives={"duo": {"usr/bin/duo": program()}})
+    assert found.depends == ("cmd:duo",)
+    assert scan({"usr/bin/duo": OWN}).depends == ("cmd:python3.11",)
+    venv: dict[str, Content] = {"usr/bin/duo": OWN, "opt/duo/bin/python3.11": Link("/usr/bin/python3.11")}
+    assert scan(venv).depends == ("cmd:python3.11",)
+
+
+def test_an_interpreter_of_the_build_is_a_warning(scan: Scan) -> None:
+    found = scan({"usr/bin/x": "#!/home/build/venv/bin/perl\n", "usr/bin/y": "#!/usr/bin/env /home/build/perl\n"})
+    assert found.depends == ()
+    assert found.warnings == (
+        "usr/bin/x: the first line names /home/build/venv/bin/perl, which is nowhere but in the build",
+        "usr/bin/y: the first line names /home/build/perl, which is nowhere but in the build",
+    )

@@ -94,3 +94,43 @@ def test_what_a_package_does_not_provide_by_wish_it_may_have_of_others(tmp_path:
     files: dict[str, Content] = {"usr/lib/libvend.so.1": LIBRARY, "usr/bin/tool": TOOL}
     found = depends(tmp_path, files, {}, switches=Switches(no_provides=True))
     assert found[0] == ("so:libc.so.6", "so:libvend.so.1")
+
+
+GALLIUM = elf(soname="libgallium-24.2.3.so")
+USES = program(elf(needed=["libgallium-24.2.3.so", "plugin.so", "libc.so.6"]))
+
+
+def test_a_library_without_an_interface_version_is_needed_where_it_is_provided(tmp_path: Path) -> None:
+    both = ("so:libc.so.6", "so:libgallium-24.2.3.so")
+    sibling = depends(tmp_path / "1", {"usr/lib/libgallium-24.2.3.so": GALLIUM}, {"usr/bin/tool": USES})
+    assert sibling == [(), both]
+    environment = depends(
+        tmp_path / "2", {}, {"usr/bin/tool": USES}, offered=("so:libc.so.6", "so:libgallium-24.2.3.so")
+    )
+    assert environment == [(), both]
+    assert depends(tmp_path / "3", {}, {"usr/bin/tool": USES}) == [(), ("so:libc.so.6",)]
+
+
+@pytest.mark.parametrize("directory", ["usr/lib", "usr/lib/own"])
+@pytest.mark.parametrize("library", [GALLIUM, elf(needed=["libc.so.6"])])
+def test_a_library_of_the_package_itself_is_not_needed_of_others(
+    tmp_path: Path, directory: str, library: bytes
+) -> None:
+    files: dict[str, Content] = {f"{directory}/libgallium-24.2.3.so": library, "usr/bin/tool": USES}
+    offered = ("so:libc.so.6", "so:libgallium-24.2.3.so")
+    assert depends(tmp_path, files, {}, offered=offered)[0] == ("so:libc.so.6",)
+
+
+def test_a_library_without_an_interface_version_is_not_needed_with_no_depends(tmp_path: Path) -> None:
+    files = {"usr/bin/tool": USES}
+    found = depends(tmp_path, files, {}, offered=("so:plugin.so",), switches=Switches(no_depends=True))
+    assert found[0] == ()
+
+
+@pytest.mark.parametrize("switches", [Switches(no_commands=True), Switches(no_provides=True)])
+def test_a_command_that_is_not_provided_by_wish(tmp_path: Path, switches: Switches) -> None:
+    main = {"usr/bin/duo": program()}
+    sub = {"usr/bin/x": "#!/usr/bin/duo\n", "usr/bin/y": "#!/usr/bin/env duo\n"}
+    assert depends(tmp_path / "1", main, sub, switches=switches)[1] == ("hello=1.0-r0",)
+    assert depends(tmp_path / "2", main, sub, switches=switches, offered=("cmd:duo",))[1] == ("cmd:duo",)
+    assert depends(tmp_path / "3", main, sub)[1] == ("cmd:duo",)
