@@ -12,12 +12,13 @@ from melpy.scan.link import find_entry
 from melpy.scan.place import BIN_DIRS, is_in_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from melpy.scan.view import View
 
 _ALL_MAY_RUN = 0o555
-_NAMES = 2  # of a program outside of the search path; one with more is taken for a box of many commands
+_OTHER_NAMES = 1  # of a program on the search path, by links; one with more is taken for a box of many commands
+_WAYS = 2  # to a program that is elsewhere
 
 
 def scan_commands(view: View) -> Iterator[Claim]:
@@ -25,14 +26,15 @@ def scan_commands(view: View) -> Iterator[Claim]:
 
     melange passes over links, so that nobody provides `cmd:python3`; Alpine's abuild does not. apk 3.0.6 never installs
     two packages of which one provides a name with a version and the other provides it at all; so a link has no version,
-    and one that stands in for the command of another package (`cat -> busybox`) is only there for the package itself.
+    and those of a box of commands (`cat -> box`, `ls -> box`), which stand in for the commands of other packages, are
+    only there for the package itself.
     """
     found = [*_find_programs(view)]
     names = Counter(file.path for entry, file in found if not file.name.startswith(entry.name))
     for entry, file in found:
         if entry is file:
             yield provides(f"cmd:{entry.name}", entry.path, view.version)
-        elif _is_stand_in(entry, file, names):
+        elif not file.name.startswith(entry.name) and names[file.path] > _most_names(file):
             yield vendored(f"cmd:{entry.name}", entry.path)
         else:
             yield provides(f"cmd:{entry.name}", entry.path)
@@ -51,12 +53,5 @@ def _find_programs(view: View) -> Iterator[tuple[Entry, Entry]]:
             yield entry, file
 
 
-def _is_stand_in(link: Entry, program: Entry, names: Mapping[str, int]) -> bool:
-    """Tell whether a link gives a program the name of another command, which another package may have.
-
-    `python3 -> python3.12` is a shorter name of the same; `gcloud -> /opt/gcloud/run` is a program's only way to the
-    search path; `awk -> gawk` and the links of a box of commands, which has many, are neither.
-    """
-    if program.name.startswith(link.name):
-        return False
-    return is_in_directory(program.path, BIN_DIRS) or names[program.path] > _NAMES
+def _most_names(program: Entry) -> int:
+    return _OTHER_NAMES if is_in_directory(program.path, BIN_DIRS) else _WAYS

@@ -153,7 +153,8 @@ def test_apk_installs_links_to_commands_with_the_commands(project: Project, tmp_
         mkdir -p ${{targets.destdir}}/usr/bin
         printf '#!/bin/sh\\n' > ${{targets.destdir}}/usr/bin/box
         chmod 755 ${{targets.destdir}}/usr/bin/box
-        ln -s box ${{targets.destdir}}/usr/bin/cat"""
+        ln -s box ${{targets.destdir}}/usr/bin/cat
+        ln -s box ${{targets.destdir}}/usr/bin/ls"""
     build(project, "\n".join(line.strip() for line in runs.split("\n")), LINKED)
     assert read_entry(project.out / "x86_64/one-1.0-r0.apk").info.provides == ("cmd:box=1.0-r0",)
     for number, names in enumerate([("one", "one-tools"), ("one", "one-user"), ("one-user",)]):

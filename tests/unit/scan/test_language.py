@@ -52,6 +52,11 @@ def test_links_that_stand_in_for_other_commands_are_not_provided(scan: Scan) -> 
     assert (found.depends, found.vendored) == ((), ("cmd:cat", "cmd:ls"))
 
 
+def test_another_name_of_a_command_is_provided(scan: Scan) -> None:
+    found = scan({"usr/bin/gawk": program(), "usr/bin/awk": Link("gawk")})
+    assert found.provides == ("cmd:awk", "cmd:gawk=1.0-r0")
+
+
 def test_links_to_a_box_elsewhere_are_not_provided(scan: Scan) -> None:
     links: dict[str, Content] = {f"usr/bin/{name}": Link("/usr/lib/box/box") for name in ("box", "cat", "ls", "rm")}
     assert scan({"usr/lib/box/box": program(), **links}).provides == ("cmd:box",)
