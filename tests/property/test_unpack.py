@@ -218,6 +218,13 @@ def leads_up(case: Case) -> bool:
     return is_refused and any(b".." in split(item.path) for item in case.items)
 
 
+def goes_through_itself(case: Case) -> bool:
+    """Tell whether a member goes through a symlink to the directory that it is in, so that it may replace that link."""
+    members = [(split(item.path), item) for item in case.items]
+    circles = [path for path, item in members if item.kind == SYMLINK and item.target in {b".", *path[-1:]}]
+    return any(path[: len(link)] == link and len(path) > len(link) for path, _ in members for link in circles)
+
+
 def has_place_of_another(case: Case, *kinds: str) -> bool:
     """Tell whether a member has, or needs, the place of another one, which is of these kinds."""
     for number, item in enumerate(case.items):
@@ -263,6 +270,7 @@ TAR = Program(
         ),
         "tar gives what took the place of a directory the mode and time of that": Difference.was_directory,
         "tar gives a directory that is named in two ways the mode and time of one of them": Difference.is_spelt_twice,
+        "tar replaces a symlink to its own directory later than melpy": lambda it: goes_through_itself(it.case),
     },
     refusals={
         "tar takes what follows a doubled slash for an absolute name": (
@@ -274,6 +282,7 @@ TAR = Program(
         "melpy leaves out pipes, even where they could not be made": (
             lambda case: bool(case.complaint) and any(item.kind == PIPE for item in case.items)
         ),
+        "tar replaces a symlink to its own directory later than melpy": goes_through_itself,
     },
 )
 UNZIP = Program(
