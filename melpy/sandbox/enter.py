@@ -223,8 +223,8 @@ def shift(ids: dict[str, Any], directories: list[str], programs: list[str]) -> b
     Returns:
         Whether that was done; kernels and file systems that cannot do it change nothing.
     """
-    call("mount-namespace", libc.unshare(CLONE_NEWNS))
-    call("mount-namespace", libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
+    if libc.unshare(CLONE_NEWNS) or libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None):
+        return False  # root of a container, without the capability
     covers = {cover for cover in map(find_closed, directories) if cover}
     if any(find_closed(path) or path.startswith(tuple(f"{cover}/" for cover in covers)) for path in programs):
         return False
@@ -232,7 +232,10 @@ def shift(ids: dict[str, Any], directories: list[str], programs: list[str]) -> b
         [(0, own, 1), (ids[kind], ids[kind], ids["count"])]
         for kind, own in zip(("uid", "gid"), own_ids(ids), strict=True)
     ]
-    namespace = make_user_namespace(rows)
+    try:
+        namespace = make_user_namespace(rows)
+    except (SetupError, OSError):
+        return False
     attributes = (ctypes.c_uint64 * 4)(MOUNT_ATTR_IDMAP, 0, 0, namespace)
     trees = []
     for directory in directories:

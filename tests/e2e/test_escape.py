@@ -169,6 +169,16 @@ def test_root_gives_steps_another_id_wherever_the_cache_is(project: Project, tmp
     assert "device of 65534\n" in log(project)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user is nobody's alias")
+def test_root_without_the_capability_to_mount_builds_as_before(project: Project, require: Callable[..., None]) -> None:
+    """As in a container: there is no other id then."""
+    require("setpriv")
+    project.write("one.yaml", shell_recipe(runs=f"mkdir -p {OUT}\nbusybox stat -c 'device of %u' /dev/null\n"))
+    result = project.melpy("build", "one.yaml", prefix=("setpriv", "--bounding-set=-sys_admin"))
+    assert result.returncode == 0, result.stderr
+    assert "device of 1000\n" in log(project)
+
+
 def test_builds_at_the_same_time_see_nothing_of_each_other(project: Project) -> None:
     waits = "touch began\ni=0; while [ ! -e end ] && [ $i -lt 300 ]; do sleep 0.1; i=$((i+1)); done"
     project.write("other.yaml", shell_recipe("other", runs=f"mkdir -p {OUT}\necho marker > /usr/marker\n{waits}"))
