@@ -14,6 +14,8 @@ import zlib
 
 import libarchive
 
+Bytes = bytes | bytearray
+
 _VERSION = re.compile(rb"[0-9.\-_A-Za-z]+")
 _BANNER = b"Linux version "
 _VERMAGIC = b"vermagic="
@@ -35,30 +37,29 @@ def find_kernel_version(data: bytes) -> str | None:
     return _find_in_kernel(_find_linux_section(data) or data)
 
 
-def _find_in_kernel(data: bytes) -> str | None:
+def _find_in_kernel(data: Bytes) -> str | None:
     return _find_in_boot_header(data) or _find_in_packed(data) or _find_after(data, _BANNER)
 
 
-def _find_in_boot_header(data: bytes) -> str | None:
+def _find_in_boot_header(data: Bytes) -> str | None:
     if data[_HDRS_OFFSET : _HDRS_OFFSET + len(_HDRS)] != _HDRS or len(data) < _POINTER_OFFSET + 2:
         return None
     (pointer,) = struct.unpack_from("<H", data, _POINTER_OFFSET)
     return _parse_version(data, pointer + _POINTER_BASE) if pointer else None
 
 
-def _find_in_packed(data: bytes) -> str | None:
+def _find_in_packed(data: Bytes) -> str | None:
     start = data.find(_GZIP)
     return _find_after(_unpack_gzip(memoryview(data)[start:], _UNPACKED_LIMIT), _BANNER) if start >= 0 else None
 
 
 def find_module_version(data: bytes) -> str | None:
     """Return the version of the kernel that a module was built for; gzip, xz and zstd are unpacked first."""
-    if data.startswith((_GZIP, _XZ, _ZSTD)):
-        data = unpack(data)
-    return _find_after(data, _VERMAGIC)
+    is_packed = data.startswith((_GZIP, _XZ, _ZSTD))
+    return _find_after(unpack(data) if is_packed else data, _VERMAGIC)
 
 
-def _find_after(data: bytes, marker: bytes) -> str | None:
+def _find_after(data: Bytes, marker: bytes) -> str | None:
     start = data.find(marker)
     while start >= 0:
         # The kernel's sources and debug data have the marker without a version, as in "Linux version %s".
@@ -69,7 +70,7 @@ def _find_after(data: bytes, marker: bytes) -> str | None:
     return None
 
 
-def _parse_version(data: bytes, start: int) -> str | None:
+def _parse_version(data: Bytes, start: int) -> str | None:
     match = _VERSION.match(data, start, start + _OVERLAP)
     return match[0].decode() if match else None
 
@@ -97,12 +98,15 @@ def _read_linux_section(data: bytes) -> bytes | None:
     return None
 
 
-def unpack(data: bytes, limit: int = _UNPACKED_LIMIT) -> bytes:
-    """Return packed data unpacked, as far as it is sound and not beyond the limit; what follows it is ignored."""
+def unpack(data: bytes, limit: int = _UNPACKED_LIMIT) -> bytearray:
+    """Return packed data unpacked, as far as it is sound and not beyond the limit; what follows it is ignored.
+
+    It is not copied to become bytes: it may be as large as the limit.
+    """
     return _unpack_gzip(memoryview(data), limit) if data.startswith(_GZIP) else _unpack_other(data, limit)
 
 
-def _unpack_gzip(data: memoryview, limit: int) -> bytes:
+def _unpack_gzip(data: memoryview, limit: int) -> bytearray:
     # zlib stops at the end of the gzip member, after which a kernel image goes on with other things.
     unpacker = zlib.decompressobj(_GZIP_WINDOW)
     unpacked = bytearray()
@@ -113,22 +117,20 @@ def _unpack_gzip(data: memoryview, limit: int) -> bytes:
                 break
     except zlib.error:
         pass
-    return bytes(unpacked)
+    return unpacked
 
 
-def _unpack_other(data: bytes, limit: int) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
+def _unpack_other(data: bytes, limit: int) -> bytearray:
+    unpacked = bytearray()
     try:
         # No other filter: for some, libarchive runs programs of this machine.
         packed_by = "xz" if data.startswith(_XZ) else "zstd"
         with libarchive.memory_reader(data, format_name="raw", filter_name=packed_by) as archive:
             for entry in archive:
                 for piece in entry.get_blocks():
-                    pieces.append(piece)
-                    size += len(piece)
-                    if size >= limit:
-                        return b"".join(pieces)
+                    unpacked += piece
+                    if len(unpacked) >= limit:
+                        return unpacked
     except libarchive.ArchiveError:
         pass
-    return b"".join(pieces)
+    return unpacked
