@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import signal
@@ -21,6 +22,7 @@ import melpy.pace
 from melpy.apk.model import IndexEntry, PackageInfo
 from melpy.errors import UnreachableError, UnresolvableError
 from melpy.net import download
+from melpy.rootfs.extraction import q1
 from melpy.solve.resolver import solve
 from melpy.solve.universe import make_universe
 from tests.factories.project import ROOT, Project, shell_recipe
@@ -416,16 +418,12 @@ def test_git_around_a_recipe_ends_and_runs_nothing(project: Project, tmp_path: P
 def test_a_contrived_index_takes_no_more_than_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nine packages want eight places each alone: to find that there is no way takes ages."""
     monkeypatch.setattr("melpy.solve.search.Budget.__init__.__defaults__", (0.5,))
-    places = range(8)
-    entries = [
-        IndexEntry(
-            PackageInfo(f"p{number}", f"{place}-r0", "x86_64", provides=(f"hole{place}={number}",)),
-            "Q1" + "A" * 27 + "=",
-            1,
-        )
+    infos = [
+        PackageInfo(f"p{number}", f"{place}-r0", "x86_64", provides=(f"hole{place}={number}",))
         for number in range(9)
-        for place in places
+        for place in range(8)
     ]
+    entries = [IndexEntry(info, q1(hashlib.sha1(info.full_name.encode()).digest()), 1) for info in infos]
     universe = make_universe([("x", "", make_index(entries))], "x86_64")
     start = time.process_time()
     with pytest.raises(UnresolvableError, match="the search for packages takes too long"):
