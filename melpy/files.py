@@ -129,13 +129,14 @@ def _make_scratch(parent: Path, prefix: str) -> tuple[Path, int]:
 def _sweep_scratch(parent: Path, prefix: str) -> None:
     for name in os.listdir(parent):  # noqa: PTH208  # a third of the time where there are thousands
         directory = parent / name
-        if not name.startswith(prefix) or directory.is_symlink() or directory.lstat().st_uid != os.geteuid():
+        if not name.startswith(prefix):
             continue
-        with suppress(OSError):  # another process was quicker, or works in it
+        with suppress(OSError):  # another process was quicker, or works in it; or it is no directory
             descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(directory, ignore_errors=True)
+                if os.fstat(descriptor).st_uid == os.geteuid():
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(directory, ignore_errors=True)
             finally:
                 os.close(descriptor)
 

@@ -73,28 +73,31 @@ def write_packages(
         for package, findings in zip(plan.packages, _scan(plan, complete, solution, monitor), strict=True)
     ]
     contents = [(*control, *_scripts(package)) for package in plan.packages]
-    for text in lint_overlap(tuple(zip(complete, infos, strict=True))):
-        monitor.emit(
-            events.Warning(
-                plan.job,
-                text,
-                "let one conflict with the other, or, where both have files, replace them",
-            )
-        )
+    packages = tuple(zip(complete, infos, contents, strict=True))
+    _warn_of_contents(packages, plan, monitor)
     try:
         with scratch_directory(directory) as staged:
-            entries = []
-            for tree, info, files in zip(complete, infos, contents, strict=True):
-                for text in lint_acceptance(tree, info, files):
-                    monitor.emit(events.Warning(plan.job, f"{info.name}: {text}"))
-                entries.append(
-                    write_package(tree, info, staged, mtime=revision.epoch, signer=context.signer, control=files)
-                )
+            entries = [
+                write_package(tree, info, staged, mtime=revision.epoch, signer=context.signer, control=files)
+                for tree, info, files in packages
+            ]
             published = publish_packages(context.out_dir, plan.arch, staged, entries, signer=context.signer)
     except OSError as error:
         raise output_error(directory, error) from None
     _warn_of_publication(published, plan, monitor)
     return tuple(BuiltPackage(entry, directory / entry.info.file_name) for entry in entries)
+
+
+def _warn_of_contents(
+    packages: Sequence[tuple[OutputTree, PackageInfo, Sequence[ControlFile]]], plan: Plan, monitor: events.Monitor
+) -> None:
+    """Warn of what clients take otherwise than it may be meant, in one package or between those of a recipe."""
+    for text in lint_overlap([(tree, info) for tree, info, _ in packages]):
+        hint = "let one conflict with the other, or, where both have files, replace them"
+        monitor.emit(events.Warning(plan.job, text, hint))
+    for tree, info, files in packages:
+        for text in lint_acceptance(tree, info, files):
+            monitor.emit(events.Warning(plan.job, f"{info.name}: {text}"))
 
 
 def _warn_of_publication(published: Publication, plan: Plan, monitor: events.Monitor) -> None:
