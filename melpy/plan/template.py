@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from melpy.recipe.document import Path as DocumentPath
 
 _NAME = re.compile(r"\s*+([A-Za-z0-9._-]++)\s*+\}\}")
+_PLAIN = re.compile(r"\$\{\{\s*+([A-Za-z0-9._-]++)\s*+\}\}")
 
 LONGEST = 4_000_000
 """How many characters a text may become; the largest real script has some ten thousand."""
@@ -153,6 +154,16 @@ def render(text: str, variables: Mapping[str, str], spot: Spot, *path: str | int
     """
     if "${{" not in text:
         return text
+    names: list[str] = _PLAIN.findall(text)
+    # Nearly all texts have plain names alone; a quarter of the time of `melpy check` went into looking at each reference.
+    if (
+        len(names) == text.count("${{")
+        and variables.keys() >= {*names}
+        and sum(len(variables[name]) for name in names) <= LONGEST
+    ):
+        rendered = _PLAIN.sub(lambda match: variables[match[1]], text)
+        if len(rendered) <= LONGEST and "\0" not in rendered:
+            return rendered
     here = spot.below(*path)
     renderer = _Renderer(text, variables, here)
     rendered = renderer.render()
