@@ -52,11 +52,16 @@ def replace_file(path: Path, mode: int = 0o644, *, durable: bool = True) -> Iter
                 os.link(f"/proc/self/fd/{number}", temporary, src_dir_fd=number, follow_symlinks=True)
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise output_error(path, error) from None
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # it was never there, or its name is longer than names may be
+        path.unlink()
 
 
 def _open_scratch(path: Path) -> tuple[int, bool]:

@@ -217,18 +217,20 @@ def _request(uri: str, stream: IO[bytes], known: Answer | None, patience: _Patie
                         return known._replace(same=True)
                     if reply.status == 200:
                         _receive(reply, _Taken(stream, uri, patience, pace))
-                        pace.check(uri)
-                        return Answer(reply.headers.get("etag", ""), reply.headers.get("last-modified", ""))
-                    failure = _describe_status(reply.status)
-                    if reply.status < 500 and reply.status not in _RETRIED:
-                        raise _refusal(reply.status, uri, patience.hint)
-                    pause = _read_pause(reply.headers.get("retry-after", ""), pause)
+                        if not pace.is_slow:
+                            return Answer(reply.headers.get("etag", ""), reply.headers.get("last-modified", ""))
+                    else:
+                        failure = _describe_status(reply.status)
+                        if reply.status < 500 and reply.status not in _RETRIED:
+                            raise _refusal(reply.status, uri, patience.hint)
+                        pause = _read_pause(reply.headers.get("retry-after", ""), pause)
             # Addresses that are none are errors of several kinds, even when a server redirects to them.
             except (urllib3.exceptions.HTTPError, ValueError) as error:
                 failure = _reason(error)
-            pace.check(uri)
         if attempt < patience.retries:
             time.sleep(pause)
+        else:
+            pace.check(uri)
     raise UnreachableError(failure, where=uri, hint=patience.hint)
 
 

@@ -36,6 +36,8 @@ class Pace:
 
     def __init__(self, silence: float | None) -> None:
         self._silence = silence
+        # Whoever waits longer for each piece is as patient with all of them.
+        self._window = max(WINDOW, silence) if silence is not None else 20 * WINDOW
         self._socket: Callable[[], socket.socket | None] = lambda: None
         self._since = time.monotonic()
         self._received = -1  # of the window that runs; nothing at all is another thing than too little
@@ -55,9 +57,9 @@ class Pace:
         """End the connection when too little came of late."""
         passed = time.monotonic() - self._since
         if self._received < 0:
-            self.is_slow |= self._silence is not None and passed > max(self._silence, WINDOW)
-        elif passed > WINDOW:
-            self.is_slow |= self._received < WINDOW * SLOWEST
+            self.is_slow |= self._silence is not None and passed > self._window
+        elif passed > self._window:
+            self.is_slow |= self._received < self._window * SLOWEST
             self._since, self._received = time.monotonic(), 0
         found = self._socket() if self.is_slow else None
         if found is not None:

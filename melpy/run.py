@@ -7,6 +7,7 @@ environment passes unless the caller says so.
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import subprocess  # noqa: TID251  # this is the door
@@ -150,9 +151,22 @@ def _limited(largest_file: int, memory: int) -> list[str]:
     Set from outside once it runs, they would come too late for programs that it has started by then. Source:
     prlimit(1) of util-linux.
     """
-    limits = [f"--{name}={size}" for name, size in (("fsize", largest_file), ("data", memory)) if size]
+    limits = [
+        f"--{name}={_within(number, size)}"
+        for name, number, size in (
+            ("fsize", resource.RLIMIT_FSIZE, largest_file),
+            ("data", resource.RLIMIT_DATA, memory),
+        )
+        if size
+    ]
     program = shutil.which("prlimit") if limits else None
     return [program, *limits, "--"] if program else []
+
+
+def _within(number: int, size: int) -> int:
+    """Return a limit that the user's own hard limit allows."""
+    hard = resource.getrlimit(number)[1]
+    return size if hard == resource.RLIM_INFINITY else min(size, hard)
 
 
 def _kill(process: subprocess.Popen[str], *, group: bool) -> None:

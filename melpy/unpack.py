@@ -178,7 +178,7 @@ class _Unpacking:
         if member.kind is MemberKind.DIRECTORY:
             self.tree.write_directory(parts, member.mode, member.mtime)
         elif member.kind is MemberKind.SYMLINK:
-            if not member.target or len(member.target) > LONGEST_PATH:
+            if not member.target or b"\0" in member.target or len(member.target) > LONGEST_PATH:
                 raise ExtractError(f"{member.name} is a symlink to {show_path(member.target)}, which is no path")
             self.tree.write_symlink(parts, member.target, member.mtime)
         elif member.kind is MemberKind.FILE:

@@ -114,6 +114,14 @@ class TreeWriter:
         self._go(parts[:-1], None)
         if self._node.entries.get(parts[-1], self._root) is not None:
             raise ExtractError(f"{show_path(b'/'.join(parts))} is no file of the archive")
+        handle = os.open(parts[-1], os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fd)
+        try:
+            info = os.fstat(handle)
+            if stat.S_ISREG(info.st_mode) and info.st_uid == os.geteuid():
+                # It may be closed to its owner already; whoever writes it gives it its mode anew.
+                os.chmod(f"/proc/self/fd/{handle}", stat.S_IMODE(info.st_mode) | stat.S_IWUSR)  # noqa: PTH101  # see _open
+        finally:
+            os.close(handle)
         flags = os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         return os.fdopen(os.open(parts[-1], flags, dir_fd=self._fd), "wb")
 

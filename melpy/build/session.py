@@ -70,8 +70,6 @@ def run_plan(
     total = sum(len(package.steps) for package in plan.packages)
     _warn_of_owners(plan, session, monitor)
     watch = Watch(session.limits, (workspace, session.log))
-    if session.cache:
-        watch.add_kept(session.cache)
     watch.add_root(place.root)
     with session.log.open("a" if session.first > 1 else "w", encoding="utf-8", errors="surrogateescape") as log:
         runner = _Runner(plan, place, session, log, monitor, total, records, watch)

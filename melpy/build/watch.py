@@ -41,12 +41,6 @@ class Watch:
         if self.limits.disk and not root.layers:
             self.already += disk_usage((root.upper,))
 
-    def add_kept(self, cache: Path) -> None:
-        """Watch a directory that is kept from build to build, too; only what is added from now on counts."""
-        self.places = (*self.places, cache)
-        if self.limits.disk:
-            self.already += disk_usage((cache,))
-
     def look(self) -> str:
         """Say which limit is exceeded, or nothing."""
         now = time.monotonic()

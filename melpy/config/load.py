@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _LARGEST = 1 << 20  # bytes of a settings file
-_MOST_DOTS = 64  # of a key; tomllib takes time and memory by the square of them
+_LONG_KEY = re.compile(r"^[\s\[]*+(?:[\w\"'-]++\s*+\.\s*+){64}", re.MULTILINE)
+"""A key of many parts: tomllib takes time and memory by the square of them."""
 
 
 def find_file(start: Path) -> Path | None:
@@ -139,7 +141,7 @@ def _read_file(path: Path) -> dict[str, object]:
 
     try:
         text = read_file(path, _LARGEST, piped=True).decode()
-        if any(line.partition("=")[0].count(".") > _MOST_DOTS for line in text.splitlines()):
+        if _LONG_KEY.search(text):
             raise SettingsError("is not TOML that melpy knows: a key has too many parts", where=str(path))
         stated = tomllib.loads(text)
     except OSError as error:

@@ -75,7 +75,10 @@ def _find_revision(paths: Sequence[Path], top: str, is_shallow: bool) -> Revisio
     if is_shallow and _git(directory, "rev-parse", "--verify", "--quiet", f"{commit}^") is None:
         problem = "the clone is shallow, so the recipe's last commit may be an older one"
     # git takes whatever somebody writes into a commit.
-    seconds = min(parse_number(epoch, smallest=-LARGEST_NUMBER), LARGEST_TIME)
+    try:
+        seconds = min(parse_number(epoch, smallest=-LARGEST_NUMBER), LARGEST_TIME)
+    except BoundError:
+        seconds, problem = 0, f"the time of the recipe's last commit is none: {shorten(epoch)}"
     return Revision(commit, seconds, problem, os.path.relpath(names[0], Path(top).resolve()))
 
 

@@ -31,7 +31,8 @@ def find_source_directory(job: Job, context: BuildContext) -> Path | None:
     if job.recipe.path.parent.resolve() not in resolved.parents:
         hint = "what is elsewhere on this machine is not copied into a build"
         raise RecipeError("is a symlink that leaves the directory of the recipe", where=str(directory), hint=hint)
-    _check_private(directory, resolved, _find_private(context))
+    out = context.out_dir.stat() if context.out_dir.exists() else None
+    _check_private(directory, resolved, _find_private(context), (out.st_dev, out.st_ino) if out else None)
     return directory
 
 
@@ -44,10 +45,12 @@ def _find_private(context: BuildContext) -> dict[FileId, str]:
     return private
 
 
-def _check_private(directory: Path, resolved: Path, private: dict[FileId, str]) -> None:
+def _check_private(directory: Path, resolved: Path, private: dict[FileId, str], out_dir: FileId | None) -> None:
     """Check that a directory neither lies in, nor is, nor holds one of these files, which are known by inode."""
     for path in (resolved, *resolved.parents):
         info = path.stat()
+        if path != resolved and (info.st_dev, info.st_ino) == out_dir:
+            continue  # recipes may lie where their packages go
         what = private.get((info.st_dev, info.st_ino)) or (
             "a git repository's own files" if path.name == ".git" else ""
         )

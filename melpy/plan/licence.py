@@ -214,7 +214,7 @@ def _suggest(token: str, ids: Mapping[str, str], written: str) -> str:
 
 
 def _reference(text: str) -> str:
-    return f"LicenseRef-{_clean(text) or hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return f"LicenseRef-{_clean(text) or hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:16]}"
 
 
 def _clean(text: str) -> str:

@@ -137,7 +137,7 @@ def load_lock(path: Path) -> Lock:
         LockError: it is not there, or is none.
     """
     try:
-        data = parse_json(read_file(path).decode())
+        data = parse_json(read_file(path, piped=True).decode())
     except FileNotFoundError:
         raise LockError("no such lock file", where=str(path), hint="write one: melpy lock RECIPE") from None
     except OSError as error:

@@ -138,7 +138,6 @@ def test_the_signing_key_is_in_no_directory_of_a_recipe(project: Project, tmp_pa
     ("target", "message"),
     [
         ("out", "is the output directory, and"),
-        ("out/logs", "lies in the output directory, and"),
         ("cache", "is the cache, and"),
         ("cache/work", "lies in the cache, and"),
         (".git", "is a git repository's own files, and"),
