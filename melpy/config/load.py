@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _LARGEST = 1 << 20  # bytes of a settings file
-_LONG_KEY = re.compile(r"^[\s\[]*+(?:[\w\"'-]++\s*+\.\s*+){64}", re.MULTILINE)
+_LONG_KEY = re.compile(r"""^[\s\[]*+(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')\s*+\.\s*+){64}""", re.MULTILINE)
 """A key of many parts: tomllib takes time and memory by the square of them."""
 
 

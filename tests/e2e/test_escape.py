@@ -421,3 +421,11 @@ def test_records_do_not_tell_more_than_they_should(project: Project) -> None:
     record = json.loads(next(project.out.rglob("logs/x86_64/*.json")).read_text())
     assert record["ok"]
     assert "hidden-token" not in json.dumps(record) + log(project)
+
+
+def test_the_output_directory_may_be_that_of_the_recipes(project: Project) -> None:
+    project.write("one/file", "of the recipe\n")
+    script = f"mkdir -p {OUT}\ncat file"
+    result = build(project, shell_recipe(runs=script), "--out-dir", ".")
+    assert result.returncode == 0, result.stderr
+    assert "of the recipe\n" in (project.directory / "logs/x86_64/one-1.0-r0.log").read_text()

@@ -110,3 +110,9 @@ def test_a_file_system_without_unnamed_files(tmp_path: Path, monkeypatch: pytest
     assert (tmp_path / "file").read_text() == "new"
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_name_that_leaves_no_room_for_another(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot write: file name too long"):
+        write_file(tmp_path / ("x" * 255), "text")
+    assert list(tmp_path.iterdir()) == []

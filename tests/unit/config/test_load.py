@@ -160,3 +160,18 @@ def test_a_named_file_that_is_not_there(project: Path) -> None:
 def test_every_setting_has_its_own_variable_and_help() -> None:
     assert len({setting.variable for setting in SETTINGS}) == len(SETTINGS)
     assert all(setting.help and setting.kind in {"text", "path", "secret", "list", "paths"} for setting in SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "text", [f"# {'.' * 100}", f'namespace = "{"a." * 100}"', f"mirrors = [\n  '{'a.' * 100}',\n]"]
+)
+def test_dots_outside_of_keys(tmp_path: Path, text: str) -> None:
+    (tmp_path / "melpy.toml").write_text(text + "\n")
+    load_settings({}, {}, tmp_path)
+
+
+@pytest.mark.parametrize("text", [f"{'a.' * 100}b = 1", f"[{'a.' * 100}b]", f"  [[ {'a . ' * 100}b ]]"])
+def test_a_key_of_very_many_parts(tmp_path: Path, text: str) -> None:
+    (tmp_path / "melpy.toml").write_text(text + "\n")
+    with pytest.raises(SettingsError, match="a key has too many parts"):
+        load_settings({}, {}, tmp_path)
