@@ -54,6 +54,7 @@ libcap2-bin|test -e /sbin/setcap || test -e /usr/sbin/setcap
 perl|command -v perl
 jq|command -v jq
 cpio|command -v cpio
+pkgconf|command -v pkgconf
 unzip|command -v unzip
 locales|test -e /usr/share/i18n/charmaps/ISO-8859-1.gz
 endef

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from melpy.scan.module import parse_module
 from melpy.shebang import parse_shebang
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 PROGRAM = "prog"
@@ -163,9 +163,9 @@ MODULES = [
 ]
 
 
-@pytest.mark.skipif(shutil.which("pkgconf") is None, reason="pkgconf is not installed")
 @pytest.mark.parametrize("text", MODULES)
-def test_pkgconf_takes_the_files_that_the_scan_takes(tmp_path: Path, text: str) -> None:
+def test_pkgconf_takes_the_files_that_the_scan_takes(tmp_path: Path, text: str, require: Callable[..., None]) -> None:
+    require("pkgconf")
     for name in ("y", "z", "yz"):
         (tmp_path / f"{name}.pc").write_text(HEAD.replace("Version: 1", "Version: 2"))
     with (tmp_path / "x.pc").open("w", newline="") as stream:
