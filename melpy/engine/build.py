@@ -55,7 +55,8 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
     limits = find_limits(job.recipe, context.limits)
     _warn_of_limits(job, limits, context, monitor)
     first, kept = find_first_step(job, context)
-    revision = _revision(job, context, monitor)
+    source_dir = find_source_directory(job, context)
+    revision = _revision(job, source_dir, context, monitor)
     clock = _Clock(job.plan.job, monitor)
     log = log_path(job, context)
     monitor.emit(events.JobStarted(job.plan.job, log))
@@ -83,7 +84,7 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
             session = Session(
                 directory=directory,
                 layers=layers,
-                source_dir=find_source_directory(job, context),
+                source_dir=source_dir,
                 sources=sources,
                 checkouts=checkouts,
                 epoch=revision.epoch,
@@ -173,9 +174,8 @@ class _Clock:
         self.monitor.emit(events.StageFinished(self.job, name, self.seconds[name]))
 
 
-def _revision(job: Job, context: BuildContext, monitor: events.Monitor) -> Revision:
-    directory = find_source_directory(job, context)
-    paths = [job.recipe.path, *([directory] if directory else []), *job.pipeline_files]
+def _revision(job: Job, source_dir: Path | None, context: BuildContext, monitor: events.Monitor) -> Revision:
+    paths = [job.recipe.path, *([source_dir] if source_dir else []), *job.pipeline_files]
     revision = find_revision(paths)
     if revision.problem:
         taken = "SOURCE_DATE_EPOCH is taken from the environment" if context.epoch is not None else ""

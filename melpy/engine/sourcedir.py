@@ -15,6 +15,8 @@ from melpy.errors import RecipeError
 if TYPE_CHECKING:
     from melpy.engine.model import BuildContext, FileId, Job
 
+_OUT_DIR = "the output directory"
+_GIT = "a git repository's own files"
 _HINT = "name the recipe otherwise, or keep that elsewhere"
 
 
@@ -31,30 +33,25 @@ def find_source_directory(job: Job, context: BuildContext) -> Path | None:
     if job.recipe.path.parent.resolve() not in resolved.parents:
         hint = "what is elsewhere on this machine is not copied into a build"
         raise RecipeError("is a symlink that leaves the directory of the recipe", where=str(directory), hint=hint)
-    out = context.out_dir.stat() if context.out_dir.exists() else None
-    _check_private(directory, resolved, _find_private(context), (out.st_dev, out.st_ino) if out else None)
+    _check_private(directory, resolved, _find_private(context))
     return directory
 
 
 def _find_private(context: BuildContext) -> dict[FileId, str]:
     private = dict(context.secrets)
-    for path, what in ((context.out_dir, "the output directory"), (context.cache_dir, "the cache")):
+    for path, what in ((context.out_dir, _OUT_DIR), (context.cache_dir, "the cache")):
         info = path.stat() if path.exists() else None
         if info:
             private[info.st_dev, info.st_ino] = what
     return private
 
 
-def _check_private(directory: Path, resolved: Path, private: dict[FileId, str], out_dir: FileId | None) -> None:
+def _check_private(directory: Path, resolved: Path, private: dict[FileId, str]) -> None:
     """Check that a directory neither lies in, nor is, nor holds one of these files, which are known by inode."""
     for path in (resolved, *resolved.parents):
         info = path.stat()
-        if path != resolved and (info.st_dev, info.st_ino) == out_dir:
-            continue  # recipes may lie where their packages go
-        what = private.get((info.st_dev, info.st_ino)) or (
-            "a git repository's own files" if path.name == ".git" else ""
-        )
-        if what:
+        what = private.get((info.st_dev, info.st_ino)) or (_GIT if path.name == ".git" else "")
+        if what and (path == resolved or what != _OUT_DIR):  # recipes may lie where their packages go
             text = f"is {what}" if path == resolved else f"lies in {what}"
             raise RecipeError(f"{text}, and would be copied into the build", where=str(directory), hint=_HINT)
     for parent, directories, files in os.walk(resolved):
@@ -62,7 +59,7 @@ def _check_private(directory: Path, resolved: Path, private: dict[FileId, str], 
             info = Path(parent, name).lstat()
             what = private.get((info.st_dev, info.st_ino), "")
             if name == ".git" and name in directories:
-                what = "a git repository's own files"
+                what = _GIT
             if what:
                 found = Path(parent, name).relative_to(resolved)
                 text = f"holds {what}, {str(found)!r}, which would be copied into the build"
