@@ -7,9 +7,10 @@ a script can tell failures apart. Only `melpy.cli` turns an error into an exit. 
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
+
+from melpy.near import find_nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -319,7 +320,7 @@ def fault_position(fault: MelpyError) -> tuple[str, int, int]:
 
 def find_near(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that was probably meant, or None."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    near = find_nearest(name, known)
     return near[0] if near else None
 
 
