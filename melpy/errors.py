@@ -8,12 +8,13 @@ a script can tell failures apart. Only `melpy.cli` turns an error into an exit. 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from melpy.near import find_nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,19 @@ class Place:
         if not self.line:
             return self.file
         return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True)
+class StepFault:
+    """The step of a build that an error ended.
+
+    Attributes:
+        number: its number, counted from 1; 0 for no step.
+        line: line of its script that was run last, counted from 1; 0 where the shell does not tell.
+    """
+
+    number: int = 0
+    line: int = 0
 
 
 class MelpyError(Exception):
@@ -57,6 +71,7 @@ class MelpyError(Exception):
         self.hint = hint
         self.details = tuple(details)
         self.job = ""  # the build that it ended, such as hello-2.10-r0/x86_64
+        self.step = StepFault()
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message
@@ -158,6 +173,7 @@ class CycleError(MelpyError):
 
     code = "cycle"
     exit_status = 30
+    edges: tuple[object, ...] = ()  # the needs that close the circle, as `melpy.graph.model.Edge`
 
 
 class UnresolvableError(MelpyError):
@@ -165,6 +181,9 @@ class UnresolvableError(MelpyError):
 
     code = "unresolvable"
     exit_status = 31
+    wanted: tuple[str, ...] = ()  # the constraints of the environment that it is about
+    missing: tuple[str, ...] = ()  # names that nothing has
+    instead: Mapping[str, str] = MappingProxyType({})  # what the hint says of each
 
 
 class RepositoryError(MelpyError):
@@ -310,6 +329,20 @@ class FaultsError(RecipeError):
 def reason_of(error: OSError) -> str:
     """Return what the system says about a failure, as messages end with it: `permission denied`."""
     return (error.strerror or str(error)).lower()
+
+
+def point_at(error: MelpyError, place: Place, details: Sequence[str] = ()) -> None:
+    """Let an error point at a place of a recipe; what it was about goes into its message.
+
+    Args:
+        error: the error.
+        place: the place.
+        details: an excerpt, which comes before the error's own details.
+    """
+    if error.where:
+        error.message = f"{error.where}: {error.message}"
+    error.where = place
+    error.details = (*details, *error.details)
 
 
 def fault_position(fault: MelpyError) -> tuple[str, int, int]:

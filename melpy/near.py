@@ -24,7 +24,7 @@ def find_nearest(name: str, known: Iterable[str], limit: int = 1) -> tuple[str, 
         return ()
     bare = _squeeze(name)
     letters = set(bare)
-    most = _tolerance(name)
+    most = _tolerance(name) + 1
     found = []
     for other in known:
         # Few names of many pass these two, which cost a microsecond.
@@ -43,7 +43,7 @@ def find_distance(name: str, other: str) -> int | None:
     first, second = _split_common(name, other)
     if len(_squeeze(name)) - len(name) != len(_squeeze(other)) - len(other):
         first, second = _squeeze(name), _squeeze(other)  # somebody left out a separator: Apache2 is Apache-2.0
-    tolerance = min(_tolerance(first), _tolerance(second))
+    tolerance = min(_tolerance(first), _tolerance(second)) + _begin_alike(first, second)
     if abs(len(first) - len(second)) > tolerance:
         return None
     distance = _edits(first, second)
@@ -59,6 +59,13 @@ def _tolerance(text: str) -> int:
     """Return how many letters of a text may be mistyped: one of three to seven, two up to eleven, then three."""
     length = len(_AFFIX.sub("", text))
     return 0 if length < 3 else min(1 + (length >= 8) + (length >= 12), 3)
+
+
+def _begin_alike(first: str, second: str) -> bool:
+    """Tell whether the first half of two names is the same, so that more is forgiven in the rest: trixy, trixie."""
+    first, second = _AFFIX.sub("", first), _AFFIX.sub("", second)
+    half = (max(len(first), len(second)) + 1) // 2
+    return half > 2 and first[:half] == second[:half]
 
 
 def _split_common(name: str, other: str) -> tuple[str, str]:

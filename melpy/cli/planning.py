@@ -94,7 +94,7 @@ def make_jobs(
             if not problems.found:
                 used = [library.find(name) for name in found.pipelines]
                 files = [definition.file for definition in used if not definition.built_in]
-                jobs.append(Job(recipe, make_plan(found), arch, tuple(files)))
+                jobs.append(Job(recipe, make_plan(found), arch, tuple(files), found))
     if faults:
         raise FaultsError(faults.values())
     for warning in warned.values():

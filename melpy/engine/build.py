@@ -12,11 +12,13 @@ from melpy import events
 from melpy.build.model import Session
 from melpy.build.session import run_plan
 from melpy.engine.buildcache import CACHES, hold_cache
-from melpy.engine.environment import Repositories, ensure_environment, resolve_environment
+from melpy.engine.environment import Repositories, ensure_environment
 from melpy.engine.history import find_revision
 from melpy.engine.licence import load_licence_texts
 from melpy.engine.limit import find_limits
+from melpy.engine.locate import locate_step
 from melpy.engine.locking import find_locked
+from melpy.engine.missing import resolve_job
 from melpy.engine.model import BuildContext, BuildResult, Job
 from melpy.engine.packages import write_packages
 from melpy.engine.record import Facts, write_record
@@ -24,7 +26,7 @@ from melpy.engine.reentry import check_environment, find_first_step
 from melpy.engine.source import fetch_sources
 from melpy.engine.sourcedir import find_source_directory
 from melpy.engine.workdir import reuse_directory, work_directory
-from melpy.errors import OutputError
+from melpy.errors import MelpyError, OutputError
 from melpy.files import check_writable
 from melpy.sandbox.cgroup import find_parent
 from melpy.sandbox.emulator import find_emulator
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from melpy.build.model import StepRecord
+    from melpy.build.model import OutputTree, StepRecord
     from melpy.engine.history import Revision
     from melpy.sandbox.model import Limits, NativeTools
     from melpy.solve.model import Solution
@@ -79,7 +81,9 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
                 text = f"the steps before {first} are those of an earlier build, and of whoever changed it since"
                 monitor.emit(events.Warning(job.plan.job, text))
             with clock.stage("sources"):
-                sources, checkouts = fetch_sources(job.plan.sources, context.sources, monitor, job.plan.job)
+                sources, checkouts = fetch_sources(
+                    job.plan.sources, context.sources, monitor, job.plan.job, job.evaluation
+                )
             directory = stack.enter_context(_open_directory(job, context, kept.directory if kept else None))
             session = Session(
                 directory=directory,
@@ -100,7 +104,7 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
                 unpack_limit=context.unpack_limit,
             )
             with clock.stage("steps"):
-                trees = run_plan(job.plan, session, monitor, steps)
+                trees = _run_steps(job, session, monitor, steps)
             with clock.stage("packages"):
                 texts = load_licence_texts(job, session.workspace)
                 built = write_packages(job.plan, trees, solution, revision, texts, context, monitor)
@@ -112,6 +116,14 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
             write_record(job, log, facts, steps)
         monitor.emit(events.JobFinished(job.plan.job, seconds, ok))
     return BuildResult(job.plan.job, built, tuple(clock.seconds.items()), log)
+
+
+def _run_steps(job: Job, session: Session, monitor: events.Monitor, steps: list[StepRecord]) -> tuple[OutputTree, ...]:
+    try:
+        return run_plan(job.plan, session, monitor, steps)
+    except MelpyError as error:
+        locate_step(error, job.evaluation)
+        raise
 
 
 def _warn_of_limits(job: Job, limits: Limits, context: BuildContext, monitor: events.Monitor) -> None:
@@ -151,8 +163,7 @@ def _open_directory(job: Job, context: BuildContext, kept: Path | None) -> Itera
 
 def _find_environment(job: Job, context: BuildContext, repositories: Repositories) -> Solution:
     if not context.locks:
-        where = f"{job.plan.recipe}: environment for {job.plan.arch}"
-        return resolve_environment(job.plan.environment, job.arch, repositories, where=where)
+        return resolve_job(job, job.plan.environment, repositories)
     path, lock = next((path, lock) for path, lock in context.locks if lock.arch == job.arch.apk)
     return find_locked(job, lock, context, path)
 
