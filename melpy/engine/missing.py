@@ -75,6 +75,7 @@ def find_makers(names: Sequence[str], recipe: Path, arch: Arch) -> dict[str, Pat
 def _candidates(names: Sequence[str], recipe: Path) -> list[Path]:
     """Return recipes that mention a word of a name: those first whose file is called like it."""
     words = {word for name in names for word in _WORDS.findall(name.lower())} - _COMMON
+    words |= {name.rpartition(":")[2].lower() for name in names}
     found = []
     for number, file in enumerate(sorted(recipe.parent.glob("*.yaml"))):
         if number == _MOST_READ:
@@ -84,7 +85,8 @@ def _candidates(names: Sequence[str], recipe: Path) -> list[Path]:
         except OSError:
             continue
         if any(word.encode() in text for word in words):
-            alike = sum(word in file.stem.lower() for word in words)
+            stem = file.stem.lower()
+            alike = sum((word in stem) + (word == stem) for word in words)
             found.append((-alike, abs(len(file.stem) - len(names[0])), file))
     return [file for *_, file in sorted(found)[:_MOST_EVALUATED]]
 

@@ -106,6 +106,9 @@ def _warn_of_publication(published: Publication, plan: Plan, monitor: events.Mon
         names = shorten_list([entry.info.full_name for entry in published.replaced])
         text = f"published before with other content: {names}; clients that have installed it will not upgrade"
         monitor.emit(events.Warning(plan.job, text, "raise the epoch in the recipe"))
+    for error in published.damaged:
+        hint = error.hint or "build it again, or remove the file"
+        monitor.emit(events.Warning(plan.job, f"{error}; it is left out of the index", hint))
     for entry, newer in published.outdated:
         text = (
             f"{entry.info.full_name} is older than {newer.info.full_name} of the repository; clients will not take it"
