@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from melpy.near import find_nearest
 
@@ -173,7 +173,7 @@ class CycleError(MelpyError):
 
     code = "cycle"
     exit_status = 30
-    edges: tuple[object, ...] = ()  # the needs that close the circle, as `melpy.graph.model.Edge`
+    edges: tuple[Any, ...] = ()  # the needs that close the circle, each a `melpy.graph.model.Edge`
 
 
 class UnresolvableError(MelpyError):
