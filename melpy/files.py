@@ -173,7 +173,7 @@ def check_writable(directory: Path) -> None:
         raise output_error(directory, error) from None
 
 
-_WRITE_HINTS = {
+WRITE_HINTS = {
     errno.ENOSPC: "free space there (melpy clean and melpy store prune remove what builds left)",
     errno.EDQUOT: "free space there, or ask for a larger quota",
     errno.EROFS: "it is mounted read-only; choose another place",
@@ -182,6 +182,7 @@ _WRITE_HINTS = {
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EFBIG: "allow larger files (ulimit -f), or choose another place",
 }
+"""What to do about errors of the system, by their number."""
 
 
 def output_error(path: Path, error: OSError) -> OutputError:
@@ -191,7 +192,7 @@ def output_error(path: Path, error: OSError) -> OutputError:
 
 def write_hint(error: OSError) -> str:
     """Return what to do about a path that cannot be written."""
-    return _WRITE_HINTS.get(error.errno or 0, "choose another place, or change its owner or mode")
+    return WRITE_HINTS.get(error.errno or 0, "choose another place, or change its owner or mode")
 
 
 def is_locked(path: Path) -> bool:

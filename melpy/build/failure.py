@@ -31,6 +31,7 @@ _NO_MEMORY = re.compile(
     r"cannot allocate memory|out of memory|memory exhausted|virtual memory exhausted|memoryerror|std::bad_alloc",
     re.IGNORECASE,
 )
+_NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 _NO_PROCESS = re.compile(r"resource temporarily unavailable|cannot fork|can't fork|fork: retry", re.IGNORECASE)
 
 
@@ -89,6 +90,8 @@ def _find_hint(step: PlanStep, plan: Plan, place: Place, outcome: Outcome) -> st
             "steps see no network: have fetch or git-checkout bring what they need, or say network: true in the step "
             "or its pipeline, or --network for a whole build"
         )
+    elif said(_NO_SPACE):
+        hint = f"the disk is full: free space for {place.workspace.parent}, or have it elsewhere with --cache-dir"
     elif place.ids is None and said(_NO_OWNER):
         hint = "files can be given to others only where the machine grants ids for it; melpy doctor says how"
     elif limits.memory and said(_NO_MEMORY):

@@ -106,10 +106,17 @@ def main() -> None:
         if isinstance(error, BrokenPipeError):
             _leave_pipe()
         where = str(error.filename) if error.filename else None
-        print_error(OutputError(reason_of(error), where=where))
+        print_error(OutputError(reason_of(error), where=where, hint=_os_hint(error)))
         _drop_output()
         sys.exit(OutputError.exit_status)
     _finish(status if isinstance(status, int) else 0)
+
+
+def _os_hint(error: OSError) -> str | None:
+    """Return what to do where the system refuses something that no command has words for."""
+    from melpy.files import WRITE_HINTS  # noqa: PLC0415  # only for a failure
+
+    return WRITE_HINTS.get(error.errno or 0)
 
 
 def _run() -> object:

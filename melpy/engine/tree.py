@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from melpy.errors import FaultsError, MelpyError, Place, ProcessError, RecipeError
+from melpy.files import output_error
 from melpy.graph.needs import find_needs
 from melpy.plan.compiled import compile_recipe, compiled_text
 from melpy.plan.library import library_for, load_definition
@@ -254,8 +255,12 @@ def _examine(recipe: Recipe, arch: Arch, spec: TreeSpec, output: Path | None) ->
 def _write_whole(path: Path, text: str) -> None:
     """Write a file that is there whole or not at all; unlike packages these need not outlive a power failure."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise output_error(path, error) from None
 
 
 def _findings(error: MelpyError, file: str, arches: tuple[str, ...]) -> Iterator[Finding]:
