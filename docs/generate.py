@@ -65,7 +65,8 @@ Every key, from the model that recipes are checked with; `melpy schema` prints t
 their spelling: `version: 1.10` is 1.10. A key without a value is as good as absent. Unknown keys are errors in recipes
 and passed over, with a warning, in pipeline definitions. What texts may hold is told in [expressions](expressions.md).
 
-Read and checked, but without effect on a build so far: `test-resources`, `resources.cpumodel`, `checks`,
+Read and checked, but without effect on a build so far: `resources`, which the record of a build repeats,
+`test-resources`, `checks`,
 `detection-override`, and of `environment` all but `contents`, `accounts` and `environment`; `update` is for bots.
 """
 

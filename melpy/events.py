@@ -25,7 +25,7 @@ class Event:
 
 @dataclass(frozen=True)
 class StageStarted(Event):
-    """A stage of a job began: `environment`, `sources`, `steps`, `packages`."""
+    """A stage of a job began: `history`, `environment`, `sources`, `steps`, `packages`."""
 
     stage: str
     detail: str = ""

@@ -18,6 +18,8 @@ from melpy.errors import OutputError, reason_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_WRITABLE_BY_OTHERS = 0o022
+
 
 @contextmanager
 def replace_file(path: Path, mode: int = 0o644, *, durable: bool = True) -> Iterator[IO[bytes]]:
@@ -81,6 +83,17 @@ def write_file(path: Path, data: bytes | str, mode: int = 0o644) -> None:
     """
     with replace_file(path, mode) as stream:
         stream.write(data.encode() if isinstance(data, str) else data)
+
+
+def read_own_file(path: Path) -> bytes:
+    """Return what a file has that melpy keeps for itself; nothing where it is not there, or others may write it."""
+    try:
+        with path.open("rb") as stream:
+            info = os.fstat(stream.fileno())
+            is_own = info.st_uid == os.geteuid() and not info.st_mode & _WRITABLE_BY_OTHERS
+            return stream.read() if is_own else b""
+    except OSError:
+        return b""
 
 
 def remove_leftovers(path: Path) -> None:

@@ -84,7 +84,7 @@ def _find_hint(step: PlanStep, plan: Plan, place: Place, outcome: Outcome) -> st
     elif outcome.stopped == UNENDING:
         hint = "it changed process 1 of its sandbox, which no build needs to do"
     elif outcome.stopped:
-        hint = "allow more with --timeout, --memory or --disk, or in the recipe"
+        hint = "allow more with --timeout or --disk, or in melpy.toml; a `timeout` may also be the recipe's"
     elif not place.has_network(step) and said(_NO_NETWORK):
         hint = (
             "steps see no network: have fetch or git-checkout bring what they need, or say network: true in the step "
@@ -95,7 +95,7 @@ def _find_hint(step: PlanStep, plan: Plan, place: Place, outcome: Outcome) -> st
     elif place.ids is None and said(_NO_OWNER):
         hint = "files can be given to others only where the machine grants ids for it; melpy doctor says how"
     elif limits.memory and said(_NO_MEMORY):
-        hint = f"a process may have {size_text(limits.memory)} of memory; allow more with --memory or in the recipe"
+        hint = f"a process may have {size_text(limits.memory)} of memory; allow more with --memory or in melpy.toml"
     elif limits.processes and said(_NO_PROCESS):
-        hint = f"the build may have {limits.processes} processes; allow more with --processes"
+        hint = f"the build may have {limits.processes} processes; allow more with --processes or in melpy.toml"
     return hint

@@ -15,6 +15,7 @@ from melpy.cli.option import (
     DISTRIBUTION,
     ENVIRONMENT,
     IGNORE_SIGNATURES,
+    LIMITS,
     LOCK_FILE,
     LOCK_NAME,
     OFFLINE,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Build recipes into signed packages and a signed index.")
 @click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
-@setting_options(*ENVIRONMENT, *SIGNING, *SOURCES, "unpack-limit", *DISTRIBUTION, "build-cache")
+@setting_options(*ENVIRONMENT, *SIGNING, *SOURCES, "unpack-limit", *DISTRIBUTION, "build-cache", *LIMITS)
 @BUILD_OPTION
 @IGNORE_SIGNATURES
 @OFFLINE
@@ -47,11 +48,6 @@ if TYPE_CHECKING:
 @LOCK_FILE
 @click.option("--emulate-all", is_flag=True, help="Emulate every program of other architectures: slow, the same bytes.")
 @click.option("--network", is_flag=True, help="Let every step see the network; the build's record says so.")
-@click.option("--timeout", metavar="TIME", default="", help="How long the steps of a build may take: 1h30m.")
-@click.option("--cpu", metavar="N", default="", help="Processors that a build may use; 0 for all.")
-@click.option("--memory", metavar="SIZE", default="", help="Memory that a process may use: 8Gi; 0 for all.")
-@click.option("--disk", metavar="SIZE", default="", help="Disk that a build may fill: 50Gi; 0 for all.")
-@click.option("--processes", metavar="N", default="", help="Processes that a build may have at a time.")
 @click.option("--keep", "--keep-workspace", "keep", is_flag=True, help="Keep what a build worked in, to look into.")
 @click.option("--from-step", metavar="STEP", default="", help="Begin with this step, where a build was kept before.")
 @click.option("--debug", is_flag=True, help="Have steps print each command before they run it, and show it.")
@@ -68,11 +64,6 @@ def command(
     lock_file: str | None,
     emulate_all: bool,
     network: bool,
-    timeout: str,
-    cpu: str,
-    memory: str,
-    disk: str,
-    processes: str,
     keep: bool,
     from_step: str,
     debug: bool,
@@ -88,7 +79,6 @@ def command(
     """
     from melpy.cli.planning import default_recipe, plan_recipes  # noqa: PLC0415  # --help does not need it
     from melpy.cli.setup import make_context  # noqa: PLC0415  # likewise
-    from melpy.engine.limit import LimitTexts  # noqa: PLC0415  # likewise
     from melpy.engine.run import run_jobs  # noqa: PLC0415  # likewise
 
     places = recipes or default_recipe("build")
@@ -109,7 +99,6 @@ def command(
                 check_signatures=not ignore_signatures,
                 emulate_all=emulate_all,
                 network=network,
-                limits=LimitTexts(timeout, cpu, memory, disk, processes),
                 keep=keep,
                 from_step=from_step,
                 debug=debug,

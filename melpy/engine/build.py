@@ -15,7 +15,7 @@ from melpy.engine.buildcache import CACHES, hold_cache
 from melpy.engine.environment import Repositories, ensure_environment
 from melpy.engine.history import find_revision
 from melpy.engine.licence import load_licence_texts
-from melpy.engine.limit import find_limits
+from melpy.engine.limit import find_limits, find_requests
 from melpy.engine.locate import locate_step
 from melpy.engine.locking import find_locked
 from melpy.engine.missing import resolve_job
@@ -54,11 +54,10 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
     check_tools()
     check_writable(context.out_dir / job.arch.apk)
     emulator = find_emulator(job.arch)
-    limits = find_limits(job.recipe, context.limits)
+    limits, requests = find_limits(job.recipe, context.limits), find_requests(job.recipe)
     _warn_of_limits(job, limits, context, monitor)
     first, kept = find_first_step(job, context)
     source_dir = find_source_directory(job, context)
-    revision = _revision(job, source_dir, context, monitor)
     clock = _Clock(job.plan.job, monitor)
     log = log_path(job, context)
     monitor.emit(events.JobStarted(job.plan.job, log))
@@ -68,6 +67,8 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
     ok = False
     try:
         with ExitStack() as stack:
+            with clock.stage("history"):
+                revision = _find_revision(job, source_dir, context, monitor)
             with clock.stage("environment"):
                 solution = _find_environment(job, context, repositories)
                 opened = ensure_environment(solution, job.plan.environment, job.arch, context, monitor, job.plan.job)
@@ -111,7 +112,18 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
         ok = True
     finally:
         seconds = time.monotonic() - start
-        facts = Facts(ok, seconds, clock.seconds, emulator, tools, limits, context.network, context.build_cache, first)
+        facts = Facts(
+            ok=ok,
+            seconds=seconds,
+            stages=clock.seconds,
+            emulator=emulator,
+            tools=tools,
+            limits=limits,
+            requests=requests,
+            network=context.network,
+            build_cache=context.build_cache,
+            first=first,
+        )
         with suppress(*(() if ok else (OutputError,))):  # what went wrong says more
             write_record(job, log, facts, steps)
         monitor.emit(events.JobFinished(job.plan.job, seconds, ok))
@@ -185,9 +197,17 @@ class _Clock:
         self.monitor.emit(events.StageFinished(self.job, name, self.seconds[name]))
 
 
-def _revision(job: Job, source_dir: Path | None, context: BuildContext, monitor: events.Monitor) -> Revision:
+def _find_revision(job: Job, source_dir: Path | None, context: BuildContext, monitor: events.Monitor) -> Revision:
     paths = [job.recipe.path, *([source_dir] if source_dir else []), *job.pipeline_files]
-    revision = find_revision(paths)
+
+    def tell(count: int) -> None:
+        if not is_told:
+            is_told.append(True)
+            monitor.emit(events.Note(job.plan.job, "looking for the recipe's last commit, through a long history"))
+        monitor.emit(events.StageStarted(job.plan.job, "history", f"{count:,} commits"))
+
+    is_told: list[bool] = []
+    revision = find_revision(paths, context.cache_dir, tell)
     if revision.problem:
         taken = "SOURCE_DATE_EPOCH is taken from the environment" if context.epoch is not None else ""
         epoch = taken or f"SOURCE_DATE_EPOCH is {revision.epoch}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from melpy.engine.limit import LimitTexts
 from melpy.repo.remote import ServerCache
+from melpy.sandbox.model import NO_LIMITS, Limits
 from melpy.source.place import NOWHERE
 from melpy.unpack import UNPACK_LIMIT, Limit
 
@@ -91,7 +91,7 @@ class BuildContext:
         from_step: begin with this step, by number or name, where an earlier build was kept.
         network: let every step see the network.
         debug: have steps print each command before they run it.
-        limits: what a build may use, in place of what recipes say.
+        limits: what a build may use.
         build_cache: what steps keep at /var/cache/melange: for their recipe (`recipe`), for all (`shared`), or `none`.
         jobs: how many packages are unpacked at once.
         emulate_all: emulate every program of a foreign root, though native tools could be had.
@@ -118,7 +118,7 @@ class BuildContext:
     network: bool = False
     debug: bool = False
     build_cache: str = "none"
-    limits: LimitTexts = field(default_factory=LimitTexts)
+    limits: Limits = NO_LIMITS
     jobs: int = 2
     emulate_all: bool = False
     offline: bool = False

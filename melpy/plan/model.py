@@ -241,7 +241,7 @@ class Plan:
         cpe: CPE 2.3 name, or empty.
         capabilities_add: Linux capabilities the sandbox adds.
         capabilities_drop: Linux capabilities the sandbox drops.
-        pipelines: names of the pipelines that are used.
+        pipelines: names of the pipelines that its build uses.
         tests: tests of the packages that have one; no part of the plan's identity.
         compiled: the compiled recipe as JSON text, in the form of melange's `.melange.yaml`.
     """
@@ -301,7 +301,7 @@ class Evaluation:
         environment: what the build runs in.
         tests: tests of the packages that have one.
         test_steps: compiled steps of each test, by package.
-        pipelines: names of the pipelines that are used.
+        pipelines: names of the pipelines that its build uses.
     """
 
     recipe: Recipe

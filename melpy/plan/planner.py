@@ -137,6 +137,7 @@ class _Evaluator:
                 plan_package(found.model, found.name, scope, steps[-1], found.spot, self.faults, package.commit)
             )
         environment = self._environment(variables, steps)
+        pipelines = tuple(sorted(self.compiler.used))  # those of tests, which come next, are no part of a build
         models = [(self.model.test, self.root), *((found.model.test, found.spot) for found in subpackages)]
         tests = [
             self._test(model, scope, dict(environment.variables), spot.below("test"))
@@ -157,7 +158,7 @@ class _Evaluator:
             environment=environment,
             tests=tuple(test for test, _ in tests),
             test_steps={test.package: compiled for test, compiled in tests},
-            pipelines=tuple(sorted(self.compiler.used)),
+            pipelines=pipelines,
         )
 
     def _check_options(self) -> None:

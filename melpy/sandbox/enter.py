@@ -148,6 +148,20 @@ def end_all(child: int) -> None:
     os._exit(code if code >= 0 else 128 - code)
 
 
+def mount_proc() -> None:
+    """Show the processes of this PID namespace in /proc; bubblewrap looks for its child there.
+
+    Where parts of /proc are hidden, as in most containers, the kernel refuses it. Source: mount_too_revealing of
+    fs/namespace.c.
+    """
+    call("proc", libc.mount(b"proc", b"/proc", b"proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, None))
+
+
+def find_own_number() -> int:
+    """Return this process's id as /proc has it, which may be of a PID namespace further out."""
+    return int(os.readlink("/proc/self"))  # noqa: PTH115  # pathlib is not loaded
+
+
 def join_group(cgroup: str, processors: list[int]) -> None:
     """Enter the control group that was made for this sandbox, and take its processors."""
     if cgroup:
@@ -189,7 +203,7 @@ def enter_range(ids: dict[str, Any], usage: str, directories: list[str], program
         is_shifted = bool(directories) and shift(ids, directories, programs)
         call("user-namespace", libc.unshare(CLONE_NEWUSER | CLONE_NEWNS))
         die_with_parent(parent)
-        os.write(ready[1], b"2" if is_shifted else b"1")
+        os.write(ready[1], f"{int(is_shifted)}{find_own_number()}".encode())
         os.close(mapped[1])
         if os.read(mapped[0], 1) != b"1":
             os._exit(1)  # the parent has told why
@@ -202,9 +216,9 @@ def enter_range(ids: dict[str, Any], usage: str, directories: list[str], program
             os.close(descriptor)
         return
     os.close(ready[1])
-    answer = os.read(ready[0], 1)
+    answer = os.read(ready[0], 16)
     if answer:
-        map_range(child, ids, own_ids(ids) if answer == b"2" else (os.geteuid(), os.getegid()))
+        map_range(int(answer[1:]), ids, own_ids(ids) if answer[:1] == b"1" else (os.geteuid(), os.getegid()))
         os.write(mapped[1], b"1")
     os.close(mapped[1])
     end_as(child, usage)
@@ -293,14 +307,15 @@ def make_user_namespace(maps: list[list[tuple[int, int, int]]]) -> int:
     child = os.fork()
     if child == 0:
         os.close(mapped[1])  # so that it does not wait for itself when the parent is killed
-        os.write(ready[1], b"1" if libc.unshare(CLONE_NEWUSER) == 0 else b"0")
+        os.write(ready[1], str(find_own_number()).encode() if libc.unshare(CLONE_NEWUSER) == 0 else b"no")
         os.read(mapped[0], 1)
         os._exit(0)
-    if os.read(ready[0], 1) != b"1":
+    number = os.read(ready[0], 16).decode()
+    if not number.isdecimal():
         raise SetupError("user-namespace: a second one cannot be made")
     for kind, rows in zip(("uid", "gid"), maps, strict=True):
-        write(f"/proc/{child}/{kind}_map", "".join(f"{a} {b} {c}\n" for a, b, c in rows).encode())
-    descriptor = os.open(f"/proc/{child}/ns/user", os.O_RDONLY)
+        write(f"/proc/{number}/{kind}_map", "".join(f"{a} {b} {c}\n" for a, b, c in rows).encode())
+    descriptor = os.open(f"/proc/{number}/ns/user", os.O_RDONLY)
     os.write(mapped[1], b"1")
     os.waitpid(child, 0)
     for end in (*ready, *mapped):
@@ -373,6 +388,7 @@ def become_bubblewrap(spec: dict[str, Any]) -> None:
     if spec["ids"]:
         descriptors["USERNS"] = make_user_namespace([exchanged(own) for own in spec["user"]])
     enter_pid_namespace(spec["usage"], terminal=spec["terminal"])
+    mount_proc()
     for descriptor in descriptors.values():
         os.set_inheritable(descriptor, True)
     argv = [

@@ -7,6 +7,7 @@ without a living child, and that is visible from outside. Source: proc(5), `/pro
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ class Liveness:
         if now < self._next:
             return ""
         self._next = now + _PAUSE
+        if os.readlink("/proc/self") != str(os.getpid()):  # noqa: PTH115  # no path, a number
+            return ""  # this /proc counts the processes of another PID namespace
         first = _find_first(pid)
         if first is None or _has_living_child(first):
             self._alone_since = None
