@@ -13,7 +13,7 @@ from melpy.build.model import Session
 from melpy.build.session import run_plan
 from melpy.engine.buildcache import CACHES, hold_cache
 from melpy.engine.environment import Repositories, ensure_environment
-from melpy.engine.history import find_revision
+from melpy.engine.history import date_hint, find_revision
 from melpy.engine.licence import load_licence_texts
 from melpy.engine.limit import find_limits, find_requests
 from melpy.engine.locate import locate_step
@@ -85,7 +85,7 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
                 sources, checkouts = fetch_sources(
                     job.plan.sources, context.sources, monitor, job.plan.job, job.evaluation
                 )
-            directory = stack.enter_context(_open_directory(job, context, kept.directory if kept else None))
+            directory = stack.enter_context(_open_directory(job, context, kept.directory if kept else None, monitor))
             session = Session(
                 directory=directory,
                 layers=layers,
@@ -163,7 +163,7 @@ def log_path(job: Job, context: BuildContext) -> Path:
 
 
 @contextmanager
-def _open_directory(job: Job, context: BuildContext, kept: Path | None) -> Iterator[Path]:
+def _open_directory(job: Job, context: BuildContext, kept: Path | None, monitor: events.Monitor) -> Iterator[Path]:
     name = f"{job.plan.name}-{job.arch.apk}"
     if kept:
         with reuse_directory(kept, name, keep=context.keep) as directory:
@@ -171,6 +171,9 @@ def _open_directory(job: Job, context: BuildContext, kept: Path | None) -> Itera
     else:
         with work_directory(context.cache_dir, name, keep=context.keep) as directory:
             yield directory
+    if context.keep:
+        enter = f"melpy shell {job.plan.name} --arch {job.arch.apk} enters it"
+        monitor.emit(events.Note(job.plan.job, f"kept: {directory / 'workspace'}; {enter}"))
 
 
 def _find_environment(job: Job, context: BuildContext, repositories: Repositories) -> Solution:
@@ -197,6 +200,16 @@ class _Clock:
         self.monitor.emit(events.StageFinished(self.job, name, self.seconds[name]))
 
 
+def _date_warning(job: Job, revision: Revision, context: BuildContext) -> events.Warning:
+    """Return the warning that a package has no commit to take its date from, or perhaps a wrong one."""
+    if context.epoch is not None:
+        return events.Warning(job.plan.job, f"{revision.problem}; SOURCE_DATE_EPOCH is taken from the environment")
+    hint = date_hint(job.recipe.path, revision)
+    if revision.epoch or revision.commit:
+        return events.Warning(job.plan.job, f"{revision.problem}; SOURCE_DATE_EPOCH is {revision.epoch}", hint)
+    return events.Warning("", f"{revision.problem}, so files of its packages are dated 1970-01-01", hint)
+
+
 def _find_revision(job: Job, source_dir: Path | None, context: BuildContext, monitor: events.Monitor) -> Revision:
     paths = [job.recipe.path, *([source_dir] if source_dir else []), *job.pipeline_files]
 
@@ -209,7 +222,5 @@ def _find_revision(job: Job, source_dir: Path | None, context: BuildContext, mon
     is_told: list[bool] = []
     revision = find_revision(paths, context.cache_dir, tell)
     if revision.problem:
-        taken = "SOURCE_DATE_EPOCH is taken from the environment" if context.epoch is not None else ""
-        epoch = taken or f"SOURCE_DATE_EPOCH is {revision.epoch}"
-        monitor.emit(events.Warning(job.plan.job, f"{revision.problem}; {epoch}"))
+        monitor.emit(_date_warning(job, revision, context))
     return revision if context.epoch is None else replace(revision, epoch=context.epoch)

@@ -47,6 +47,7 @@ def run_jobs(
         MelpyError: what went wrong with it.
     """
     repositories = Repositories(context)
+    monitor = events.Once(monitor)
     ordered = order_jobs(jobs)
     for number, job in enumerate(ordered, 1):
         try:
