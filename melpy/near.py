@@ -41,9 +41,11 @@ def find_distance(name: str, other: str) -> int | None:
     if _squeeze(name) == _squeeze(other):
         return 0
     first, second = _split_common(name, other)
-    if len(_squeeze(name)) - len(name) != len(_squeeze(other)) - len(other):
+    is_joined = len(_squeeze(name)) - len(name) != len(_squeeze(other)) - len(other)
+    if is_joined:
         first, second = _squeeze(name), _squeeze(other)  # somebody left out a separator: Apache2 is Apache-2.0
-    tolerance = min(_tolerance(first), _tolerance(second)) + _begin_alike(first, second)
+    tolerance = min(_tolerance(first), _tolerance(second))
+    tolerance += not is_joined and _begin_alike(first, second)
     if abs(len(first) - len(second)) > tolerance:
         return None
     distance = _edits(first, second)

@@ -37,7 +37,7 @@ def command(
 
     \b
     melpy solve busybox 'openssl>3' -r https://packages.wolfi.dev/os -k https://packages.wolfi.dev/os/wolfi-signing.rsa.pub
-    melpy solve curl --explain zlib
+    melpy solve curl --explain so:libz.so.1
 
     They come from where a build takes them: the out-dir, the repositories, and the seed. A constraint is a name, with
     or without a version, as in /etc/apk/world. Where several packages provide a name

@@ -9,6 +9,7 @@ from melpy import events
 from melpy.apk.archive import COMPRESSOR
 from melpy.apk.model import PackageInfo
 from melpy.attest.sbom import Origin, RecipeOrigin, render_sbom, sbom_path
+from melpy.build.model import Kind
 from melpy.build.tree import add_file
 from melpy.engine.model import BuildContext, BuiltPackage
 from melpy.files import output_error, scratch_directory
@@ -60,6 +61,7 @@ def write_packages(
         OutputError: the repository cannot be written.
         PackageFormatError: a file cannot be packed.
     """
+    _warn_of_emptiness(plan, trees, monitor)
     directory = context.out_dir / plan.arch
     recipe = RecipeOrigin(context.git_repo_url, revision.path, context.recipe_license)
     origin = Origin(context.namespace, revision.commit, revision.epoch, recipe)
@@ -86,6 +88,14 @@ def write_packages(
         raise output_error(directory, error) from None
     _warn_of_publication(published, plan, monitor)
     return tuple(BuiltPackage(entry, directory / entry.info.file_name) for entry in entries)
+
+
+def _warn_of_emptiness(plan: Plan, trees: Sequence[OutputTree], monitor: events.Monitor) -> None:
+    """Warn of subpackages whose steps found nothing to put into them; one without steps is meant to have no files."""
+    for tree, package in zip(trees, plan.packages, strict=True):
+        if package.steps and package.name != plan.name and all(entry.kind is Kind.DIRECTORY for entry in tree):
+            hint = "look at what its steps should have moved, or leave the subpackage out"
+            monitor.emit(events.Warning(plan.job, f"{package.name}: its steps put no file into it", hint))
 
 
 def _warn_of_contents(

@@ -52,6 +52,8 @@ def _script_line(step: CompiledStep, spot: Spot, line: int) -> Position:
     # Where a value has lines of its own, nobody can tell any more which line of the file it was.
     if not 0 < line <= len(lines) or step.text.count("\n") != step.runs.count("\n"):
         return _key(spot, "runs")
+    while line > 1 and lines[line - 2].rstrip().endswith("\\"):
+        line -= 1  # a command is where it begins, whichever of its lines the shell names
     offset = sum(len(before) + 1 for before in lines[: line - 1])
     offset += len(lines[line - 1]) - len(lines[line - 1].lstrip())
     document, path = spot.document, (*spot.path, "runs")
