@@ -96,7 +96,7 @@ class Place:
 _ENDED = "==> step ended in line "
 _TELL = "{ MELPY_STATUS=$?; set +x; } 2>/dev/null; [ $MELPY_STATUS = 0 ] || "
 _TRAPS = (
-    "if [ -n \"${BASH_VERSION-}\" ]; then trap 'MELPY_LINE=$LINENO' ERR; "
+    'if [ -n "${BASH_VERSION-}" ]; then trap \'MELPY_LINE=$LINENO MELPY_LAST=$_; : "$MELPY_LAST"\' ERR; '
     f"trap '{_TELL}{{ case $BASH_COMMAND in exit*) MELPY_LINE=;; esac; MELPY_DEPTH=${{#BASH_LINENO[@]}}; "
     "[ $MELPY_DEPTH -lt 2 ] || MELPY_LINE=${BASH_LINENO[MELPY_DEPTH-2]}; "
     f'echo "{_ENDED}${{MELPY_LINE:-0}}" >&2; }}\' EXIT; else trap \'{_TELL}echo "{_ENDED}$LINENO" >&2\' EXIT; fi; '
