@@ -213,13 +213,18 @@ def test_a_circle_is_found_by_check_and_by_build(project: Project) -> None:
     assert result.returncode == 30
 
 
+def _link_nowhere(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
 DAMAGES: dict[str, Callable[[Path, Path], object]] = {
     "empty": lambda package, _: package.write_bytes(b""),
     "garbage": lambda package, _: package.write_bytes(b"garbage"),
     "cut in its head": lambda package, _: os.truncate(package, 100),
     "cut in its data": lambda package, _: os.truncate(package, package.stat().st_size - 40),
     "another package": lambda package, other: package.write_bytes(other.read_bytes()),
-    "a dangling link": lambda package, _: (package.unlink(), package.symlink_to("nowhere")),
+    "a dangling link": lambda package, _: _link_nowhere(package),
 }
 
 
