@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from melpy.errors import DigestMismatchError, MelpyError, UnresolvableError, point_at
+from melpy.errors import (
+    DigestMismatchError,
+    EmulationError,
+    MelpyError,
+    SandboxError,
+    ToolMissingError,
+    UnresolvableError,
+    point_at,
+)
 from melpy.plan.git import GitSource
 from melpy.plan.position import find_needs, find_source, find_step
 
@@ -14,6 +22,8 @@ if TYPE_CHECKING:
     from melpy.plan.model import Evaluation, Source
     from melpy.plan.position import Position
 
+_OF_THE_MACHINE = (SandboxError, EmulationError, ToolMissingError)
+"""Errors that no line of a recipe is to blame for."""
 _DIGESTS = ("expected-sha256", "expected-sha512", "expected-commit")
 _NAMES = ("uri", "repository")
 _SHOWN = 5  # needs that are pointed at; the message names all
@@ -21,13 +31,13 @@ _SHOWN = 5  # needs that are pointed at; the message names all
 
 def locate_step(error: MelpyError, found: Evaluation | None) -> None:
     """Let an error of a step point at the step, and at its line where the shell told it."""
-    if found and error.step.number:
+    if found and error.step.number and not isinstance(error, _OF_THE_MACHINE):
         _point(error, find_step(found, error.step.number, error.step.line))
 
 
 def locate_source(error: MelpyError, source: Source | GitSource, found: Evaluation | None) -> None:
     """Let an error about a source point at its digest, or at its address."""
-    if found:
+    if found and not isinstance(error, _OF_THE_MACHINE):
         wrong = isinstance(error, DigestMismatchError)
         if isinstance(source, GitSource):
             wrong = wrong or "commit" in error.message
