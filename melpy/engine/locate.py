@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from melpy.errors import DigestMismatchError, MelpyError, UnresolvableError, point_at
+from melpy.errors import DigestMismatchError, EmulationError, MelpyError, SandboxError, UnresolvableError, point_at
 from melpy.plan.git import GitSource
 from melpy.plan.position import find_needs, find_source, find_step
 
@@ -21,7 +21,7 @@ _SHOWN = 5  # needs that are pointed at; the message names all
 
 def locate_step(error: MelpyError, found: Evaluation | None) -> None:
     """Let an error of a step point at the step, and at its line where the shell told it."""
-    if found and error.step.number:
+    if found and error.step.number and not isinstance(error, (SandboxError, EmulationError)):  # the machine's fault
         _point(error, find_step(found, error.step.number, error.step.line))
 
 
