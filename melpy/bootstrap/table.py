@@ -118,6 +118,7 @@ class Table(_Strict):
     alternatives: dict[str, str] = Field(default_factory=dict)
     packages: dict[str, Change] = Field(default_factory=dict)
     names: dict[str, Name] = Field(default_factory=dict)
+    ranges: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     late_rules: tuple[Rule, ...] = ()
 

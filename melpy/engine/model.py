@@ -138,12 +138,21 @@ class BuildContext:
 
 @dataclass(frozen=True)
 class Job:
-    """One recipe for one architecture."""
+    """One recipe for one architecture.
+
+    Attributes:
+        recipe: what is built.
+        plan: what the recipe says for the architecture.
+        arch: the architecture.
+        pipeline_files: definitions of the pipelines in use that are not built in.
+        left_out: names of subpackages that a restricted range leaves out.
+    """
 
     recipe: Recipe
     plan: Plan
     arch: Arch
     pipeline_files: tuple[Path, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,7 @@ def test_texts_of_a_file_are_replaced_and_its_mode_stays(tmp_path: Path, key: Pa
 @pytest.mark.parametrize("text", [b"something else\n", b"old old\n"])
 def test_a_text_that_debian_changed_is_an_error(tmp_path: Path, key: Path, text: bytes) -> None:
     todo = job(content=Content(edits={"usr/lib/a.py": {"old": "new"}}))
-    with pytest.raises(SeedError, match="/usr/lib/a.py has the text 'old' [02] times") as caught:
+    with pytest.raises(SeedError, match=r"/usr/lib/a\.py has the text 'old' [02] times") as caught:
         convert(tmp_path, key, todo, Item("./usr/lib/a.py", text))
     assert caught.value.where == "tool"
 
