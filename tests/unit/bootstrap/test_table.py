@@ -55,3 +55,8 @@ def test_modes_are_octal() -> None:
 def test_the_base_layout_provides_what_wolfis_does(suite: str) -> None:
     provides = load_table(suite).names["wolfi-baselayout"].provides
     assert provides == ("merged-bin", "merged-lib", "merged-sbin", "merged-usrsbin", "merged-varrun")
+
+
+@pytest.mark.parametrize("suite", known_suites())
+def test_wolfis_environment_for_python_has_a_shell_and_a_compiler(suite: str) -> None:
+    assert {"busybox", "build-base"} <= set(load_table(suite).names["py3-build-base"].depends)
