@@ -28,13 +28,13 @@ from melpy.cli.option import (
 )
 from melpy.cli.report import count_text, print_json, print_table, print_text, print_warning, short_list
 from melpy.errors import FaultsError, LockError, MelpyError
-from melpy.text import size_text
+from melpy.text import shorten_list, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from melpy.arch import Arch
-    from melpy.engine.model import BuildResult
+    from melpy.engine.model import BuildResult, Job
     from melpy.solve.lockfile import Lock
 
 
@@ -81,7 +81,7 @@ def command(
     from melpy.cli.setup import make_context  # noqa: PLC0415  # likewise
     from melpy.engine.run import run_jobs  # noqa: PLC0415  # likewise
 
-    places = recipes or default_recipe("build")
+    places = recipes or planning.default_recipe("build")
     start = time.monotonic()
     results: list[BuildResult] = []
     try:
@@ -114,6 +114,8 @@ def command(
         _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet, failure=error)
         raise
     _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet)
+    if not quiet and not as_json:
+        _report_left_out(jobs)
 
 
 def _load_locks(template: str, arches: Sequence[Arch]) -> tuple[tuple[Path, Lock], ...]:
@@ -148,6 +150,15 @@ def _report(
         ]
         print_table(("Package", "Arch", "Size", "Depends on", "Provides", "Lies in"), rows, right=("Size",))
         print_text(f"{count_text(len(rows), 'package')} in {seconds:.1f} s", err=True)
+
+
+def _report_left_out(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        if job.left_out:
+            count = count_text(len(job.left_out), "subpackage")
+            print_text(
+                f"{job.plan.job}: the setting `ranges` leaves out {count}: {shorten_list(job.left_out)}", err=True
+            )
 
 
 def _near(path: Path) -> str:
