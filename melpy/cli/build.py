@@ -147,7 +147,8 @@ def _report(
             for result in results
             for package in result.packages
         ]
-        print_table(("Package", "Arch", "Size", "Depends on", "Provides", "Lies in"), rows, right=("Size",))
+        columns = ("Package", "Arch", "Size", "Depends on", "Provides", "Lies in")
+        print_table(columns, rows, right=("Size",), extra=("Provides", "Depends on", "Arch"))
         print_text(f"{count_text(len(rows), 'package')} in {seconds:.1f} s", err=True)
 
 
