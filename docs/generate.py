@@ -218,6 +218,12 @@ def _pipeline_rows() -> Iterator[str]:
         packages = " ".join(f"`{package}`" for package in model.needs.packages)
         notes = "network" if model.network else "done by melpy itself" if model.native else ""
         yield f"| `{name}` | {', '.join(inputs)} | {packages} | {notes} |\n"
+    for name in library.names:
+        if described := library.find(name).model.inputs:
+            yield f"\n## {name}\n\n| input | meaning |\n|---|---|\n"
+        for key, one in described.items():
+            meaning = " ".join(one.description.split()).replace("|", "\\|")
+            yield f"| `{key}` | {meaning} |\n"
 
 
 def _melange_rows() -> Iterator[str]:

@@ -27,6 +27,7 @@ from melpy.cli.option import (
     setting_options,
 )
 from melpy.cli.report import count_text, print_json, print_table, print_text, print_warning, short_list
+from melpy.cli.section import SectionedCommand
 from melpy.errors import FaultsError, LockError, MelpyError
 from melpy.text import shorten_list, size_text
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from melpy.solve.lockfile import Lock
 
 
-@click.command(short_help="Build recipes into signed packages and a signed index.")
+@click.command(cls=SectionedCommand, short_help="Build recipes into signed packages and a signed index.")
 @click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
 @setting_options(*ENVIRONMENT, *SIGNING, *SOURCES, "unpack-limit", *DISTRIBUTION, "build-cache", *LIMITS)
 @BUILD_OPTION
@@ -74,14 +75,20 @@ def command(
 ) -> None:
     """Build recipes into signed packages and a signed index.
 
+    \b
+    melpy build packages/hello.yaml
+    melpy build packages/ --arch x86_64,aarch64
+    melpy build packages/hello.yaml --keep --debug
+    melpy build hello.yaml -r /srv/packages -k keys/local.rsa.pub
+
     A DIRECTORY stands for its recipes, the *.yaml in it. Recipes are built in the order in which they need one
     another, each against the repositories and what was built before. Without arguments, ./melange.yaml is built.
-    """
+    """  # noqa: D301  # click wants the character itself; the lines are to be copied
     from melpy.cli.planning import default_recipe, plan_recipes  # noqa: PLC0415  # --help does not need it
     from melpy.cli.setup import make_context  # noqa: PLC0415  # likewise
     from melpy.engine.run import run_jobs  # noqa: PLC0415  # likewise
 
-    places = recipes or planning.default_recipe("build")
+    places = recipes or default_recipe("build")
     start = time.monotonic()
     results: list[BuildResult] = []
     try:
@@ -148,7 +155,8 @@ def _report(
             for result in results
             for package in result.packages
         ]
-        print_table(("Package", "Arch", "Size", "Depends on", "Provides", "Lies in"), rows, right=("Size",))
+        columns = ("Package", "Arch", "Size", "Depends on", "Provides", "Lies in")
+        print_table(columns, rows, right=("Size",), extra=("Provides", "Depends on", "Arch"))
         print_text(f"{count_text(len(rows), 'package')} in {seconds:.1f} s", err=True)
 
 

@@ -21,13 +21,14 @@ from melpy.cli.option import (
     setting_options,
 )
 from melpy.cli.report import count_text, print_text, print_warning
+from melpy.cli.section import SectionedCommand
 from melpy.errors import RecipeError, UsageError
 
 if TYPE_CHECKING:
     from melpy.solve.lockfile import Lock
 
 
-@click.command(short_help="Lock environments to their exact packages.")
+@click.command(cls=SectionedCommand, short_help="Lock environments to their exact packages.")
 @click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
 @setting_options(*ENVIRONMENT)
 @BUILD_OPTION

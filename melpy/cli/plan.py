@@ -11,12 +11,13 @@ import click
 
 from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
 from melpy.cli.report import has_color, print_json, print_text, print_warning, short_list
+from melpy.cli.section import SectionedCommand
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command(short_help="Show what a build would do.")
+@click.command(cls=SectionedCommand, short_help="Show what a build would do.")
 @click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
 @setting_options("arch", "packages", "pipeline-dirs", "env-files", "vars-file")
 @BUILD_OPTION

@@ -245,7 +245,12 @@ def _print_rows(wanted: _Wanted, kept: Mapping[Source | GitSource, Kept | None])
     ]
     columns = ("Recipe", "Kind", "Source", "Digest or commit", "Arch", "In the cache")
     if rows:
-        print_table(columns, sorted(rows, key=lambda row: row[0]), right=("In the cache",))
+        print_table(
+            columns,
+            sorted(rows, key=lambda row: row[0]),
+            right=("In the cache",),
+            extra=("Arch", "Kind", "Digest or commit"),
+        )
 
 
 def _labels(source: Source | GitSource) -> tuple[str, str, str]:

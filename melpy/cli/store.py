@@ -63,7 +63,7 @@ def show(as_json: bool, **flags: Any) -> None:
         for entry in entries
     ]
     if rows:
-        print_table(("Name", "Kind", "Size", "Last use", "Entry"), rows, right=("Size",))
+        print_table(("Name", "Kind", "Size", "Last use", "Entry"), rows, right=("Size",), extra=("Entry", "Kind"))
     print_text(f"{store}: {_summary(entries)}", err=True)
 
 
