@@ -13,6 +13,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from melpy.sandbox.container import SETFCAP, SETGID, SETUID, find_status, has_capability
 from melpy.sandbox.model import IdRange
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ WANTED = 65535
 """Ids beside the user's own, so that there are 65,536."""
 _ROOT_START = 1 << 30  # far above the ids that machines give to users and containers
 _OTHERS = 1 << 16  # below are the ids of users and services, in a container as on a machine
-_MAPPING = 1 << 6 | 1 << 7 | 1 << 31  # CAP_SETGID, CAP_SETUID, CAP_SETFCAP; source: user_namespaces(7)
 _FIRST = 100_000  # where useradd begins
 
 
@@ -32,24 +32,24 @@ def find_id_range() -> IdRange | None:
     rows = [load_map(kind) for kind in "ug"]
     if os.geteuid() == 0:
         free = [find_spare(row) for row in rows]
-        return IdRange(free[0] or 0, free[1] or 0) if None not in free and _may_map() else None
+        return IdRange(free[0] or 0, free[1] or 0) if None not in free and may_map() else None
     programs = shutil.which("newuidmap"), shutil.which("newgidmap")
     starts = granted_starts()
-    if None in programs or None in starts:
+    if None in programs or None in starts or not may_gain():
         return None
     if not all(start is not None and is_mapped(row, start, WANTED) for row, start in zip(rows, starts, strict=True)):
         return None  # a container that has not so many ids
     return IdRange(starts[0] or 0, starts[1] or 0, programs[0] or "", programs[1] or "")
 
 
-def _may_map() -> bool:
+def may_map() -> bool:
     """Tell whether root has the capabilities that mapping ids takes; a container may have taken them away."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return False
-    effective = next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff:")), 0)
-    return effective & _MAPPING == _MAPPING
+    return all(has_capability(number) for number in (SETGID, SETUID, SETFCAP))
+
+
+def may_gain() -> bool:
+    """Tell whether programs such as newuidmap get the privileges here that their files give them."""
+    return find_status("NoNewPrivs") != "1" and all(has_capability(number, "CapBnd") for number in (SETGID, SETUID))
 
 
 def granted_starts() -> list[int | None]:
