@@ -16,12 +16,13 @@ from melpy.arch import host_arch
 from melpy.errors import MelpyError
 from melpy.files import check_writable, scratch_directory
 from melpy.run import find_tool, run
-from melpy.sandbox.container import SYS_ADMIN, has_capability
+from melpy.sandbox.container import SYS_ADMIN, find_status, has_capability
 from melpy.sandbox.emulator import find_emulator
 from melpy.sandbox.identity import (
     WANTED,
     find_free_start,
     find_id_range,
+    find_programs,
     granted_starts,
     may_gain,
     may_map,
@@ -166,7 +167,8 @@ def _explain_root_ids() -> tuple[str, str]:
 def _explain_ids() -> tuple[str, str]:
     """Return why this user has no range of ids, and what to do about it: only what is missing."""
     files, starts = ["/etc/subuid", "/etc/subgid"], granted_starts()
-    install = "" if shutil.which("newuidmap") and shutil.which("newgidmap") else "install uidmap (apt install uidmap)"
+    programs = find_programs()
+    install = "" if programs else "install uidmap (apt install uidmap)"
     missing = [path for path, start in zip(files, starts, strict=True) if start is None]
     if missing:
         first = find_free_start(list(map(Path, files)))
@@ -176,9 +178,14 @@ def _explain_ids() -> tuple[str, str]:
         return _ALONE, f"{install}, and {command}" if install else command
     if install:
         return f"{_ALONE}; {' and '.join(files)} grant a range, but newuidmap is missing", install
-    if not may_gain():
-        text = "start the container without no-new-privileges, and with --cap-add SETUID --cap-add SETGID"
-        return f"{_ALONE}; newuidmap, which gives them, may not become root here", text
+    if not all(map(may_gain, programs)):
+        text = f"{_ALONE}; newuidmap, which grants them, lacks the privileges here"
+        if find_status("NoNewPrivs") == "1":
+            return text, "start the container, or the service, without no-new-privileges"
+        capabilities = "; ".join(
+            f"chmod u-s {path} && setcap cap_set{kind}id+ep {path}" for path, kind in zip(programs, "ug", strict=True)
+        )
+        return text, f"as root of the container, with libcap2-bin: {capabilities}"
     text = f"{_ALONE}; the range from {starts[0]} on in {files[0]} does not exist in this container"
     return (
         text,

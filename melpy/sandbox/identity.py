@@ -10,10 +10,11 @@ import functools
 import os
 import pwd
 import shutil
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from melpy.sandbox.container import SETFCAP, SETGID, SETUID, find_status, has_capability
+from melpy.sandbox.container import SETFCAP, SETGID, SETUID, SYS_ADMIN, find_status, has_capability
 from melpy.sandbox.model import IdRange
 
 if TYPE_CHECKING:
@@ -33,13 +34,13 @@ def find_id_range() -> IdRange | None:
     if os.geteuid() == 0:
         free = [find_spare(row) for row in rows]
         return IdRange(free[0] or 0, free[1] or 0) if None not in free and may_map() else None
-    programs = shutil.which("newuidmap"), shutil.which("newgidmap")
+    programs = find_programs()
     starts = granted_starts()
-    if None in programs or None in starts or not may_gain():
+    if not programs or None in starts or not all(map(may_gain, programs)):
         return None
     if not all(start is not None and is_mapped(row, start, WANTED) for row, start in zip(rows, starts, strict=True)):
         return None  # a container that has not so many ids
-    return IdRange(starts[0] or 0, starts[1] or 0, programs[0] or "", programs[1] or "")
+    return IdRange(starts[0] or 0, starts[1] or 0, *programs)
 
 
 def may_map() -> bool:
@@ -47,9 +48,24 @@ def may_map() -> bool:
     return all(has_capability(number) for number in (SETGID, SETUID, SETFCAP))
 
 
-def may_gain() -> bool:
-    """Tell whether programs such as newuidmap get the privileges here that their files give them."""
-    return find_status("NoNewPrivs") != "1" and all(has_capability(number, "CapBnd") for number in (SETGID, SETUID))
+def may_gain(program: str) -> bool:
+    """Tell whether newuidmap or newgidmap gets the privileges here that its file gives it.
+
+    One that is setuid is root, who does not own the user namespace, and needs CAP_SYS_ADMIN to write its map; one with
+    file capabilities stays its caller, who owns it. Containers take CAP_SYS_ADMIN away. Source: map_write of
+    kernel/user_namespace.c.
+    """
+    if find_status("NoNewPrivs") == "1":
+        return False
+    is_setuid = bool(Path(program).stat().st_mode & stat.S_ISUID)
+    needed = (SETGID, SETUID, SYS_ADMIN) if is_setuid else (SETGID, SETUID)
+    return all(has_capability(number, "CapBnd") for number in needed)
+
+
+def find_programs() -> list[str]:
+    """Return newuidmap and newgidmap; empty where one of them is missing."""
+    found = [shutil.which(f"new{kind}idmap") for kind in "ug"]
+    return [path for path in found if path] if all(found) else []
 
 
 def granted_starts() -> list[int | None]:
