@@ -60,7 +60,8 @@ def find_container() -> str:
 
 def is_chroot() -> bool:
     """Tell whether / is not the root of the mount namespace, in which case the kernel makes no user namespaces."""
-    return all(mount.path != "/" for mount in load_mounts())
+    paths = [mount.path for mount in load_mounts()]
+    return bool(paths) and "/" not in paths
 
 
 def find_status(name: str) -> str:

@@ -502,6 +502,7 @@ def main() -> None:
         with open(sys.argv[1], encoding="utf-8") as stream:  # noqa: PTH123  # pathlib is not loaded
             spec = json.load(stream)
         die_with_parent(spec["parent"])
+        own_name()  # without a /proc that knows it, nothing else works either
         leave_session()
         join_group(spec["cgroup"], spec["processors"])
         if spec["probe"]:
