@@ -238,7 +238,7 @@ class ExtractError(MelpyError):
 
 
 class SandboxError(MelpyError):
-    """This machine cannot run the sandbox: bubblewrap or user namespaces are missing."""
+    """This machine cannot run the sandbox: bubblewrap is missing, or namespaces or mounts are refused."""
 
     code = "sandbox"
     exit_status = 50
