@@ -8,6 +8,8 @@ a script can tell failures apart. Only `melpy.cli` turns an error into an exit. 
 from __future__ import annotations
 
 import difflib
+import errno
+import resource
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -309,6 +311,20 @@ class FaultsError(RecipeError):
 def reason_of(error: OSError) -> str:
     """Return what the system says about a failure, as messages end with it: `permission denied`."""
     return (error.strerror or str(error)).lower()
+
+
+def find_limit_hint(number: int | None) -> str:
+    """Return what to do about an error of the system, by its number, that a limit of this process is the reason of."""
+    kinds = {
+        errno.EMFILE: (resource.RLIMIT_NOFILE, "on open files", "n", "nofile"),
+        errno.EAGAIN: (resource.RLIMIT_NPROC, "on processes of this user", "u", "nproc"),
+    }
+    if number not in kinds:
+        return ""
+    limit, what, flag, name = kinds[number]
+    allowed = resource.getrlimit(limit)[0]
+    now = "" if allowed == resource.RLIM_INFINITY else f", {allowed} now"
+    return f"raise the limit {what} (ulimit -{flag}{now}; containers: --ulimit {name}=...)"
 
 
 def fault_position(fault: MelpyError) -> tuple[str, int, int]:

@@ -16,7 +16,7 @@ import click
 
 from melpy import __version__
 from melpy.cli.report import print_error
-from melpy.errors import MelpyError, OutputError, UsageError, reason_of
+from melpy.errors import MelpyError, OutputError, UsageError, find_limit_hint, reason_of
 from melpy.interrupt import handle_interrupts, ignore_interrupts
 
 COLLECTED_FROM = 200_000
@@ -116,7 +116,7 @@ def main() -> None:
         if isinstance(error, BrokenPipeError):
             _leave_pipe()
         where = str(error.filename) if error.filename else None
-        print_error(OutputError(reason_of(error), where=where))
+        print_error(OutputError(reason_of(error), where=where, hint=find_limit_hint(error.errno) or None))
         _drop_output()
         sys.exit(OutputError.exit_status)
     _finish(status if isinstance(status, int) else 0)
