@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from melpy.errors import EmulationError, OverlayError, SandboxError
+from melpy.errors import EmulationError, OverlayError, SandboxError, find_limit_hint
 from melpy.sandbox.container import (
     find_container,
     find_covers,
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _REFUSED = tuple(os.strerror(number).lower() for number in (errno.EPERM, errno.EACCES))
-_NO_MORE = os.strerror(errno.EAGAIN).lower()
-_NO_FILES = os.strerror(errno.EMFILE).lower()
 _FULL = os.strerror(errno.ENOSPC).lower()
 
 _FILTER_OFF = {
@@ -158,13 +155,9 @@ def _namespace_hint(reason: str) -> str:
 def _refusal_hint(reason: str) -> str:
     """Return what to do about a system call that was refused; empty where nothing is known to refuse it."""
     container = find_container()
-    if _NO_MORE in reason:
-        allowed = resource.getrlimit(resource.RLIMIT_NPROC)[0]
-        now = f", {allowed} now" if allowed != resource.RLIM_INFINITY else ""
-        return f"this user may have no more processes: raise the limit (ulimit -u{now}; containers: --ulimit nproc)"
-    if _NO_FILES in reason:
-        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        return f"raise the limit on open files (ulimit -n, {allowed} now; containers: --ulimit nofile)"
+    for number in (errno.EAGAIN, errno.EMFILE):
+        if os.strerror(number).lower() in reason:
+            return find_limit_hint(number)
     if os.strerror(errno.EACCES).lower() in reason and find_label():
         cure = _LABEL_OFF.get(container, "run it unconfined, or allow it in the profile")
         return f"the profile {find_label()} refuses it: {cure}"

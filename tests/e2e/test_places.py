@@ -129,6 +129,27 @@ def test_build_and_doctor_name_what_is_withheld(project: Project, what: str) -> 
     assert re.fullmatch(hint, check["hint"])
 
 
+def test_a_low_limit_on_open_files_is_named(project: Project) -> None:
+    project.write("one.yaml", shell_recipe())
+    run = project.melpy("build", "one.yaml", prefix=("prlimit", "--nofile=12"))
+    assert "too many open files\n" in run.stderr
+    hint = "hint: raise the limit on open files (ulimit -n, 12 now; containers: --ulimit nofile=...)\n"
+    assert hint in run.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the kernel does not count root's processes")
+def test_a_low_limit_on_processes_is_named(project: Project) -> None:
+    """melpy itself starts with a few more than there are; the first limit is sought that lets it come to a sandbox."""
+    project.write("one.yaml", shell_recipe())
+    found = ""
+    there = sum(task.owner() == Path("/proc/self").owner() for task in Path("/proc").glob("[0-9]*/task/*"))
+    for limit in range(max(there - 2, 1), there + 40):
+        found = project.melpy("build", "one.yaml", prefix=("prlimit", f"--nproc={limit}")).stderr
+        if "the sandbox cannot be set up" in found:
+            break
+    assert re.search(r"^hint: raise the limit on processes of this user \(ulimit -u, \d+ now; ", found, re.MULTILINE)
+
+
 def test_keys_that_are_withheld_are_no_matter(project: Project) -> None:
     """Filters of containers refuse keyctl; sandboxes refuse it themselves."""
     project.write("one.yaml", shell_recipe())
