@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from melpy.errors import SettingsError, reason_of
 
 HTTP_AUTH_FORM = "HTTP_AUTH is basic:HOST:USER:PASSWORD, with * for every host"
-"""What to tell whoever needs a login."""
+"""The hint for whoever needs a login."""
 
 
 class Login(NamedTuple):
@@ -43,7 +43,7 @@ def find_login(uri: str) -> Login | None:
 
 
 def describe_logins() -> str:
-    """Return how to give a login, and what is wrong with the netrc that there is."""
+    """Return how to give a login, and the fault of a netrc that cannot be read."""
     problem = _read_netrc("")[1]
     return f"{HTTP_AUTH_FORM}; or write the host into ~/.netrc{f' ({problem})' if problem else ''}"
 

@@ -212,14 +212,15 @@ def _date_warning(job: Job, revision: Revision, context: BuildContext) -> events
 
 def _find_revision(job: Job, source_dir: Path | None, context: BuildContext, monitor: events.Monitor) -> Revision:
     paths = [job.recipe.path, *([source_dir] if source_dir else []), *job.pipeline_files]
+    is_told = False
 
     def tell(count: int) -> None:
+        nonlocal is_told
         if not is_told:
-            is_told.append(True)
             monitor.emit(events.Note(job.plan.job, "looking for the recipe's last commit, through a long history"))
+        is_told = True
         monitor.emit(events.StageStarted(job.plan.job, "history", f"{count:,} commits"))
 
-    is_told: list[bool] = []
     revision = find_revision(paths, context.cache_dir, tell)
     if revision.problem:
         monitor.emit(_date_warning(job, revision, context))

@@ -2,10 +2,10 @@
 
 git follows a few paths through a long history hardly faster than all of them: its filters of changed paths help for
 one path only, and few clones have them. So the first parents are walked once for all paths, from HEAD back to the first
-commit that changed one of those that are asked for, and what was met on the way is kept in melpy's cache. The next
-question begins where the last one ended, and commits on top of a remembered HEAD are put before what is known.
+commit that changed one of those that are asked for, and the commits on the way are kept in melpy's cache. The next
+question begins where the last one ended, and commits on top of a remembered HEAD are put before the others.
 
-The answer is what `git log -1 HEAD -- PATH` says, whatever is remembered: git goes to the first parent wherever that
+The answer is that of `git log -1 HEAD -- PATH`, whatever is remembered: git goes to the first parent wherever that
 has the same, so it comes to the same commit of this line. Where that is a merge, git itself is asked which commit of
 the branch it was. Source: "History Simplification" in git-log(1).
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DIRECTORY = "history"
-"""Directory of the cache with what is remembered."""
+"""Directory of the cache that remembers walks."""
 
 _FORM = 2  # of the file
 _MARK = "\x01"  # of a commit's line; in the name of a file git quotes it
@@ -69,12 +69,15 @@ class _Walk:
 
     def find(self, paths: Sequence[str]) -> tuple[Commit, tuple[str, ...]] | None:
         """Return the newest commit that changed one of these files or directories, and those that it changed."""
-        places = dict.fromkeys(paths, len(self.commits))
-        for path in paths:
-            below = [place for name, place in self.last.items() if name == path or name.startswith(f"{path}/")]
-            places[path] = min(below, default=len(self.commits))
-        newest = min(places.values(), default=len(self.commits))
-        if newest == len(self.commits):
+        end = len(self.commits)
+        places = {
+            path: min(
+                (at for name, at in self.last.items() if name == path or name.startswith(f"{path}/")), default=end
+            )
+            for path in paths
+        }
+        newest = min(places.values(), default=end)
+        if newest == end:
             return None
         return self.commits[newest], tuple(path for path, place in places.items() if place == newest)
 
@@ -85,7 +88,7 @@ class _Walk:
 
 
 class _Met(Exception):  # noqa: N818  # it ends a walk, and is no error
-    """A walk has met what it was for."""
+    """A walk has met one of the paths that it was for."""
 
 
 def find_last_commit(
@@ -97,7 +100,7 @@ def find_last_commit(
         top: directory of the repository.
         head: the commit that HEAD is.
         paths: files, and directories whose files count, relative to the repository.
-        cache: directory for what is met; None keeps nothing.
+        cache: directory that remembers walks; None keeps nothing.
         tell: is told now and then how many commits have been walked.
 
     Raises:
@@ -132,7 +135,7 @@ def _split(line: str) -> tuple[str, str]:
 
 
 def _catch_up(top: Path, head: str, known: _Walk) -> _Walk:
-    """Return what is known of a new HEAD: where the old one is in its line, all that was known of that."""
+    """Return the walk of a new HEAD as far as it is known: with that of the old one, where this is in its line."""
     walk = _Walk(head)
     if known.head:
         read_git(top, lambda line: _take(walk, line), *_LOG, _FORMAT, head, f"^{known.head}")

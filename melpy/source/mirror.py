@@ -40,13 +40,15 @@ WHOLE_ONLY = "whole-only"
 _MISSING = re.compile(r"couldn't find remote ref|not our ref|unadvertised object|no such remote ref", re.IGNORECASE)
 _WHOLE_ONLY = re.compile(r"(does not|doesn't) support (shallow|--depth)", re.IGNORECASE)
 _NO_LOGIN = re.compile(r"authentication failed|could not read (username|password)", re.IGNORECASE)
-_FINAL = re.compile(
-    r"authentication failed|could not read (username|password)|permission denied|not found|could not resolve host"
-    r"|host key verification|does not appear to be a git repository|does not exist|returned error: 4\d\d"
-    r"|given up after|dubious ownership|fsck|not allowed|out of memory|died of signal 25|file too large",
+_TOO_LARGE = re.compile(r"died of signal 25|File too large")  # SIGXFSZ and EFBIG
+_OTHER = re.compile(
+    r"permission denied|not found|could not resolve host|host key verification"
+    r"|does not appear to be a git repository|does not exist|returned error: 4\d\d"
+    r"|given up after|dubious ownership|fsck|not allowed|out of memory",
     re.IGNORECASE,
 )
-_TOO_LARGE = re.compile(r"died of signal 25|File too large")  # SIGXFSZ and EFBIG
+_FINAL = (_NO_LOGIN, _TOO_LARGE, _OTHER)
+"""Failures that another attempt would meet again."""
 _LONGEST_FETCH = 3600  # seconds; of all transports only http tells git when a server says nothing more
 _HINT = "check the repository and the network"
 
@@ -156,7 +158,7 @@ class Mirror:
             for reason, sign in ((MISSING, _MISSING), (WHOLE_ONLY, _WHOLE_ONLY)):
                 if sign.search(outcome.stderr):
                     return reason
-            if _FINAL.search(outcome.stderr) or attempt == origin.patience.retries:
+            if attempt == origin.patience.retries or any(sign.search(outcome.stderr) for sign in _FINAL):
                 raise _refusal(outcome, origin)
             self._wait(attempt, outcome, origin)
             attempt += 1

@@ -175,6 +175,12 @@ def commit_files(project: Project, date: int, *names: str, below: str = ".") -> 
     return found.strip()
 
 
+def read_revision(project: Project) -> tuple[int, str]:
+    """Return date and commit of the package that was built."""
+    info = read_entry(project.out / "x86_64/one-1.0-r0.apk").info
+    return info.build_date, info.commit
+
+
 def test_a_pipeline_of_another_repository_counts_for_the_epoch(project: Project) -> None:
     project.write("recipes/one.yaml", shell_recipe(tail="  - uses: own\n"))
     project.write("pipelines/own.yaml", "name: own\npipeline:\n  - runs: 'true'\n")
@@ -183,8 +189,7 @@ def test_a_pipeline_of_another_repository_counts_for_the_epoch(project: Project)
     run = project.melpy("build", "recipes/one.yaml", "--pipeline-dir", "pipelines")
     assert run.returncode == 0, run.stderr
     assert "SOURCE_DATE_EPOCH" not in run.stderr
-    info = read_entry(project.out / "x86_64/one-1.0-r0.apk").info
-    assert (info.build_date, info.commit) == (1222222222, commit)
+    assert read_revision(project) == (1222222222, commit)
 
 
 def test_a_pipeline_that_only_tests_use_does_not_count_for_the_epoch(project: Project) -> None:
@@ -194,8 +199,7 @@ def test_a_pipeline_that_only_tests_use_does_not_count_for_the_epoch(project: Pr
     project.write("pipelines/own.yaml", "name: own\npipeline:\n  - runs: 'echo other'\n")
     commit_files(project, 1222222222, "pipelines/own.yaml")
     build(project, "one.yaml")
-    info = read_entry(project.out / "x86_64/one-1.0-r0.apk").info
-    assert (info.build_date, info.commit) == (1111111111, commit)
+    assert read_revision(project) == (1111111111, commit)
 
 
 def test_the_epoch_comes_from_the_environment_or_the_last_commit(project: Project) -> None:
@@ -208,8 +212,7 @@ def test_the_epoch_comes_from_the_environment_or_the_last_commit(project: Projec
     project.write("unrelated", "")
     commit_files(project, 1222222222, "unrelated")
     build(project, "one.yaml")
-    info = read_entry(project.out / "x86_64/one-1.0-r0.apk").info
-    assert (info.build_date, info.commit) == (1111111111, commit)
+    assert read_revision(project) == (1111111111, commit)
     with tarfile.open(project.out / "x86_64/one-1.0-r0.apk", ignore_zeros=True) as tar:
         assert {item.mtime for item in tar} == {1111111111}
     project.environment["SOURCE_DATE_EPOCH"] = "1333333333"
