@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import json
 import os
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ class Content:
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
     links: Mapping[str, str] = dataclasses.field(default_factory=dict)
     concatenate: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    edits: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
     omit: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
 
@@ -78,6 +80,7 @@ class Job:
         origin: name of Debian's source package.
         rivals: APK names of packages that may give the same names to files of theirs.
         replaces: APK names of packages whose files it may have.
+        provides: names that it has beside those that its files give it.
     """
 
     name: str
@@ -91,6 +94,7 @@ class Job:
     origin: str = ""
     rivals: tuple[str, ...] = ()
     replaces: tuple[str, ...] = ()
+    provides: tuple[str, ...] = ()
 
     @property
     def file_name(self) -> str:
@@ -151,6 +155,7 @@ def _convert(job: Job, place: Place, scratch: Path) -> str:
             f"what the table adds does not fit: {(error.strerror or '').lower()} {error.filename}", where=job.name
         ) from None
     tree = load_tree(job.name, root)
+    found = find_provides(tree, job.version, arch.multiarch, scratch)
     info = PackageInfo(
         name=job.name,
         version=job.version,
@@ -159,7 +164,7 @@ def _convert(job: Job, place: Place, scratch: Path) -> str:
         description=job.description,
         url=job.url,
         depends=tuple(job.depends),
-        provides=tuple(effect.settle_provides(find_provides(tree, job.version, arch.multiarch, scratch))),
+        provides=(*effect.settle_provides(found), *job.provides),
         replaces=_replaces(job, effect),
         replaces_priority=str(max(effect.priority, 0)) if effect.links else "",
     )
@@ -196,6 +201,8 @@ def add_content(root: Path, content: Content, arch: Arch) -> None:
     for path, mode in content.directories.items():
         (root / path).mkdir(parents=True, exist_ok=True)
         (root / path).chmod(mode)
+    for path, changes in content.edits.items():
+        _edit(root / fill(path), changes)
     for path, text in content.files.items():
         _write(root, fill(path), fill(text).encode())
     for path, pattern in content.concatenate.items():
@@ -203,6 +210,15 @@ def add_content(root: Path, content: Content, arch: Arch) -> None:
         _write(root, path, b"".join(part.read_bytes().rstrip(b"\n") + b"\n" for part in parts))
     for path, target in content.links.items():
         _make_room(root, fill(path)).symlink_to(fill(target))
+
+
+def _edit(file: Path, changes: Mapping[str, str]) -> None:
+    text = file.read_text(encoding="utf-8")
+    for pattern, replacement in changes.items():
+        text, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
+        if not count:
+            raise SeedError(f"the table edits what the package no longer has: {pattern}", where=file.name)
+    file.write_text(text, encoding="utf-8")
 
 
 def _write(root: Path, path: str, data: bytes) -> None:

@@ -35,6 +35,8 @@ class Change(_Strict):
         links: symlinks that are added, path to target: Debian's alternatives.
         concatenate: files made of all files that match a pattern, in the order of their names.
         files: files that are added, path to content.
+        edits: files of the package in which every match of a regular expression is replaced, by path. A pattern without
+            a match is an error: the package has changed, and nobody knows how.
         replaces: APK names of packages of others, which may have some of its files.
     """
 
@@ -44,6 +46,7 @@ class Change(_Strict):
     links: dict[str, str] = Field(default_factory=dict)
     concatenate: dict[str, str] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
+    edits: dict[str, dict[str, str]] = Field(default_factory=dict)
     replaces: tuple[str, ...] = ()
 
 
@@ -53,6 +56,7 @@ class Name(_Strict):
     Attributes:
         depends: APK names; the first one gives its version.
         version: APK version where nothing is depended upon.
+        provides: further names that it has, without a version.
         directories: mode by path.
         files: content by path.
         links: symlinks, path to target.
@@ -60,6 +64,7 @@ class Name(_Strict):
 
     depends: tuple[str, ...] = ()
     version: str = ""
+    provides: tuple[str, ...] = ()
     directories: dict[str, int] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
     links: dict[str, str] = Field(default_factory=dict)
@@ -105,6 +110,18 @@ class Rule(_Strict):
         return tuple(value.split()) if isinstance(value, str) else value
 
 
+class Range(_Strict):
+    """What the keys of a recipe's range stand for, such as versions of Python.
+
+    Attributes:
+        package: APK name of the package that subpackages of a key need, `{key}` in it.
+        keys: the keys whose package the suite has.
+    """
+
+    package: str
+    keys: tuple[str, ...]
+
+
 class Table(_Strict):
     """Everything melpy knows about one suite; see suites/trixie.yaml for what each part is for."""
 
@@ -114,8 +131,14 @@ class Table(_Strict):
     alternatives: dict[str, str] = Field(default_factory=dict)
     packages: dict[str, Change] = Field(default_factory=dict)
     names: dict[str, Name] = Field(default_factory=dict)
+    ranges: dict[str, Range] = Field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     late_rules: tuple[Rule, ...] = ()
+
+    @functools.cached_property
+    def provided(self) -> dict[str, str]:
+        """The names that packages of the table provide, each with the package."""
+        return {text: name for name, made in self.names.items() for text in made.provides}
 
     @field_validator("names", mode="before")
     @classmethod

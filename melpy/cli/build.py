@@ -27,7 +27,7 @@ from melpy.cli.option import (
 )
 from melpy.cli.report import count_text, print_json, print_table, print_text, print_warning, short_list
 from melpy.errors import FaultsError, LockError, MelpyError
-from melpy.text import size_text
+from melpy.text import shorten_list, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -160,6 +160,10 @@ def _report(
         ]
         print_table(("Package", "Arch", "Size", "Depends on", "Provides", "Lies in"), rows, right=("Size",))
         print_text(f"{count_text(len(rows), 'package')} in {seconds:.1f} s", err=True)
+        left_out = [name for result in results for name in result.left_out]
+        if left_out:
+            count = count_text(len(left_out), "subpackage")
+            print_text(f"{count} left out, of ranges that are restricted: {shorten_list(left_out)}", err=True)
 
 
 def _near(path: Path) -> str:
@@ -171,6 +175,7 @@ def _result_json(result: BuildResult) -> dict[str, object]:
     return {
         "job": result.job,
         "log": str(result.log),
+        "left_out": list(result.left_out),
         "seconds": {stage: round(seconds, 3) for stage, seconds in result.stages},
         "packages": [
             {

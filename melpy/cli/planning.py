@@ -9,6 +9,7 @@ from melpy.errors import FaultsError, RecipeError, RecipeNotFoundError, Settings
 from melpy.plan.envfile import load_env_files, load_vars_file
 from melpy.plan.library import library_for
 from melpy.plan.planner import PlanOptions, examine_recipe, is_for, make_plan
+from melpy.plan.range import check_ranges, parse_ranges
 from melpy.recipe.load import find_recipes, load_recipe
 
 if TYPE_CHECKING:
@@ -94,9 +95,10 @@ def make_jobs(
             if not problems.found:
                 used = [library.find(name) for name in found.pipelines]
                 files = [definition.file for definition in used if not definition.built_in]
-                jobs.append(Job(recipe, make_plan(found), arch, tuple(files)))
+                jobs.append(Job(recipe, make_plan(found), arch, tuple(files), found.ranges, found.left_out))
     if faults:
         raise FaultsError(faults.values())
+    _check_ranges(recipes, settings)
     for warning in warned.values():
         warn(warning)
     return tuple(jobs)
@@ -119,7 +121,8 @@ def make_options(arch: Arch, settings: Settings, enabled: Sequence[str] = ()) ->
     """Return what plans for an architecture are told beside their recipes.
 
     Raises:
-        SettingsError: an env-file or the vars-file is not there, or says something that cannot be used.
+        SettingsError: an env-file or the vars-file is not there, or says something that cannot be used; or a range is
+            not restricted in the right form.
     """
     vars_file = settings.path("vars-file")
     return PlanOptions(
@@ -127,7 +130,21 @@ def make_options(arch: Arch, settings: Settings, enabled: Sequence[str] = ()) ->
         packages=settings.items("packages"),
         environment=load_env_files(Path(item.replace("{arch}", arch.apk)) for item in settings.items("env-files")),
         variables=load_vars_file(vars_file) if vars_file else {},
+        ranges=_read_ranges(settings),
     )
+
+
+def _read_ranges(settings: Settings) -> dict[str, frozenset[str]]:
+    origin = settings.values["ranges"].origin
+    where = "--range" if origin == "flag" else f"ranges, of {origin.partition(' ')[2] or origin}"
+    return parse_ranges(settings.items("ranges"), where)
+
+
+def _check_ranges(recipes: Iterable[Recipe], settings: Settings) -> None:
+    """Check what the command line restricts; settings are for many recipes, of which these may be some."""
+    if settings.values["ranges"].origin == "flag":
+        tables = [(table.name, table.items) for recipe in recipes for table in recipe.model.data]
+        check_ranges(_read_ranges(settings), tables, "--range")
 
 
 def make_tree_spec(

@@ -70,6 +70,12 @@ SETTINGS = (
     Setting("pipeline-dirs", "paths", "directories with pipelines of one's own, before the built-in ones", ()),
     Setting("env-files", "paths", "files of environment variables for every step; {arch} is the architecture", ()),
     Setting("vars-file", "path", "YAML file of values for the variables of recipes, before their own"),
+    Setting(
+        "ranges",
+        "list",
+        "NAME=KEY: keys that the tables of a name are restricted to, in all recipes, such as py-versions=3.13",
+        (),
+    ),
     Setting("mirrors", "list", "where upstream files are looked for before upstream: directories or URLs", ()),
     Setting(
         "rewrites",

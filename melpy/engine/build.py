@@ -111,7 +111,7 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
         with suppress(*(() if ok else (OutputError,))):  # what went wrong says more
             write_record(job, log, facts, steps)
         monitor.emit(events.JobFinished(job.plan.job, seconds, ok))
-    return BuildResult(job.plan.job, built, tuple(clock.seconds.items()), log)
+    return BuildResult(job.plan.job, built, tuple(clock.seconds.items()), log, job.left_out)
 
 
 def _warn_of_limits(job: Job, limits: Limits, context: BuildContext, monitor: events.Monitor) -> None:

@@ -11,13 +11,14 @@ from melpy.source.place import NOWHERE
 from melpy.unpack import UNPACK_LIMIT, Limit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from melpy.apk.model import IndexEntry
     from melpy.apk.signature import Signer
     from melpy.arch import Arch
     from melpy.plan.model import Plan
+    from melpy.plan.range import RangeUse
     from melpy.recipe.model import Recipe
     from melpy.solve.lockfile import Lock
     from melpy.source.place import SourcePlaces
@@ -44,6 +45,9 @@ class Supply(Protocol):
 
     def extend(self, names: Sequence[str], arch: Arch) -> bool:
         """Make the packages with these names, as far as it can; tell whether its index changed."""
+
+    def find_unmet(self, table: str, keys: Sequence[str]) -> Mapping[str, str]:
+        """Return the keys of a range that stand for packages which it cannot make, each with the package."""
 
 
 @dataclass(frozen=True)
@@ -138,12 +142,23 @@ class BuildContext:
 
 @dataclass(frozen=True)
 class Job:
-    """One recipe for one architecture."""
+    """One recipe for one architecture.
+
+    Attributes:
+        recipe: the recipe.
+        plan: what it becomes.
+        arch: the architecture.
+        pipeline_files: pipeline definitions that it uses and that did not come with melpy.
+        ranges: tables that its subpackages range over, with the keys for which one is made.
+        left_out: subpackages that are not made, since the user restricts their ranges.
+    """
 
     recipe: Recipe
     plan: Plan
     arch: Arch
     pipeline_files: tuple[Path, ...] = ()
+    ranges: tuple[RangeUse, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -163,9 +178,11 @@ class BuildResult:
         packages: the packages, main package first.
         stages: seconds that each stage took, in order.
         log: what its steps printed.
+        left_out: subpackages that were not made, since the user restricts their ranges.
     """
 
     job: str
     packages: tuple[BuiltPackage, ...]
     stages: tuple[tuple[str, float], ...]
     log: Path
+    left_out: tuple[str, ...] = ()

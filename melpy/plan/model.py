@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from melpy.plan.git import GitSource
+    from melpy.plan.range import RangeUse
     from melpy.plan.step import CompiledStep
     from melpy.plan.template import Spot
     from melpy.recipe.model import Recipe, Subpackage
@@ -301,6 +302,8 @@ class Evaluation:
         tests: tests of the packages that have one.
         test_steps: compiled steps of each test, by package.
         pipelines: names of the pipelines that are used.
+        ranges: tables that subpackages range over, with the keys for which one is made.
+        left_out: names of the subpackages that are not made, since the user restricts their ranges.
     """
 
     recipe: Recipe
@@ -316,6 +319,8 @@ class Evaluation:
     tests: tuple[PackageTest, ...]
     test_steps: Mapping[str, tuple[CompiledStep, ...]]
     pipelines: tuple[str, ...]
+    ranges: tuple[RangeUse, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def _plain(value: object) -> object:

@@ -11,10 +11,10 @@ from melpy.plan import git
 from melpy.plan.compiled import compile_recipe, compiled_text
 from melpy.plan.environment import DEFAULT_VARIABLES, needed_packages, plan_environment
 from melpy.plan.fault import Faults
-from melpy.plan.metadata import format_cpe, plan_licences, plan_package
+from melpy.plan.metadata import format_cpe, plan_licences, plan_package, without_dependencies
 from melpy.plan.model import OUTPUT, WORKSPACE, Evaluation, PackageTest, Pairs, Plan, PlanEnvironment, Source
 from melpy.plan.step import CompiledStep, Compiler, Scope
-from melpy.plan.subpackage import LONGEST, Expanded, expand_subpackages
+from melpy.plan.subpackage import LONGEST, Expanded, expand_subpackages, find_ranges
 from melpy.plan.template import Spot, render_loosely
 from melpy.plan.variable import arch_variables, recipe_variables
 
@@ -37,6 +37,7 @@ class PlanOptions:
         packages: further packages of the environment.
         environment: environment variables of every step, from env-files; the recipe's own win.
         variables: `vars` that the caller sets, by name without `vars.`: the value, and where it stands.
+        ranges: the keys that tables are restricted to, by the table's name.
     """
 
     enabled: tuple[str, ...] = ()
@@ -44,6 +45,7 @@ class PlanOptions:
     packages: tuple[str, ...] = ()
     environment: Pairs = ()
     variables: Mapping[str, tuple[str, Spot]] = field(default_factory=dict)
+    ranges: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def is_for(recipe: Recipe, arch: Arch, options: PlanOptions | None = None) -> bool:
@@ -121,10 +123,12 @@ class _Evaluator:
         self._check_single()
         variables, origins = self._variables()
         self._check_version(variables["package.version"])
-        subpackages = expand_subpackages(self.model, variables, self.root, self.faults)
+        expanded = expand_subpackages(self.model, variables, self.root, self.faults, self.options.ranges)
         name = variables["package.name"]
-        for other in (name, *(found.name for found in subpackages)):
+        for other in (name, *(found.name for found in expanded)):
             variables[f"targets.package.{other}"] = f"{OUTPUT}/{other}"
+        subpackages = [found for found in expanded if not found.left_out]
+        left_out = tuple(found.name for found in expanded if found.left_out)
         variables["targets.destdir"] = f"{OUTPUT}/{name}"
 
         package = self.model.package
@@ -148,7 +152,7 @@ class _Evaluator:
             arch=self.arch.apk,
             variables=variables,
             origins=origins,
-            packages=tuple(packages),
+            packages=tuple(without_dependencies(package, left_out) for package in packages),
             scopes=tuple(scopes),
             subpackages=tuple([found.model for found in subpackages]),
             licences=tuple(plan_licences(package, variables, self.root.below("package"), self.faults)),
@@ -157,6 +161,8 @@ class _Evaluator:
             tests=tuple(test for test, _ in tests),
             test_steps={test.package: compiled for test, compiled in tests},
             pipelines=tuple(sorted(self.compiler.used)),
+            ranges=find_ranges(subpackages),
+            left_out=left_out,
         )
 
     def _check_options(self) -> None:
