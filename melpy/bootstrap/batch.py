@@ -92,6 +92,7 @@ def _job(node: Node, closed: Mapping[str, Node], table: Table, arch: Arch) -> Jo
             content=content,
             rivals=node.rivals,
             replaces=change.replaces,
+            provides=tuple(f"{name}={readable_version(node.deb.version)}" for name in change.provides),
             description=node.deb.description,
             url=node.deb.homepage,
             origin=node.deb.source,

@@ -38,6 +38,8 @@ class Change(_Strict):
         edits: files of the package in which every match of a regular expression is replaced, by path. A pattern without
             a match is an error: the package has changed, and nobody knows how.
         replaces: APK names of packages of others, which may have some of its files.
+        provides: further names that it has, at upstream's version: what a scan of built packages asks for. None may be
+            a name of the table, since apk takes a package and one that provides its name for rivals.
     """
 
     depends: tuple[str, ...] = ()
@@ -48,6 +50,7 @@ class Change(_Strict):
     files: dict[str, str] = Field(default_factory=dict)
     edits: dict[str, dict[str, str]] = Field(default_factory=dict)
     replaces: tuple[str, ...] = ()
+    provides: tuple[str, ...] = ()
 
 
 class Name(_Strict):
@@ -137,8 +140,8 @@ class Table(_Strict):
 
     @functools.cached_property
     def provided(self) -> dict[str, str]:
-        """The names that packages of the table provide, each with the package."""
-        return {text: name for name, made in self.names.items() for text in made.provides}
+        """The names that packages provide by the table, each with the package."""
+        return {text: name for name, item in (*self.packages.items(), *self.names.items()) for text in item.provides}
 
     @field_validator("names", mode="before")
     @classmethod

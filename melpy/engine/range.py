@@ -46,7 +46,7 @@ def _explain(use: RangeUse, missing: dict[str, str]) -> RecipeError:
     kept = ",".join(key for key in use.keys if key not in missing)
     other = "name a repository that has them with --repository-append"
     restriction = f"{use.name}={kept}"
-    hint = f"leave out what needs them with --range {restriction}, or ranges = [\"{restriction}\"] in melpy.toml"
+    hint = f'leave out what needs them with --range {restriction}, or ranges = ["{restriction}"] in melpy.toml'
     return use.spot.at(use.name, 0, RecipeError, message, hint if kept else other)
 
 
