@@ -8,6 +8,7 @@ network is reached; what it hooks into apt's runs is cleared. Source: apt.conf(5
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,6 +30,9 @@ _HINT = "melpy bootstrap needs a Debian-family machine with apt; elsewhere, use 
 _KEYS_HINT = "bring the package debian-archive-keyring up to date"
 _MIRROR_HINT = "check the network and apt's proxy, or name another archive with --seed-mirror"
 _UPDATE_HINT = "the suite has moved on; run: melpy bootstrap --update"
+
+_FAILURE = re.compile(r"^E: Failed to fetch (\S+)  ?(.*?)(?: \[IP: [^\]]*\])?$", re.MULTILINE)
+_SHOWN = 2  # of the files that cannot be fetched
 
 # A file given with -c is read after apt.conf.d, so what it clears stays cleared.
 _CONF = """\
@@ -199,11 +203,23 @@ def download_source(apt: Apt, package: str, version: str, directory: Path) -> No
 
 
 def _raise_download(suite: str, outcome: Outcome) -> None:
-    if "404" in outcome.stderr or "was not found" in outcome.stderr:
-        raise SeedError(
-            "the mirror no longer has a package of the list", where=suite, hint=_UPDATE_HINT, details=outcome.quoted
-        )
+    failures = parse_failures(outcome.stderr)
+    text = "; ".join(f"{url}: {status}" for url, status in failures[:_SHOWN])
+    more = f"; and {len(failures) - _SHOWN} more" if len(failures) > _SHOWN else ""
+    if any(status.startswith("404 ") for _, status in failures):
+        raise SeedError(f"the mirror no longer has {text}{more}", where=suite, hint=_UPDATE_HINT)
+    if "was not found" in outcome.stderr:
+        message = "the suite's lists no longer have a package of the seed"
+        raise SeedError(message, where=suite, hint=_UPDATE_HINT, details=outcome.quoted)
+    if failures:
+        raise UnreachableError(f"cannot be fetched: {text}{more}", where=suite, hint=_MIRROR_HINT)
     raise UnreachableError("a package cannot be fetched", where=suite, hint=_MIRROR_HINT, details=outcome.quoted)
+
+
+def parse_failures(text: str) -> tuple[tuple[str, str], ...]:
+    """Return URL and status of each file that apt says it could not fetch: `404  Not Found`, or why there is none."""
+    found = ((match[1], " ".join(match[2].split())) for match in _FAILURE.finditer(text))
+    return tuple(dict(found).items())
 
 
 def _apt(apt: Apt, arguments: Sequence[str], *, cwd: Path | None = None) -> Outcome:

@@ -26,7 +26,7 @@ from melpy.errors import SeedError, UnreachableError
 from melpy.events import Progress, StageFinished, StageStarted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from melpy.bootstrap.apt import Apt
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _TAR = re.compile(rb"^ ([0-9a-f]{64}) +[0-9]+ +(\S+\.tar\.\w+)$", re.MULTILINE)
 _UPSTREAM = re.compile(r"(?P<name>.+?)[-_]v?(?P<version>[0-9][\w.+~-]*?)(?:[.-]orig)?\.(?:tar\.\w+|tgz|tbz2?|txz)")
 _TRIES = 3
+_FRESH_HINT = "its lists are fresh, so the mirror is incomplete: try later, or name another with --seed-mirror"
 
 OTHERS = ("unstable", "testing", "stable", "oldstable")
 """Suites that are looked into after the seed's own: the newest first, as recipes are mostly newer than a seed."""
@@ -59,6 +60,19 @@ class Archive:
     sha256: str
 
 
+@dataclass(frozen=True)
+class FoundSources:
+    """Which upstream archives Debian has.
+
+    Attributes:
+        suites: where each was found: the seed's own suite, or one of `OTHERS`.
+        refused: those that a suite's lists name and that the mirror does not give, with the reason.
+    """
+
+    suites: Mapping[WantedSource, str]
+    refused: Mapping[WantedSource, MelpyError]
+
+
 def find_sources(
     spec: SeedSpec,
     wanted: Sequence[WantedSource],
@@ -66,11 +80,10 @@ def find_sources(
     monitor: Monitor,
     *,
     update: bool = False,
-) -> dict[WantedSource, str]:
+) -> FoundSources:
     """Fetch the archives that Debian has, hand each file and its source to `store`, and return where they were.
 
-    That is the suite of each, the seed's own or one of `OTHERS`; what is nowhere is left out. A digest is verified
-    before its file is handed over. The file is gone afterwards: `store` copies or moves it.
+    A digest is verified before its file is handed over. The file is gone afterwards: `store` copies or moves it.
 
     Raises:
         ToolMissingError: this machine has no apt.
@@ -97,11 +110,8 @@ def find_sources(
                 if suite == spec.suite:
                     raise
                 monitor.emit(events.Warning("seed", f"{suite} is not looked into: {error.message}", error.hint or ""))
-    for source in refused.keys() - found.keys():
-        text = f"{source.uri} is in Debian's lists, but {refused[source].message}"
-        monitor.emit(events.Warning("seed", text, refused[source].hint or ""))
     monitor.emit(StageFinished("seed", "sources", time.monotonic() - started, f"{len(found)} found"))
-    return found
+    return FoundSources(found, {source: error for source, error in refused.items() if source not in found})
 
 
 def _search(
@@ -122,11 +132,16 @@ def _search(
         if error and not fresh and suite != spec.suite:
             again.append(source)
         else:
+            if error and fresh:
+                error.hint = _FRESH_HINT
             yield source, error
     if again:
         # Nothing is made of these suites, so nothing has to stay as it was; some change every day.
         update_lists(apt)
-        yield from _fetch_all(apt, again, store)
+        for source, error in _fetch_all(apt, again, store):
+            if error:
+                error.hint = _FRESH_HINT
+            yield source, error
 
 
 def _fetch_all(

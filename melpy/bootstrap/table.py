@@ -141,7 +141,9 @@ class Table(_Strict):
     @functools.cached_property
     def provided(self) -> dict[str, str]:
         """The names that packages provide by the table, each with the package."""
-        return {text: name for name, item in (*self.packages.items(), *self.names.items()) for text in item.provides}
+        own = {name: item.provides for name, item in self.packages.items()}
+        own |= {name: item.provides for name, item in self.names.items()}
+        return {text: name for name, texts in own.items() for text in texts}
 
     @field_validator("names", mode="before")
     @classmethod

@@ -104,7 +104,11 @@ def _find_sources(spec: SeedSpec, jobs: Sequence[Job], cache: Path, monitor: eve
 
     found = find_sources(spec, wanted, store, monitor)
     for source in wanted:
-        if source in found:
-            monitor.emit(events.Note("sources", f"{source.uri} was found in {found[source]}, by its digest"))
+        if source in found.suites:
+            monitor.emit(events.Note("sources", f"{source.uri} was found in {found.suites[source]}, by its digest"))
+        elif source in found.refused:
+            error = found.refused[source]
+            text = f"{source.uri} will be fetched from there: Debian has it in {error.where}, but {error.message}"
+            monitor.emit(events.Warning("sources", text, error.hint or ""))
         else:
             monitor.emit(events.Note("sources", f"Debian has not {source.uri}; it will be fetched from there"))
