@@ -3,15 +3,12 @@
 What a server sends is bounded: its size by a limit, and its rate from below, so that none keeps melpy waiting for ever.
 
 Proxies come from `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, as curl has them; credentials from
-`HTTP_AUTH`, `basic:HOST:USER:PASSWORD`, as apk and apko have them (`*` is every host). Certificates are those that the
-machine trusts.
+`HTTP_AUTH` or netrc (see `melpy.credential`). Certificates are those that the machine trusts.
 """
 
 from __future__ import annotations
 
-import base64
 import functools
-import os
 import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, NamedTuple
@@ -19,6 +16,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from melpy import __version__
 from melpy.bound import shorten
+from melpy.credential import describe_logins, find_login
 from melpy.errors import SettingsError, UnreachableError, reason_of
 from melpy.pace import Pace, watch_pace, watch_pools
 
@@ -30,9 +28,11 @@ _REDIRECTS = 10
 _LONGEST_PAUSE = 30.0
 _DIGITS = 19  # of a number that a server may say
 _REDIRECTED = {301, 302, 303, 307, 308}
+_UNKNOWN_HOST = "its host is unknown"
+_NO_CONNECTION = "it does not take the connection in time"
+_NO_LOOKUP = "the names of hosts cannot be looked up at present"
 _RETRIED = {408, 425, 429}
 """Answers below 500 that may be another one soon."""
-_AUTH_FORM = "HTTP_AUTH is basic:HOST:USER:PASSWORD, with * for every host"
 
 _OFFLINE_HINT = "fetch it once without --offline"
 
@@ -114,7 +114,7 @@ def _check_uri(uri: str, *, offline: bool) -> str:
         raise UnreachableError(f"cannot fetch {parts.scheme or 'a relative'} URI", where=uri, hint=hint)
     if "@" in parts.netloc:
         where = uri.replace(f"{parts.netloc.rpartition('@')[0]}@", "***@")
-        raise UnreachableError("has credentials in it", where=where, hint=f"URIs are printed; {_AUTH_FORM}")
+        raise UnreachableError("has credentials in it", where=where, hint=f"URIs are printed; {describe_logins()}")
     if offline:
         raise _absent(UnreachableError("is not in the cache, and melpy is offline", where=uri, hint=_OFFLINE_HINT))
     return parts.scheme
@@ -134,6 +134,11 @@ class _Patience:
     limit: int | None
     hint: str
     too_large: str | None = None
+
+    def tries_again(self, attempt: int, failure: str) -> bool:
+        """Tell whether there is another attempt after this one, counted from 0."""
+        few = {_UNKNOWN_HOST: 0, _NO_LOOKUP: 1, _NO_CONNECTION: 1}  # the system itself has tried several times
+        return attempt < min(self.retries, few.get(failure, self.retries))
 
     def check_size(self, uri: str, size: int) -> None:
         if self.limit is not None and size > self.limit:
@@ -161,8 +166,9 @@ def _retrieve(uri: str, stream: IO[bytes], patience: _Patience) -> None:
             else:
                 return
             pace.check(uri)
-        if attempt < patience.retries:
-            time.sleep(min(0.5 * 2**attempt, 8.0))
+        if not patience.tries_again(attempt, failure):
+            break
+        time.sleep(min(0.5 * 2**attempt, 8.0))
     raise UnreachableError(failure, where=uri, hint=patience.hint)
 
 
@@ -227,10 +233,10 @@ def _request(uri: str, stream: IO[bytes], known: Answer | None, patience: _Patie
             # Addresses that are none are errors of several kinds, even when a server redirects to them.
             except (urllib3.exceptions.HTTPError, ValueError) as error:
                 failure = _reason(error)
-        if attempt < patience.retries:
-            time.sleep(pause)
-        else:
+        if not patience.tries_again(attempt, failure):
             pace.check(uri)
+            break
+        time.sleep(pause)
     raise UnreachableError(failure, where=uri, hint=patience.hint)
 
 
@@ -243,7 +249,8 @@ def _follow(uri: str, known: Answer | None, patience: _Patience) -> urllib3.Base
     for _ in range(_REDIRECTS + 1):
         pool = _find_pool(place)
         # Credentials are for the server that was meant.
-        own = _credentials(uri) if _server(place) == _server(uri) else {}
+        login = find_login(uri) if _server(place) == _server(uri) else None
+        own = {"Authorization": login.header} if login else {}
         headers = {**pool.headers, **_conditions(known), **own}
         reply = pool.request(
             "GET",
@@ -278,7 +285,8 @@ def _check_way(uri: str, place: str) -> None:
 
 
 def _refusal(status: int, uri: str, hint: str) -> UnreachableError:
-    error = UnreachableError(_describe_status(status), where=uri, hint=_AUTH_FORM if status in {401, 403} else hint)
+    hint = describe_logins() if status in {401, 403} else hint
+    error = UnreachableError(_describe_status(status), where=uri, hint=hint)
     return _absent(error) if status in {404, 410} else error
 
 
@@ -307,9 +315,10 @@ def _read_pause(text: str, default: float) -> float:
 def _reason(error: Exception) -> str:
     text = "Remote end closed connection" if isinstance(error, EOFError) else str(error)
     for sign, meaning in (
-        ("Name or service not known", "its host is unknown"),
-        ("NameResolutionError", "its host is unknown"),
-        ("Failed to resolve", "its host is unknown"),
+        ("Name or service not known", _UNKNOWN_HOST),
+        ("No address associated with hostname", _UNKNOWN_HOST),
+        ("name resolution", _NO_LOOKUP),
+        ("connect timeout", _NO_CONNECTION),
         ("Connection refused", "the connection is refused"),
         ("timed out", "it does not answer in time"),
         ("CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted"),
@@ -325,23 +334,6 @@ def _reason(error: Exception) -> str:
             return f"it cannot be reached: {reason_of(cause)}"
         cause = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
     return f"what it answers is not understood: {text.rpartition('(Caused by ')[2].rstrip(')')}"
-
-
-def _credentials(uri: str) -> dict[str, str]:
-    """Return the header with the credentials for a server."""
-    text = os.environ.get("HTTP_AUTH", "")
-    if not text:
-        return {}
-    fields = text.split(":", 3)
-    if len(fields) != 4 or fields[0] != "basic" or not fields[1]:
-        raise SettingsError("is malformed", where="HTTP_AUTH", hint=_AUTH_FORM)
-    _, realm, user, password = fields
-    parts = urlsplit(uri)
-    if realm not in {"*", parts.netloc, parts.hostname or ""}:
-        return {}
-    # RFC 7617; what is not ASCII in it is UTF-8.
-    encoded = base64.b64encode(f"{user}:{password}".encode("utf-8", "surrogateescape")).decode()
-    return {"Authorization": f"Basic {encoded}"}
 
 
 def _find_pool(uri: str) -> urllib3.PoolManager:

@@ -31,8 +31,8 @@ _KEYS_HINT = "bring the package debian-archive-keyring up to date"
 _MIRROR_HINT = "check the network and apt's proxy, or name another archive with --seed-mirror"
 _UPDATE_HINT = "the suite has moved on; run: melpy bootstrap --update"
 
-_FAILURE = re.compile(r"^E: Failed to fetch (\S+)  ?(.*?)(?: \[IP: [^\]]*\])?$", re.MULTILINE)
-_SHOWN = 2  # of the files that cannot be fetched
+# What apt-get(8) says of each file: URL, status and reason, address of the server.
+_FAILED = re.compile(r"Failed to fetch (\S+) +([^\[\n]+)")
 
 # A file given with -c is read after apt.conf.d, so what it clears stays cleared.
 _CONF = """\
@@ -203,23 +203,12 @@ def download_source(apt: Apt, package: str, version: str, directory: Path) -> No
 
 
 def _raise_download(suite: str, outcome: Outcome) -> None:
-    failures = parse_failures(outcome.stderr)
-    text = "; ".join(f"{url}: {status}" for url, status in failures[:_SHOWN])
-    more = f"; and {len(failures) - _SHOWN} more" if len(failures) > _SHOWN else ""
-    if any(status.startswith("404 ") for _, status in failures):
-        raise SeedError(f"the mirror no longer has {text}{more}", where=suite, hint=_UPDATE_HINT)
-    if "was not found" in outcome.stderr:
-        message = "the suite's lists no longer have a package of the seed"
-        raise SeedError(message, where=suite, hint=_UPDATE_HINT, details=outcome.quoted)
-    if failures:
-        raise UnreachableError(f"cannot be fetched: {text}{more}", where=suite, hint=_MIRROR_HINT)
+    failed = _FAILED.search(outcome.stderr)
+    said = f"{failed[1]}: {' '.join(failed[2].split())}" if failed else ""
+    if (failed and failed[2].startswith("404")) or "was not found" in outcome.stderr:
+        text = f"the mirror no longer has a package of the list{said and f', {said}'}"
+        raise SeedError(text, where=suite, hint=_UPDATE_HINT, details=() if failed else outcome.quoted)
     raise UnreachableError("a package cannot be fetched", where=suite, hint=_MIRROR_HINT, details=outcome.quoted)
-
-
-def parse_failures(text: str) -> tuple[tuple[str, str], ...]:
-    """Return URL and status of each file that apt says it could not fetch: `404  Not Found`, or why there is none."""
-    found = ((match[1], " ".join(match[2].split())) for match in _FAILURE.finditer(text))
-    return tuple(dict(found).items())
 
 
 def _apt(apt: Apt, arguments: Sequence[str], *, cwd: Path | None = None) -> Outcome:

@@ -12,7 +12,6 @@ import dataclasses
 import functools
 import json
 import os
-import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -80,7 +79,7 @@ class Job:
         origin: name of Debian's source package.
         rivals: APK names of packages that may give the same names to files of theirs.
         replaces: APK names of packages whose files it may have.
-        provides: names that it has beside those that its files give it.
+        provides: names that it provides beside those that are found in it.
     """
 
     name: str
@@ -155,7 +154,6 @@ def _convert(job: Job, place: Place, scratch: Path) -> str:
             f"what the table adds does not fit: {(error.strerror or '').lower()} {error.filename}", where=job.name
         ) from None
     tree = load_tree(job.name, root)
-    found = find_provides(tree, job.version, arch.multiarch, scratch)
     info = PackageInfo(
         name=job.name,
         version=job.version,
@@ -164,7 +162,7 @@ def _convert(job: Job, place: Place, scratch: Path) -> str:
         description=job.description,
         url=job.url,
         depends=tuple(job.depends),
-        provides=(*effect.settle_provides(found), *job.provides),
+        provides=(*job.provides, *effect.settle_provides(find_provides(tree, job.version, arch.multiarch, scratch))),
         replaces=_replaces(job, effect),
         replaces_priority=str(max(effect.priority, 0)) if effect.links else "",
     )
@@ -201,10 +199,10 @@ def add_content(root: Path, content: Content, arch: Arch) -> None:
     for path, mode in content.directories.items():
         (root / path).mkdir(parents=True, exist_ok=True)
         (root / path).chmod(mode)
-    for path, changes in content.edits.items():
-        _edit(root / fill(path), changes)
     for path, text in content.files.items():
         _write(root, fill(path), fill(text).encode())
+    for path, changes in content.edits.items():
+        _edit(root, fill(path), {fill(old): fill(new) for old, new in changes.items()})
     for path, pattern in content.concatenate.items():
         parts = sorted(root.glob(pattern))
         _write(root, path, b"".join(part.read_bytes().rstrip(b"\n") + b"\n" for part in parts))
@@ -212,19 +210,25 @@ def add_content(root: Path, content: Content, arch: Arch) -> None:
         _make_room(root, fill(path)).symlink_to(fill(target))
 
 
-def _edit(file: Path, changes: Mapping[str, str]) -> None:
-    text = file.read_text(encoding="utf-8")
-    for pattern, replacement in changes.items():
-        text, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
-        if not count:
-            raise SeedError(f"the table edits what the package no longer has: {pattern}", where=file.name)
-    file.write_text(text, encoding="utf-8")
-
-
 def _write(root: Path, path: str, data: bytes) -> None:
     place = _make_room(root, path)
     place.write_bytes(data)
     place.chmod(0o644)
+
+
+def _edit(root: Path, path: str, changes: Mapping[str, str]) -> None:
+    """Replace texts in a file. One that Debian changed meanwhile is an error: silently, files would land elsewhere."""
+    text = (root / path).read_text(encoding="utf-8")
+    for old, new in changes.items():
+        if text.count(old) != 1:
+            raise SeedError(
+                f"/{path} has the text {old.strip()!r} {text.count(old)} times, where the table expects it once",
+                where=root.parent.name.rpartition(".")[0],
+                hint="the suite's table has to follow this version of the package",
+            )
+        text = text.replace(old, new)
+    # Written in place: the mode stays.
+    (root / path).write_text(text, encoding="utf-8")
 
 
 def _make_room(root: Path, path: str) -> Path:

@@ -26,7 +26,7 @@ from melpy.errors import SeedError, UnreachableError
 from melpy.events import Progress, StageFinished, StageStarted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from melpy.bootstrap.apt import Apt
@@ -60,19 +60,6 @@ class Archive:
     sha256: str
 
 
-@dataclass(frozen=True)
-class FoundSources:
-    """Which upstream archives Debian has.
-
-    Attributes:
-        suites: where each was found: the seed's own suite, or one of `OTHERS`.
-        refused: those that a suite's lists name and that the mirror does not give, with the reason.
-    """
-
-    suites: Mapping[WantedSource, str]
-    refused: Mapping[WantedSource, MelpyError]
-
-
 def find_sources(
     spec: SeedSpec,
     wanted: Sequence[WantedSource],
@@ -80,10 +67,11 @@ def find_sources(
     monitor: Monitor,
     *,
     update: bool = False,
-) -> FoundSources:
+) -> dict[WantedSource, str]:
     """Fetch the archives that Debian has, hand each file and its source to `store`, and return where they were.
 
-    A digest is verified before its file is handed over. The file is gone afterwards: `store` copies or moves it.
+    That is the suite of each, the seed's own or one of `OTHERS`; what is nowhere is left out. A digest is verified
+    before its file is handed over. The file is gone afterwards: `store` copies or moves it.
 
     Raises:
         ToolMissingError: this machine has no apt.
@@ -110,8 +98,17 @@ def find_sources(
                 if suite == spec.suite:
                     raise
                 monitor.emit(events.Warning("seed", f"{suite} is not looked into: {error.message}", error.hint or ""))
+    for source in wanted:
+        # One message for each: that Debian does not have it would contradict the list.
+        if source in found:
+            monitor.emit(events.Note("sources", f"{source.uri} was found in {found[source]}, by its digest"))
+        elif source in refused:
+            text = f"{source.uri} cannot be taken from Debian and will be fetched from there: {refused[source].message}"
+            monitor.emit(events.Warning("sources", text, refused[source].hint or ""))
+        else:
+            monitor.emit(events.Note("sources", f"Debian has not {source.uri}; it will be fetched from there"))
     monitor.emit(StageFinished("seed", "sources", time.monotonic() - started, f"{len(found)} found"))
-    return FoundSources(found, {source: error for source, error in refused.items() if source not in found})
+    return found
 
 
 def _search(
@@ -131,10 +128,10 @@ def _search(
     for source, error in _fetch_all(apt, wanted, store):
         if error and not fresh and suite != spec.suite:
             again.append(source)
-        else:
-            if error and fresh:
-                error.hint = _FRESH_HINT
-            yield source, error
+            continue
+        if error and fresh:
+            error.hint = _FRESH_HINT
+        yield source, error
     if again:
         # Nothing is made of these suites, so nothing has to stay as it was; some change every day.
         update_lists(apt)

@@ -35,8 +35,7 @@ class Change(_Strict):
         links: symlinks that are added, path to target: Debian's alternatives.
         concatenate: files made of all files that match a pattern, in the order of their names.
         files: files that are added, path to content.
-        edits: files of the package in which every match of a regular expression is replaced, by path. A pattern without
-            a match is an error: the package has changed, and nobody knows how.
+        edits: texts that are replaced in a file, by path: each must be there exactly once.
         replaces: APK names of packages of others, which may have some of its files.
         provides: further names that it has, at upstream's version: what a scan of built packages asks for. None may be
             a name of the table, since apk takes a package and one that provides its name for rivals.
@@ -59,18 +58,18 @@ class Name(_Strict):
     Attributes:
         depends: APK names; the first one gives its version.
         version: APK version where nothing is depended upon.
-        provides: further names that it has, without a version.
         directories: mode by path.
         files: content by path.
         links: symlinks, path to target.
+        provides: names that it provides without a version.
     """
 
     depends: tuple[str, ...] = ()
     version: str = ""
-    provides: tuple[str, ...] = ()
     directories: dict[str, int] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
     links: dict[str, str] = Field(default_factory=dict)
+    provides: tuple[str, ...] = ()
 
     @field_validator("directories", mode="before")
     @classmethod

@@ -1,8 +1,7 @@
 """What steps changed in the build root, outside of the workspace and of places for temporary files.
 
 The upper layer of the root holds it all. A recipe that installs into its own environment is no fault, but whoever
-wonders why a build passes here and not there wants to know. Caches that programs write on their own, of what is there
-anyway, are no changes: python alone writes hundreds of files when it runs.
+wonders why a build passes here and not there wants to know.
 """
 
 from __future__ import annotations
@@ -18,15 +17,12 @@ if TYPE_CHECKING:
 _EXPECTED = ("dev", "home", "proc", "root", "run", "sys", "tmp", "var/tmp", "var/cache", "etc/resolv.conf")
 """Where steps may leave what they like, and what melpy itself writes for those that see the network."""
 
-_CACHE = re.compile(
-    r"(?:.*/)?__pycache__/[^/]+\.pyc(?:\.[0-9]+)?"  # python reads it only beside the module that it was made of
-    r"|etc/ld\.so\.cache~?"
-    r"|usr/(?:share|lib)/(?:.*/)?(?:icon-theme|mimeinfo|mime|loaders|giomodule|immodules)\.cache"
-    r"|usr/share/(?:fonts|X11/fonts)/(?:.*/)?(?:\.uuid|fonts\.cache-[0-9]+)"
-    r"|usr/share/glib-2\.0/schemas/gschemas\.compiled"
-    r"|usr/share/info/dir"
+_CACHES = re.compile(
+    r".*/__pycache__/[^/]+\.pyc(?:\.[0-9]+)?|etc/ld\.so\.cache~?|usr/share/fonts/.*/\.uuid"
+    r"|.*/(?:mime|mimeinfo|icon-theme|giomodule|loaders|immodules)\.cache|usr/share/info/dir"
+    r"|usr/share/glib-2\.0/schemas/gschemas\.compiled|.*/fonts\.(?:dir|scale)|.*/gtk-[0-9.]+/[^/]*\.cache"
 )
-"""Caches and indexes that programs make of other files of the root: of modules, libraries, icons, fonts, settings."""
+"""What programs write for their own speed out of what is there; it says nothing of what a step installs."""
 
 Snapshot = dict[str, tuple[int, int, int]]
 """What tells a file of the upper layer from another: inode, size, time of change; by path."""
@@ -42,7 +38,7 @@ def look_at(upper: Path) -> Snapshot:
             with os.scandir(upper / below) as entries:
                 for entry in entries:
                     path = f"{below}/{entry.name}" if below else entry.name
-                    if path in _EXPECTED:
+                    if path in _EXPECTED or _CACHES.fullmatch(path):
                         continue
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(path)
@@ -57,7 +53,6 @@ def look_at(upper: Path) -> Snapshot:
 
 
 def find_changes(before: Mapping[str, tuple[int, int, int]], after: Snapshot) -> tuple[str, ...]:
-    """Return the paths, from the root on, that a step wrote or removed, caches aside."""
+    """Return the paths, from the root on, that a step wrote or removed."""
     written = {path for path, facts in after.items() if before.get(path) != facts}
-    changed = written | (before.keys() - after.keys())
-    return tuple(sorted(f"/{path}" for path in changed if not _CACHE.fullmatch(path)))
+    return tuple(sorted(f"/{path}" for path in written | (before.keys() - after.keys())))

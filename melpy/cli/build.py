@@ -15,6 +15,7 @@ from melpy.cli.option import (
     DISTRIBUTION,
     ENVIRONMENT,
     IGNORE_SIGNATURES,
+    LIMITS,
     LOCK_FILE,
     LOCK_NAME,
     OFFLINE,
@@ -26,6 +27,7 @@ from melpy.cli.option import (
     setting_options,
 )
 from melpy.cli.report import count_text, print_json, print_table, print_text, print_warning, short_list
+from melpy.cli.section import SectionedCommand
 from melpy.errors import FaultsError, LockError, MelpyError
 from melpy.text import shorten_list, size_text
 
@@ -33,13 +35,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from melpy.arch import Arch
-    from melpy.engine.model import BuildResult
+    from melpy.engine.model import BuildResult, Job
     from melpy.solve.lockfile import Lock
 
 
-@click.command(short_help="Build recipes into signed packages and a signed index.")
+@click.command(cls=SectionedCommand, short_help="Build recipes into signed packages and a signed index.")
 @click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
-@setting_options(*ENVIRONMENT, *SIGNING, *SOURCES, "unpack-limit", *DISTRIBUTION, "build-cache")
+@setting_options(*ENVIRONMENT, *SIGNING, *SOURCES, "unpack-limit", *DISTRIBUTION, "build-cache", *LIMITS)
 @BUILD_OPTION
 @IGNORE_SIGNATURES
 @OFFLINE
@@ -47,11 +49,6 @@ if TYPE_CHECKING:
 @LOCK_FILE
 @click.option("--emulate-all", is_flag=True, help="Emulate every program of other architectures: slow, the same bytes.")
 @click.option("--network", is_flag=True, help="Let every step see the network; the build's record says so.")
-@click.option("--timeout", metavar="TIME", default="", help="How long the steps of a build may take: 1h30m.")
-@click.option("--cpu", metavar="N", default="", help="Processors that a build may use; 0 for all.")
-@click.option("--memory", metavar="SIZE", default="", help="Memory that a process may use: 8Gi; 0 for all.")
-@click.option("--disk", metavar="SIZE", default="", help="Disk that a build may fill: 50Gi; 0 for all.")
-@click.option("--processes", metavar="N", default="", help="Processes that a build may have at a time.")
 @click.option("--keep", "--keep-workspace", "keep", is_flag=True, help="Keep what a build worked in, to look into.")
 @click.option("--from-step", metavar="STEP", default="", help="Begin with this step, where a build was kept before.")
 @click.option("--debug", is_flag=True, help="Have steps print each command before they run it, and show it.")
@@ -68,11 +65,6 @@ def command(
     lock_file: str | None,
     emulate_all: bool,
     network: bool,
-    timeout: str,
-    cpu: str,
-    memory: str,
-    disk: str,
-    processes: str,
     keep: bool,
     from_step: str,
     debug: bool,
@@ -83,12 +75,17 @@ def command(
 ) -> None:
     """Build recipes into signed packages and a signed index.
 
+    \b
+    melpy build packages/hello.yaml
+    melpy build packages/ --arch x86_64,aarch64
+    melpy build packages/hello.yaml --keep --debug
+    melpy build hello.yaml -r /srv/packages -k keys/local.rsa.pub
+
     A DIRECTORY stands for its recipes, the *.yaml in it. Recipes are built in the order in which they need one
     another, each against the repositories and what was built before. Without arguments, ./melange.yaml is built.
-    """
-    from melpy.cli.planning import default_recipe, load_recipes, make_jobs  # noqa: PLC0415  # --help does not need it
+    """  # noqa: D301  # click wants the character itself; the lines are to be copied
+    from melpy.cli.planning import default_recipe, plan_recipes  # noqa: PLC0415  # --help does not need it
     from melpy.cli.setup import make_context  # noqa: PLC0415  # likewise
-    from melpy.engine.limit import LimitTexts  # noqa: PLC0415  # likewise
     from melpy.engine.run import run_jobs  # noqa: PLC0415  # likewise
 
     places = recipes or default_recipe("build")
@@ -97,8 +94,7 @@ def command(
     try:
         settings = read_settings(flags, places)
         arches = read_arches(settings)
-        loaded = load_recipes(places)
-        jobs = make_jobs(loaded, arches, settings, print_warning, options)
+        loaded, jobs = plan_recipes(places, arches, settings, print_warning, options, together=True)
         with open_monitor(verbose=verbose or debug, quiet=quiet) as monitor:
             for recipe in loaded:
                 if recipe not in [job.recipe for job in jobs]:
@@ -110,7 +106,6 @@ def command(
                 check_signatures=not ignore_signatures,
                 emulate_all=emulate_all,
                 network=network,
-                limits=LimitTexts(timeout, cpu, memory, disk, processes),
                 keep=keep,
                 from_step=from_step,
                 debug=debug,
@@ -126,6 +121,8 @@ def command(
         _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet, failure=error)
         raise
     _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet)
+    if not quiet and not as_json:
+        _report_left_out(jobs)
 
 
 def _load_locks(template: str, arches: Sequence[Arch]) -> tuple[tuple[Path, Lock], ...]:
@@ -158,12 +155,18 @@ def _report(
             for result in results
             for package in result.packages
         ]
-        print_table(("Package", "Arch", "Size", "Depends on", "Provides", "Lies in"), rows, right=("Size",))
+        columns = ("Package", "Arch", "Size", "Depends on", "Provides", "Lies in")
+        print_table(columns, rows, right=("Size",), extra=("Provides", "Depends on", "Arch"))
         print_text(f"{count_text(len(rows), 'package')} in {seconds:.1f} s", err=True)
-        left_out = [name for result in results for name in result.left_out]
-        if left_out:
-            count = count_text(len(left_out), "subpackage")
-            print_text(f"{count} left out, of ranges that are restricted: {shorten_list(left_out)}", err=True)
+
+
+def _report_left_out(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        if job.left_out:
+            count = count_text(len(job.left_out), "subpackage")
+            print_text(
+                f"{job.plan.job}: the setting `ranges` leaves out {count}: {shorten_list(job.left_out)}", err=True
+            )
 
 
 def _near(path: Path) -> str:
@@ -175,7 +178,6 @@ def _result_json(result: BuildResult) -> dict[str, object]:
     return {
         "job": result.job,
         "log": str(result.log),
-        "left_out": list(result.left_out),
         "seconds": {stage: round(seconds, 3) for stage, seconds in result.stages},
         "packages": [
             {

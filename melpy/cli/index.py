@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Write the signed index of a repository.")
-@click.argument("packages", nargs=-1, type=PATH, metavar="[PACKAGE.apk|DIRECTORY]...")
+@click.argument("packages", nargs=-1, type=click.UNPROCESSED, metavar="[PACKAGE.apk|DIRECTORY]...")
 @click.option("-o", "--output", type=PATH, metavar="FILE", help="Index to write; APKINDEX.tar.gz by default.")
 @click.option("-s", "--source", type=PATH, metavar="FILE", help="Index to merge with; --output by default.")
 @click.option("-m", "--merge", is_flag=True, help="Keep what the source has besides.")
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--out-dir", metavar="DIR", help="Repository whose indexes are written, where no package is named.")
 @setting_options("keyring", *SIGNING, "cache-dir")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(packages: tuple[Path, ...], as_json: bool, **flags: Any) -> None:  # settings
+def command(packages: tuple[str, ...], as_json: bool, **flags: Any) -> None:  # settings
     """Write the signed index of a repository.
 
     \b
@@ -56,10 +56,10 @@ def command(packages: tuple[Path, ...], as_json: bool, **flags: Any) -> None:  #
         hint = "melpy index -o DIR/x86_64/APKINDEX.tar.gz *.apk"
         raise UsageError("--out-dir names the repository, and packages are named, too", hint=hint)
     signer = functools.cache(functools.partial(read_signer, settings)) if settings.text("signing-key") else None
-    if packages and (given or len(packages) > 1 or not packages[0].is_dir()):
+    if packages and (given or len(packages) > 1 or not os.path.isdir(packages[0])):  # noqa: PTH112  # see _find_files
         reports = [_index_files(packages, settings, signer, **own)]
     else:
-        root = packages[0] if packages else settings.path("out-dir")
+        root = Path(packages[0]) if packages else settings.path("out-dir")
         assert root is not None
         reports = list(_index_repository(root, settings, signer, named=bool(flags["arch"])))
     if as_json:
@@ -97,7 +97,7 @@ def _refresh(root: Path, arch: str, spec: IndexSpec) -> IndexReport:
 
 
 def _index_files(
-    packages: tuple[Path, ...],
+    packages: Sequence[str],
     settings: Settings,
     signer: Callable[[], Signer] | None,
     *,
@@ -129,18 +129,25 @@ def _index_files(
     return index_files(files, spec, old)
 
 
-def _find_files(places: Sequence[Path]) -> list[str]:
-    """Return the package files that places stand for; a directory stands for those in it."""
+def _find_files(places: Sequence[str]) -> list[str]:
+    """Return the package files that places stand for; a directory stands for those in it.
+
+    There may be tens of thousands, of which paths would take longer than all else.
+    """
     from melpy.repo.layout import list_packages  # noqa: PLC0415  # --help does not need it
 
     files: list[str] = []
     for place in places:
-        names = [place / name for name in list_packages(place)] if place.is_dir() else [place]
+        if not os.path.isdir(place):  # noqa: PTH112  # see above
+            files.append(place)
+            continue
+        names = list_packages(Path(place))
         if not names:
             hint = "beside packages, name the directory of an architecture"
-            raise RepositoryError("holds no packages", where=str(place), hint=hint)
-        files += map(os.fspath, names)
-    return list(dict.fromkeys(files))
+            raise RepositoryError("holds no packages", where=place, hint=hint)
+        files += [os.path.join(place, name) for name in names]  # noqa: PTH118  # see above
+    plain = [str(Path(file)) if "./" in file or "//" in file or file.endswith("/") else file for file in files]
+    return list(dict.fromkeys(plain))
 
 
 def _make_spec(path: Path, settings: Settings, signer: Callable[[], Signer] | None, arch: str = "") -> IndexSpec:

@@ -106,8 +106,8 @@ class Live:
         match event:
             case events.Output(line=line):
                 self._output(line)
-            case events.StageStarted(stage=stage):
-                self._now(f"{job}{stage}")
+            case events.StageStarted(stage=stage, detail=detail):
+                self._now(f"{job}{stage}{f' {_escape(detail)}' if detail else ''}")
             case events.StepStarted(label=label, number=number, total=total):
                 self._now(f"{job}step {number}/{total} {_escape(label)}")
             case events.StepFinished(label=label, number=number, total=total, seconds=seconds, status=0):

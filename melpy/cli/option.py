@@ -75,7 +75,7 @@ OPTIONS: dict[str, Callable[[Any], Any]] = {
         "ranges",
         multiple=True,
         metavar="NAME=KEY",
-        help="Make subpackages of a range for these keys only: py-versions=3.13.",
+        help="Make only the subpackages of these keys: py-versions=3.13.",
     ),
     "mirrors": click.option(
         "--mirror", "mirrors", multiple=True, metavar="PLACE", help="Where sources are looked for before upstream."
@@ -102,6 +102,11 @@ OPTIONS: dict[str, Callable[[Any], Any]] = {
         metavar="KIND",
         help="What is kept at /var/cache/melange from build to build: none, recipe or shared.",
     ),
+    "timeout": click.option("--timeout", metavar="TIME", help="How long the steps of a build may take: 1h30m."),
+    "cpu": click.option("--cpu", metavar="N", help="Processors that a build may use; 0 for all."),
+    "memory": click.option("--memory", metavar="SIZE", help="Memory that a build may use: 8Gi; 0 for all."),
+    "disk": click.option("--disk", metavar="SIZE", help="Disk that a build may fill: 50Gi; 0 for all."),
+    "processes": click.option("--processes", metavar="N", help="Processes that a build may have at a time."),
     "namespace": click.option("--namespace", metavar="NAME", help="Distribution the packages belong to."),
     "git-repo-url": click.option("--git-repo-url", metavar="URL", help="Repository of the recipes, for SBOMs."),
     "recipe-license": click.option(
@@ -114,6 +119,9 @@ OPTIONS: dict[str, Callable[[Any], Any]] = {
 
 DISTRIBUTION = ("namespace", "git-repo-url", "recipe-license")
 """The settings of whatever describes packages."""
+
+LIMITS = ("timeout", "cpu", "memory", "disk", "processes")
+"""The settings of what builds may use."""
 
 SIGNING = ("signing-key", "signing-key-name", "signing-passphrase")
 """The settings of whatever signs."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from melpy.cli.signer import find_secrets, find_signer
 from melpy.engine.history import read_epoch
+from melpy.engine.limit import LIMITS, parse_limits
 from melpy.engine.model import BUILD_CACHES, BuildContext, Supply
 from melpy.errors import SettingsError
 from melpy.files import check_writable
@@ -34,7 +35,7 @@ def make_context(
 
     Raises:
         KeyFileError: the signing key cannot be read.
-        SettingsError: SOURCE_DATE_EPOCH is not a number, or unpack-limit no size.
+        SettingsError: SOURCE_DATE_EPOCH is not a number, or a limit no quantity.
     """
     out_dir, cache_dir = settings.path("out-dir"), settings.path("cache-dir")
     assert out_dir is not None
@@ -51,6 +52,7 @@ def make_context(
         git_repo_url=settings.text("git-repo-url"),
         recipe_license=_read_license(settings),
         build_cache=_read_build_cache(settings),
+        limits=parse_limits({key: (settings.text(key), _name_setting(settings, key, f"--{key}")) for key in LIMITS}),
         places=make_places(settings, offline=offline),
         unpack_limit=parse_limit(settings.text("unpack-limit")),
         supply=make_supply(settings, monitor, offline=offline),

@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy.bound import LARGEST_NUMBER, LARGEST_TIME, BoundError, parse_number, shorten
-from melpy.errors import ProcessError, SettingsError
-from melpy.run import run
+from melpy.engine.gitrepo import ask_git
+from melpy.engine.lastcommit import DIRECTORY, find_last_commit
+from melpy.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-
-_PATIENCE = 60.0  # seconds; the history of a path takes some 10 in the largest repositories
+    from collections.abc import Callable, Mapping, Sequence
 
 
 @dataclass(frozen=True)
@@ -40,46 +38,91 @@ class Revision:
     path: str = ""
 
 
-def find_revision(paths: Sequence[Path]) -> Revision:
+def find_revision(
+    paths: Sequence[Path], cache: Path | None = None, tell: Callable[[int], None] = lambda _: None
+) -> Revision:
     """Return the last commit that touched one of these paths; epoch 0 where there is none.
 
     Where paths are in several repositories, it is the first one's commit, with the time of the latest of all.
+
+    Args:
+        paths: files and directories; what one of the latter holds counts.
+        cache: melpy's cache, in which is kept what was seen of a history.
+        tell: is told now and then how many commits of a history have been looked at.
+
+    Raises:
+        ProcessError: git does not come to an end.
     """
     if shutil.which("git") is None:
         return Revision("", 0, "git is not installed")
-    facts = {directory: _facts(directory) for directory in dict.fromkeys(path.resolve().parent for path in paths)}
-    groups: dict[tuple[str, bool], list[Path]] = {}
+    facts = {directory: _find_facts(directory) for directory in dict.fromkeys(path.resolve().parent for path in paths)}
+    groups: dict[_Facts, list[Path]] = {}
     for path in paths:
         groups.setdefault(facts[path.resolve().parent], []).append(path)
-    first, *others = (_find_revision(group, *known) for known, group in groups.items())
+    memory = cache / DIRECTORY if cache else None
+    first, *others = (_find_revision(group, known, memory, tell) for known, group in groups.items())
     problem = next((other.problem for other in (first, *others) if other.problem), "")
     return Revision(first.commit, max(revision.epoch for revision in (first, *others)), problem, first.path)
 
 
-def _facts(directory: Path) -> tuple[str, bool]:
-    """Return the repository that a directory is in, empty where there is none, and whether it is shallow."""
-    shallow, _, top = (_git(directory, "rev-parse", "--is-shallow-repository", "--show-toplevel") or "").partition("\n")
-    return top, shallow == "true"
+@dataclass(frozen=True)
+class _Facts:
+    """What is to be known of the repository that a directory is in.
+
+    Attributes:
+        top: its directory; empty where there is none.
+        is_shallow: whether its history is cut off.
+        head: the commit that HEAD is; empty before the first one.
+    """
+
+    top: str = ""
+    is_shallow: bool = False
+    head: str = ""
 
 
-def _find_revision(paths: Sequence[Path], top: str, is_shallow: bool) -> Revision:
-    directory = paths[0].resolve().parent
-    if not top:
+def _find_facts(directory: Path) -> _Facts:
+    shallow, _, top = (ask_git(directory, "rev-parse", "--is-shallow-repository", "--show-toplevel") or "").partition(
+        "\n"
+    )
+    head = ask_git(directory, "rev-parse", "--verify", "--quiet", "HEAD") if top else ""
+    return _Facts(top, shallow == "true", head or "")
+
+
+def _find_revision(paths: Sequence[Path], facts: _Facts, memory: Path | None, tell: Callable[[int], None]) -> Revision:
+    if not facts.top:
         return Revision("", 0, "the recipe is in no git repository that git lets this user read")
-    names = [str(path.resolve()) for path in paths]
-    line = _git(directory, "log", "-1", "--format=%H %ct", "--", *names)
-    if not line:
+    top = Path(facts.top).resolve()
+    names = [os.path.relpath(path.resolve(), top) for path in paths]
+    # A history that is cut off may grow while its HEAD stays.
+    kept = None if facts.is_shallow else memory
+    found = find_last_commit(top, facts.head, names, kept, tell) if facts.head else None
+    if not found:
         return Revision("", 0, "the recipe is not committed")
-    commit, _, epoch = line.partition(" ")
+    commit, epoch = found
     problem = ""
-    if is_shallow and _git(directory, "rev-parse", "--verify", "--quiet", f"{commit}^") is None:
+    if facts.is_shallow and ask_git(top, "rev-parse", "--verify", "--quiet", f"{commit}^") is None:
         problem = "the clone is shallow, so the recipe's last commit may be an older one"
     # git takes whatever somebody writes into a commit.
     try:
         seconds = min(parse_number(epoch, smallest=-LARGEST_NUMBER), LARGEST_TIME)
     except BoundError:
         seconds, problem = 0, f"the time of the recipe's last commit is none: {shorten(epoch)}"
-    return Revision(commit, seconds, problem, os.path.relpath(names[0], Path(top).resolve()))
+    return Revision(commit, seconds, problem, names[0])
+
+
+def date_hint(path: Path, revision: Revision) -> str:
+    """Return what to do so that a recipe has a commit with a date that can be relied on."""
+    if revision.commit:
+        return "fetch the whole history (git fetch --unshallow), or set SOURCE_DATE_EPOCH in the environment"
+    directory = path.resolve().parent
+    owned = next((above for above in (directory, *directory.parents) if (above / ".git").exists()), None)
+    if shutil.which("git") is None:
+        way = "install git"
+    elif owned and not _find_facts(directory).top:
+        way = f"let git read the other user's repository: git config --global --add safe.directory {owned}"
+    else:
+        way = f"{'commit it' if owned else 'keep recipes in a git repository: git init'}, git add, git commit"
+    return f"{way}; or set SOURCE_DATE_EPOCH in the environment, in seconds since 1970"
 
 
 def read_epoch(environment: Mapping[str, str]) -> int | None:
@@ -99,29 +142,3 @@ def read_epoch(environment: Mapping[str, str]) -> int | None:
             where="SOURCE_DATE_EPOCH",
             hint="give seconds since 1970, of the years up to 9999, or unset it",
         ) from None
-
-
-def _git(directory: Path, *arguments: str) -> str | None:
-    # Whose repository may be read is git's own rule (safe.directory), so the user's configuration counts. Nothing
-    # that the repository's configuration names is run: no hook, no monitor, no transport for missing objects. It may
-    # name pipes and endless files, and allow each transport for itself: hence the time, and the variable, which has
-    # the last word.
-    options = ["core.fsmonitor=false", "core.hooksPath=/dev/null", "log.showSignature=false", "protocol.allow=never"]
-    options += ["core.sshCommand=false", "mailmap.file=", "mailmap.blob=", "log.mailmap=false"]
-    environment = {name: os.environ[name] for name in ("HOME", "PATH", "XDG_CONFIG_HOME") if name in os.environ}
-    environment |= {
-        "GIT_ALLOW_PROTOCOL": "none",
-        "GIT_NO_LAZY_FETCH": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_OPTIONAL_LOCKS": "0",
-    }
-    switches = [argument for option in options for argument in ("-c", option)]
-    command = ["git", "-C", str(directory), *switches, *arguments]
-    outcome = run(command, env=environment, check=False, timeout=_PATIENCE)
-    if outcome.status < 0:
-        raise ProcessError(
-            f"git {arguments[0]} takes longer than {_PATIENCE:.0f} s",
-            where=str(directory),
-            hint="do not trust this repository: its .git may name what never ends",
-        )
-    return outcome.stdout.strip() if outcome.status == 0 else None

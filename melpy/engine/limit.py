@@ -1,14 +1,16 @@
-"""What a build may use: the command line's word over the recipe's `timeout` and `resources`.
+"""What a build may use, and what a recipe asks for.
 
-Quantities are written as Kubernetes and melange write them: `8Gi`, `500M`, plain bytes; processors as a number, `0.5`
-being one. Durations are Go's: `1h30m`.
+Limits are the user's, from flags and settings; only a `timeout` may be the recipe's. A recipe's `resources` are what it
+asks of whoever places builds on machines: one that asks for a processor gets no less than there is. Quantities are
+written as Kubernetes and melange write them: `8Gi`, `500M`, plain bytes; processors as a number, `0.5` being one.
+Durations are Go's: `1h30m`.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from melpy.bound import LARGEST_NUMBER, BoundError, shorten
@@ -16,7 +18,7 @@ from melpy.errors import SettingsError
 from melpy.sandbox.model import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from melpy.recipe.model import Recipe
 
@@ -28,53 +30,71 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0
 
 
 @dataclass(frozen=True)
-class LimitTexts:
-    """Limits as somebody wrote them; empty texts say nothing.
+class Requests:
+    """What a recipe asks for; 0 where it does not say.
 
     Attributes:
-        timeout: how long a build's steps may take: `1h30m`, or seconds.
-        cpu: number of processors.
-        memory: bytes of memory: `8Gi`.
-        disk: bytes of disk, likewise.
-        processes: number of processes.
+        processors: how many, or a part of one.
+        memory: bytes.
+        disk: bytes.
     """
 
-    timeout: str = ""
-    cpu: str = ""
-    memory: str = ""
-    disk: str = ""
-    processes: str = ""
+    processors: float = 0.0
+    memory: int = 0
+    disk: int = 0
 
 
-def find_limits(recipe: Recipe, stated: LimitTexts) -> Limits:
-    """Return the limits of a build.
+def parse_limits(stated: Mapping[str, tuple[str, str]]) -> Limits:
+    """Return the limits that flags and settings state.
 
     Args:
-        recipe: the recipe, whose `timeout` and `resources` count where nothing else is stated.
-        stated: what the command line or the settings say.
+        stated: text and where it stands, by what is limited: the keys of `LIMITS`; an empty text says nothing.
 
     Raises:
         SettingsError: one of them is no quantity.
     """
-    package = recipe.model.package
-    resources, where = package.resources, str(recipe.path)
+    values = {name: _parse(parse, *stated.get(name, ("", ""))) for name, parse in LIMITS.items()}
     return Limits(
-        seconds=_read(stated.timeout, package.timeout, parse_duration, "timeout", where),
-        processors=math.ceil(_read(stated.cpu, resources.cpu, parse_number, "cpu", where)),
-        memory=int(_read(stated.memory, resources.memory, _parse_memory, "memory", where)),
-        disk=int(_read(stated.disk, resources.disk, parse_quantity, "disk", where)),
-        processes=int(_read(stated.processes, "", parse_number, "processes", where)),
+        seconds=values["timeout"] if stated.get("timeout", ("", ""))[0] else None,
+        processors=math.ceil(values["cpu"]),
+        memory=int(values["memory"]),
+        disk=int(values["disk"]),
+        processes=int(values["processes"]),
     )
 
 
-def _read(stated: str, recipe: str, parse: Callable[[str], float], name: str, where: str) -> float:
+def find_limits(recipe: Recipe, stated: Limits) -> Limits:
+    """Return the limits of a build: those stated, and the recipe's own timeout where none is.
+
+    Raises:
+        SettingsError: the recipe's timeout is no duration.
+    """
+    if stated.seconds is not None:
+        return stated
+    return replace(stated, seconds=_parse(parse_duration, recipe.model.package.timeout, f"{recipe.path}: timeout"))
+
+
+def find_requests(recipe: Recipe) -> Requests:
+    """Return what a recipe asks for.
+
+    Raises:
+        SettingsError: one of its resources is no quantity.
+    """
+    stated, where = recipe.model.package.resources, f"{recipe.path}: resources"
+    return Requests(
+        processors=_parse(parse_number, stated.cpu, f"{where}.cpu"),
+        memory=int(_parse(parse_quantity, stated.memory, f"{where}.memory")),
+        disk=int(_parse(parse_quantity, stated.disk, f"{where}.disk")),
+    )
+
+
+def _parse(parse: Callable[[str], float], text: str, where: str) -> float:
     try:
-        value = parse(stated or recipe) if stated or recipe else 0
+        value = parse(text) if text else 0
         if value > LARGEST_NUMBER:
-            raise BoundError(f"is too large: {shorten(stated or recipe)}")
+            raise BoundError(f"is too large: {shorten(text)}")
     except ValueError as error:
-        where = f"--{name}" if stated else where
-        raise SettingsError(str(error), where=where if stated else f"{where}: {name}") from None
+        raise SettingsError(str(error), where=where) from None
     return value
 
 
@@ -121,3 +141,13 @@ def parse_duration(text: str) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"not a duration such as 1h30m or 90s: {text!r}")
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+LIMITS = {
+    "timeout": parse_duration,
+    "cpu": parse_number,
+    "memory": _parse_memory,
+    "disk": parse_quantity,
+    "processes": parse_number,
+}
+"""The settings that limit a build, and how each is read."""

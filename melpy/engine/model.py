@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from melpy.engine.limit import LimitTexts
 from melpy.repo.remote import ServerCache
+from melpy.sandbox.model import NO_LIMITS, Limits
 from melpy.source.place import NOWHERE
 from melpy.unpack import UNPACK_LIMIT, Limit
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from melpy.apk.model import IndexEntry
     from melpy.apk.signature import Signer
     from melpy.arch import Arch
-    from melpy.plan.model import Plan
-    from melpy.plan.range import RangeUse
+    from melpy.plan.model import Evaluation, Plan
     from melpy.recipe.model import Recipe
     from melpy.solve.lockfile import Lock
     from melpy.source.place import SourcePlaces
@@ -95,7 +94,7 @@ class BuildContext:
         from_step: begin with this step, by number or name, where an earlier build was kept.
         network: let every step see the network.
         debug: have steps print each command before they run it.
-        limits: what a build may use, in place of what recipes say.
+        limits: what a build may use.
         build_cache: what steps keep at /var/cache/melange: for their recipe (`recipe`), for all (`shared`), or `none`.
         jobs: how many packages are unpacked at once.
         emulate_all: emulate every program of a foreign root, though native tools could be had.
@@ -122,7 +121,7 @@ class BuildContext:
     network: bool = False
     debug: bool = False
     build_cache: str = "none"
-    limits: LimitTexts = field(default_factory=LimitTexts)
+    limits: Limits = NO_LIMITS
     jobs: int = 2
     emulate_all: bool = False
     offline: bool = False
@@ -146,18 +145,18 @@ class Job:
 
     Attributes:
         recipe: the recipe.
-        plan: what it becomes.
+        plan: what is to be done.
         arch: the architecture.
-        pipeline_files: pipeline definitions that it uses and that did not come with melpy.
-        ranges: tables that its subpackages range over, with the keys for which one is made.
-        left_out: subpackages that are not made, since the user restricts their ranges.
+        pipeline_files: definitions of pipelines that it uses, without the built-in ones.
+        evaluation: what the plan was made from, which knows the lines of the recipe; for messages only.
+        left_out: names of subpackages that a restricted range leaves out.
     """
 
     recipe: Recipe
     plan: Plan
     arch: Arch
     pipeline_files: tuple[Path, ...] = ()
-    ranges: tuple[RangeUse, ...] = ()
+    evaluation: Evaluation | None = field(default=None, compare=False, repr=False)
     left_out: tuple[str, ...] = ()
 
 

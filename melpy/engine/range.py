@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from melpy.errors import FaultsError, RecipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from melpy.engine.environment import Repositories
     from melpy.engine.model import Job
-    from melpy.plan.range import RangeUse
+    from melpy.plan.template import Spot
 
 
 def check_ranges(jobs: Sequence[Job], repositories: Repositories) -> None:
@@ -27,28 +27,36 @@ def check_ranges(jobs: Sequence[Job], repositories: Repositories) -> None:
     own = {package.name for job in jobs for package in job.plan.packages}
     faults: dict[str, RecipeError] = {}
     for job in jobs:
-        for use in job.ranges:
-            unmet = supply.find_unmet(use.name, use.keys)
-            missing = {key: name for key, name in unmet.items() if name not in own}
+        for (name, spot), keys in _find_ranges(job).items():
+            unmet = supply.find_unmet(name, keys)
+            missing = {key: package for key, package in unmet.items() if package not in own}
             if missing:
                 universe = repositories.universe(job.plan.environment, job.arch.apk, supplied=False)
-                missing = {key: name for key, name in missing.items() if not universe.providers(name)}
+                missing = {key: package for key, package in missing.items() if not universe.providers(package)}
             if missing:
-                error = _explain(use, missing)
+                error = _explain(name, keys, missing, spot)
                 faults[str(error)] = error
     if faults:
         raise FaultsError(faults.values())
 
 
-def _explain(use: RangeUse, missing: dict[str, str]) -> RecipeError:
-    names = _join(list(missing.values()))
-    message = f"the range {use.name!r} needs {names}, which the seed cannot make and no repository has"
-    kept = ",".join(key for key in use.keys if key not in missing)
-    other = "name a repository that has them with --repository-append"
-    restriction = f"{use.name}={kept}"
-    hint = f'leave out what needs them with --range {restriction}, or ranges = ["{restriction}"] in melpy.toml'
-    return use.spot.at(use.name, 0, RecipeError, message, hint if kept else other)
+def _find_ranges(job: Job) -> dict[tuple[str, Spot], list[str]]:
+    """Return the keys that subpackages are made for, by the name of the range and the first `range` that names it."""
+    assert job.evaluation
+    found, spots = job.evaluation, dict[str, Spot]()
+    keys: dict[tuple[str, Spot], list[str]] = {}
+    for model, scope, spot in zip(found.subpackages, found.scopes[1:], found.spots[1:], strict=True):
+        if model.range:
+            first = spots.setdefault(model.range, spot.below("range"))
+            keys.setdefault((model.range, first), []).append(scope["range.key"])
+    return {where: list(dict.fromkeys(names)) for where, names in keys.items()}
 
 
-def _join(names: list[str]) -> str:
-    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+def _explain(name: str, keys: Sequence[str], missing: Mapping[str, str], spot: Spot) -> RecipeError:
+    packages = list(missing.values())
+    names = " and ".join(part for part in (", ".join(packages[:-1]), packages[-1]) if part)
+    message = f"the range {name!r} needs {names}, which the seed cannot make and no repository has"
+    kept = ",".join(key for key in keys if key not in missing)
+    flag, setting = f"--range {name}={kept}", f'ranges = ["{name}={kept}"]'
+    hint = f"leave out what needs them with {flag}, or write {setting} into melpy.toml"
+    return spot.at(name, 0, RecipeError, message, hint if kept else "name a repository with -r, --repository-append")

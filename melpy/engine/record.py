@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from melpy.build.model import StepRecord
+    from melpy.engine.limit import Requests
     from melpy.engine.model import Job
     from melpy.sandbox.model import Emulator, Limits, NativeTools
 
@@ -35,6 +36,7 @@ class Facts:
         emulator: how foreign programs were run.
         tools: what was run natively instead.
         limits: what it might use.
+        requests: what the recipe asks for.
         network: whether all steps saw the network.
         build_cache: what steps kept from earlier builds: `none`, `recipe` or `shared`.
         first: number of the first step that was run; those before were an earlier build's.
@@ -46,6 +48,7 @@ class Facts:
     emulator: Emulator | None
     tools: NativeTools | None
     limits: Limits
+    requests: Requests
     network: bool
     build_cache: str
     first: int = 1
@@ -79,6 +82,7 @@ def write_record(job: Job, log: Path, facts: Facts, steps: Sequence[StepRecord])
         "first-step": facts.first,
         "build-cache": facts.build_cache,
         "limits": asdict(facts.limits),
+        "requests": asdict(facts.requests),
         "steps": [step.to_json() for step in steps],
     }
     with replace_file(record_path(log), durable=False) as stream:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from melpy.plan.git import GitSource
-    from melpy.plan.range import RangeUse
     from melpy.plan.step import CompiledStep
     from melpy.plan.template import Spot
     from melpy.recipe.model import Recipe, Subpackage
@@ -252,7 +251,7 @@ class Plan:
         cpe: CPE 2.3 name, or empty.
         capabilities_add: Linux capabilities the sandbox adds.
         capabilities_drop: Linux capabilities the sandbox drops.
-        pipelines: names of the pipelines that are used.
+        pipelines: names of the pipelines that its build uses.
         tests: tests of the packages that have one; no part of the plan's identity.
         compiled: the compiled recipe as JSON text, in the form of melange's `.melange.yaml`.
     """
@@ -306,14 +305,14 @@ class Evaluation:
         packages: plans of the packages, the main one first.
         scopes: every variable that the texts of each package see, by name.
         subpackages: what the recipe says of the packages after the main one.
+        spots: where the recipe says it, of each package.
         licences: copyright entries.
         steps: compiled steps of each package.
         environment: what the build runs in.
         tests: tests of the packages that have one.
         test_steps: compiled steps of each test, by package.
-        pipelines: names of the pipelines that are used.
-        ranges: tables that subpackages range over, with the keys for which one is made.
-        left_out: names of the subpackages that are not made, since the user restricts their ranges.
+        pipelines: names of the pipelines that its build uses.
+        left_out: names of subpackages that a restricted range leaves out.
     """
 
     recipe: Recipe
@@ -323,13 +322,13 @@ class Evaluation:
     packages: tuple[PackagePlan, ...]
     scopes: tuple[Mapping[str, str], ...]
     subpackages: tuple[Subpackage, ...]
+    spots: tuple[Spot, ...]
     licences: tuple[Licence, ...]
     steps: tuple[tuple[CompiledStep, ...], ...]
     environment: PlanEnvironment
     tests: tuple[PackageTest, ...]
     test_steps: Mapping[str, tuple[CompiledStep, ...]]
     pipelines: tuple[str, ...]
-    ranges: tuple[RangeUse, ...] = ()
     left_out: tuple[str, ...] = ()
 
 

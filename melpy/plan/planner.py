@@ -14,7 +14,7 @@ from melpy.plan.fault import Faults
 from melpy.plan.metadata import format_cpe, plan_licences, plan_package, without_dependencies
 from melpy.plan.model import OUTPUT, WORKSPACE, Evaluation, PackageTest, Pairs, Plan, PlanEnvironment, Source
 from melpy.plan.step import CompiledStep, Compiler, Scope
-from melpy.plan.subpackage import LONGEST, Expanded, expand_subpackages, find_ranges
+from melpy.plan.subpackage import LONGEST, Expanded, expand_subpackages
 from melpy.plan.template import Spot, render_loosely
 from melpy.plan.variable import arch_variables, recipe_variables
 
@@ -37,7 +37,7 @@ class PlanOptions:
         packages: further packages of the environment.
         environment: environment variables of every step, from env-files; the recipe's own win.
         variables: `vars` that the caller sets, by name without `vars.`: the value, and where it stands.
-        ranges: the keys that tables are restricted to, by the table's name.
+        ranges: the keys that a range of subpackages is restricted to, by the name of its data.
     """
 
     enabled: tuple[str, ...] = ()
@@ -123,12 +123,11 @@ class _Evaluator:
         self._check_single()
         variables, origins = self._variables()
         self._check_version(variables["package.version"])
-        expanded = expand_subpackages(self.model, variables, self.root, self.faults, self.options.ranges)
+        ranges = self.options.ranges
+        subpackages, left_out = expand_subpackages(self.model, variables, self.root, self.faults, ranges)
         name = variables["package.name"]
-        for other in (name, *(found.name for found in expanded)):
+        for other in (name, *(found.name for found in subpackages), *left_out):
             variables[f"targets.package.{other}"] = f"{OUTPUT}/{other}"
-        subpackages = [found for found in expanded if not found.left_out]
-        left_out = tuple(found.name for found in expanded if found.left_out)
         variables["targets.destdir"] = f"{OUTPUT}/{name}"
 
         package = self.model.package
@@ -141,6 +140,7 @@ class _Evaluator:
                 plan_package(found.model, found.name, scope, steps[-1], found.spot, self.faults, package.commit)
             )
         environment = self._environment(variables, steps)
+        pipelines = tuple(sorted(self.compiler.used))  # those of tests, which come next, are no part of a build
         models = [(self.model.test, self.root), *((found.model.test, found.spot) for found in subpackages)]
         tests = [
             self._test(model, scope, dict(environment.variables), spot.below("test"))
@@ -155,13 +155,13 @@ class _Evaluator:
             packages=tuple(without_dependencies(package, left_out) for package in packages),
             scopes=tuple(scopes),
             subpackages=tuple([found.model for found in subpackages]),
+            spots=(self.root.below("package"), *(found.spot for found in subpackages)),
             licences=tuple(plan_licences(package, variables, self.root.below("package"), self.faults)),
             steps=tuple(steps),
             environment=environment,
             tests=tuple(test for test, _ in tests),
             test_steps={test.package: compiled for test, compiled in tests},
-            pipelines=tuple(sorted(self.compiler.used)),
-            ranges=find_ranges(subpackages),
+            pipelines=pipelines,
             left_out=left_out,
         )
 

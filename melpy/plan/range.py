@@ -1,4 +1,4 @@
-"""Ranges of recipes: which of their keys are kept, and which are asked for.
+"""Ranges of recipes: which of their keys are kept.
 
 A recipe's table under `data` makes one subpackage for each of its keys, such as a version of Python. The user can
 restrict a table of a name, in all recipes, to some keys; subpackages of the other keys are left out.
@@ -6,7 +6,6 @@ restrict a table of a name, in all recipes, to some keys; subpackages of the oth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from melpy.errors import SettingsError, hint_near
@@ -14,24 +13,7 @@ from melpy.errors import SettingsError, hint_near
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from melpy.plan.template import Spot
-
 FORM = "write NAME=KEY, such as py-versions=3.13; several keys are separated by commas"
-
-
-@dataclass(frozen=True)
-class RangeUse:
-    """A table that subpackages of a recipe range over.
-
-    Attributes:
-        name: its name.
-        keys: the keys that subpackages are made for, sorted.
-        spot: the first `range` that names it.
-    """
-
-    name: str
-    keys: tuple[str, ...]
-    spot: Spot
 
 
 def parse_ranges(texts: Iterable[str], where: str) -> dict[str, frozenset[str]]:

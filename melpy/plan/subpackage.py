@@ -6,7 +6,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from melpy.errors import RecipeError, WrongTypeError, hint_near
-from melpy.plan.range import RangeUse
 from melpy.recipe.package import NAME
 
 if TYPE_CHECKING:
@@ -33,40 +32,40 @@ class Expanded(NamedTuple):
         name: its name.
         variables: what it sees beside the recipe's variables: `range.key` and `range.value`.
         spot: where it is in the recipe.
-        left_out: whether it is not made, since the user restricts its range to other keys.
     """
 
     model: Subpackage
     name: str
     variables: Mapping[str, str]
     spot: Spot
-    left_out: bool = False
 
 
 def expand_subpackages(
-    model: RecipeModel,
-    variables: Mapping[str, str],
-    root: Spot,
-    faults: Faults,
-    ranges: Mapping[str, frozenset[str]] | None = None,
-) -> tuple[Expanded, ...]:
-    """Return the subpackages, in the recipe's order, ranges sorted by key.
+    model: RecipeModel, variables: Mapping[str, str], root: Spot, faults: Faults, ranges: Mapping[str, frozenset[str]]
+) -> tuple[tuple[Expanded, ...], tuple[str, ...]]:
+    """Return the subpackages that are to be made, in the recipe's order, ranges sorted by key, and those left out.
 
     Args:
-        model: the recipe.
-        variables: what its texts may name.
-        root: the recipe's root.
-        faults: receives what is wrong.
-        ranges: the keys that tables are restricted to, by name; subpackages of other keys are marked.
+        model: what the recipe says.
+        variables: the recipe's variables.
+        root: where the recipe begins.
+        faults: is told what is wrong.
+        ranges: keys that a range is restricted to, by its name; names of the subpackages of other keys are returned.
     """
     _check_tables(model, root, faults)
-    found = tuple(islice(_expand(model, variables, root, faults, ranges or {}), _MOST + 1))
-    if len(found) > _MOST:
+    everything = tuple(islice(_expand(model, variables, root, faults), _MOST + 1))
+    found = tuple(item for item in everything if _is_within(item, ranges))
+    if len(everything) > _MOST:
         message = "the recipe makes too many packages"
         faults.add(root.below("subpackages").at_key(RecipeError, message, f"{_MOST} are allowed"))
-        return ()
-    _check_names(variables["package.name"], found, root, faults)
-    return found
+        return (), ()
+    _check_names(variables["package.name"], everything, root, faults)
+    return found, tuple(item.name for item in everything if not _is_within(item, ranges))
+
+
+def _is_within(item: Expanded, ranges: Mapping[str, frozenset[str]]) -> bool:
+    keys = ranges.get(item.model.range)
+    return keys is None or item.variables["range.key"] in keys
 
 
 def _check_tables(model: RecipeModel, root: Spot, faults: Faults) -> None:
@@ -78,33 +77,14 @@ def _check_tables(model: RecipeModel, root: Spot, faults: Faults) -> None:
         names.add(table.name)
 
 
-def find_ranges(subpackages: Iterable[Expanded]) -> tuple[RangeUse, ...]:
-    """Return the tables that subpackages range over, with the keys for which one is made."""
-    spots: dict[str, Spot] = {}
-    keys: dict[str, set[str]] = {}
-    for found in subpackages:
-        name = found.model.range
-        if name and not found.left_out:
-            spots.setdefault(name, found.spot.below("range"))
-            keys.setdefault(name, set()).add(found.variables["range.key"])
-    return tuple(RangeUse(name, tuple(sorted(keys[name])), spot) for name, spot in spots.items())
-
-
-def _expand(
-    model: RecipeModel,
-    variables: Mapping[str, str],
-    root: Spot,
-    faults: Faults,
-    ranges: Mapping[str, frozenset[str]],
-) -> Iterator[Expanded]:
+def _expand(model: RecipeModel, variables: Mapping[str, str], root: Spot, faults: Faults) -> Iterator[Expanded]:
     for index, subpackage in enumerate(model.subpackages):
         spot = root.below("subpackages", index)
         for own in _ranges(subpackage, model, variables, root, spot, faults):
             scope = {**variables, **own} if own else variables
             name = faults.render(subpackage.name, scope, spot, "name")
             if faults.holds(subpackage.if_, scope, spot, "if"):
-                kept = ranges.get(subpackage.range) if own else None
-                yield Expanded(subpackage, name, own, spot, kept is not None and own["range.key"] not in kept)
+                yield Expanded(subpackage, name, own, spot)
 
 
 def _ranges(

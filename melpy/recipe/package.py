@@ -205,7 +205,7 @@ class SetCap(Part):
 
 
 class Resources(Part):
-    """What a build may use of the machine."""
+    """What a build asks for of a machine; limits are set by flags and settings."""
 
     cpu: Text = ""
     """Number of cores."""
@@ -253,6 +253,6 @@ class Package(Part):
     timeout: Duration = ""
     """How long a build may take, such as 1h30m."""
     resources: Resources = constant(Resources.model_construct())
-    """What a build may use of the machine."""
+    """What a build asks for of a machine."""
     test_resources: Resources = constant(Resources.model_construct())
-    """What its tests may use of the machine."""
+    """What its tests ask for of a machine."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from melpy import __version__
 from melpy.apk.model import STANZA_FORM
 from melpy.errors import OutputError
-from melpy.files import replace_file
+from melpy.files import read_own_file, replace_file
 from melpy.repo.model import IndexReport, Record
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ _SETTLED = 100_000_000
 
 CHANGING = "changing"
 """The stamp of a file that must be looked into."""
-_FOREIGN = 0o022  # a file that others may write is not a memory
 
 
 @dataclass(frozen=True)
@@ -79,15 +78,7 @@ def make_memory(made_by: str, records: Sequence[Record]) -> Memory:
 
 def load_memory(path: Path) -> Memory:
     """Read a memory; one that is not there, is damaged or may be somebody else's is empty."""
-    try:
-        with path.open("rb") as stream:
-            info = os.fstat(stream.fileno())
-            if info.st_uid != os.geteuid() or info.st_mode & _FOREIGN:
-                return Memory()
-            data = stream.read()
-    except OSError:
-        return Memory()
-    head, _, body = data.partition(b"\n")
+    head, _, body = read_own_file(path).partition(b"\n")
     mark, _, checksum = head.rpartition(b" ")
     if mark != _MARK or checksum != b"%08x" % zlib.crc32(body):
         return Memory()

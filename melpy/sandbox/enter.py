@@ -54,6 +54,7 @@ PR_SET_PDEATHSIG = 1
 SYS_OPEN_TREE, SYS_MOVE_MOUNT, SYS_MOUNT_SETATTR = 428, 429, 442  # the same on every architecture
 ALL_IDS = 65536
 CAPABILITY = "security.capability"
+NAME_ROOM = 32  # bytes for the name of a process in /proc, and more than it can have
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -93,8 +94,11 @@ def end_as(child: int, usage: str) -> None:
     for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     _, status = os.waitpid(child, 0)
-    with open(usage, "w", encoding="utf-8") as stream:  # noqa: PTH123  # pathlib is not loaded
-        stream.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024))
+    try:
+        with open(usage, "w", encoding="utf-8") as stream:  # noqa: PTH123  # pathlib is not loaded
+            stream.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024))
+    except OSError:  # the disk is full: what the step says of it counts, not how much memory it took
+        pass
     code = os.waitstatus_to_exitcode(status)
     os._exit(code if code >= 0 else 128 - code)
 
@@ -120,9 +124,19 @@ def enter_pid_namespace(usage: str, *, terminal: bool) -> None:
         os._exit(1)
     except BlockingIOError:
         os.close(alive[0])
+    mount_proc()
     child = 0 if terminal else os.fork()
     if child:
         end_all(child)
+
+
+def mount_proc() -> None:
+    """Mount a /proc that shows this process's PID namespace: bubblewrap looks for its own child there by number.
+
+    Where parts of /proc are hidden, as in most containers, the kernel refuses it, as it would refuse the command's own.
+    Source: mount_too_revealing of fs/namespace.c.
+    """
+    call("proc", libc.mount(b"proc", b"/proc", b"proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, None))
 
 
 def end_all(child: int) -> None:
@@ -186,7 +200,7 @@ def enter_range(ids: dict[str, Any], usage: str, directories: list[str], program
         is_shifted = bool(directories) and shift(ids, directories, programs)
         call("user-namespace", libc.unshare(CLONE_NEWUSER | CLONE_NEWNS))
         die_with_parent(parent)
-        os.write(ready[1], b"2" if is_shifted else b"1")
+        os.write(ready[1], (b"2" if is_shifted else b"1") + own_name())
         os.close(mapped[1])
         if os.read(mapped[0], 1) != b"1":
             os._exit(1)  # the parent has told why
@@ -199,9 +213,10 @@ def enter_range(ids: dict[str, Any], usage: str, directories: list[str], program
             os.close(descriptor)
         return
     os.close(ready[1])
-    answer = os.read(ready[0], 1)
+    answer = os.read(ready[0], NAME_ROOM)
     if answer:
-        map_range(child, ids, own_ids(ids) if answer == b"2" else (os.geteuid(), os.getegid()))
+        owners = own_ids(ids) if answer[:1] == b"2" else (os.geteuid(), os.getegid())
+        map_range(answer[1:].decode(), ids, owners)
         os.write(mapped[1], b"1")
     os.close(mapped[1])
     end_as(child, usage)
@@ -268,8 +283,26 @@ def find_closed(directory: str) -> str:
     return ""
 
 
-def map_range(child: int, ids: dict[str, Any], owners: tuple[int, int]) -> None:
-    """Map the owner to 0 and the range to what follows; `newuidmap` does it for ordinary users."""
+def own_name() -> bytes:
+    """Return the number by which /proc knows this process.
+
+    It is another than the process id where /proc is that of a PID namespace around this one, as after
+    `unshare --pid` without a /proc of its own. Source: proc(5), /proc/self.
+    """
+    try:
+        return os.readlink(b"/proc/self")  # noqa: PTH115  # pathlib is not loaded
+    except OSError as error:
+        raise SetupError(f"own-proc: {error.strerror}") from None
+
+
+def map_range(child: str, ids: dict[str, Any], owners: tuple[int, int]) -> None:
+    """Map the owner to 0 and the range to what follows; `newuidmap` does it for ordinary users.
+
+    Args:
+        child: the process in the namespace, by its name in /proc.
+        ids: the range.
+        owners: user and group id on this machine that become 0.
+    """
     for kind, own in zip(("uid", "gid"), owners, strict=True):
         rows = [(0, own, 1), (1, ids[kind], ids["count"])]
         if not ids[f"new{kind}map"]:
@@ -290,14 +323,15 @@ def make_user_namespace(maps: list[list[tuple[int, int, int]]]) -> int:
     child = os.fork()
     if child == 0:
         os.close(mapped[1])  # so that it does not wait for itself when the parent is killed
-        os.write(ready[1], b"1" if libc.unshare(CLONE_NEWUSER) == 0 else b"0")
+        os.write(ready[1], own_name() if libc.unshare(CLONE_NEWUSER) == 0 else b"-")
         os.read(mapped[0], 1)
         os._exit(0)
-    if os.read(ready[0], 1) != b"1":
-        raise SetupError("user-namespace: a second one cannot be made")
+    name = os.read(ready[0], NAME_ROOM).decode()
+    if not name.isdecimal():
+        raise SetupError("second-namespace: it cannot be made")
     for kind, rows in zip(("uid", "gid"), maps, strict=True):
-        write(f"/proc/{child}/{kind}_map", "".join(f"{a} {b} {c}\n" for a, b, c in rows).encode())
-    descriptor = os.open(f"/proc/{child}/ns/user", os.O_RDONLY)
+        write(f"/proc/{name}/{kind}_map", "".join(f"{a} {b} {c}\n" for a, b, c in rows).encode())
+    descriptor = os.open(f"/proc/{name}/ns/user", os.O_RDONLY)
     os.write(mapped[1], b"1")
     os.waitpid(child, 0)
     for end in (*ready, *mapped):
@@ -471,6 +505,7 @@ def main() -> None:
         with open(sys.argv[1], encoding="utf-8") as stream:  # noqa: PTH123  # pathlib is not loaded
             spec = json.load(stream)
         die_with_parent(spec["parent"])
+        own_name()  # without a /proc that knows it, nothing else works either
         leave_session()
         join_group(spec["cgroup"], spec["processors"])
         if spec["probe"]:

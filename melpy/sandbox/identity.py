@@ -10,9 +10,11 @@ import functools
 import os
 import pwd
 import shutil
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from melpy.sandbox.container import SETFCAP, SETGID, SETUID, SYS_ADMIN, find_status, has_capability
 from melpy.sandbox.model import IdRange
 
 if TYPE_CHECKING:
@@ -21,29 +23,87 @@ if TYPE_CHECKING:
 WANTED = 65535
 """Ids beside the user's own, so that there are 65,536."""
 _ROOT_START = 1 << 30  # far above the ids that machines give to users and containers
-_WHOLE = 1 << 32
+_OTHERS = 1 << 16  # below are the ids of users and services, in a container as on a machine
 _FIRST = 100_000  # where useradd begins
 
 
 @functools.lru_cache(maxsize=1)
 def find_id_range() -> IdRange | None:
     """Return the ids that a sandbox of this user may have beside the user's own, or None."""
+    rows = [load_map(kind) for kind in "ug"]
     if os.geteuid() == 0:
-        return IdRange(_ROOT_START, _ROOT_START) if _has_all_ids() else None
-    programs = shutil.which("newuidmap"), shutil.which("newgidmap")
-    name = user_name()
-    starts = [find_start(Path(f"/etc/sub{kind}id"), name, os.geteuid()) for kind in "ug"]
-    if None in programs or None in starts:
+        free = [find_spare(row) for row in rows]
+        return IdRange(free[0] or 0, free[1] or 0) if None not in free and may_map() else None
+    programs = find_programs()
+    starts = granted_starts()
+    if not programs or None in starts or not all(map(may_gain, programs)):
         return None
-    return IdRange(starts[0] or 0, starts[1] or 0, programs[0] or "", programs[1] or "")
+    if not all(start is not None and is_mapped(row, start, WANTED) for row, start in zip(rows, starts, strict=True)):
+        return None  # a container that has not so many ids
+    return IdRange(starts[0] or 0, starts[1] or 0, *programs)
 
 
-def _has_all_ids() -> bool:
-    """Tell whether root is the machine's, not that of a container, which has not all ids to give."""
-    try:
-        return all(int(Path(f"/proc/self/{kind}_map").read_text().split()[2]) >= _WHOLE - 1 for kind in ("uid", "gid"))
-    except (OSError, ValueError, IndexError):
+def may_map() -> bool:
+    """Tell whether root has the capabilities that mapping ids takes; a container may have taken them away."""
+    return all(has_capability(number) for number in (SETGID, SETUID, SETFCAP))
+
+
+def may_gain(program: str) -> bool:
+    """Tell whether newuidmap or newgidmap gets the privileges here that its file gives it.
+
+    One that is setuid is root, who does not own the user namespace, and needs CAP_SYS_ADMIN to write its map; one with
+    file capabilities stays its caller, who owns it. Containers take CAP_SYS_ADMIN away. Source: map_write of
+    kernel/user_namespace.c.
+    """
+    if find_status("NoNewPrivs") == "1":
         return False
+    is_setuid = bool(Path(program).stat().st_mode & stat.S_ISUID)
+    needed = (SETGID, SETUID, SYS_ADMIN) if is_setuid else (SETGID, SETUID)
+    return all(has_capability(number, "CapBnd") for number in needed)
+
+
+def find_programs() -> list[str]:
+    """Return newuidmap and newgidmap; empty where one of them is missing."""
+    found = [shutil.which(f"new{kind}idmap") for kind in "ug"]
+    return [path for path in found if path] if all(found) else []
+
+
+def granted_starts() -> list[int | None]:
+    """Return where this user's ranges in /etc/subuid and /etc/subgid begin; None for a file without one."""
+    return [find_start(Path(f"/etc/sub{kind}id"), user_name(), os.geteuid()) for kind in "ug"]
+
+
+def load_map(kind: str) -> list[tuple[int, int]]:
+    """Return first id and number of ids of each row of this process's map of user (`u`) or group (`g`) ids.
+
+    What is in no row does not exist here: a container has the ids that it was given. Source: user_namespaces(7).
+    """
+    try:
+        lines = Path(f"/proc/self/{kind}id_map").read_text().splitlines()
+    except OSError:
+        return []
+    return [(int(words[0]), int(words[2])) for words in map(str.split, lines)]
+
+
+def is_mapped(rows: Sequence[tuple[int, int]], start: int, count: int) -> bool:
+    """Tell whether all ids of a range are in the rows of a map."""
+    reached = start
+    for first, number in sorted(rows):
+        if first <= reached < first + number:
+            reached = first + number
+    return reached >= start + count
+
+
+def find_spare(rows: Sequence[tuple[int, int]]) -> int | None:
+    """Return where ids begin that root may give to a sandbox, and one more; None where there are not so many.
+
+    They are far above those of users where all ids exist, and the last of a container's otherwise.
+    """
+    wanted = WANTED + 1
+    if is_mapped(rows, _ROOT_START, wanted):
+        return _ROOT_START
+    ends = (first + number for first, number in rows if first + number - max(first, _OTHERS) >= wanted)
+    return max((end - wanted for end in ends), default=None)
 
 
 def user_name() -> str:

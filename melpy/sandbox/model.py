@@ -78,14 +78,14 @@ class Limits:
     """What a sandbox may use; None and 0 are without a limit.
 
     Attributes:
-        seconds: time by the clock.
+        seconds: time by the clock; None where nobody has said anything.
         processors: how many.
         memory: bytes.
         disk: bytes that may be added to the workspace and the root.
         processes: how many at the same time.
     """
 
-    seconds: float = 0.0
+    seconds: float | None = None
     processors: int = 0
     memory: int = 0
     disk: int = 0

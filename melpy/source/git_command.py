@@ -7,8 +7,11 @@ user's or the machine's settings, so that a checkout is the same everywhere. Sou
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from melpy.credential import Login
 from melpy.errors import ProcessError, UnreachableError
 from melpy.run import Outcome, find_tool, run, stream
 from melpy.text import quote_line
@@ -16,7 +19,6 @@ from melpy.unpack import UNPACK_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 IDENTITY = ("melpy", "melpy@localhost")
 """Name and address of whoever commits cherry-picks."""
@@ -30,7 +32,6 @@ _CONFIG = {
     "core.fsmonitor": "false",
     "core.attributesFile": "/dev/null",
     "core.excludesFile": "/dev/null",
-    "credential.helper": "",
     "commit.gpgSign": "false",
     "transfer.bundleURI": "false",
     "protocol.allow": "never",
@@ -68,6 +69,7 @@ _CONFIG = {
         ).split()
     },
 }
+_PATIENCE = 60.0  # seconds for a helper, which may ask a server of its own
 _MEMORY = 4 << 30  # a server may name refs without end; indexing the pack of Linux takes less than 2 GB
 _PASSED = (
     *("PATH", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"),
@@ -129,6 +131,37 @@ def _command(*arguments: str, local: bool = False) -> list[str]:
     config = {**_CONFIG, "protocol.file.allow": "always" if local else "never"}
     switches = [word for key, value in config.items() for word in ("-c", f"{key}={value}")]
     return [find_tool("git", hint=_INSTALL), *switches, *arguments]
+
+
+def ask_login(url: str) -> Login | None:
+    """Return the login that the user's own git has for a server, by its credential helpers; it asks nobody.
+
+    Source: git-credential(1).
+    """
+    parts = urlsplit(url)
+    asked = f"protocol={parts.scheme}\nhost={parts.netloc}\npath={parts.path.lstrip('/')}\n\n"
+    # In no repository, whose configuration would count as well.
+    silent = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "SSH_ASKPASS": "true", "GIT_DIR": "/nonexistent"}
+    command = [find_tool("git", hint=_INSTALL), "credential", "fill"]
+    outcome = run(command, env={**os.environ, **silent}, cwd=Path("/"), stdin=asked, check=False, timeout=_PATIENCE)
+    found = dict(line.split("=", 1) for line in outcome.stdout.splitlines() if "=" in line)
+    user, password = found.get("username", ""), found.get("password", "")
+    return Login(user, password) if outcome.status == 0 and (user or password) else None
+
+
+def login_environment(url: str, login: Login | None) -> dict[str, str]:
+    """Return what gives git a login for a server and for no other, where no other user of this machine sees it."""
+    if login is None or "\n" in login.user + login.password:
+        return {}
+    parts = urlsplit(url)
+    give = 'printf "username=%s\\npassword=%s\\n" "$MELPY_LOGIN_USER" "$MELPY_LOGIN_PASSWORD"'
+    return {
+        "MELPY_LOGIN_USER": login.user,
+        "MELPY_LOGIN_PASSWORD": login.password,
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"credential.{parts.scheme}://{parts.netloc}.helper",
+        "GIT_CONFIG_VALUE_0": f'!f() {{ test "$1" = get && {give}; }}; f',
+    }
 
 
 def check_tree(repository: Path, commit: str, where: str) -> None:

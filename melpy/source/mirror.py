@@ -16,11 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from melpy.credential import describe_logins, find_login
 from melpy.digest import sha256_hex
 from melpy.errors import DigestMismatchError, UnreachableError
 from melpy.files import output_error
+from melpy.net import is_remote
 from melpy.plan.git import ALL, is_local
-from melpy.source.git_command import complaint, git, serving
+from melpy.source.git_command import ask_login, complaint, git, login_environment, serving
 from melpy.source.place import SOURCE_LIMIT, limit_hint
 
 if TYPE_CHECKING:
@@ -37,10 +39,11 @@ WHOLE_ONLY = "whole-only"
 
 _MISSING = re.compile(r"couldn't find remote ref|not our ref|unadvertised object|no such remote ref", re.IGNORECASE)
 _WHOLE_ONLY = re.compile(r"(does not|doesn't) support (shallow|--depth)", re.IGNORECASE)
+_NO_LOGIN = re.compile(r"authentication failed|could not read (username|password)", re.IGNORECASE)
 _FINAL = re.compile(
-    r"authentication failed|could not read (username|password)|permission denied|not found|host key verification"
-    r"|does not appear to be a git repository|does not exist|returned error: 4\d\d|given up after|dubious ownership"
-    r"|fsck|not allowed|out of memory",
+    r"authentication failed|could not read (username|password)|permission denied|not found|could not resolve host"
+    r"|host key verification|does not appear to be a git repository|does not exist|returned error: 4\d\d"
+    r"|given up after|dubious ownership|fsck|not allowed|out of memory|died of signal 25|file too large",
     re.IGNORECASE,
 )
 _TOO_LARGE = re.compile(r"died of signal 25|File too large")  # SIGXFSZ and EFBIG
@@ -131,6 +134,8 @@ class Mirror:
         trusted = serving() if origin.is_rewrite and is_local(origin.url) else []
         options = ["--quiet", "--force", "--no-write-fetch-head", *trusted, *depth]
         self._note(f"fetching {origin.url}")
+        login = find_login(origin.url) if is_remote(origin.url) else None
+        may_ask = is_remote(origin.url) and login is None
         attempt = 0
         while True:
             outcome = git(
@@ -138,20 +143,21 @@ class Mirror:
                 *("fetch", *options, "--", origin.url, *refspecs),
                 check=False,
                 local=is_local(origin.url),
+                environment=login_environment(origin.url, login),
                 timeout=_LONGEST_FETCH,
                 largest_file=origin.limit,
             )
             if outcome.status == 0:
                 return ""
+            if may_ask and _NO_LOGIN.search(outcome.stderr):
+                may_ask, login = False, ask_login(origin.url)
+                if login:
+                    continue
             for reason, sign in ((MISSING, _MISSING), (WHOLE_ONLY, _WHOLE_ONLY)):
                 if sign.search(outcome.stderr):
                     return reason
-            if _TOO_LARGE.search(outcome.stderr):
-                message = f"is larger than the {origin.limit} bytes that a source may have"
-                raise UnreachableError(message, where=origin.url, hint=limit_hint(), details=complaint(outcome))
             if _FINAL.search(outcome.stderr) or attempt == origin.patience.retries:
-                message, details = "git cannot fetch from it", complaint(outcome)
-                raise UnreachableError(message, where=origin.url, hint=_HINT, details=details)
+                raise _refusal(outcome, origin)
             self._wait(attempt, outcome, origin)
             attempt += 1
 
@@ -177,6 +183,15 @@ class Mirror:
         for key, value in (("uploadpack.allowAnySHA1InWant", "true"), ("pack.threads", "1"), ("gc.auto", "0")):
             git(self.path, "config", key, value)
         (self.path / "melpy").write_text(f"{self.repository}\n", encoding="utf-8")
+
+
+def _refusal(outcome: Outcome, origin: Origin) -> UnreachableError:
+    message, hint = "git cannot fetch from it", _HINT
+    if _TOO_LARGE.search(outcome.stderr):
+        message, hint = f"is larger than the {origin.limit} bytes that a source may have", limit_hint()
+    elif _NO_LOGIN.search(outcome.stderr) and is_remote(origin.url):
+        hint = f"{describe_logins()}, or let a credential helper of git know it"
+    return UnreachableError(message, where=origin.url, hint=hint, details=complaint(outcome))
 
 
 def check_mirror(path: Path, repository: str) -> None:

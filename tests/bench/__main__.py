@@ -23,11 +23,12 @@ from melpy.arch import host_arch
 from melpy.cli.main import COLLECTED_FROM
 from melpy.cli.setup import make_context
 from melpy.config.load import load_settings
+from melpy.engine.history import find_revision
 from melpy.solve.resolver import solve
 from melpy.solve.universe import make_universe
 from tests.bench.environment import make_environment
 from tests.bench.packages import CORE, NAMES, VERSIONS, write_large_index, write_packages
-from tests.bench.tree import RECIPES, write_tree
+from tests.bench.tree import COMMITS, RECIPES, write_history, write_tree
 from tests.factories.project import Project, shell_recipe
 from tests.factories.repository import add_busybox, make_repository
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent.parent
 RUNS = 3
+_LONGEST_COMMAND = 1_700_000  # bytes, of the 2 MiB that Linux takes by default
 ENVIRONMENTS = {
     "a C compiler": ("build-base", "busybox"),
     "with autotools, perl, git": ("build-base", "busybox", "autoconf", "automake", "libtool", "perl", "git", "texinfo"),
@@ -54,6 +56,7 @@ def main() -> None:
         measure_one_file(directory)
         measure_index(directory, 3_000, 200_000, "faster")
         measure_index(directory, 20_000, 20_000, "3 times")
+        measure_history(directory)
         measure_solving(directory)
         measure_environments(directory)
         measure_hello(directory)
@@ -123,10 +126,39 @@ def measure_index(directory: Path, count: int, size: int, promised: str) -> None
         note = f"apk index {theirs:.2f} s, {theirs / cold:.1f} times as long; promised: {promised}"
     report(f"melpy index, {count} packages of {size // 1000} kB", cold, note)
     report("the same with nothing changed", warm, f"{cold / warm:.1f} times as fast")
+    files = [str(path) for path in sorted((root / "x86_64").glob("*.apk"))]
+    named = ["index", *files, "-o", str(directory / "A"), "--signing-key", str(key), "--cache-dir", str(cache)]
+    if sum(map(len, named)) < _LONGEST_COMMAND:
+        by_name = best(*named, before=lambda: shutil.rmtree(cache, ignore_errors=True))
+        report("the same, every file named", by_name, f"{by_name / cold:.2f} times as long; promised: hardly more")
     shutil.rmtree(root)
     shutil.rmtree(cache)
     key.unlink()
     key.with_name(f"{key.name}.pub").unlink()
+
+
+def measure_history(directory: Path) -> None:
+    """Look for the last commits of 100 recipes, which are all over a history."""
+    repository = directory / "history"
+    repository.mkdir()
+    subprocess.run(["git", "init", "--quiet"], cwd=repository, check=True)
+    write_history(repository)
+    cache = directory / "history-cache"
+    recipes = [repository / f"made-{number}.yaml" for number in range(0, RECIPES, RECIPES // 100)]
+
+    def look() -> float:
+        start = time.perf_counter()
+        for recipe in recipes:
+            assert find_revision([recipe], cache).commit
+        return time.perf_counter() - start
+
+    first, again = look(), min(look() for _ in range(RUNS))
+    start = time.perf_counter()
+    for recipe in recipes:
+        subprocess.run(["git", "log", "-1", "--", recipe.name], cwd=repository, check=True, capture_output=True)
+    theirs = time.perf_counter() - start
+    report(f"last commits of 100 recipes, of {COMMITS} commits", first, f"git log for each: {theirs / first:.1f} times")
+    report("the same once more", again, f"git log for each: {theirs / again:.1f} times as long")
 
 
 def measure_solving(directory: Path) -> None:

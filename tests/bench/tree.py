@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
+import subprocess
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 RECIPES = 3_400
+COMMITS = 30_000
 
 _PYTHONS = {"3.10": "310", "3.11": "311", "3.12": "312", "3.13": "313"}
 _CHECK = """
@@ -34,6 +37,20 @@ def write_tree(directory: Path, recipes: int = RECIPES) -> None:
         name = f"made-{number:04}"
         text = _python(name, number) if number % 3 == 0 else _autoconf(name, number)
         (directory / f"{name}.yaml").write_text(text)
+
+
+def write_history(repository: Path) -> None:
+    """Write a history in which each commit changes one recipe, some of them much more often than others."""
+    chance = random.Random(1)  # the same history each time
+    stream = []
+    for number in range(COMMITS):
+        recipe = number if number < RECIPES else int(RECIPES * chance.random() ** 4)
+        stream.append(
+            f"commit refs/heads/main\ncommitter a <a@example.org> {1600000000 + 60 * number} +0000\ndata 1\nx\n"
+            f"M 644 inline made-{recipe}.yaml\ndata <<.\n{number}\n.\n\n"
+        )
+    subprocess.run(["git", "fast-import", "--quiet"], cwd=repository, input="".join(stream), text=True, check=True)
+    subprocess.run(["git", "symbolic-ref", "HEAD", "refs/heads/main"], cwd=repository, check=True)
 
 
 def _head(name: str, number: int) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -16,20 +14,19 @@ from melpy.apk.signature import load_keyring
 from melpy.apk.version import compare_versions
 from melpy.arch import parse_arch
 from melpy.bootstrap.apt import prepare_apt, update_lists
-from melpy.bootstrap.mirror import find_mirror
 from melpy.bootstrap.model import WantedSource
 from melpy.bootstrap.seed import SeedSpec, extend_seed, seed_repository
 from melpy.bootstrap.source import OTHERS, find_sources
 from melpy.bootstrap.version import map_version
 from melpy.digest import file_digest
-from melpy.errors import SeedError, UnreachableError
+from melpy.errors import UnreachableError
 from melpy.events import Null, Tape
 from melpy.repo.repository import load_index
 from melpy.run import run
 from tests.factories.debian import debian_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 HELLO = "31e066137a962676e89f69d1b65382de95a7ef7d914b8cb956f41ea72e0f516b"
@@ -96,50 +93,6 @@ def test_a_mirror_that_does_not_answer_is_an_error(spec: SeedSpec) -> None:
         extend_seed(nowhere, ["zlib"], parse_arch("x86_64"))
 
 
-class _Gone(BaseHTTPRequestHandler):
-    """A proxy whose archive has lost every file."""
-
-    def do_GET(self) -> None:  # noqa: N802  # the name that http.server calls
-        self.send_error(404)
-
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def gone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
-    """Let apt find no file any more, once the function that this gives is called."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Gone) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        proxy = f"http://127.0.0.1:{server.server_port}"
-        yield lambda: monkeypatch.setenv("http_proxy", proxy)
-        server.shutdown()
-        thread.join()
-
-
-def test_a_file_that_the_mirror_has_lost_is_named_with_url_and_status(spec: SeedSpec, gone: Callable[[], None]) -> None:
-    arch = parse_arch("x86_64")
-    if not find_mirror().startswith("http://"):
-        pytest.skip("the mirror cannot be reached through a plain proxy")
-    update_lists(prepare_apt(spec, arch.debian))
-    update_lists(prepare_apt(spec, arch.debian, sources=spec.suite))
-    gone()
-    lost = r"the mirror no longer has (http://\S+\.deb: 404 Not Found; ){2}and [0-9]+ more"
-    with pytest.raises(SeedError) as caught:
-        extend_seed(spec, ["zlib1g"], arch)
-    assert re.fullmatch(lost, caught.value.message)
-    assert (caught.value.where, caught.value.details) == ("trixie", ())
-    assert caught.value.hint == "the suite has moved on; run: melpy bootstrap --update"
-
-    hello = WantedSource("sha256", HELLO, "https://ftp.gnu.org/gnu/hello/hello-2.10.tar.gz")
-    found = find_sources(spec, [hello], lambda path, _: path.unlink(), Null())
-    assert found.suites == {}
-    assert re.fullmatch(
-        r"the mirror no longer has http://\S+/hello_2\.10\.orig\.tar\.gz: 404 Not Found", found.refused[hello].message
-    )
-
-
 def test_an_upstream_archive_is_found_by_its_digest(spec: SeedSpec, tmp_path: Path) -> None:
     hello = WantedSource("sha256", HELLO, "https://ftp.gnu.org/gnu/hello/hello-2.10.tar.gz")
     nothing = WantedSource("sha256", "0" * 64, "https://example.org/nothing-1.tar.gz")
@@ -149,11 +102,10 @@ def test_an_upstream_archive_is_found_by_its_digest(spec: SeedSpec, tmp_path: Pa
         stored[source] = path.rename(tmp_path / "stored")
 
     monitor = Tape()
-    found = find_sources(spec, [nothing, hello], store, monitor)
-    assert (found.suites, found.refused) == ({hello: spec.suite}, {})
+    assert find_sources(spec, [nothing, hello], store, monitor) == {hello: spec.suite}
     assert file_digest(stored[hello]) == HELLO
     assert monitor.events
-    assert find_sources(spec, [], store, Null()).suites == {}
+    assert find_sources(spec, [], store, Null()) == {}
 
 
 def test_an_archive_that_the_suite_has_not_is_found_in_another(spec: SeedSpec, tmp_path: Path) -> None:
@@ -163,7 +115,7 @@ def test_an_archive_that_the_suite_has_not_is_found_in_another(spec: SeedSpec, t
     def store(path: Path, _source: WantedSource) -> None:
         path.rename(tmp_path / "stored")
 
-    found = find_sources(spec, [newer], store, Null()).suites
+    found = find_sources(spec, [newer], store, Null())
     assert found.keys() == {newer}
     assert found[newer] in OTHERS
     assert file_digest(tmp_path / "stored") == NEWER_HELLO

@@ -187,6 +187,17 @@ def test_a_pipeline_of_another_repository_counts_for_the_epoch(project: Project)
     assert (info.build_date, info.commit) == (1222222222, commit)
 
 
+def test_a_pipeline_that_only_tests_use_does_not_count_for_the_epoch(project: Project) -> None:
+    project.write("one.yaml", shell_recipe(tail="test:\n  pipeline:\n    - uses: own\n"))
+    project.write("pipelines/own.yaml", "name: own\npipeline:\n  - runs: 'true'\n")
+    commit = commit_files(project, 1111111111, "one.yaml", "pipelines/own.yaml")
+    project.write("pipelines/own.yaml", "name: own\npipeline:\n  - runs: 'echo other'\n")
+    commit_files(project, 1222222222, "pipelines/own.yaml")
+    build(project, "one.yaml")
+    info = read_entry(project.out / "x86_64/one-1.0-r0.apk").info
+    assert (info.build_date, info.commit) == (1111111111, commit)
+
+
 def test_the_epoch_comes_from_the_environment_or_the_last_commit(project: Project) -> None:
     project.write(
         "one.yaml",

@@ -16,10 +16,10 @@ def test_a_machine_that_can_build(project: Project) -> None:
     run = project.melpy("doctor", "--json")
     assert run.returncode == 0, run.stdout
     checks = {check["name"]: check for check in json.loads(run.stdout)}
-    for name in ("bubblewrap", "seccomp", "user namespaces", "overlay", "signing key"):
+    for name in ("bubblewrap", "seccomp", "sandbox", "overlay", "signing key"):
         assert checks[name]["state"] == "good", checks[name]
     text = project.melpy("doctor").stdout
-    assert "✓ user namespaces" in text
+    assert "✓ sandbox" in text
     assert "\x1b" not in text
 
 
@@ -52,7 +52,7 @@ def test_a_kernel_that_allows_no_namespaces(project: Project) -> None:
     """As in a container without them: a namespace of its own in which no further one may be made."""
     run = project.melpy("doctor", prefix=NO_NAMESPACES["max_user_namespaces"])
     assert run.returncode == 50
-    assert "✗ user namespaces" in run.stdout
+    assert "✗ sandbox" in run.stdout
     assert "sysctl user.max_user_namespaces=10000" in run.stdout
 
 

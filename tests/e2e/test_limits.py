@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
@@ -36,14 +37,14 @@ def test_memory(project: Project) -> None:
     runs = "head -c 300000000 /dev/zero | tr '\\\\0' 'a' | sort > /dev/null\n"
     status, text = build(project, runs, "--memory", "100M")
     assert status == 60
-    assert "hint: a process may have 100.0 MB of memory; allow more with --memory or in the recipe" in text
+    assert "hint: a process may have 100.0 MB of memory; allow more with --memory or in melpy.toml" in text
 
 
 def test_processes(project: Project) -> None:
     runs = "i=0; while [ $i -lt 40 ]; do sleep 5 & i=$((i+1)); done; echo all\n"
     status, text = build(project, runs, "--processes", "20")
     assert (status, "the kernel does not count root's processes" in text) == (60, False), text
-    assert "hint: the build may have 20 processes; allow more with --processes" in text
+    assert "hint: the build may have 20 processes; allow more with --processes or in melpy.toml" in text
     status, text = build(project, runs.replace("sleep 5", "sleep 0.1"), "--processes", "200")
     assert status == 0
     assert "] | all\n" in text
@@ -72,6 +73,29 @@ def test_processors(project: Project) -> None:
         pytest.skip("this machine has one")
     assert "] | 1\n" in build(project, "nproc\n", "--cpu", "0.5")[1]
     assert f"] | {len(os.sched_getaffinity(0))}\n" in build(project, "nproc\n", "--cpu", "0")[1]
+
+
+def test_what_a_recipe_asks_for_is_no_limit(project: Project) -> None:
+    head = "  resources:\n    cpu: '1'\n    memory: 1Mi\n    disk: 1M\n"
+    runs = "nproc\nhead -c 5000000 /dev/zero > full\n"
+    status, said = build(project, runs, head=head)
+    assert status == 0, said
+    assert f"] | {len(os.sched_getaffinity(0))}\n" in said
+    record = json.loads((project.out / "logs/x86_64/one-1.0-r0.json").read_text())
+    assert record["requests"] == {"processors": 1.0, "memory": 1 << 20, "disk": 1_000_000}
+    assert record["limits"] == {"seconds": 0, "processors": 0, "memory": 0, "disk": 0, "processes": 0}
+
+
+def test_limits_of_the_settings(project: Project) -> None:
+    (project.directory / "melpy.toml").write_text((project.directory / "melpy.toml").read_text() + 'disk = "10M"\n')
+    status, said = build(project, "head -c 30000000 /dev/zero > full\nsleep 100\n")
+    assert status == 60
+    assert "of disk, and the build may fill 10.0 MB" in said
+    assert build(project, "head -c 30000000 /dev/zero > full\n", "--disk", "0")[0] == 0
+    project.environment["MELPY_MEMORY"] = "much"
+    status, said = build(project, "true\n")
+    assert status == 20
+    assert "error: memory, of MELPY_MEMORY: not a quantity such as 8Gi or 500M: 'much'\n" in said
 
 
 @pytest.mark.parametrize(("text", "hint"), [("12X", "8Gi"), ("-1", "8Gi")])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from melpy.apk.index import write_index
 from melpy.apk.signature import load_keyring, load_signer, write_key_pair
+from melpy.credential import Login
 from melpy.errors import KeyFileError, MelpyError, PackageFormatError, RepositoryError, SettingsError, UnreachableError
 from melpy.net import _pool, download
 from melpy.repo.http_cache import fetch_cached
@@ -198,10 +200,51 @@ def test_credentials_are_asked_for_and_not_printed() -> None:
     with running_server(answering(Reply(401))) as server:
         with pytest.raises(UnreachableError) as caught:
             get(f"{server.uri}/x")
-        assert caught.value.hint == "HTTP_AUTH is basic:HOST:USER:PASSWORD, with * for every host"
+        form = "HTTP_AUTH is basic:HOST:USER:PASSWORD, with * for every host"
+        assert caught.value.hint == f"{form}; or write the host into ~/.netrc"
         with pytest.raises(UnreachableError, match="has credentials in it") as caught:
             get(server.uri.replace("//", "//me:secret@"))
         assert "secret" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_netrc_is_for_the_hosts_that_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    monkeypatch.delenv("HTTP_AUTH", raising=False)
+    monkeypatch.setenv("NETRC", str(netrc))
+    with running_server(answering(Reply(200, {}, b"there"))) as server:
+        netrc.write_text("machine example.org login me password word\ndefault login any password word\n")
+        get(f"{server.uri}/x")
+        netrc.write_text("machine 127.0.0.1 login me password pass:word\n")
+        get(f"{server.uri}/x")
+        monkeypatch.setenv("HTTP_AUTH", "basic:127.0.0.1:you:word")
+        get(f"{server.uri}/x")
+    sent = [request.headers.get("authorization") for request in server.requests]
+    assert sent == [None, Login("me", "pass:word").header, Login("you", "word").header]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("machine", "which is not understood"), ("\xff", "which is not understood")]
+)
+def test_a_netrc_that_is_not_understood_is_told_to_whoever_needs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    (tmp_path / "netrc").write_bytes(text.encode("latin-1"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with running_server(answering(Reply(200, {}, b"there"), Reply(401))) as server:
+        assert get(f"{server.uri}/x") == b"there"
+        with pytest.raises(UnreachableError) as caught:
+            get(f"{server.uri}/x")
+    assert said in str(caught.value.hint)
+
+
+def test_a_host_that_nobody_knows_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UnreachableError, match="its host is unknown"):
+        get("http://host.invalid/x")
+    assert pauses == []
 
 
 def test_a_proxy_is_asked_for_what_is_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:

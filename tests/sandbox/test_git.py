@@ -6,12 +6,14 @@ import os
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from melpy import events
+from melpy.credential import Login
 from melpy.errors import DigestMismatchError, StepFailedError, ToolMissingError, UnreachableError
 from melpy.plan.git import ALL, GitSource
 from melpy.source.checkout import check_out
@@ -21,6 +23,7 @@ from melpy.source.place import SourcePlaces
 from melpy.source.rewrite import parse_rewrites
 from tests.factories.git import DATE, Upstream, serve
 from tests.factories.recipe import git_inputs
+from tests.factories.server import Reply, Request, running_server, serve_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -741,3 +744,73 @@ def test_what_the_cache_has_is_found_and_checked(place: Place) -> None:
     with pytest.raises(DigestMismatchError, match="is damaged") as caught:
         check_mirror(pinned.mirror, source.repository)
     assert str(pinned.mirror) in (caught.value.hint or "")
+
+
+def guarded(place: Place, user: str, password: str) -> Callable[[Request], Reply]:
+    """Answer with the upstream's files to whoever has its login."""
+    files = serve_directory(place.upstream.directory.parent)
+
+    def answer(request: Request) -> Reply:
+        if request.headers.get("authorization") != Login(user, password).header:
+            return Reply(401, {"WWW-Authenticate": 'Basic realm="private"'})
+        return files(replace(request, path=request.path.partition("?")[0]))
+
+    return answer
+
+
+def give_http_auth(home: Path, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_AUTH", f"basic:{host.partition(':')[0]}:me:p%s'$(w) :\\")
+
+
+def give_netrc(home: Path, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    quoted = "p%s'$(w) :\\".replace("\\", "\\\\")
+    (home / ".netrc").write_text(f'machine {host.partition(":")[0]} login me password "{quoted}"\n')
+    (home / ".netrc").chmod(0o600)
+
+
+def give_helper(home: Path, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "answer").write_text("username=me\npassword=p%s'$(w) :\\\n")
+    (home / ".gitconfig").write_text(f'[credential "http://{host}"]\n\thelper = "!cat {home}/answer #"\n')
+
+
+@pytest.mark.parametrize("give", [give_http_auth, give_netrc, give_helper])
+def test_a_private_repository(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, give: Callable[..., None]
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("HTTP_AUTH", "NETRC", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    commit = place.upstream.commit(readme="private")
+    with running_server(guarded(place, "me", "p%s'$(w) :\\")) as server:
+        url = f"{server.uri}/hello.git/.git"
+        with pytest.raises(UnreachableError) as caught:
+            place.fetch(repository=url, expected_commit=commit)
+        assert "HTTP_AUTH is basic:HOST:USER:PASSWORD" in str(caught.value.hint)
+        assert "a credential helper of git" in str(caught.value.hint)
+        give(home, server.uri.removeprefix("http://"), monkeypatch)
+        tree = place.checkout(repository=url, expected_commit=commit, branch="main")
+    assert (tree / "readme").read_text() == "private"
+    # Nothing of it is kept where a step, a package or the next user could see it.
+    kept = [path for top in (tree, place.cache) for path in top.rglob("*") if path.is_file()]
+    assert kept
+    assert not [path for path in kept if b"p%s" in path.read_bytes()]
+    assert "p%s" not in repr(place.tape.events)
+
+
+def test_a_login_is_for_its_host_only(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    (tmp_path / "netrc").write_text("machine example.org login me password word\ndefault login any password word\n")
+    commit = place.upstream.commit(readme="private")
+    with running_server(guarded(place, "me", "word")) as server:
+        with pytest.raises(UnreachableError):
+            place.fetch(repository=f"{server.uri}/hello.git/.git", expected_commit=commit)
+        assert not [request for request in server.requests if "authorization" in request.headers]
+
+
+def test_an_unknown_host_is_asked_for_once(place: Place) -> None:
+    with pytest.raises(UnreachableError, match="git cannot fetch from it"):
+        place.fetch(repository="https://host.invalid/hello.git", tag="v1", expected_commit="0" * 40)
+    assert place.fetched() == ["fetching https://host.invalid/hello.git"]
+    assert not [note for note in place.tape.events if "trying again" in str(note)]

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from melpy.engine.limit import LimitTexts, find_limits, parse_duration, parse_quantity
+from melpy.engine.limit import Requests, find_limits, find_requests, parse_duration, parse_limits, parse_quantity
 from melpy.errors import SettingsError
 from melpy.recipe.load import load_recipe
+from melpy.recipe.model import Recipe
 from melpy.sandbox.model import Limits
 
 RECIPE = """
@@ -50,29 +51,38 @@ def test_what_is_no_duration(text: str) -> None:
         parse_duration(text)
 
 
-def limits(tmp_path: Path, stated: LimitTexts, text: str = RECIPE) -> Limits:
+def recipe(tmp_path: Path, text: str = RECIPE) -> Recipe:
     (tmp_path / "one.yaml").write_text(text)
-    return find_limits(load_recipe(tmp_path / "one.yaml"), stated)
+    return load_recipe(tmp_path / "one.yaml")
 
 
-def test_a_recipe_says_what_it_may_use(tmp_path: Path) -> None:
-    assert limits(tmp_path, LimitTexts()) == Limits(5400, 2, 4 * 2**30, 10**10, 0)
+def stated(**texts: str) -> Limits:
+    return parse_limits({key: (text, f"--{key}") for key, text in texts.items()})
 
 
-def test_the_command_line_says_it_over_the_recipe(tmp_path: Path) -> None:
-    stated = LimitTexts(timeout="10s", cpu="0", memory="1Gi", disk="0", processes="100")
-    assert limits(tmp_path, stated) == Limits(10, 0, 2**30, 0, 100)
+def test_a_recipe_limits_its_time_only(tmp_path: Path) -> None:
+    assert find_limits(recipe(tmp_path), stated()) == Limits(5400, 0, 0, 0, 0)
 
 
-def test_less_memory_than_any_program_needs_is_a_slip(tmp_path: Path) -> None:
+def test_what_a_recipe_asks_for(tmp_path: Path) -> None:
+    assert find_requests(recipe(tmp_path)) == Requests(1.5, 4 * 2**30, 10**10)
+
+
+def test_what_is_stated_is_the_limit(tmp_path: Path) -> None:
+    limits = stated(timeout="10s", cpu="0.5", memory="1Gi", disk="0", processes="100")
+    assert find_limits(recipe(tmp_path), limits) == Limits(10, 1, 2**30, 0, 100)
+    assert find_limits(recipe(tmp_path), stated(timeout="0")).seconds == 0
+
+
+def test_less_memory_than_any_program_needs_is_a_slip() -> None:
     with pytest.raises(SettingsError, match="less memory than any program needs: '8'"):
-        limits(tmp_path, LimitTexts(memory="8"))
+        stated(memory="8")
 
 
 def test_who_said_it_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError) as stated:
-        limits(tmp_path, LimitTexts(memory="much"))
-    assert str(stated.value) == "--memory: not a quantity such as 8Gi or 500M: 'much'"
+    with pytest.raises(SettingsError) as flag:
+        stated(memory="much")
+    assert str(flag.value) == "--memory: not a quantity such as 8Gi or 500M: 'much'"
     with pytest.raises(SettingsError) as written:
-        limits(tmp_path, LimitTexts(), RECIPE.replace("10G", "ten"))
-    assert str(written.value) == f"{tmp_path}/one.yaml: disk: not a quantity such as 8Gi or 500M: 'ten'"
+        find_requests(recipe(tmp_path, RECIPE.replace("10G", "ten")))
+    assert str(written.value) == f"{tmp_path}/one.yaml: resources.disk: not a quantity such as 8Gi or 500M: 'ten'"
