@@ -27,7 +27,7 @@ def check_ranges(jobs: Sequence[Job], repositories: Repositories) -> None:
     own = {package.name for job in jobs for package in job.plan.packages}
     faults: dict[str, RecipeError] = {}
     for job in jobs:
-        for (name, spot), keys in _find_ranges(job).items():
+        for name, (spot, keys) in _find_ranges(job).items():
             unmet = supply.find_unmet(name, keys)
             missing = {key: package for key, package in unmet.items() if package not in own}
             if missing:
@@ -40,16 +40,16 @@ def check_ranges(jobs: Sequence[Job], repositories: Repositories) -> None:
         raise FaultsError(faults.values())
 
 
-def _find_ranges(job: Job) -> dict[tuple[str, Spot], list[str]]:
-    """Return the keys that subpackages are made for, by the name of the range and the first `range` that names it."""
+def _find_ranges(job: Job) -> dict[str, tuple[Spot, list[str]]]:
+    """Return the first `range` that names each table, and the keys that subpackages are made for."""
     assert job.evaluation
-    found, spots = job.evaluation, dict[str, Spot]()
-    keys: dict[tuple[str, Spot], list[str]] = {}
+    found = job.evaluation
+    ranges: dict[str, tuple[Spot, list[str]]] = {}
     for model, scope, spot in zip(found.subpackages, found.scopes[1:], found.spots[1:], strict=True):
         if model.range:
-            first = spots.setdefault(model.range, spot.below("range"))
-            keys.setdefault((model.range, first), []).append(scope["range.key"])
-    return {where: list(dict.fromkeys(names)) for where, names in keys.items()}
+            _, keys = ranges.setdefault(model.range, (spot.below("range"), []))
+            keys += [] if scope["range.key"] in keys else [scope["range.key"]]
+    return ranges
 
 
 def _explain(name: str, keys: Sequence[str], missing: Mapping[str, str], spot: Spot) -> RecipeError:
