@@ -13,7 +13,7 @@ from melpy.errors import SettingsError, hint_near
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-FORM = "write NAME=KEY, such as py-versions=3.13; several keys are separated by commas"
+FORM = "write py-versions=3.13, where the table under `data` is called py-versions; commas part several keys"
 
 
 def parse_ranges(texts: Iterable[str], where: str) -> dict[str, frozenset[str]]:
@@ -27,7 +27,7 @@ def parse_ranges(texts: Iterable[str], where: str) -> dict[str, frozenset[str]]:
         name, equals, keys = text.partition("=")
         kept = frozenset(key.strip() for key in keys.split(","))
         if not equals or not name.strip() or "" in kept:
-            raise SettingsError(f"does not restrict a range: {text!r}", where=where, hint=FORM)
+            raise SettingsError(f"{text!r} is not NAME=KEY", where=where, hint=FORM)
         found[name.strip()] = found.get(name.strip(), frozenset()) | kept
     return found
 
