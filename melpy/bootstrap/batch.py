@@ -91,6 +91,7 @@ def _job(node: Node, closed: Mapping[str, Node], table: Table, arch: Arch) -> Jo
             deb=node.deb.sha256,
             content=content,
             rivals=node.rivals,
+            provides=tuple(f"{name}={readable_version(node.deb.version)}" for name in change.provides),
             replaces=change.replaces,
             description=node.deb.description,
             url=node.deb.homepage,

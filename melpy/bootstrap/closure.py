@@ -73,6 +73,8 @@ class Resolver:
 
         For these it is a guess: whether the package provides it is known when it has been converted.
         """
+        if request in self._table.provided:
+            return self._table.provided[request]
         if not request.startswith(GENERATED):
             return request if self.find(request) else None
         if request in self._table.names:

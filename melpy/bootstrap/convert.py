@@ -25,6 +25,7 @@ from melpy.arch import ARCHES
 from melpy.bootstrap.deb import Filter, unpack_deb
 from melpy.bootstrap.effect import Effect, apply_scripts
 from melpy.bootstrap.manifest import CONVERTER
+from melpy.bootstrap.python import add_record
 from melpy.build.model import Kind
 from melpy.build.tree import load_tree
 from melpy.digest import identity
@@ -147,6 +148,7 @@ def _convert(job: Job, place: Place, scratch: Path) -> str:
         unpack_deb(Path(place.deb), root, keep)
         variables = {"DPKG_MAINTSCRIPT_PACKAGE": job.name, "DEB_HOST_MULTIARCH": arch.multiarch}
         effect = apply_scripts(Path(place.deb), root, keep, variables)
+        add_record(root)
     try:
         add_content(root, job.content, arch)
     except OSError as error:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MANIFEST = "seed.json"
 FORMAT = 1
 
-CONVERTER = 4
+CONVERTER = 5
 """Version of the conversion: raised when the same input gives other bytes, so that packages are made again."""
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _TAR = re.compile(rb"^ ([0-9a-f]{64}) +[0-9]+ +(\S+\.tar\.\w+)$", re.MULTILINE)
 _UPSTREAM = re.compile(r"(?P<name>.+?)[-_]v?(?P<version>[0-9][\w.+~-]*?)(?:[.-]orig)?\.(?:tar\.\w+|tgz|tbz2?|txz)")
 _TRIES = 3
+_FRESH_HINT = "its lists are fresh, so the mirror is incomplete: try later, or name another with --seed-mirror"
 
 OTHERS = ("unstable", "testing", "stable", "oldstable")
 """Suites that are looked into after the seed's own: the newest first, as recipes are mostly newer than a seed."""
@@ -127,12 +128,17 @@ def _search(
     for source, error in _fetch_all(apt, wanted, store):
         if error and not fresh and suite != spec.suite:
             again.append(source)
-        else:
-            yield source, error
+            continue
+        if error and fresh:
+            error.hint = _FRESH_HINT
+        yield source, error
     if again:
         # Nothing is made of these suites, so nothing has to stay as it was; some change every day.
         update_lists(apt)
-        yield from _fetch_all(apt, again, store)
+        for source, error in _fetch_all(apt, again, store):
+            if error:
+                error.hint = _FRESH_HINT
+            yield source, error
 
 
 def _fetch_all(

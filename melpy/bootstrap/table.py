@@ -37,6 +37,8 @@ class Change(_Strict):
         files: files that are added, path to content.
         edits: texts that are replaced in a file, by path: each must be there exactly once.
         replaces: APK names of packages of others, which may have some of its files.
+        provides: further names that it has, at upstream's version: what a scan of built packages asks for. None may be
+            a name of the table, since apk takes a package and one that provides its name for rivals.
     """
 
     depends: tuple[str, ...] = ()
@@ -47,6 +49,7 @@ class Change(_Strict):
     files: dict[str, str] = Field(default_factory=dict)
     edits: dict[str, dict[str, str]] = Field(default_factory=dict)
     replaces: tuple[str, ...] = ()
+    provides: tuple[str, ...] = ()
 
 
 class Name(_Strict):
@@ -109,6 +112,18 @@ class Rule(_Strict):
         return tuple(value.split()) if isinstance(value, str) else value
 
 
+class Range(_Strict):
+    """What the keys of a recipe's range stand for, such as versions of Python.
+
+    Attributes:
+        package: APK name of the package that subpackages of a key need, `{key}` in it.
+        keys: the keys whose package the suite has.
+    """
+
+    package: str
+    keys: tuple[str, ...]
+
+
 class Table(_Strict):
     """Everything melpy knows about one suite; see suites/trixie.yaml for what each part is for."""
 
@@ -118,9 +133,16 @@ class Table(_Strict):
     alternatives: dict[str, str] = Field(default_factory=dict)
     packages: dict[str, Change] = Field(default_factory=dict)
     names: dict[str, Name] = Field(default_factory=dict)
-    ranges: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    ranges: dict[str, Range] = Field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     late_rules: tuple[Rule, ...] = ()
+
+    @functools.cached_property
+    def provided(self) -> dict[str, str]:
+        """The names that packages provide by the table, each with the package."""
+        own = {name: item.provides for name, item in self.packages.items()}
+        own |= {name: item.provides for name, item in self.names.items()}
+        return {text: name for name, texts in own.items() for text in texts}
 
     @field_validator("names", mode="before")
     @classmethod

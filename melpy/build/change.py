@@ -18,8 +18,9 @@ _EXPECTED = ("dev", "home", "proc", "root", "run", "sys", "tmp", "var/tmp", "var
 """Where steps may leave what they like, and what melpy itself writes for those that see the network."""
 
 _CACHES = re.compile(
-    r".*/__pycache__/[^/]+\.pyc|etc/ld\.so\.cache|.*/(?:mime|mimeinfo|icon-theme|giomodule)\.cache"
-    r"|usr/share/info/dir|usr/share/glib-2\.0/schemas/gschemas\.compiled|.*/fonts\.(?:dir|scale)|.*/gtk-[0-9.]+/[^/]*\.cache"
+    r".*/__pycache__/[^/]+\.pyc(?:\.[0-9]+)?|etc/ld\.so\.cache~?|usr/share/fonts/.*/\.uuid"
+    r"|.*/(?:mime|mimeinfo|icon-theme|giomodule|loaders|immodules)\.cache|usr/share/info/dir"
+    r"|usr/share/glib-2\.0/schemas/gschemas\.compiled|.*/fonts\.(?:dir|scale)|.*/gtk-[0-9.]+/[^/]*\.cache"
 )
 """What programs write for their own speed out of what is there; it says nothing of what a step installs."""
 

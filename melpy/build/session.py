@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from melpy import events
 from melpy.build.capability import capability_xattrs
+from melpy.build.certificate import load_trusted, provide_certificates
 from melpy.build.change import Snapshot, find_changes, look_at
 from melpy.build.failure import explain_failure
 from melpy.build.model import Kind, Owner, Session, StepRecord
@@ -65,6 +66,8 @@ def run_plan(
     place = make_place(plan, session, workspace)
     place.state.mkdir(parents=True, exist_ok=True)
     return_files(place)
+    if session.first == 1:
+        _provide_certificates(plan, place)
     save_session(session.directory, plan, place)
     session.log.parent.mkdir(parents=True, exist_ok=True)
     total = sum(len(package.steps) for package in plan.packages)
@@ -88,6 +91,13 @@ def run_plan(
         if place.tools:
             _check_no_tools(tree)
     return trees
+
+
+def _provide_certificates(plan: Plan, place: Place) -> None:
+    """Have steps trust the recipe's certificate authorities, and melpy's own where they see the network."""
+    networked = any(place.has_network(step) and not step.native for package in plan.packages for step in package.steps)
+    trusted = load_trusted() if networked else b""
+    provide_certificates(place.root, plan.environment.certificates, trusted=trusted)
 
 
 def _check_size(tree: OutputTree, limits: Limits) -> None:

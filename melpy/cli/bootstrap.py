@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Make a first package repository from a Debian suite.")
 @click.argument("asked", nargs=-1, metavar="[NAME|RECIPE|DIRECTORY]...")
-@setting_options("arch", "cache-dir", "seed", "seed-mirror", "pipeline-dirs")
+@setting_options("arch", "cache-dir", "seed", "seed-mirror", "pipeline-dirs", "ranges")
 @click.option("--sources/--no-sources", default=True, help="Also look for the recipes' sources, in all suites.")
 @click.option("--update", is_flag=True, help="Follow the suite: read its lists anew.")
 @click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only.")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Check recipes for everything that is wrong with them.")
 @click.argument("paths", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
-@setting_options("arch", "pipeline-dirs", "env-files", "vars-file")
+@setting_options("arch", "pipeline-dirs", "env-files", "vars-file", "ranges")
 @BUILD_OPTION
 @click.option(
     "--format",

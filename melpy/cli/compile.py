@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Print compiled recipes: what they evaluate to, as JSON.")
 @click.argument("paths", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
-@setting_options("arch", "packages", "pipeline-dirs", "env-files", "vars-file")
+@setting_options("arch", "packages", "pipeline-dirs", "env-files", "vars-file", "ranges")
 @BUILD_OPTION
 @click.option("--output-dir", type=PATH, metavar="DIR", help="Write <recipe file>.json for each recipe instead.")
 @click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="How many processes work; one for each core.")

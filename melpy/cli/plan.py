@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=SectionedCommand, short_help="Show what a build would do.")
 @click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
-@setting_options("arch", "packages", "pipeline-dirs", "env-files", "vars-file")
+@setting_options("arch", "packages", "pipeline-dirs", "env-files", "vars-file", "ranges")
 @BUILD_OPTION
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: whole plans, with their scripts.")
 def command(recipes: tuple[Path, ...], options: tuple[str, ...], as_json: bool, **flags: Any) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Answer a question about a recipe, asked as a template.")
 @click.argument("recipe", type=PATH)
 @click.argument("template")
-@setting_options("arch", "pipeline-dirs", "vars-file")
+@setting_options("arch", "pipeline-dirs", "vars-file", "ranges")
 @BUILD_OPTION
 def command(recipe: Path, template: str, options: tuple[str, ...], **flags: Any) -> None:
     """Answer a question about a recipe: TEMPLATE, filled in from what the recipe evaluates to.

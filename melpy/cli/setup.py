@@ -20,7 +20,7 @@ from melpy.source.rewrite import parse_rewrites
 from melpy.unpack import parse_limit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from melpy import events
     from melpy.arch import Arch
@@ -136,6 +136,14 @@ class _SeedSupply:
         from melpy.bootstrap.seed import seed_repository  # noqa: PLC0415  # likewise
 
         return seed_repository(self.spec).public_key
+
+    def find_unmet(self, table: str, keys: Sequence[str]) -> Mapping[str, str]:
+        from melpy.bootstrap.table import load_table  # noqa: PLC0415  # only for recipes with ranges
+
+        known = load_table(self.spec.suite).ranges.get(table)
+        if known is None:
+            return {}
+        return {key: known.package.format(key=key) for key in keys if key not in known.keys}
 
     def extend(self, names: Sequence[str], arch: Arch) -> bool:
         from melpy.bootstrap.seed import extend_seed  # noqa: PLC0415  # likewise

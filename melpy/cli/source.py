@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from melpy.errors import MelpyError
     from melpy.plan.model import Source
 
-_EVALUATION = ("arch", "pipeline-dirs", "env-files", "vars-file", "cache-dir")
+_EVALUATION = ("arch", "pipeline-dirs", "env-files", "vars-file", "ranges", "cache-dir")
 _AT_ONCE = 4  # servers that are asked
 
 

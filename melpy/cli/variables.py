@@ -21,7 +21,7 @@ _LONGEST = 60  # characters of a value that a table shows
 
 @click.command(short_help="Show every variable of a recipe, and who says it.")
 @click.argument("recipe", type=PATH)
-@setting_options("arch", "pipeline-dirs", "vars-file")
+@setting_options("arch", "pipeline-dirs", "vars-file", "ranges")
 @BUILD_OPTION
 @click.option("--package", metavar="NAME", help="What this subpackage sees; the main package by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

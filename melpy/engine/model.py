@@ -11,7 +11,7 @@ from melpy.source.place import NOWHERE
 from melpy.unpack import UNPACK_LIMIT, Limit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from melpy.apk.model import IndexEntry
@@ -44,6 +44,9 @@ class Supply(Protocol):
 
     def extend(self, names: Sequence[str], arch: Arch) -> bool:
         """Make the packages with these names, as far as it can; tell whether its index changed."""
+
+    def find_unmet(self, table: str, keys: Sequence[str]) -> Mapping[str, str]:
+        """Return the keys of a range that stand for packages which it cannot make, each with the package."""
 
 
 @dataclass(frozen=True)
@@ -174,9 +177,11 @@ class BuildResult:
         packages: the packages, main package first.
         stages: seconds that each stage took, in order.
         log: what its steps printed.
+        left_out: subpackages that were not made, since the user restricts their ranges.
     """
 
     job: str
     packages: tuple[BuiltPackage, ...]
     stages: tuple[tuple[str, float], ...]
     log: Path
+    left_out: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from melpy import events
 from melpy.engine.build import build_job
 from melpy.engine.environment import Repositories
+from melpy.engine.range import check_ranges
 from melpy.errors import CycleError, MelpyError
 
 if TYPE_CHECKING:
@@ -44,11 +45,13 @@ def run_jobs(
     """Build all jobs in order, handing on each result; stop at the first that fails.
 
     Raises:
+        FaultsError: ranges of recipes need packages that nobody has.
         MelpyError: what went wrong with it.
     """
     repositories = Repositories(context)
     monitor = events.Once(monitor)
     ordered = order_jobs(jobs)
+    check_ranges(ordered, repositories)
     for number, job in enumerate(ordered, 1):
         try:
             on_result(build_job(job, context, repositories, monitor))

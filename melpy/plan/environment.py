@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import TYPE_CHECKING
 
 from melpy.errors import RecipeError, hint_near
-from melpy.plan.model import WORKSPACE, PlanEnvironment, PlanGroup, PlanUser, pairs
+from melpy.plan.model import WORKSPACE, PlanCertificate, PlanEnvironment, PlanGroup, PlanUser, pairs
+from melpy.recipe.package import NAME
 from melpy.recipe.part import LARGEST_ID, WHOLE
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ DEFAULT_VARIABLES = {
 
 _BUILD_USER = (1000, 1000)
 _FIELD = re.compile(r"[^:,\x00-\x1f\x7f]*")
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\n([^-]*)\n-----END CERTIFICATE-----")
 
 
 def plan_environment(
@@ -73,6 +76,7 @@ def plan_environment(
         user=_user(model, spot, faults),
         users=_users(model, spot, faults),
         groups=_groups(model, spot, faults),
+        certificates=_certificates(model, spot.below("certificates"), faults),
     )
 
 
@@ -119,6 +123,32 @@ def _groups(model: Environment, spot: Spot, faults: Faults) -> tuple[PlanGroup, 
             _check_field(text, "groupname" if text == group.groupname else "members", place, faults)
         found.append(PlanGroup(group.groupname, group.gid, tuple(group.members)))
     return tuple(found)
+
+
+def _certificates(model: Environment, spot: Spot, faults: Faults) -> tuple[PlanCertificate, ...]:
+    if model.certificates.providers:
+        hint = "name certificates under `additional`, or packages that add theirs to the bundle under `contents`"
+        faults.warnings.append(spot.below("providers").at_key(RecipeError, "`providers` has no effect", hint))
+    found = []
+    for number, item in enumerate(model.certificates.additional):
+        here = spot.below("additional", number)
+        if not NAME.fullmatch(item.name):
+            message = f"{item.name!r} cannot be the name of a certificate"
+            faults.add(here.below("name").at(item.name, 0, RecipeError, message, "write letters, digits, + _ . and -"))
+        match = _CERTIFICATE.search(item.content)
+        if match and _is_base64(match[1]) and not _CERTIFICATE.search(item.content, match.end()):
+            found.append(PlanCertificate(item.name, match[0]))
+            continue
+        hint = "write one block from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----, and no second one"
+        faults.add(here.below("content").at(item.content, 0, RecipeError, "is not one certificate in PEM", hint))
+    return tuple(found)
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(base64.b64decode("".join(text.split()), validate=True))
+    except ValueError:
+        return False
 
 
 def _check_field(text: str, key: str, spot: Spot, faults: Faults) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import posixpath
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from melpy.apk.acceptance import find_script_problem, find_trigger_problem
-from melpy.errors import RecipeError, ScriptError, WrongTypeError
+from melpy.apk.atom import parse_dependency
+from melpy.errors import PackageFormatError, RecipeError, ScriptError, WrongTypeError
 from melpy.plan.licence import parse_licence
 from melpy.plan.model import Licence, PackagePlan, Pairs, SetCapability, pairs
 from melpy.recipe.part import WHOLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from melpy.plan.fault import Faults
     from melpy.plan.step import CompiledStep
@@ -65,6 +67,20 @@ def plan_package(
         ),
         steps=tuple([step for compiled in steps for step in compiled.flat()]),
     )
+
+
+def without_dependencies(package: PackagePlan, names: Collection[str]) -> PackagePlan:
+    """Return the plan of a package that does not need these packages at run time, since they are not made."""
+    if not names:
+        return package
+    return replace(package, runtime=tuple(text for text in package.runtime if _name(text) not in names))
+
+
+def _name(text: str) -> str:
+    try:
+        return parse_dependency(text).name
+    except PackageFormatError:
+        return ""  # told already, as a fault of the recipe
 
 
 def plan_licences(package: Package, variables: Mapping[str, str], spot: Spot, faults: Faults) -> Iterator[Licence]:

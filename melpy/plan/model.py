@@ -184,6 +184,14 @@ class PlanGroup:
 
 
 @dataclass(frozen=True)
+class PlanCertificate:
+    """A certificate authority that steps trust: the name of its file, and one certificate in PEM."""
+
+    name: str
+    content: str
+
+
+@dataclass(frozen=True)
 class PlanEnvironment:
     """The build environment: what is installed, from where, and how steps see it.
 
@@ -194,6 +202,7 @@ class PlanEnvironment:
         variables: environment variables of every step.
         user: uid and gid of the steps.
         users, groups: accounts beside those of the packages.
+        certificates: authorities that steps trust beside those of the packages.
     """
 
     packages: tuple[str, ...]
@@ -203,6 +212,7 @@ class PlanEnvironment:
     user: tuple[int, int] = (1000, 1000)
     users: tuple[PlanUser, ...] = ()
     groups: tuple[PlanGroup, ...] = ()
+    certificates: tuple[PlanCertificate, ...] = ()
 
     def with_packages(self, names: Iterable[str]) -> PlanEnvironment:
         """Return the same with other packages, each once."""

@@ -11,7 +11,7 @@ from melpy.plan import git
 from melpy.plan.compiled import compile_recipe, compiled_text
 from melpy.plan.environment import DEFAULT_VARIABLES, needed_packages, plan_environment
 from melpy.plan.fault import Faults
-from melpy.plan.metadata import format_cpe, plan_licences, plan_package
+from melpy.plan.metadata import format_cpe, plan_licences, plan_package, without_dependencies
 from melpy.plan.model import OUTPUT, WORKSPACE, Evaluation, PackageTest, Pairs, Plan, PlanEnvironment, Source
 from melpy.plan.step import CompiledStep, Compiler, Scope
 from melpy.plan.subpackage import LONGEST, Expanded, expand_subpackages
@@ -152,7 +152,7 @@ class _Evaluator:
             arch=self.arch.apk,
             variables=variables,
             origins=origins,
-            packages=tuple(packages),
+            packages=tuple(without_dependencies(package, left_out) for package in packages),
             scopes=tuple(scopes),
             subpackages=tuple([found.model for found in subpackages]),
             spots=(self.root.below("package"), *(found.spot for found in subpackages)),

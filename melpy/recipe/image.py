@@ -135,7 +135,7 @@ class Certificates(Part):
     additional: list[Certificate] = constant([])
     """Certificates."""
     providers: TextList = constant([])
-    """Packages that bring certificates."""
+    """Packages that bring certificates: no effect."""
 
 
 class Environment(Part):

@@ -108,3 +108,70 @@ def test_a_program_is_built_after_its_library_and_runs(distribution: Distributio
     # An environment that asks for the program gets library and libc with it.
     script = f'[ "$(greet melpy)" = "Hello, melpy! From {arch}." ]\ngreet-all one two | grep two'
     distribution.try_out(script, "greet greet-scripts", arch, tmp_path)
+
+
+LANGUAGES = """\
+package: {name: languages, version: 1, epoch: 0, copyright: [{license: MIT}]}
+environment: {contents: {packages: [busybox, py3-build-base, perl, make, ruby-3.3]}}
+pipeline:
+  - name: sources
+    runs: |
+      mkdir -p python/thing perl/lib/Try ruby/lib
+      echo 'number = 1' > python/thing/__init__.py
+      printf '[project]\\nname = "thing"\\nversion = "1"\\n' > python/pyproject.toml
+      printf '[tool.setuptools]\\npackages = ["thing"]\\n' >> python/pyproject.toml
+      echo 'package Try::Thing; our $VERSION = 2; 1;' > perl/lib/Try/Thing.pm
+      echo 'use ExtUtils::MakeMaker; WriteMakefile(NAME => "Try::Thing", VERSION => 2);' > perl/Makefile.PL
+      echo 'THING = 3' > ruby/lib/thing.rb
+      echo 'Gem::Specification.new { |s| s.name = "thing"; s.version = "3"; s.summary = "t"; s.authors = ["t"];
+        s.files = ["lib/thing.rb"] }' > ruby/thing.gemspec
+  - name: perl
+    working-directory: perl
+    pipeline:
+      - uses: perl/make
+      - runs: make install DESTDIR="${{targets.destdir}}"
+      - uses: perl/cleanup
+  - name: ruby
+    pipeline:
+      - {uses: ruby/build, with: {gem: thing, dir: ruby}}
+      - {uses: ruby/install, with: {gem: thing, version: 3, dir: ruby}}
+subpackages:
+  - name: py3.13-thing
+    pipeline:
+      - runs: |
+          cd python
+          pip install --no-index --no-build-isolation --no-deps --no-compile --prefix=/usr \\
+            --root="${{targets.contextdir}}" .
+          directory=$(python3.13 -c 'import site; print(site.getsitepackages()[0])')
+          python3.13 -m compileall -q --invalidation-mode=unchecked-hash -r100 "${{targets.contextdir}}$directory"
+"""
+TRIED = """\
+[ "$(python3.13 -c 'import thing; print(thing.number)')" = 1 ]
+[ "$(python3.13 -c 'import thing; print(thing.__path__[0])')" = /usr/lib/python3.13/site-packages/thing ]
+[ "$(perl -MTry::Thing -e 'print Try::Thing->VERSION')" = 2 ]
+[ "$(ruby -e 'require "thing"; puts THING')" = 3 ]
+[ "$(echo 'puts [info tclversion]' | tclsh)" = 9.0 ]
+. /usr/lib/tclConfig.sh
+[ "$TCL_VERSION" = 9.0 ]
+python3.13 -c 'import ssl; assert len(ssl.create_default_context().get_ca_certs()) > 100'
+"""
+
+
+def test_modules_go_where_the_tree_has_them_and_are_found_there(distribution: Distribution, tmp_path: Path) -> None:
+    (tmp_path / "languages.yaml").write_text(LANGUAGES)
+    distribution.build("--config", str(ROOT / "melpy.toml"), "--arch", "x86_64", str(tmp_path / "languages.yaml"))
+    files = set()
+    for name in ("languages-1-r0", "py3.13-thing-1-r0"):
+        with tarfile.open(distribution.path(name, "x86_64"), ignore_zeros=True) as tar:
+            files |= {item.name for item in tar if item.isfile()}
+    assert {
+        "usr/lib/python3.13/site-packages/thing/__init__.py",
+        "usr/lib/python3.13/site-packages/thing/__pycache__/__init__.cpython-313.pyc",
+        "usr/share/perl5/vendor_perl/Try/Thing.pm",
+        "usr/lib/ruby/gems/3.3.0/gems/thing-3/lib/thing.rb",
+    } <= files
+    assert not any(path.startswith(("usr/local", "var/lib/gems")) for path in files)
+    python = read_entry(distribution.path("py3.13-thing-1-r0", "x86_64")).info
+    assert python.depends == ("python-3.13-base",)
+    packages = "languages py3.13-thing perl ruby-3.3 tcl-dev merged-bin"
+    distribution.try_out(TRIED, packages, "x86_64", tmp_path)

@@ -14,10 +14,11 @@ prefer: {awk: gawk}
 packages:
   libc6: {depends: [layout]}
   noisy: {without: [script-tool]}
+  gawk: {provides: [awk-base]}
 names:
   build-base: gcc libc6
   busybox: gawk
-  layout: {version: 1-r0, directories: {tmp: "1777"}}
+  layout: {version: 1-r0, directories: {tmp: "1777"}, provides: [merged-bin]}
   cmd:cc: gcc
 rules:
   - {match: 'perl-(.+)', names: 'lib{1}-perl'}
@@ -157,3 +158,8 @@ def test_requests_are_reduced_to_names() -> None:
     assert reduce_requests(["b>=1.2", "so:libz.so.1", "!conflict", "b~1", "a"]) == ("a", "b", "so:libz.so.1")
     with pytest.raises(PackageFormatError):
         reduce_requests(["a b"])
+
+
+def test_what_packages_provide_by_the_table_is_found(resolver: Resolver) -> None:
+    assert resolver.find_answer("merged-bin") == "layout"
+    assert resolver.find_answer("awk-base") == "gawk"

@@ -187,3 +187,28 @@ def test_a_text_that_debian_changed_is_an_error(tmp_path: Path, key: Path, text:
 def test_a_package_provides_what_the_table_says(tmp_path: Path, key: Path) -> None:
     made = convert(tmp_path, key, job(deb="", provides=("merged-bin", "merged-lib")))
     assert info(made).provides == ("merged-bin", "merged-lib")
+
+
+MODULES = "./usr/lib/python3/dist-packages"
+
+
+def read_member(package: Path, name: str) -> bytes:
+    with open_data(package) as tar:
+        stream = tar.extractfile(name)
+        assert stream is not None
+        return stream.read()
+
+
+def test_the_files_of_a_python_distribution_are_recorded(tmp_path: Path, key: Path) -> None:
+    items = [Item(f"{MODULES}/{name}") for name in ("idna/__init__.py", "idna/a,b.py", "idna-3.10.dist-info/METADATA")]
+    made = convert(tmp_path, key, job(), *items, Item("./usr/bin/idna", b"#!/usr/bin/python3\n", mode=0o755))
+    record = read_member(made, "usr/lib/python3/dist-packages/idna-3.10.dist-info/RECORD").decode().splitlines()
+    info = "idna-3.10.dist-info"
+    assert record == [f"{info}/METADATA,,", f"{info}/RECORD,,", "idna/__init__.py,,", '"idna/a,b.py",,']
+
+
+def test_a_record_that_is_there_stays_and_of_two_distributions_none_is_made(tmp_path: Path, key: Path) -> None:
+    made = convert(tmp_path, key, job(), Item(f"{MODULES}/a-1.dist-info/RECORD", b"its own"))
+    assert read_member(made, "usr/lib/python3/dist-packages/a-1.dist-info/RECORD") == b"its own"
+    two = convert(tmp_path, key, job(), *(Item(f"{MODULES}/{name}-1.dist-info/METADATA") for name in "ab"))
+    assert not any(name.endswith("RECORD") for name in members(two))

@@ -58,5 +58,21 @@ def test_the_base_layout_provides_what_wolfis_does(suite: str) -> None:
 
 
 @pytest.mark.parametrize("suite", known_suites())
-def test_wolfis_environment_for_python_has_a_shell_and_a_compiler(suite: str) -> None:
-    assert {"busybox", "build-base"} <= set(load_table(suite).names["py3-build-base"].depends)
+def test_wolfis_environments_for_python_have_a_shell_and_a_compiler(suite: str) -> None:
+    names = load_table(suite).names
+    assert {"busybox", "python3-setuptools", "python3-setuptools-scm"} <= set(names["py3-build-base"].depends)
+    assert {"py3-build-base", "build-base", "python3-dev"} <= set(names["py3-build-base-dev"].depends)
+
+
+@pytest.mark.parametrize("suite", known_suites())
+def test_nothing_provides_the_name_of_a_package(suite: str) -> None:
+    table = load_table(suite)
+    assert not table.provided.keys() & (table.names.keys() | table.packages.keys())
+
+
+@pytest.mark.parametrize("suite", known_suites())
+def test_keys_of_ranges_stand_for_names_of_the_table(suite: str) -> None:
+    table = load_table(suite)
+    for known in table.ranges.values():
+        assert known.keys
+        assert {known.package.format(key=key) for key in known.keys} <= table.names.keys()
