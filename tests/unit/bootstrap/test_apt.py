@@ -8,7 +8,7 @@ from melpy.bootstrap.apt import explain_lists
 from melpy.errors import SeedError, UnreachableError
 from melpy.run import Outcome
 
-SAID = {
+SAID: dict[str, tuple[type[Exception], str]] = {
     "E: Release file for http://deb.debian.org/debian/dists/unstable/InRelease is expired (invalid since 23d 23h). "
     "Updates for this repository will not be applied.": (SeedError, "Check-Valid-Until"),
     "E: The repository 'http://deb.debian.org/debian nope Release' does not have a Release file.": (
