@@ -39,14 +39,14 @@ def command(asked: tuple[str, ...], sources: bool, update: bool, quiet: bool, **
     recipes = tuple(Path(text) for text in asked if _is_path(text))
     names = [text for text in asked if Path(text) not in recipes]
     settings = read_settings(flags, recipes)
-    from melpy.cli.planning import load_recipes, make_jobs  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.planning import plan_recipes  # noqa: PLC0415  # --help does not need it
     from melpy.cli.setup import make_seed_spec  # noqa: PLC0415  # likewise
 
     spec = make_seed_spec(settings)
     if spec is None:
         raise UsageError("no Debian suite is set", hint='give --seed trixie, or write seed = "trixie" into melpy.toml')
     arches = read_arches(settings)
-    jobs = make_jobs(load_recipes(recipes), arches, settings, print_warning) if recipes else ()
+    jobs = plan_recipes(recipes, arches, settings, print_warning)[1] if recipes else ()
     missing: set[str] = set()
     with open_monitor(quiet=quiet) as monitor:
         for arch in arches:
@@ -102,9 +102,4 @@ def _find_sources(spec: SeedSpec, jobs: Sequence[Job], cache: Path, monitor: eve
     def store(file: Path, source: WantedSource) -> None:
         store_source(file, source.digest.lower(), cache, source.algorithm)
 
-    found = find_sources(spec, wanted, store, monitor)
-    for source in wanted:
-        if source in found:
-            monitor.emit(events.Note("sources", f"{source.uri} was found in {found[source]}, by its digest"))
-        else:
-            monitor.emit(events.Note("sources", f"Debian has not {source.uri}; it will be fetched from there"))
+    find_sources(spec, wanted, store, monitor)

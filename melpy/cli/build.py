@@ -27,18 +27,19 @@ from melpy.cli.option import (
     setting_options,
 )
 from melpy.cli.report import count_text, print_json, print_table, print_text, print_warning, short_list
+from melpy.cli.section import SectionedCommand
 from melpy.errors import FaultsError, LockError, MelpyError
-from melpy.text import size_text
+from melpy.text import shorten_list, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from melpy.arch import Arch
-    from melpy.engine.model import BuildResult
+    from melpy.engine.model import BuildResult, Job
     from melpy.solve.lockfile import Lock
 
 
-@click.command(short_help="Build recipes into signed packages and a signed index.")
+@click.command(cls=SectionedCommand, short_help="Build recipes into signed packages and a signed index.")
 @click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
 @setting_options(*ENVIRONMENT, *SIGNING, *SOURCES, "unpack-limit", *DISTRIBUTION, "build-cache", *LIMITS)
 @BUILD_OPTION
@@ -74,10 +75,16 @@ def command(
 ) -> None:
     """Build recipes into signed packages and a signed index.
 
+    \b
+    melpy build packages/hello.yaml
+    melpy build packages/ --arch x86_64,aarch64
+    melpy build packages/hello.yaml --keep --debug
+    melpy build hello.yaml -r /srv/packages -k keys/local.rsa.pub
+
     A DIRECTORY stands for its recipes, the *.yaml in it. Recipes are built in the order in which they need one
     another, each against the repositories and what was built before. Without arguments, ./melange.yaml is built.
-    """
-    from melpy.cli.planning import default_recipe, load_recipes, make_jobs  # noqa: PLC0415  # --help does not need it
+    """  # noqa: D301  # click wants the character itself; the lines are to be copied
+    from melpy.cli.planning import default_recipe, plan_recipes  # noqa: PLC0415  # --help does not need it
     from melpy.cli.setup import make_context  # noqa: PLC0415  # likewise
     from melpy.engine.run import run_jobs  # noqa: PLC0415  # likewise
 
@@ -87,8 +94,7 @@ def command(
     try:
         settings = read_settings(flags, places)
         arches = read_arches(settings)
-        loaded = load_recipes(places)
-        jobs = make_jobs(loaded, arches, settings, print_warning, options)
+        loaded, jobs = plan_recipes(places, arches, settings, print_warning, options, together=True)
         with open_monitor(verbose=verbose or debug, quiet=quiet) as monitor:
             for recipe in loaded:
                 if recipe not in [job.recipe for job in jobs]:
@@ -115,6 +121,8 @@ def command(
         _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet, failure=error)
         raise
     _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet)
+    if not quiet and not as_json:
+        _report_left_out(jobs)
 
 
 def _load_locks(template: str, arches: Sequence[Arch]) -> tuple[tuple[Path, Lock], ...]:
@@ -147,8 +155,18 @@ def _report(
             for result in results
             for package in result.packages
         ]
-        print_table(("Package", "Arch", "Size", "Depends on", "Provides", "Lies in"), rows, right=("Size",))
+        columns = ("Package", "Arch", "Size", "Depends on", "Provides", "Lies in")
+        print_table(columns, rows, right=("Size",), extra=("Provides", "Depends on", "Arch"))
         print_text(f"{count_text(len(rows), 'package')} in {seconds:.1f} s", err=True)
+
+
+def _report_left_out(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        if job.left_out:
+            count = count_text(len(job.left_out), "subpackage")
+            print_text(
+                f"{job.plan.job}: the setting `ranges` leaves out {count}: {shorten_list(job.left_out)}", err=True
+            )
 
 
 def _near(path: Path) -> str:

@@ -11,12 +11,13 @@ import click
 
 from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
 from melpy.cli.report import has_color, print_json, print_text, print_warning, short_list
+from melpy.cli.section import SectionedCommand
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command(short_help="Show what a build would do.")
+@click.command(cls=SectionedCommand, short_help="Show what a build would do.")
 @click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
 @setting_options("arch", "packages", "pipeline-dirs", "env-files", "vars-file")
 @BUILD_OPTION
@@ -28,12 +29,12 @@ def command(recipes: tuple[Path, ...], options: tuple[str, ...], as_json: bool, 
     that its packages depend on.
     """
     from melpy.cli.plan_view import describe_plan  # noqa: PLC0415  # --help does not need it
-    from melpy.cli.planning import default_recipe, load_recipes, make_jobs  # noqa: PLC0415  # likewise
+    from melpy.cli.planning import default_recipe, plan_recipes  # noqa: PLC0415  # likewise
 
     recipes = recipes or default_recipe("plan")
     settings = read_settings(flags, recipes)
-    arches, loaded = read_arches(settings), load_recipes(recipes)
-    jobs = make_jobs(loaded, arches, settings, print_warning, options)
+    arches = read_arches(settings)
+    loaded, jobs = plan_recipes(recipes, arches, settings, print_warning, options)
     if as_json:
         plans = [{**job.plan.to_json(), "digest": job.plan.digest()} for job in jobs]
         for plan in plans:

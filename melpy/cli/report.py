@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from melpy.engine.tree import Finding
 
 
+_GAP = 3
+"""Characters between the columns of a table on a terminal."""
+
+
 def print_error(error: MelpyError) -> None:
     """Print an error on stderr: what is wrong and where, details, and what to do."""
     try:
@@ -94,13 +98,16 @@ def _painted(line: str) -> str:
     return line
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = (), extra: Sequence[str] = ()
+) -> None:
     """Print a table on stdout: with lines on a terminal, else as plain columns that do not wrap.
 
     Args:
         columns: their headings.
         rows: their texts.
         right: headings of columns that are aligned to the right.
+        extra: headings of columns that a narrow terminal leaves out, the least needed first.
     """
     from rich import box  # noqa: PLC0415  # 40 ms that only tables need
     from rich.console import Console  # noqa: PLC0415  # likewise
@@ -108,20 +115,37 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
     from rich.text import Text  # noqa: PLC0415  # likewise
 
     terminal = sys.stdout.isatty()
+    console = Console(width=None if terminal else 10_000, no_color=not has_color(terminal), highlight=False)
+    texts = [[printable(text) for text in row] for row in rows]
+    if terminal:
+        columns, texts = _fit_columns(columns, texts, extra, console.width)
     table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, show_edge=False, highlight=False)
     for number, column in enumerate(columns):
         justify: Literal["left", "right"] = "right" if column in right else "left"
         table.add_column(column, justify=justify, overflow="fold", no_wrap=not terminal or number == 0)
-    for row in rows:
-        table.add_row(*(Text(printable(text)) for text in row))
-    width = None if terminal else 10_000
-    console = Console(width=width, no_color=not has_color(terminal), highlight=False)
+    for row in texts:
+        table.add_row(*map(Text, row))
     if terminal:
         console.print(table)
         return
     with console.capture() as capture:
         console.print(table)
     print_text("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def _fit_columns(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], extra: Sequence[str], room: int
+) -> tuple[Sequence[str], list[list[str]]]:
+    """Leave columns out, in the order of `extra`, until the rest fits a number of characters or none is left to go."""
+    from rich.cells import cell_len  # noqa: PLC0415  # rich is loaded by whoever calls this
+
+    widths = [max(map(cell_len, texts)) for texts in zip(columns, *rows, strict=True)]
+    kept = list(range(len(columns)))
+    for heading in extra:
+        if sum(widths[number] + _GAP for number in kept) - _GAP <= room:
+            break
+        kept.remove(columns.index(heading))
+    return [columns[number] for number in kept], [[row[number] for number in kept] for row in rows]
 
 
 def short_list(items: Sequence[str], limit: int = 6) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import IGNORE_SIGNATURES, OFFLINE, read_arches, read_settings, setting_options
-from melpy.cli.report import print_json, print_text
+from melpy.cli.report import print_json, print_text, short_list
 from melpy.errors import SettingsError, UnresolvableError, hint_near
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def command(
 
     \b
     melpy solve busybox 'openssl>3' -r https://packages.wolfi.dev/os -k https://packages.wolfi.dev/os/wolfi-signing.rsa.pub
-    melpy solve curl --explain zlib
+    melpy solve curl --explain so:libz.so.1
 
     They come from where a build takes them: the out-dir, the repositories, and the seed. A constraint is a name, with
     or without a version, as in /etc/apk/world. Where several packages provide a name
@@ -80,10 +81,14 @@ def command(
 def _explain(name: str, world: Sequence[str], solution: Solution, *, as_json: bool) -> None:
     from melpy.solve.explanation import explain_package  # noqa: PLC0415  # only when it is asked for
 
-    chain = explain_package(name, world, solution)
+    names = [offer.name for offer in solution.offers]
+    # A package is known by what it provides, too: so:libz.so.1, cmd:curl, or the name that recipes have for it.
+    answers = [offer.name for offer in solution.offers if name not in names and name in dict(offer.answers)]
+    chain = explain_package(answers[0] if answers else name, world, solution)
     if not chain:
-        hint = hint_near(name, [offer.name for offer in solution.offers])
-        raise UnresolvableError(f"{name!r} is none of the {len(solution.offers)} packages", hint=hint)
+        alike = [other for other in names if name in other or other in name]
+        listed = f"names like it are {short_list(alike)}" if alike else f"melpy solve {shlex.join(world)} lists them"
+        raise UnresolvableError(f"{name!r} is none of the {len(names)} packages", hint=hint_near(name, names, listed))
     if as_json:
         print_json([{"asker": one.asker, "constraint": one.constraint, "package": one.package} for one in chain])
     else:

@@ -13,6 +13,7 @@ from melpy.cli.monitor import open_monitor
 from melpy.cli.option import BUILD_OPTION, OFFLINE, PATH, SOURCES, read_arches, read_settings, setting_options
 from melpy.cli.progress import track
 from melpy.cli.report import count_text, finding_error, print_error, print_json, print_table, print_text, short_list
+from melpy.cli.unknown import Group
 from melpy.plan.git import GitSource
 from melpy.text import size_text
 
@@ -30,7 +31,7 @@ _EVALUATION = ("arch", "pipeline-dirs", "env-files", "vars-file", "cache-dir")
 _AT_ONCE = 4  # servers that are asked
 
 
-@click.group(short_help="Fetch, check and list the sources of recipes.")
+@click.group(cls=Group, short_help="Fetch, check and list the sources of recipes.")
 def command() -> None:
     """Fetch, check and list the sources of recipes: upstream files and git repositories.
 
@@ -244,7 +245,12 @@ def _print_rows(wanted: _Wanted, kept: Mapping[Source | GitSource, Kept | None])
     ]
     columns = ("Recipe", "Kind", "Source", "Digest or commit", "Arch", "In the cache")
     if rows:
-        print_table(columns, sorted(rows, key=lambda row: row[0]), right=("In the cache",))
+        print_table(
+            columns,
+            sorted(rows, key=lambda row: row[0]),
+            right=("In the cache",),
+            extra=("Arch", "Kind", "Digest or commit"),
+        )
 
 
 def _labels(source: Source | GitSource) -> tuple[str, str, str]:

@@ -13,6 +13,7 @@ import click
 
 from melpy.cli.option import read_settings, setting_options
 from melpy.cli.report import count_text, print_error, print_json, print_table, print_text
+from melpy.cli.unknown import Group
 from melpy.errors import StoreError, UsageError
 from melpy.text import size_text
 
@@ -30,7 +31,7 @@ _NAME, _IDENTITY = 34, 12  # characters that terminals are shown of an entry
 _SHOWN = 10  # faults of an entry that are told
 
 
-@click.group(short_help="Show, check and prune the extracted packages.")
+@click.group(cls=Group, short_help="Show, check and prune the extracted packages.")
 def command() -> None:
     """Look after the store: packages as they were extracted, and environments that were assembled of them.
 
@@ -62,7 +63,7 @@ def show(as_json: bool, **flags: Any) -> None:
         for entry in entries
     ]
     if rows:
-        print_table(("Name", "Kind", "Size", "Last use", "Entry"), rows, right=("Size",))
+        print_table(("Name", "Kind", "Size", "Last use", "Entry"), rows, right=("Size",), extra=("Entry", "Kind"))
     print_text(f"{store}: {_summary(entries)}", err=True)
 
 

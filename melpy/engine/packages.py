@@ -9,6 +9,7 @@ from melpy import events
 from melpy.apk.archive import COMPRESSOR
 from melpy.apk.model import PackageInfo
 from melpy.attest.sbom import Origin, RecipeOrigin, render_sbom, sbom_path
+from melpy.build.model import Kind
 from melpy.build.tree import add_file
 from melpy.engine.model import BuildContext, BuiltPackage
 from melpy.files import output_error, scratch_directory
@@ -60,6 +61,7 @@ def write_packages(
         OutputError: the repository cannot be written.
         PackageFormatError: a file cannot be packed.
     """
+    _warn_of_emptiness(plan, trees, monitor)
     directory = context.out_dir / plan.arch
     recipe = RecipeOrigin(context.git_repo_url, revision.path, context.recipe_license)
     origin = Origin(context.namespace, revision.commit, revision.epoch, recipe)
@@ -88,6 +90,14 @@ def write_packages(
     return tuple(BuiltPackage(entry, directory / entry.info.file_name) for entry in entries)
 
 
+def _warn_of_emptiness(plan: Plan, trees: Sequence[OutputTree], monitor: events.Monitor) -> None:
+    """Warn of subpackages whose steps found nothing to put into them; one without steps is meant to have no files."""
+    for tree, package in zip(trees, plan.packages, strict=True):
+        if package.steps and package.name != plan.name and all(entry.kind is Kind.DIRECTORY for entry in tree):
+            hint = "look at what its steps should have moved, or leave the subpackage out"
+            monitor.emit(events.Warning(plan.job, f"{package.name}: its steps put no file into it", hint))
+
+
 def _warn_of_contents(
     packages: Sequence[tuple[OutputTree, PackageInfo, Sequence[ControlFile]]], plan: Plan, monitor: events.Monitor
 ) -> None:
@@ -106,6 +116,9 @@ def _warn_of_publication(published: Publication, plan: Plan, monitor: events.Mon
         names = shorten_list([entry.info.full_name for entry in published.replaced])
         text = f"published before with other content: {names}; clients that have installed it will not upgrade"
         monitor.emit(events.Warning(plan.job, text, "raise the epoch in the recipe"))
+    for error in published.damaged:
+        hint = error.hint or "build it again, or remove the file"
+        monitor.emit(events.Warning(plan.job, f"{error}; it is left out of the index", hint))
     for entry, newer in published.outdated:
         text = (
             f"{entry.info.full_name} is older than {newer.info.full_name} of the repository; clients will not take it"

@@ -295,12 +295,14 @@ class Evaluation:
         packages: plans of the packages, the main one first.
         scopes: every variable that the texts of each package see, by name.
         subpackages: what the recipe says of the packages after the main one.
+        spots: where the recipe says it, of each package.
         licences: copyright entries.
         steps: compiled steps of each package.
         environment: what the build runs in.
         tests: tests of the packages that have one.
         test_steps: compiled steps of each test, by package.
         pipelines: names of the pipelines that its build uses.
+        left_out: names of subpackages that a restricted range leaves out.
     """
 
     recipe: Recipe
@@ -310,12 +312,14 @@ class Evaluation:
     packages: tuple[PackagePlan, ...]
     scopes: tuple[Mapping[str, str], ...]
     subpackages: tuple[Subpackage, ...]
+    spots: tuple[Spot, ...]
     licences: tuple[Licence, ...]
     steps: tuple[tuple[CompiledStep, ...], ...]
     environment: PlanEnvironment
     tests: tuple[PackageTest, ...]
     test_steps: Mapping[str, tuple[CompiledStep, ...]]
     pipelines: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def _plain(value: object) -> object:
