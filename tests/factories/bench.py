@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from melpy.build.step import Place, sandbox_spec, step_script
+from melpy.build.step import Place, find_ended_line, sandbox_spec, step_script
 from melpy.sandbox.model import BASE_CAPABILITIES, Mount, Root
 from melpy.sandbox.runner import run_sandbox
 from tests.factories.recipe import plan
@@ -168,7 +168,8 @@ class Bench:
                 Mount(self.directory / "calls", PurePosixPath("/opt/calls"), writable=True),
             ),
         )
-        return run_sandbox(spec, lines.append).status
+        # The line that tells melpy where a step failed is not shown to users.
+        return run_sandbox(spec, lambda line: lines.append(line) if find_ended_line(line) is None else None).status
 
     def _usr(self) -> Path:
         if self.usr is None:
