@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 VENV := .venv
+# Processes that run tests side by side; each may hold a gigabyte.
+WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
 	$(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 
@@ -104,7 +106,7 @@ demo: setup ## Build GNU hello for x86_64, and a library and its program for x86
 .PHONY: test
 test: setup test-tools $(VENV)/.installed-dev ## Run all checks and all tests
 	@$(MAKE) --no-print-directory lint
-	@$(VENV)/bin/python -m pytest tests
+	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal tests
 
 .PHONY: check
 check: lint ## Check format, lint, types and the import contract, and run the unit tests

@@ -1,4 +1,8 @@
-"""What all tests share."""
+"""What all tests share.
+
+How hard hypothesis tries: `pytest --hypothesis-profile=thorough tests/property` tries harder. There is no deadline for
+one example, nor for making them, as a busy machine would miss it now and then.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.factories.repository import BUSYBOX, Repository, add_busybox, make_repository
 
@@ -16,6 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).parent.parent
+
+settings.register_profile("quick", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=2000)
+settings.load_profile("quick")
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 _HINT = "melpy bootstrap needs a Debian-family machine with apt; elsewhere, use a repository that can be reached"
 _KEYS_HINT = "bring the package debian-archive-keyring up to date"
 _MIRROR_HINT = "check the network and apt's proxy, or name another archive with --seed-mirror"
+_EXPIRED_HINT = (
+    "check this machine's clock; for a mirror that is kept as it is, say so in a file of /etc/apt/apt.conf.d: "
+    'Acquire::Check-Valid-Until "false";'
+)
 _UPDATE_HINT = "the suite has moved on; run: melpy bootstrap --update"
 
 # What apt-get(8) says of each file: URL, status and reason, address of the server.
@@ -146,13 +150,21 @@ def update_lists(apt: Apt) -> None:
     outcome = _apt(apt, ["-o", "APT::Update::Error-Mode=any", "update"])
     if outcome.status == 0 and apt.lists:
         return
-    if "NO_PUBKEY" in outcome.stderr or "GPG error" in outcome.stderr:
-        raise SeedError("its signature cannot be verified", where=apt.suite, hint=_KEYS_HINT, details=outcome.quoted)
-    if "Release' " in outcome.stderr:  # does not have a Release file, or one that is not signed
-        raise SeedError("the mirror has no such suite", where=apt.suite, hint=_MIRROR_HINT, details=outcome.quoted)
-    raise UnreachableError(
-        "the lists of the suite cannot be fetched", where=apt.suite, hint=_MIRROR_HINT, details=outcome.quoted
-    )
+    raise explain_lists(apt.suite, outcome)
+
+
+def explain_lists(suite: str, outcome: Outcome) -> SeedError | UnreachableError:
+    """Return the error for an update of lists that failed."""
+    said, quoted = outcome.stderr, outcome.quoted
+    if "NO_PUBKEY" in said or "GPG error" in said:
+        return SeedError("its signature cannot be verified", where=suite, hint=_KEYS_HINT, details=quoted)
+    if " is expired (" in said:
+        text = "the mirror's lists are older than they say that they may get"
+        return SeedError(text, where=suite, hint=_EXPIRED_HINT, details=quoted)
+    if "Release' " in said:  # does not have a Release file, or one that is not signed
+        return SeedError("the mirror has no such suite", where=suite, hint=_MIRROR_HINT, details=quoted)
+    text = "the lists of the suite cannot be fetched"
+    return UnreachableError(text, where=suite, hint=_MIRROR_HINT, details=quoted)
 
 
 def download_debs(apt: Apt, debs: Sequence[Deb], directory: Path) -> dict[str, Path]:

@@ -17,7 +17,7 @@ TARGET = "/bin/busybox"
 
 LISTS = "etc/busybox-paths.d"
 
-_FIRST = b"\0[\0[[\0"  # the names are sorted, and stand one after the other
+_FIRST = b"[\0[[\0"  # the names are sorted, and stand one after the other; before them is anything
 _NAME_LIMIT = 1 << 16
 _OWN = {"busybox", "linuxrc"}
 
@@ -55,11 +55,13 @@ def find_links(program: bytes) -> list[str]:
         program: the busybox program.
     """
     start = program.find(_FIRST)
-    if start < 0:
-        return []
-    end = program.find(b"\0\0", start + 1, start + _NAME_LIMIT)
-    names = program[start + 1 : end].decode("utf-8", "replace").split("\0") if end > 0 else []
-    return list(place_applets(name for name in names if "/" not in name and name not in _OWN))
+    while start >= 0:
+        end = program.find(b"\0\0", start, start + _NAME_LIMIT)
+        names = program[start:end].decode("utf-8", "replace").split("\0") if end > 0 else []
+        if len(names) > 2 and names == sorted(names):
+            return list(place_applets(name for name in names if "/" not in name and name not in _OWN))
+        start = program.find(_FIRST, start + 1)
+    return []
 
 
 def place_applets(names: Iterable[str]) -> Iterable[str]:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 from melpy.errors import EmulationError, OverlayError, SandboxError, find_limit_hint
 from melpy.sandbox.container import (
+    SYS_ADMIN,
     find_container,
     find_covers,
     find_file_system,
     find_label,
+    has_capability,
     has_filter,
     is_chroot,
 )
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 _REFUSED = tuple(os.strerror(number).lower() for number in (errno.EPERM, errno.EACCES))
 _FULL = os.strerror(errno.ENOSPC).lower()
 
+_USERNS_SWITCH = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
 _FILTER_OFF = {
     "docker": "--security-opt seccomp=unconfined",
     "podman": "--security-opt seccomp=unconfined",
@@ -132,18 +135,9 @@ def _namespace_hint(reason: str) -> str:
     switches = (
         ("/proc/sys/kernel/unprivileged_userns_clone", "0", "sysctl kernel.unprivileged_userns_clone=1"),
         ("/proc/sys/user/max_user_namespaces", "0", "sysctl user.max_user_namespaces=10000"),
-        (
-            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-            "1",
-            "sysctl kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile for bwrap",
-        ),
     )
     for path, bad, remedy in switches:
-        try:
-            value = Path(path).read_text().strip()
-        except OSError:
-            continue
-        if value == bad:
+        if _read_switch(path) == bad:
             return f"allow them: {remedy}"
     if _FULL in reason:
         return "this container or user has as many as it may: raise user.max_user_namespaces outside of it"
@@ -152,22 +146,33 @@ def _namespace_hint(reason: str) -> str:
     return _refusal_hint(reason) or "allow this user to make them, or run on another machine"
 
 
+def _read_switch(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
+
+
 def _refusal_hint(reason: str) -> str:
     """Return what to do about a system call that was refused; empty where nothing is known to refuse it."""
     container = find_container()
+    is_refused = any(text in reason for text in _REFUSED)
     for number in (errno.EAGAIN, errno.EMFILE):
         if os.strerror(number).lower() in reason:
             return find_limit_hint(number)
     if os.strerror(errno.EACCES).lower() in reason and find_label():
         cure = _LABEL_OFF.get(container, "run it unconfined, or allow it in the profile")
         return f"the profile {find_label()} refuses it: {cure}"
-    if any(text in reason for text in _REFUSED) and has_filter():
+    # Ubuntu lets everybody make user namespaces, and refuses what is done in them.
+    if is_refused and not has_capability(SYS_ADMIN) and _read_switch(_USERNS_SWITCH) == "1":
+        return "AppArmor refuses it in user namespaces: sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+    if is_refused and has_filter():
         cure = _FILTER_OFF.get(
             container,
             "run it without (of a service: SystemCallFilter= and RestrictNamespaces=; of a container: its own)",
         )
         return f"a seccomp filter refuses it: {cure}"
-    if any(text in reason for text in _REFUSED) and find_label():
+    if is_refused and find_label():
         cure = _LABEL_OFF.get(container, "run it unconfined, or allow it in the profile")
         return f"the profile {find_label()} refuses it: {cure}"
     return ""

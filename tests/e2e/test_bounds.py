@@ -25,6 +25,7 @@ from melpy.net import download
 from melpy.rootfs.extraction import q1
 from melpy.solve.resolver import solve
 from melpy.solve.universe import make_universe
+from tests.factories.clock import cpu_seconds
 from tests.factories.project import ROOT, Project, shell_recipe
 from tests.factories.repository import make_index
 from tests.factories.server import Reply, running_server
@@ -70,14 +71,14 @@ def test_a_small_index_that_unpacks_to_much_is_refused_and_not_held(
         for _ in range(size // len(block)):
             stream.write(packer.compress(block))
         stream.write(packer.flush())
-    start = time.monotonic()
+    start = cpu_seconds()
     done = subprocess.run(
         [sys.executable, "-c", READ, str(tmp_path / "x")], capture_output=True, text=True, check=True, timeout=60
     )
     held, _, message = done.stdout.partition(" ")
     assert "far more than an honest one" in message
     assert int(held) < 300_000, f"{held} kB"
-    assert time.monotonic() - start < 10
+    assert cpu_seconds() - start < 10
 
 
 @pytest.fixture
@@ -363,20 +364,20 @@ def test_an_interrupt_of_imports_ends_with_130(project: Project) -> None:
 
 def test_a_recipe_of_open_references_is_refused_soon(project: Project) -> None:
     project.write("one.yaml", shell_recipe(runs="${{" * 30_000))
-    start = time.monotonic()
+    start = cpu_seconds()
     result = project.melpy("plan", "one.yaml")
     assert result.returncode == 16, result.stderr
-    assert time.monotonic() - start < 5
+    assert cpu_seconds() - start < 5
 
 
 @pytest.mark.parametrize("body", ["vars" + "['a']" * 300 + " ~ 'x'", "1" + "+1" * 900, "not " * 400 + "1"])
 def test_an_expression_that_nests_is_refused_soon(project: Project, body: str) -> None:
     project.write("one.yaml", shell_recipe(runs=f"echo ${{{{{body}}}}}"))
-    start = time.monotonic()
+    start = cpu_seconds()
     result = project.melpy("plan", "one.yaml")
     assert result.returncode == 16, result.stderr
     assert "nests too deep" in result.stderr
-    assert time.monotonic() - start < 5
+    assert cpu_seconds() - start < 5
 
 
 def test_a_repository_of_this_machine_is_the_users_to_name(project: Project) -> None:
@@ -408,10 +409,10 @@ def test_git_around_a_recipe_ends_and_runs_nothing(project: Project, tmp_path: P
         f'[protocol "ext"]\n\tallow = always\n[core]\n\tfsmonitor = touch {ran}\n\tpager = touch {ran}\n',
     ):
         config.write_text(good + bad)
-        start = time.monotonic()
+        start = cpu_seconds()
         result = project.melpy("build", str(recipe))
         assert (result.returncode, "git repository" in result.stderr) == (0, False), result.stderr
-        assert time.monotonic() - start < 20
+        assert cpu_seconds() - start < 20
     assert not ran.exists()
 
 

@@ -64,13 +64,14 @@ def test_a_foreign_step_in_a_pid_namespace(project: Project, require: Callable[.
 FREEZE = """
 import sys
 from pathlib import Path, PurePosixPath
+from melpy.sandbox import liveness, runner
 from melpy.sandbox.model import Root, SandboxSpec
-from melpy.sandbox.runner import run_sandbox
 
+runner.Liveness = lambda: liveness.Liveness(patience=1.0)
 directory, layer = map(Path, sys.argv[1:3])
 root = Root((layer,), directory / "upper", directory / "work", directory / "root")
 spec = SandboxSpec(root, ("/bin/attempts", "freeze"), PurePosixPath("/"), (), directory / "state")
-print(run_sandbox(spec, lambda line: None).stopped)
+print(runner.run_sandbox(spec, lambda line: None).stopped)
 """
 
 

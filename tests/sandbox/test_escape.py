@@ -258,10 +258,13 @@ def test_a_step_sees_its_own_kernel_id(tmp_path: Path, layer: Path, ids: IdRange
             with suppress(OSError):
                 if (process / "cmdline").read_bytes().endswith(b"\0marked-as-this\0"):
                     seen.add(process.stat().st_uid)
+        (tmp_path / "shared/seen").touch()
 
-    # Its words are set before it prints, and it prints before it ends.
-    script = "busybox sh -c 'echo up; busybox sleep 1; true' marked-as-this"
-    run_sandbox(spec(tmp_path, layer, script, ids), look)
+    # Its words are set before it prints, and it ends when it has been seen, however long that takes.
+    (tmp_path / "shared").mkdir()
+    script = "busybox sh -c 'echo up; until [ -e /shared/seen ]; do busybox sleep 0.1; done' marked-as-this"
+    mounts = (Mount(tmp_path / "shared", PurePosixPath("/shared")),)
+    run_sandbox(spec(tmp_path, layer, script, ids, mounts=mounts), look)
     assert lines == ["up"]
     expected = ids.uid + WANTED if ids and os.geteuid() == 0 else os.geteuid()
     assert seen == {expected}
@@ -404,7 +407,7 @@ def test_nothing_is_left_when_melpy_is_killed_at_any_moment(tmp_path: Path, laye
     assert left == []
 
 
-def _wait_for(is_so: Callable[[], bool], seconds: float = 30) -> None:
+def _wait_for(is_so: Callable[[], bool], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > end:

@@ -21,6 +21,7 @@ import pytest
 from melpy.errors import ExtractError, SettingsError
 from melpy.unpack import Limit, parse_limit, unpack_archive, unpack_stream
 from tests.factories.archive import HARD_LINK, SYMLINK, Item, make_cpio, make_tar, make_zip, read_tree
+from tests.factories.clock import cpu_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -585,9 +586,9 @@ def test_names_are_no_longer_than_the_system_allows(box: Box) -> None:
 def test_depth_costs_in_proportion(box: Box) -> None:
     top = "d/" * 2000
     archive = box.tar(*(member(f"{top}{number}") for number in range(200)))
-    start = time.perf_counter()
+    start = cpu_seconds()
     unpack_archive(archive, box.out)
-    seconds = time.perf_counter() - start
+    seconds = cpu_seconds() - start
     # pytest cannot remove it: it is flattened, a level at a time.
     directory, depth = box.out / "d", 1
     while (below := directory / "d").is_dir():

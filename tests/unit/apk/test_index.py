@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +16,7 @@ from melpy.apk.signature import Keyring
 from melpy.apk.stanza import find_identity, find_items, is_understood, parse_stanza, render_stanza
 from melpy.errors import PackageFormatError, SignatureError
 from melpy.repo.repository import load_index, merge_entries, sort_entries, write_repository_index
+from tests.factories.clock import cpu_seconds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -230,7 +230,7 @@ def test_lists_go_on_where_they_are_repeated() -> None:
 
 
 def test_a_list_that_is_repeated_costs_no_more_than_its_length() -> None:
-    start = time.monotonic()
+    start = cpu_seconds()
     stanza = "C:Q1x\nP:a\nV:1\n" + "D:b\n" * 300_000
     assert len(parse_stanza(stanza.rstrip("\n"), where="x").info.depends) == 300_000
-    assert time.monotonic() - start < 5
+    assert cpu_seconds() - start < 5

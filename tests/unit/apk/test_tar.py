@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +13,7 @@ from melpy.apk.inflate import GzipReader, TooMuchError
 from melpy.apk.segment import read_entry
 from melpy.apk.tar import TarError, TarReader, parse_records, read_files
 from melpy.errors import PackageFormatError
+from tests.factories.clock import cpu_seconds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,10 +43,10 @@ def test_a_package_whose_record_has_no_length_ends_at_once(tmp_path: Path) -> No
     path = tmp_path / "x.apk"
     path.write_bytes(gzip.compress(record(b"0 a=b") + bytes(header(b".PKGINFO")), mtime=0))
     assert path.stat().st_size < 281
-    start = time.monotonic()
+    start = cpu_seconds()
     with pytest.raises(PackageFormatError, match="broken PAX record"):
         read_entry(path)
-    assert time.monotonic() - start < 1
+    assert cpu_seconds() - start < 1
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_headers_without_end_are_a_limit_that_is_reached() -> None:
 
 
 def test_many_gzip_streams_cost_no_more_than_their_bytes() -> None:
-    start = time.monotonic()
+    start = cpu_seconds()
     with pytest.raises(TarError, match="more than 1000 gzip streams"):
         GzipReader(io.BytesIO(gzip.compress(b"", mtime=0) * 200_000), 1 << 20).read(1)
-    assert time.monotonic() - start < 1
+    assert cpu_seconds() - start < 1

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
-import time
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from melpy.elf.model import ElfError
 from melpy.elf.reader import read_elf
+from tests.factories.clock import cpu_seconds
 from tests.factories.elf import elf
 
 WHOLE = [
@@ -62,6 +62,6 @@ def test_many_headers_do_not_take_long() -> None:
     sections = struct.pack("<2I4Q2I2Q", 0, 8, 2, 1, 64, 16, 0, 0, 1, 0) * count
     fields = (3, 62, 1, 0, 64, 64 + len(segments), 0, 64, 56, count, 64, count, 0)
     header += struct.pack("<HHIQQQIHHHHHH", *fields)
-    start = time.monotonic()
+    start = cpu_seconds()
     read(header + segments + sections)
-    assert time.monotonic() - start < 5
+    assert cpu_seconds() - start < 5

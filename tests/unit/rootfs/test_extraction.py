@@ -8,7 +8,6 @@ import io
 import os
 import stat
 import tarfile
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +22,7 @@ from melpy.rootfs.layout import layer_path, lock_store, new_entry, share_store
 from melpy.rootfs.manifest import list_entries, load_manifest
 from melpy.rootfs.model import StoredPackage
 from melpy.rootfs.store import ensure_layers
+from tests.factories.clock import cpu_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -231,9 +231,9 @@ DEEP = "d/" * 2000
     ],
 )
 def test_what_is_out_of_bounds(tmp_path: Path, members: list[tuple[tarfile.TarInfo, bytes]], message: str) -> None:
-    start = time.monotonic()
+    start = cpu_seconds()
     assert message in str(refusal(tmp_path, archive(*members)))
-    assert time.monotonic() - start < 2
+    assert cpu_seconds() - start < 2
 
 
 def test_a_time_beyond_all_dates(tmp_path: Path) -> None:
@@ -243,11 +243,11 @@ def test_a_time_beyond_all_dates(tmp_path: Path) -> None:
 
 def test_deep_directories_cost_no_more_than_their_number(tmp_path: Path) -> None:
     members = [member(f"{number}/" + "d/" * 250 + "x", b"x") for number in range(20)]
-    start = time.process_time()
+    start = cpu_seconds()
     root = extract(tmp_path, archive(*members), size=10**6)
     assert (root / ("19/" + "d/" * 250 + "x")).read_bytes() == b"x"
     assert len(load_manifest(root.parent).directories) == 20 * 251
-    assert time.process_time() - start < 5
+    assert cpu_seconds() - start < 5
 
 
 def test_more_entries_than_a_package_of_its_size_holds(tmp_path: Path) -> None:
