@@ -26,7 +26,8 @@ from melpy.cli.option import (
     read_settings,
     setting_options,
 )
-from melpy.cli.report import count_text, print_json, print_table, print_text, print_warning, short_list
+from melpy.cli.report import count_text, near_path, print_json, print_text, print_warning, short_list
+from melpy.cli.table import Column, print_table
 from melpy.errors import FaultsError, LockError, MelpyError
 from melpy.text import size_text
 
@@ -36,6 +37,15 @@ if TYPE_CHECKING:
     from melpy.arch import Arch
     from melpy.engine.model import BuildResult
     from melpy.solve.lockfile import Lock
+
+_COLUMNS = (
+    Column("Package", least=30),
+    Column("Arch", rank=1),
+    Column("Size", right=True),
+    Column("Lies in", least=12),
+    Column("Depends on", rank=2, least=20, cut=True),
+    Column("Provides", rank=2, least=20, cut=True),
+)
 
 
 @click.command(short_help="Build recipes into signed packages and a signed index.")
@@ -140,20 +150,15 @@ def _report(
                 package.entry.info.full_name,
                 package.entry.info.arch,
                 size_text(package.entry.size),
+                near_path(package.path.parent),
                 short_list(package.entry.info.depends),
                 short_list(package.entry.info.provides),
-                _near(package.path.parent),
             )
             for result in results
             for package in result.packages
         ]
-        print_table(("Package", "Arch", "Size", "Depends on", "Provides", "Lies in"), rows, right=("Size",))
+        print_table(_COLUMNS, rows)
         print_text(f"{count_text(len(rows), 'package')} in {seconds:.1f} s", err=True)
-
-
-def _near(path: Path) -> str:
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _result_json(result: BuildResult) -> dict[str, object]:

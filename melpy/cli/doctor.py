@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.option import SIGNING, read_arches, read_settings, setting_options
-from melpy.cli.report import has_color, print_json
+from melpy.cli.report import has_color, print_json, wrap_text
 from melpy.errors import MelpyError, SandboxError
 
 if TYPE_CHECKING:
@@ -42,9 +42,11 @@ def command(*, as_json: bool, **flags: Any) -> int:  # settings
         color_is_on = has_color(terminal=sys.stdout.isatty())
         for check in checks:
             mark, color = _MARKS[check.state]
-            click.echo(f"{click.style(mark, fg=color) if color_is_on else mark} {check.name:{width}}  {check.text}")
-            if check.hint:
-                click.echo(f"  {'':{width}}  {check.hint}")
+            margin = " " * (width + 4)
+            text = f"\n{margin}".join(wrap_text(check.text, len(margin)))
+            click.echo(f"{click.style(mark, fg=color) if color_is_on else mark} {check.name:{width}}  {text}")
+            for line in wrap_text(check.hint, len(margin)) if check.hint else ():
+                click.echo(f"{margin}{line}")
     return SandboxError.exit_status if any(check.state == "bad" for check in checks) else 0
 
 

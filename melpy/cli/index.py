@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.option import PATH, SIGNING, read_arches, read_settings, setting_options
-from melpy.cli.report import count_text, print_json, print_text, print_warning
+from melpy.cli.report import count_text, near_path, print_json, print_text, print_warning
 from melpy.cli.signer import identify_signer, read_signer
 from melpy.errors import RepositoryError, SettingsError, SignatureError, UsageError, reason_of
 
@@ -209,4 +209,4 @@ def _tell(report: IndexReport, *, quiet: bool) -> None:
             print_text(f"{file}: {what}, and left out", err=True)
     state = "" if report.written else ", as it was"
     signed = "" if report.signed else ", not signed"
-    print_text(f"{report.path}: {count_text(report.packages, 'package')}{state}{signed}", err=True)
+    print_text(f"{near_path(report.path)}: {count_text(report.packages, 'package')}{state}{signed}", err=True)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
-from typing import TYPE_CHECKING, Literal
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from melpy.errors import FaultsError, MelpyError, RecipeError
-from melpy.text import escape_json, printable, printable_line
+from melpy.text import escape_json, printable_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,6 +49,14 @@ def print_text(text: str, *, err: bool = False) -> None:
         click.echo(printable_line(line), err=err)
 
 
+def wrap_text(text: str, indent: int, *, err: bool = False) -> list[str]:
+    """Return a text in lines that fit beside an indentation on a terminal; whole where it is no terminal."""
+    if not (sys.stderr if err else sys.stdout).isatty():
+        return [text]
+    room = max(shutil.get_terminal_size().columns - indent, 20)
+    return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+
+
 def print_json(data: object) -> None:
     """Print JSON on stdout; it is UTF-8 whatever the data holds."""
     print_json_text(json.dumps(data, indent=1, ensure_ascii=False))
@@ -75,8 +86,13 @@ def finding_error(finding: Finding) -> RecipeError:
 
 
 def has_color(terminal: bool) -> bool:
-    """Tell whether to use colour: on terminals, unless NO_COLOR says no. Source: no-color.org."""
-    return terminal and not os.environ.get("NO_COLOR")
+    """Tell whether to use colour: on terminals that know it, unless NO_COLOR says no. Source: no-color.org."""
+    return terminal and can_move() and not os.environ.get("NO_COLOR")
+
+
+def can_move() -> bool:
+    """Tell whether the terminal understands more than plain lines: Emacs and CI services call theirs dumb."""
+    return os.environ.get("TERM", "") not in {"dumb", "unknown"}
 
 
 def paint_lines(lines: Iterable[str]) -> None:
@@ -94,34 +110,10 @@ def _painted(line: str) -> str:
     return line
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """Print a table on stdout: with lines on a terminal, else as plain columns that do not wrap.
-
-    Args:
-        columns: their headings.
-        rows: their texts.
-        right: headings of columns that are aligned to the right.
-    """
-    from rich import box  # noqa: PLC0415  # 40 ms that only tables need
-    from rich.console import Console  # noqa: PLC0415  # likewise
-    from rich.table import Table  # noqa: PLC0415  # likewise
-    from rich.text import Text  # noqa: PLC0415  # likewise
-
-    terminal = sys.stdout.isatty()
-    table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, show_edge=False, highlight=False)
-    for number, column in enumerate(columns):
-        justify: Literal["left", "right"] = "right" if column in right else "left"
-        table.add_column(column, justify=justify, overflow="fold", no_wrap=not terminal or number == 0)
-    for row in rows:
-        table.add_row(*(Text(printable(text)) for text in row))
-    width = None if terminal else 10_000
-    console = Console(width=width, no_color=not has_color(terminal), highlight=False)
-    if terminal:
-        console.print(table)
-        return
-    with console.capture() as capture:
-        console.print(table)
-    print_text("\n".join(line.rstrip() for line in capture.get().splitlines()))
+def near_path(path: Path) -> str:
+    """Return a path for people: relative to the current directory where it is below it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def short_list(items: Sequence[str], limit: int = 6) -> str:

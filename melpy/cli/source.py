@@ -12,7 +12,8 @@ import click
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import BUILD_OPTION, OFFLINE, PATH, SOURCES, read_arches, read_settings, setting_options
 from melpy.cli.progress import track
-from melpy.cli.report import count_text, finding_error, print_error, print_json, print_table, print_text, short_list
+from melpy.cli.report import count_text, finding_error, print_error, print_json, print_text, short_list
+from melpy.cli.table import Column, print_table
 from melpy.plan.git import GitSource
 from melpy.text import size_text
 
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
 
 _EVALUATION = ("arch", "pipeline-dirs", "env-files", "vars-file", "cache-dir")
 _AT_ONCE = 4  # servers that are asked
+
+_COLUMNS = (
+    Column("Recipe", least=20),
+    Column("Kind", rank=1),
+    Column("Source", least=24),
+    Column("Digest or commit", rank=2),
+    Column("Arch", rank=3),
+    Column("In the cache", right=True),
+)
 
 
 @click.group(short_help="Fetch, check and list the sources of recipes.")
@@ -242,9 +252,8 @@ def _print_rows(wanted: _Wanted, kept: Mapping[Source | GitSource, Kept | None])
         for source, users in wanted.users.items()
         for file, names in users.items()
     ]
-    columns = ("Recipe", "Kind", "Source", "Digest or commit", "Arch", "In the cache")
     if rows:
-        print_table(columns, sorted(rows, key=lambda row: row[0]), right=("In the cache",))
+        print_table(_COLUMNS, sorted(rows, key=lambda row: row[0]))
 
 
 def _labels(source: Source | GitSource) -> tuple[str, str, str]:

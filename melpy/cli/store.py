@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.option import read_settings, setting_options
-from melpy.cli.report import count_text, print_error, print_json, print_table, print_text
+from melpy.cli.report import count_text, print_error, print_json, print_text
+from melpy.cli.table import Column, print_table
 from melpy.errors import StoreError, UsageError
 from melpy.text import size_text
 
@@ -26,8 +26,14 @@ if TYPE_CHECKING:
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY_UNITS = {"ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40}
 _PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_NAME, _IDENTITY = 34, 12  # characters that terminals are shown of an entry
 _SHOWN = 10  # faults of an entry that are told
+_COLUMNS = (
+    Column("Name", least=30, cut=True),
+    Column("Kind", rank=1),
+    Column("Size", right=True),
+    Column("Last use"),
+    Column("Entry", rank=2, least=12, cut=True),
+)
 
 
 @click.group(short_help="Show, check and prune the extracted packages.")
@@ -53,22 +59,17 @@ def show(as_json: bool, **flags: Any) -> None:
     now = time.time()
     rows = [
         (
-            _short(entry.name or "?", _NAME),
+            entry.name or "?",
             entry.kind,
             size_text(entry.size),
             _ago(now, entry),
-            _short(entry.identity, _IDENTITY),
+            entry.identity,
         )
         for entry in entries
     ]
     if rows:
-        print_table(("Name", "Kind", "Size", "Last use", "Entry"), rows, right=("Size",))
+        print_table(_COLUMNS, rows)
     print_text(f"{store}: {_summary(entries)}", err=True)
-
-
-def _short(text: str, room: int) -> str:
-    """Shorten what would leave no room for anything else on a terminal."""
-    return text if len(text) <= room or not sys.stdout.isatty() else f"{text[: room - 1]}…"
 
 
 @command.command("verify", short_help="Check that the store is as it was made.")
