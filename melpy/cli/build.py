@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from melpy.solve.lockfile import Lock
 
 _COLUMNS = (
-    Column("Package", least=30),
+    Column("Package"),
     Column("Arch", rank=1),
     Column("Size", right=True),
-    Column("Lies in", least=12),
+    Column("Lies in"),
     Column("Depends on", rank=2, least=20, cut=True),
     Column("Provides", rank=2, least=20, cut=True),
 )

@@ -54,7 +54,7 @@ def wrap_text(text: str, indent: int, *, err: bool = False) -> list[str]:
     if not (sys.stderr if err else sys.stdout).isatty():
         return [text]
     room = max(shutil.get_terminal_size().columns - indent, 20)
-    return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+    return textwrap.wrap(text, room, break_on_hyphens=False) or [""]
 
 
 def print_json(data: object) -> None:
