@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy import events
+from melpy.cli.help import Command
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import (
     BUILD_OPTION,
@@ -48,7 +49,17 @@ _COLUMNS = (
 )
 
 
-@click.command(short_help="Build recipes into signed packages and a signed index.")
+@click.command(
+    cls=Command,
+    short_help="Build recipes into signed packages and a signed index.",
+    examples={
+        "melpy build packages/hello.yaml": "one recipe; its packages and the index go to the out-dir",
+        "melpy build --arch x86_64,aarch64 packages/": "all recipes of a directory, each after those that it needs",
+        "melpy build -r /srv/packages -k /srv/packages/local.rsa.pub packages/": "with another repository",
+        "melpy build --from-step autoconf/make packages/hello.yaml": "go on at a step of a build that failed",
+        "melpy build --lock packages/hello.yaml": "with the exact packages that melpy lock has found",
+    },
+)
 @click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
 @setting_options(*ENVIRONMENT, *SIGNING, *SOURCES, "unpack-limit", *DISTRIBUTION, "build-cache", *LIMITS)
 @BUILD_OPTION

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from melpy.cli.help import Command
 from melpy.cli.option import OPTIONS, read_settings, setting_options
 from melpy.cli.report import print_json
 from melpy.cli.table import Column, print_table
@@ -19,7 +20,14 @@ _COLUMNS = (
 )
 
 
-@click.command(short_help="Show each setting, and where its value comes from.")
+@click.command(
+    cls=Command,
+    short_help="Show each setting, and where its value comes from.",
+    examples={
+        "melpy config": "the settings of this directory",
+        "melpy config packages/hello.yaml --json": "those for a recipe, for programs",
+    },
+)
 @click.argument("place", type=click.Path(path_type=Path, exists=True), default=Path())
 @setting_options(*OPTIONS)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli.help import Group
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import BUILD_OPTION, OFFLINE, PATH, SOURCES, read_arches, read_settings, setting_options
 from melpy.cli.progress import track
@@ -40,18 +41,21 @@ _COLUMNS = (
 )
 
 
-@click.group(short_help="Fetch, check and list the sources of recipes.")
+@click.group(
+    cls=Group,
+    short_help="Fetch, check and list the sources of recipes.",
+    examples={
+        "melpy source list packages/": "what recipes fetch",
+        "melpy source fetch --rewrite https://github.com/=/srv/git/ packages/": "bring it into the cache",
+        "melpy source verify packages/": "check what is there",
+    },
+)
 def command() -> None:
     """Fetch, check and list the sources of recipes: upstream files and git repositories.
 
-    \b
-    melpy source list packages/
-    melpy source fetch --rewrite https://github.com/=/srv/git/ packages/
-    melpy source verify packages/
-
     A DIRECTORY stands for its recipes, the *.yaml in it. Without any, the current directory is meant. Recipes are
     evaluated for the architectures of the settings; one that does not evaluate is told of, and the others go on.
-    """  # noqa: D301  # click wants the character itself; the lines are to be copied
+    """
 
 
 def _options(function: Callable[..., int]) -> Callable[..., int]:
@@ -68,7 +72,14 @@ def _options(function: Callable[..., int]) -> Callable[..., int]:
     return function
 
 
-@command.command("list", short_help="List the sources of recipes, and which are in the cache.")
+@command.command(
+    "list",
+    short_help="List the sources of recipes, and which are in the cache.",
+    examples={
+        "melpy source list packages/": "for people",
+        "melpy source list --json packages/": "whole digests, and where files are kept",
+    },
+)
 @setting_options(*_EVALUATION)
 @_options
 def list_sources(paths: tuple[Path, ...], options: tuple[str, ...], jobs: int, as_json: bool, **flags: Any) -> int:
@@ -97,7 +108,14 @@ def list_sources(paths: tuple[Path, ...], options: tuple[str, ...], jobs: int, a
     return worst_status(wanted.faults)
 
 
-@command.command("fetch", short_help="Bring the sources of recipes into the cache.")
+@command.command(
+    "fetch",
+    short_help="Bring the sources of recipes into the cache.",
+    examples={
+        "melpy source fetch packages/": "from upstream",
+        "melpy source fetch --mirror /srv/distfiles packages/": "from a mirror first",
+    },
+)
 @setting_options(*_EVALUATION, *SOURCES)
 @OFFLINE
 @click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only.")
@@ -127,7 +145,13 @@ def fetch(
     return _report(wanted, outcomes, "in the cache", as_json=as_json, quiet=quiet)
 
 
-@command.command("verify", short_help="Check the sources in the cache once more.")
+@command.command(
+    "verify",
+    short_help="Check the sources in the cache once more.",
+    examples={
+        "melpy source verify packages/": "all sources of a directory of recipes",
+    },
+)
 @setting_options(*_EVALUATION)
 @click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
 @_options

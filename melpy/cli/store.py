@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli.help import Group
 from melpy.cli.option import read_settings, setting_options
 from melpy.cli.report import count_text, print_error, print_json, print_text
 from melpy.cli.table import Column, print_table
@@ -36,7 +37,14 @@ _COLUMNS = (
 )
 
 
-@click.group(short_help="Show, check and prune the extracted packages.")
+@click.group(
+    cls=Group,
+    short_help="Show, check and prune the extracted packages.",
+    examples={
+        "melpy store show": "what is there",
+        "melpy store prune --older-than 30d": "remove what was not used for a month",
+    },
+)
 def command() -> None:
     """Look after the store: packages as they were extracted, and environments that were assembled of them.
 
@@ -44,7 +52,14 @@ def command() -> None:
     """
 
 
-@command.command("show", short_help="Show what is in the store.")
+@command.command(
+    "show",
+    short_help="Show what is in the store.",
+    examples={
+        "melpy store show": "for people",
+        "melpy store show --json": "with the packages of each environment",
+    },
+)
 @setting_options("cache-dir")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(as_json: bool, **flags: Any) -> None:
@@ -72,7 +87,13 @@ def show(as_json: bool, **flags: Any) -> None:
     print_text(f"{store}: {_summary(entries)}", err=True)
 
 
-@command.command("verify", short_help="Check that the store is as it was made.")
+@command.command(
+    "verify",
+    short_help="Check that the store is as it was made.",
+    examples={
+        "melpy store verify --repair": "check all, and remove what is damaged",
+    },
+)
 @setting_options("cache-dir")
 @click.option("--repair", is_flag=True, help="Remove what is damaged, so that the next build makes it anew.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: what is wrong, one object each.")
@@ -127,7 +148,14 @@ def _repair(store: Path, found: Sequence[Damage]) -> set[str]:
     return doomed
 
 
-@command.command("prune", short_help="Remove what has not been used for long.")
+@command.command(
+    "prune",
+    short_help="Remove what has not been used for long.",
+    examples={
+        "melpy store prune --older-than 30d": "what was not used for a month",
+        "melpy store prune --max-size 10G --dry-run": "what would go to leave 10 GB",
+    },
+)
 @setting_options("cache-dir")
 @click.option("--older-than", metavar="TIME", help="Remove what was not used for this time: 30d, 12h, 2w.")
 @click.option("--max-size", metavar="SIZE", help="Remove what was not used for longest, until this is left: 10G.")

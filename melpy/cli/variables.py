@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli.help import Command
 from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
 from melpy.cli.report import print_json
 from melpy.cli.table import Column, print_table
@@ -21,7 +22,14 @@ _COLUMNS = (Column("Variable"), Column("Value", least=20), Column("From", rank=1
 _LONGEST = 60  # characters of a value that a table shows
 
 
-@click.command(short_help="Show every variable of a recipe, and who says it.")
+@click.command(
+    cls=Command,
+    short_help="Show every variable of a recipe, and who says it.",
+    examples={
+        "melpy variables packages/hello.yaml": "what its steps may name",
+        "melpy variables packages/hello.yaml --package hello-doc": "what a subpackage sees",
+    },
+)
 @click.argument("recipe", type=PATH)
 @setting_options("arch", "pipeline-dirs", "vars-file")
 @BUILD_OPTION
