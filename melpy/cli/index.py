@@ -203,9 +203,12 @@ def _as_json(report: IndexReport) -> dict[str, object]:
 
 
 def _tell(report: IndexReport, *, quiet: bool) -> None:
-    if report.unsigned_now:
-        hint = "name the key with --signing-key, or in melpy.toml"
-        print_warning(SignatureError("was signed, and is not any more", where=str(report.path), hint=hint))
+    from melpy.repo.signing import LOST_HINT  # noqa: PLC0415  # --help does not need it
+
+    if report.lost:
+        message = f"was signed with {' and '.join(report.lost)}, and is not any more"
+        hint = LOST_HINT if report.signed else "name the key with --signing-key, or in melpy.toml"
+        print_warning(SignatureError(message, where=str(report.path), hint=hint))
     if quiet:
         return
     for what, files in (("is for another architecture", report.left_out), ("is there twice", report.repeated)):

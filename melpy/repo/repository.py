@@ -22,6 +22,7 @@ from melpy.errors import RepositoryError, reason_of
 from melpy.files import output_error, remove_leftovers, write_file
 from melpy.repo.layout import index_path
 from melpy.repo.model import Publication
+from melpy.repo.signing import find_lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -80,9 +81,12 @@ def publish_packages(
         known = _current_entries(root, arch)
         for entry in entries:
             (staged / entry.info.file_name).replace(directory / entry.info.file_name)
-        remove_leftovers(index_path(root, arch))
+        path = index_path(root, arch)
+        remove_leftovers(path)
+        before = path.read_bytes() if path.exists() else b""
         index = write_repository_index(root, arch, merge_entries(known, entries), signer=signer)
-    return Publication(index, tuple(_find_replaced(known, entries)), tuple(_find_outdated(known, entries)))
+        lost = find_lost(before, path.read_bytes(), str(path))
+    return Publication(index, tuple(_find_replaced(known, entries)), tuple(_find_outdated(known, entries)), lost)
 
 
 def _find_replaced(known: Iterable[IndexEntry], entries: Iterable[IndexEntry]) -> Iterator[IndexEntry]:
