@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli import melange
 from melpy.cli.main import COMMANDS, cli
 from melpy.cli.option import OPTIONS
 from melpy.config.model import SETTINGS, default_cache
@@ -110,6 +111,17 @@ more than 18 digits in bash's own `printf`, which has the floating point type of
 |---|---|---|
 {rows}"""
 
+MELANGE_PAGE = """\
+# melange's commands and flags
+
+What each command and flag of melange v0.59 is called here. `melpy` answers with the same words where it meets one that
+it does not know. Flags of commands that have no counterpart are left out. How the meaning of recipes differs is told in
+[decision 6](../decisions/0006-one-meaning.md).
+
+| melange | melpy | |
+|---|---|---|
+"""
+
 
 def main() -> None:
     """Write all generated pages."""
@@ -128,6 +140,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "recipe.md", RECIPE_PAGE + "".join(_recipe_parts())
     yield "native-tools.md", NATIVE_PAGE.format(rows="".join(_native_rows()))
     yield "pipelines.md", _pipelines_page()
+    yield "melange.md", MELANGE_PAGE + "".join(_melange_rows())
 
 
 def errors() -> list[type[MelpyError]]:
@@ -236,6 +249,23 @@ def _pipeline(name: str, library: Library) -> str:
         rows += f"| {f'**`{key}`**' if one.required else f'`{key}`'} | {default} | {meaning} |\n"
     table = f"\n| input | default | meaning |\n|---|---|---|\n{rows}" if rows else ""
     return f"## {name}\n\n{' '.join(filter(None, says))}\n{table}"
+
+
+def _melange_rows() -> Iterator[str]:
+    yield _melange_row("`melange`", melange.Word("melpy"))
+    yield from _melange_flags("melange")
+    for name, word in melange.COMMANDS.items():
+        yield _melange_row(f"`melange {name}`", word)
+        yield from _melange_flags(name)
+
+
+def _melange_flags(command: str) -> Iterator[str]:
+    for flag, word in sorted(melange.FLAGS.get(command, {}).items()):
+        yield _melange_row(f"{'&nbsp;' * 4}`{flag}`", word)
+
+
+def _melange_row(name: str, word: melange.Word) -> str:
+    return f"| {name} | {f'`{word.here}`' if word.here else 'none'} | {word.note} |\n"
 
 
 def _commands() -> Iterator[str]:

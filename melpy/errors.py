@@ -7,12 +7,14 @@ a script can tell failures apart. Only `melpy.cli` turns an error into an exit. 
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from melpy.near import find_nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,19 @@ class Place:
         if not self.line:
             return self.file
         return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True)
+class StepFault:
+    """The step of a build that an error ended.
+
+    Attributes:
+        number: its number, counted from 1; 0 for no step.
+        line: line of its script that was run last, counted from 1; 0 where the shell does not tell.
+    """
+
+    number: int = 0
+    line: int = 0
 
 
 class MelpyError(Exception):
@@ -56,6 +71,7 @@ class MelpyError(Exception):
         self.hint = hint
         self.details = tuple(details)
         self.job = ""  # the build that it ended, such as hello-2.10-r0/x86_64
+        self.step = StepFault()
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message
@@ -157,6 +173,7 @@ class CycleError(MelpyError):
 
     code = "cycle"
     exit_status = 30
+    edges: tuple[Any, ...] = ()  # the needs that close the circle, each a `melpy.graph.model.Edge`
 
 
 class UnresolvableError(MelpyError):
@@ -164,6 +181,9 @@ class UnresolvableError(MelpyError):
 
     code = "unresolvable"
     exit_status = 31
+    wanted: tuple[str, ...] = ()  # the constraints of the environment that it is about
+    missing: tuple[str, ...] = ()  # names that nothing has
+    instead: Mapping[str, str] = MappingProxyType({})  # what the hint says of each
 
 
 class RepositoryError(MelpyError):
@@ -311,6 +331,20 @@ def reason_of(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
+def point_at(error: MelpyError, place: Place, details: Sequence[str] = ()) -> None:
+    """Let an error point at a place of a recipe; what it was about goes into its message.
+
+    Args:
+        error: the error.
+        place: the place.
+        details: an excerpt, which comes before the error's own details.
+    """
+    if error.where:
+        error.message = f"{error.where}: {error.message}"
+    error.where = place
+    error.details = (*details, *error.details)
+
+
 def fault_position(fault: MelpyError) -> tuple[str, int, int]:
     """Sort key for faults: file, line, column; what has no place comes first."""
     place = fault.where if isinstance(fault.where, Place) else Place("")
@@ -319,7 +353,7 @@ def fault_position(fault: MelpyError) -> tuple[str, int, int]:
 
 def find_near(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that was probably meant, or None."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    near = find_nearest(name, known)
     return near[0] if near else None
 
 

@@ -130,6 +130,22 @@ class Monitor(Protocol):
         """Take note of an event; must not raise."""
 
 
+class Once:
+    """Hands on events to another monitor; a warning that is of no job in particular is told once."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+        self._told: set[str] = set()
+
+    def emit(self, event: Event) -> None:
+        """Hand on an event."""
+        if isinstance(event, Warning) and not event.job:
+            if event.text in self._told:
+                return
+            self._told.add(event.text)
+        self._monitor.emit(event)
+
+
 class Null:
     """A monitor that forgets."""
 

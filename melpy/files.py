@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -185,12 +186,26 @@ def check_writable(directory: Path) -> None:
         raise output_error(directory, error) from None
 
 
+WRITE_HINTS = {
+    errno.ENOSPC: "free space there (melpy clean and melpy store prune remove what builds left)",
+    errno.EDQUOT: "free space there, or ask for a larger quota",
+    errno.EROFS: "it is mounted read-only; choose another place",
+    errno.EISDIR: "a directory is in the way; move it away",
+    errno.ENOTDIR: "a file is in the way; choose another place",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EFBIG: "allow larger files (ulimit -f), or choose another place",
+}
+"""What to do about errors of the system, by their number."""
+
+
 def output_error(path: Path, error: OSError) -> OutputError:
     """Return the error that says why `path` cannot be written."""
-    reason = reason_of(error)
-    return OutputError(
-        f"cannot write: {reason}", where=str(path), hint="choose another place, or change its owner or mode"
-    )
+    return OutputError(f"cannot write: {reason_of(error)}", where=str(path), hint=write_hint(error))
+
+
+def write_hint(error: OSError) -> str:
+    """Return what to do about a path that cannot be written."""
+    return WRITE_HINTS.get(error.errno or 0, "choose another place, or change its owner or mode")
 
 
 def is_locked(path: Path) -> bool:

@@ -234,9 +234,13 @@ def write_key_pair(path: Path, bits: int = 4096, passphrase: bytes = b"") -> Pat
         path.parent.mkdir(parents=True, exist_ok=True)
         # The mode is set when the file is made: nobody else can open it in between.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(private_pem)
+            write_file(public, public_pem)
+        except BaseException:
+            path.unlink()  # half a key is none
+            raise
     except OSError as error:
         raise output_error(path, error) from None
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(private_pem)
-    write_file(public, public_pem)
     return public

@@ -7,7 +7,6 @@ matters what was asked for before.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from melpy.apk.atom import parse_atom
 from melpy.bootstrap.table import Change, Name
+from melpy.near import find_nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -212,13 +212,7 @@ class Resolver:
     def find_near(self, name: str) -> tuple[str, ...]:
         """Return names that the seed has and that were perhaps meant."""
         bare = name.partition(":")[2] or name
-        return tuple(difflib.get_close_matches(bare, self._alike(bare), n=_NEAR, cutoff=0.75))
-
-    def _alike(self, name: str) -> list[str]:
-        # difflib takes seconds for 69,000 names, so only those of about the same beginning and length are compared.
-        return [
-            item for item in self._all_names if item[:2] == name[:2] and abs(len(item) - len(name)) <= len(name) // 3
-        ]
+        return find_nearest(bare, self._all_names, _NEAR)
 
     @functools.cached_property
     def _all_names(self) -> tuple[str, ...]:

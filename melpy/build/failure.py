@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from typing import TYPE_CHECKING
 
 from melpy.errors import StepFailedError
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from melpy.plan.model import Plan, PlanStep
     from melpy.run import Outcome
 
+_SIGNALLED = 128  # what shells add to the number of a signal
+_MOST_SIGNALS = 65
+_STATUS_WORDS = {126: "a command cannot be executed", 127: "a command was not found"}
 _LOOKED_AT = 4_000  # characters of a line
 _NO_NETWORK = re.compile(
     r"could not resolve host|temporary failure in name resolution|name or service not known|network is unreachable"
@@ -27,6 +31,7 @@ _NO_MEMORY = re.compile(
     r"cannot allocate memory|out of memory|memory exhausted|virtual memory exhausted|memoryerror|std::bad_alloc",
     re.IGNORECASE,
 )
+_NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 _NO_PROCESS = re.compile(r"resource temporarily unavailable|cannot fork|can't fork|fork: retry", re.IGNORECASE)
 
 
@@ -43,14 +48,24 @@ def explain_failure(
         outcome: how it ended.
         log: where all is that it printed.
     """
-    status = outcome.status
-    ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+    ended = describe_status(outcome.status)
     return StepFailedError(
         f"{what} {outcome.stopped or ended}",
         where=plan.job,
         details=[*(f"  {line}" for line in outcome.quoted), f"log: {log}", f"workspace: {place.workspace}"],
         hint=_find_hint(step, plan, place, outcome),
     )
+
+
+def describe_status(status: int) -> str:
+    """Return how a process ended, in words: shells have numbers for what a signal or a missing program is."""
+    number = -status if status < 0 else status - _SIGNALLED
+    if 0 < number < _MOST_SIGNALS and number in set(signal.Signals):
+        name = signal.Signals(number)
+        ended = "was killed by" if status < 0 else f"ended with status {status}, as after"
+        return f"{ended} {name.name} ({(signal.strsignal(number) or '').lower()})"
+    meaning = _STATUS_WORDS.get(status, "")
+    return f"ended with status {status}{f' ({meaning})' if meaning else ''}"
 
 
 def _find_hint(step: PlanStep, plan: Plan, place: Place, outcome: Outcome) -> str:
@@ -60,7 +75,10 @@ def _find_hint(step: PlanStep, plan: Plan, place: Place, outcome: Outcome) -> st
         # Of a line that goes on and on, the beginning: some patterns take time that grows with its square.
         return any(pattern.search(line[:_LOOKED_AT]) for line in tail)
 
-    hint = f"look around where it failed: melpy shell {plan.name} --arch {plan.arch}"
+    hint = (
+        f"look around where it failed: melpy shell {plan.name} --arch {plan.arch}"
+        f"{'' if place.debug else '; --debug shows each command'}"
+    )
     if tail and tail[-1].startswith("bwrap: execvp /bin/sh: No such file"):
         hint = "the environment has no shell; add busybox to environment.contents.packages"
     elif outcome.stopped == UNENDING:
@@ -72,6 +90,8 @@ def _find_hint(step: PlanStep, plan: Plan, place: Place, outcome: Outcome) -> st
             "steps see no network: have fetch or git-checkout bring what they need, or say network: true in the step "
             "or its pipeline, or --network for a whole build"
         )
+    elif said(_NO_SPACE):
+        hint = f"the disk is full: free space for {place.workspace.parent}, or have it elsewhere with --cache-dir"
     elif place.ids is None and said(_NO_OWNER):
         hint = "files can be given to others only where the machine grants ids for it; melpy doctor says how"
     elif limits.memory and said(_NO_MEMORY):

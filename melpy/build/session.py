@@ -14,11 +14,11 @@ from melpy.build.failure import explain_failure
 from melpy.build.model import Kind, Owner, Session, StepRecord
 from melpy.build.place import copy_root, find_owners, find_packaged, make_place, return_files
 from melpy.build.reentry import save_reached, save_session
-from melpy.build.step import Place, Voice, run_native, run_script
+from melpy.build.step import Place, Voice, find_ended_line, find_script_line, run_native, run_script
 from melpy.build.tree import load_tree
 from melpy.build.watch import Watch
 from melpy.build.workspace import fill_workspace
-from melpy.errors import ExtractError, MelpyError, OverlayError, PackageFormatError
+from melpy.errors import ExtractError, MelpyError, OverlayError, PackageFormatError, StepFault
 from melpy.inside import is_real_directory, make_directory
 from melpy.plan.model import OUTPUT, WORKSPACE
 from melpy.run import LINE_LIMIT, Usage
@@ -151,6 +151,7 @@ class _Runner:
     number: int = 0
     label: str = ""
     goes_on: bool = False
+    ended: int = 0  # line of the script at which the step says that it failed
     before: Snapshot = field(default_factory=dict)
 
     def run(self, step: PlanStep, package: str) -> None:
@@ -165,12 +166,15 @@ class _Runner:
         self.log.flush()
         save_reached(self.session.directory, self.number)
         self.before = look_at(self.place.root.upper)
+        self.ended = 0
         try:
             outcome = self._run(step)
         except MelpyError as error:
             self._finish(1, Usage())
             error.details = (*error.details, f"log: {self.session.log}")
+            error.step = StepFault(self.number)
             raise
+        outcome = replace(outcome, tail=tuple(line for line in outcome.tail if find_ended_line(line) is None))
         changed = find_changes(self.before, look_at(self.place.root.upper))
         network = self.place.has_network(step) and not step.native
         self.records.append(StepRecord(step.label, package, outcome.status, network, outcome.usage, changed))
@@ -181,7 +185,9 @@ class _Runner:
             self.monitor.emit(events.Note(job, printable(text)))
         if outcome.status or outcome.stopped:
             what = f"step {self.number} of {self.total}, {self.label!r},"
-            raise explain_failure(what, step, self.plan, self.place, outcome, self.session.log)
+            failure = explain_failure(what, step, self.plan, self.place, outcome, self.session.log)
+            failure.step = StepFault(self.number, find_script_line(step, self.place, self.ended))
+            raise failure
 
     def _run(self, step: PlanStep) -> Outcome:
         try:
@@ -211,6 +217,10 @@ class _Runner:
         self.monitor.emit(events.Warning(self.plan.job, printable(text)))
 
     def _line(self, job: str, line: str) -> None:
+        ended = find_ended_line(line)
+        if ended is not None:
+            self.ended = ended
+            return
         self.log.write(f"{line}\n")
         if not self.goes_on:  # the log has the rest of a line beyond measure
             self.monitor.emit(events.Output(job, quote_line(line, _SHOWN)))

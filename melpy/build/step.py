@@ -43,6 +43,7 @@ BUILD_CACHE = PurePosixPath("/var/cache/melange")
 _LONGEST_VARIABLE = (128 << 10) - 1  # bytes of NAME=value and its NUL
 _LONGEST_ENVIRONMENT = 1 << 20  # half of what the kernel takes together with all arguments
 _SCRIPT = RESERVED / "step"
+_DIGITS = 9  # of the number of a line
 
 
 @dataclass(frozen=True)
@@ -92,14 +93,48 @@ class Place:
         return self.network or step.network
 
 
-def step_script(step: PlanStep, *, debug: bool = False) -> str:
+_ENDED = "==> step ended in line "
+_TELL = "{ MELPY_STATUS=$?; set +x; } 2>/dev/null; [ $MELPY_STATUS = 0 ] || "
+_TRAPS = (
+    'if [ -n "${BASH_VERSION-}" ]; then trap \'MELPY_LINE=$LINENO MELPY_LAST=$_; : "$MELPY_LAST"\' ERR; '
+    f"trap '{_TELL}{{ case $BASH_COMMAND in exit*) MELPY_LINE=;; esac; MELPY_DEPTH=${{#BASH_LINENO[@]}}; "
+    "[ $MELPY_DEPTH -lt 2 ] || MELPY_LINE=${BASH_LINENO[MELPY_DEPTH-2]}; "
+    f'echo "{_ENDED}${{MELPY_LINE:-0}}" >&2; }}\' EXIT; else trap \'{_TELL}echo "{_ENDED}$LINENO" >&2\' EXIT; fi; '
+)
+"""How a script that fails tells its line, where its shell knows it: busybox in a trap at the end, bash in one for
+errors (within functions: the line of the call), dash not at all. A script's own trap takes the place of these."""
+
+
+def step_script(step: PlanStep, *, debug: bool = False, preamble: str = "") -> str:
     """Return the whole script of a step: it stops at the first failure and runs in its directory.
 
-    The frame is melange's, so that what works there works here.
+    The frame is melange's, so that what works there works here, but for traps that tell where a script failed.
+
+    Args:
+        step: the step.
+        debug: print each command before it is run.
+        preamble: commands before all others.
     """
+    return f"{_head(step, preamble, debug=debug)}{step.script}\nexit 0\n"
+
+
+def _head(step: PlanStep, preamble: str, *, debug: bool = False) -> str:
     directory = shlex.quote(step.workdir)
-    head = f"set -{'ex' if debug else 'e'}o pipefail\n[ -d {directory} ] || mkdir -p {directory}\ncd {directory}\n"
-    return f"{head}{step.script}\nexit 0\n"
+    enter = f"[ -d {directory} ] || mkdir -p {directory}\ncd {directory}\n"
+    return f"{preamble}{_TRAPS}set -{'ex' if debug else 'e'}o pipefail\n{enter}"
+
+
+def find_ended_line(line: str) -> int | None:
+    """Return the line of the whole script at which a step says that it failed; None for any other text."""
+    number = line.removeprefix(_ENDED)
+    is_number = number != line and number.isascii() and number.isdecimal() and len(number) < _DIGITS
+    return int(number) if is_number else None
+
+
+def find_script_line(step: PlanStep, place: Place, line: int) -> int:
+    """Return the line of a step's own script that a line of the whole script is; 0 where it is none."""
+    own = line - _head(step, _preamble(step, place)).count("\n")
+    return own if 0 < own <= step.script.count("\n") + 1 else 0
 
 
 def run_script(step: PlanStep, place: Place, on_line: Callable[[str], None], watch: Watch | None = None) -> Outcome:
@@ -115,10 +150,8 @@ def run_script(step: PlanStep, place: Place, on_line: Callable[[str], None], wat
 def prepare_step(step: PlanStep, place: Place) -> Path:
     """Write a step's script, and see to the root that it runs in."""
     script = place.state / "step.sh"
-    _, unexported = split_environment(_environment(step, place))
-    # Before the frame, so that nobody who asks for a trace gets to read them all.
-    preamble = "".join(f"{name}={shlex.quote(value)}\n" for name, value in unexported)
-    text = f"{preamble}{step_script(step, debug=place.debug)}"
+    # Long variables come before the frame, so that nobody who asks for a trace gets to read them all.
+    text = step_script(step, debug=place.debug, preamble=_preamble(step, place))
     script.write_text(text, encoding="utf-8", errors="surrogateescape")
     try:
         if not place.cache:
@@ -133,6 +166,12 @@ def prepare_step(step: PlanStep, place: Place) -> Path:
             f"cannot be prepared for the step: {reason_of(error)}", where=where or None, hint=hint
         ) from None
     return script
+
+
+def _preamble(step: PlanStep, place: Place) -> str:
+    """Return what sets the variables that are too long for programs to be given."""
+    _, unexported = split_environment(_environment(step, place))
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in unexported)
 
 
 def _environment(step: PlanStep, place: Place) -> dict[str, str]:

@@ -48,14 +48,14 @@ def command(asked: tuple[str, ...], sources: bool, update: bool, quiet: bool, **
     recipes = tuple(Path(text) for text in asked if _is_path(text))
     names = [text for text in asked if Path(text) not in recipes]
     settings = read_settings(flags, recipes)
-    from melpy.cli.planning import load_recipes, make_jobs  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.planning import plan_recipes  # noqa: PLC0415  # --help does not need it
     from melpy.cli.setup import make_seed_spec  # noqa: PLC0415  # likewise
 
     spec = make_seed_spec(settings)
     if spec is None:
         raise UsageError("no Debian suite is set", hint='give --seed trixie, or write seed = "trixie" into melpy.toml')
     arches = read_arches(settings)
-    jobs = make_jobs(load_recipes(recipes), arches, settings, print_warning) if recipes else ()
+    jobs = plan_recipes(recipes, arches, settings, print_warning)[1] if recipes else ()
     missing: set[str] = set()
     with open_monitor(quiet=quiet) as monitor:
         for arch in arches:

@@ -98,7 +98,7 @@ def command(
     A DIRECTORY stands for its recipes, the *.yaml in it. Recipes are built in the order in which they need one
     another, each against the repositories and what was built before. Without arguments, ./melange.yaml is built.
     """
-    from melpy.cli.planning import default_recipe, load_recipes, make_jobs  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.planning import default_recipe, plan_recipes  # noqa: PLC0415  # --help does not need it
     from melpy.cli.setup import make_context  # noqa: PLC0415  # likewise
     from melpy.engine.run import run_jobs  # noqa: PLC0415  # likewise
 
@@ -108,8 +108,7 @@ def command(
     try:
         settings = read_settings(flags, places)
         arches = read_arches(settings)
-        loaded = load_recipes(places)
-        jobs = make_jobs(loaded, arches, settings, print_warning, options)
+        loaded, jobs = plan_recipes(places, arches, settings, print_warning, options, together=True)
         with open_monitor(verbose=verbose or debug, quiet=quiet) as monitor:
             for recipe in loaded:
                 if recipe not in [job.recipe for job in jobs]:

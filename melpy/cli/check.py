@@ -50,6 +50,7 @@ def command(paths: tuple[Path, ...], options: tuple[str, ...], form: str, jobs: 
     """
     from melpy.cli.planning import make_tree_spec  # noqa: PLC0415  # --help does not need it
     from melpy.engine.tree import (  # noqa: PLC0415  # likewise
+        find_circles,
         find_clashes,
         merge_findings,
         survey_pipelines,
@@ -67,7 +68,7 @@ def command(paths: tuple[Path, ...], options: tuple[str, ...], form: str, jobs: 
     beside = [path / BESIDE for path in paths if (path / BESIDE).is_dir()]
     directories = {path.resolve(): path for path in (*beside, *spec.pipeline_dirs)}
     pipelines = survey_pipelines(directories.values())
-    findings = merge_findings([*found, *find_clashes(reports), *pipelines])
+    findings = merge_findings([*found, *find_clashes(reports), *find_circles(reports, spec), *pipelines])
     names = [arch.apk for arch in arches]
     _PRINTERS[form](findings, names)
     if form != "json":

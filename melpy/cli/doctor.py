@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from dataclasses import asdict
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from melpy.cli.help import Command
 from melpy.cli.option import SIGNING, read_arches, read_settings, setting_options
-from melpy.cli.report import has_color, print_json, wrap_text
+from melpy.cli.report import has_color, print_json
 from melpy.errors import MelpyError, SandboxError
+from melpy.text import printable
 
 if TYPE_CHECKING:
     from melpy.config.model import Settings
@@ -47,15 +51,20 @@ def command(*, as_json: bool, **flags: Any) -> int:  # settings
         print_json([asdict(check) for check in checks])
     else:
         width = max(len(check.name) for check in checks)
+        room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 1 << 16
         color_is_on = has_color(terminal=sys.stdout.isatty())
         for check in checks:
             mark, color = _MARKS[check.state]
-            margin = " " * (width + 4)
-            text = f"\n{margin}".join(wrap_text(check.text, len(margin)))
-            click.echo(f"{click.style(mark, fg=color) if color_is_on else mark} {check.name:{width}}  {text}")
-            for line in wrap_text(check.hint, len(margin)) if check.hint else ():
-                click.echo(f"{margin}{line}")
+            lines = [line for text in (check.text, check.hint) for line in _fold(printable(text), room - width - 4)]
+            for name, line in zip_longest((check.name,), lines, fillvalue=""):
+                shown = (click.style(mark, fg=color) if color_is_on else mark) if name else " "
+                click.echo(f"{shown} {name:{width}}  {line}")
     return SandboxError.exit_status if any(check.state == "bad" for check in checks) else 0
+
+
+def _fold(text: str, width: int) -> list[str]:
+    """Return a text in lines; what has no room there is not broken, so that it can be copied."""
+    return textwrap.wrap(text, max(width, 20), break_long_words=False, break_on_hyphens=False)
 
 
 def _check_settings(settings: Settings) -> list[Check]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli import unknown
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -89,7 +91,7 @@ class Command(_Examples):
                 yield heading, records
 
 
-class Group(_Examples, click.Group):
+class Group(_Examples, unknown.Group):
     """A command that has commands, with examples of these."""
 
     command_class = Command

@@ -55,7 +55,7 @@ def command(
     For each architecture a file is written, with name, version, checksum and repository of each package, and who signed
     the repositories; commit it beside the recipes. It holds the environments of these recipes and no others.
     """
-    from melpy.cli.planning import default_recipe, load_recipes, make_jobs  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.planning import default_recipe, plan_recipes  # noqa: PLC0415  # --help does not need it
     from melpy.cli.setup import make_context  # noqa: PLC0415  # likewise
     from melpy.engine.environment import Repositories  # noqa: PLC0415  # likewise
     from melpy.engine.locking import lock_jobs  # noqa: PLC0415  # likewise
@@ -65,7 +65,7 @@ def command(
     recipes = recipes or default_recipe("lock")
     settings = read_settings(flags, recipes)
     arches = read_arches(settings)
-    jobs = make_jobs(load_recipes(recipes), arches, settings, print_warning, options)
+    _, jobs = plan_recipes(recipes, arches, settings, print_warning, options)
     with open_monitor(verbose=False, quiet=False) as monitor:
         context = make_context(
             settings, monitor, offline=offline, signing=False, check_signatures=not ignore_signatures

@@ -16,7 +16,8 @@ import click
 
 from melpy import __version__
 from melpy.cli.report import print_error
-from melpy.errors import MelpyError, OutputError, UsageError, reason_of
+from melpy.cli.unknown import Group, usage_error
+from melpy.errors import MelpyError, OutputError, reason_of
 from melpy.interrupt import handle_interrupts, ignore_interrupts
 
 COLLECTED_FROM = 200_000
@@ -48,7 +49,7 @@ COMMANDS = {
 }
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(Group):
     """Knows its commands by name; their modules are imported when needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
@@ -60,17 +61,6 @@ class _LazyGroup(click.Group):
         command = importlib.import_module(f"melpy.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from melpy.errors import find_near  # noqa: PLC0415  # only for a typing mistake
-
-            near = find_near(args[0], COMMANDS)
-            hint = f" Did you mean {near!r}?" if near else f" Commands are {', '.join(sorted(COMMANDS))}."
-            ctx.fail(f"No such command {args[0]!r}.{hint}")
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # likewise
         with formatter.section("Commands"):
@@ -116,10 +106,17 @@ def main() -> None:
         if isinstance(error, BrokenPipeError):
             _leave_pipe()
         where = str(error.filename) if error.filename else None
-        print_error(OutputError(reason_of(error), where=where))
+        print_error(OutputError(reason_of(error), where=where, hint=_os_hint(error)))
         _drop_output()
         sys.exit(OutputError.exit_status)
     _finish(status if isinstance(status, int) else 0)
+
+
+def _os_hint(error: OSError) -> str | None:
+    """Return what to do where the system refuses something that no command has words for."""
+    from melpy.files import WRITE_HINTS  # noqa: PLC0415  # only for a failure
+
+    return WRITE_HINTS.get(error.errno or 0)
 
 
 def _run() -> object:
@@ -161,7 +158,7 @@ def _print_usage_error(error: click.ClickException) -> None:
         return
     if context is not None:
         click.echo(context.get_usage(), err=True)
-    print_error(UsageError(error.format_message().rstrip("."), hint=context and f"see {context.command_path} --help"))
+    print_error(usage_error(error))
 
 
 def _finish(status: int) -> None:

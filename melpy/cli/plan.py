@@ -36,12 +36,12 @@ def command(recipes: tuple[Path, ...], options: tuple[str, ...], as_json: bool, 
     that its packages depend on.
     """
     from melpy.cli.plan_view import describe_plan  # noqa: PLC0415  # --help does not need it
-    from melpy.cli.planning import default_recipe, load_recipes, make_jobs  # noqa: PLC0415  # likewise
+    from melpy.cli.planning import default_recipe, plan_recipes  # noqa: PLC0415  # likewise
 
     recipes = recipes or default_recipe("plan")
     settings = read_settings(flags, recipes)
-    arches, loaded = read_arches(settings), load_recipes(recipes)
-    jobs = make_jobs(loaded, arches, settings, print_warning, options)
+    arches = read_arches(settings)
+    loaded, jobs = plan_recipes(recipes, arches, settings, print_warning, options)
     if as_json:
         plans = [{**job.plan.to_json(), "digest": job.plan.digest()} for job in jobs]
         for plan in plans:

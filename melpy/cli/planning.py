@@ -5,19 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from melpy.errors import FaultsError, RecipeError, RecipeNotFoundError, SettingsError
+from melpy.errors import FaultsError, Place, RecipeError, RecipeNotFoundError, SettingsError, fault_position
 from melpy.plan.envfile import load_env_files, load_vars_file
 from melpy.plan.library import library_for
 from melpy.plan.planner import PlanOptions, examine_recipe, is_for, make_plan
 from melpy.recipe.load import find_recipes, load_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from melpy.arch import Arch
     from melpy.config.model import Settings
     from melpy.engine.model import Job
     from melpy.engine.tree import TreeSpec
+    from melpy.plan.fault import Faults
+    from melpy.plan.library import Library
     from melpy.recipe.model import Recipe
 
 _DEFAULT_RECIPES = (".melange.yaml", ".melange.yml", "melange.yaml", "melange.yml")
@@ -43,6 +45,13 @@ def load_recipes(paths: Sequence[Path]) -> tuple[Recipe, ...]:
         RecipeNotFoundError: one is not there.
         FaultsError: some are not valid.
     """
+    recipes, faults = _read_recipes(paths)
+    if faults:
+        raise FaultsError(faults)
+    return tuple(recipes)
+
+
+def _read_recipes(paths: Sequence[Path]) -> tuple[list[Recipe], list[RecipeError]]:
     recipes: list[Recipe] = []
     faults: list[RecipeError] = []
     for path in find_recipes(paths):
@@ -52,54 +61,85 @@ def load_recipes(paths: Sequence[Path]) -> tuple[Recipe, ...]:
             faults += error.faults
         except RecipeError as error:
             faults.append(error)
-    if faults:
-        raise FaultsError(faults)
-    return tuple(recipes)
+    return recipes, faults
 
 
-def make_jobs(
-    recipes: Iterable[Recipe],
-    arches: Iterable[Arch],
+def plan_recipes(
+    paths: Sequence[Path],
+    arches: Sequence[Arch],
     settings: Settings,
     warn: Callable[[RecipeError], None],
     options: Sequence[str] = (),
-) -> tuple[Job, ...]:
-    """Plan recipes for architectures; recipes that are not meant for one are left out there.
+    *,
+    together: bool = False,
+) -> tuple[tuple[Recipe, ...], tuple[Job, ...]]:
+    """Read recipes and plan them for architectures; those that are not meant for one are left out there.
 
     Args:
-        recipes: the recipes.
+        paths: recipes and directories of recipes.
         arches: the architectures.
-        settings: what the user says beside them.
+        settings: what the user says beside the recipes.
         warn: is told, once, of each thing that is probably not meant.
         options: build options that are on.
+        together: their packages go into one repository, where each can have one recipe only.
 
     Raises:
-        FaultsError: some do not evaluate.
+        RecipeNotFoundError: a recipe is not there.
+        FaultsError: some recipes are not valid or do not evaluate; it holds the faults of all of them.
     """
-    from melpy.engine.model import Job  # noqa: PLC0415  # 20 ms that a query does without
-
-    jobs: list[Job] = []
-    faults: dict[tuple[str, str | None], RecipeError] = {}
+    recipes, unread = _read_recipes(paths)
+    faults = {(str(fault), fault.hint): fault for fault in unread}
     warned: dict[str, RecipeError] = {}
     directories = pipeline_directories(settings)
+    jobs: list[Job] = []
     for arch in arches:
         plan_options = make_options(arch, settings, options)
         for recipe in recipes:
             if not is_for(recipe, arch, plan_options):
                 continue
-            library = library_for(recipe.path, directories)
-            found, problems = examine_recipe(recipe, arch, library, plan_options)
+            job, problems = _plan(recipe, arch, library_for(recipe.path, directories), plan_options)
             warned |= {str(warning): warning for warning in problems.warnings}
             faults |= {(str(fault), fault.hint): fault for fault in problems.found}
-            if not problems.found:
-                used = [library.find(name) for name in found.pipelines]
-                files = [definition.file for definition in used if not definition.built_in]
-                jobs.append(Job(recipe, make_plan(found), arch, tuple(files)))
+            jobs += [job] if job else []
+        faults |= {(str(fault), fault.hint): fault for fault in (_find_clashes(jobs, arch) if together else ())}
     if faults:
-        raise FaultsError(faults.values())
+        raise FaultsError(sorted(faults.values(), key=fault_position))
     for warning in warned.values():
         warn(warning)
-    return tuple(jobs)
+    return tuple(recipes), tuple(jobs)
+
+
+def _plan(recipe: Recipe, arch: Arch, library: Library, options: PlanOptions) -> tuple[Job | None, Faults]:
+    """Return the job of a recipe, unless it has faults."""
+    from melpy.engine.model import Job  # noqa: PLC0415  # 20 ms that a query does without
+
+    found, problems = examine_recipe(recipe, arch, library, options)
+    if problems.found:
+        return None, problems
+    used = [library.find(name) for name in found.pipelines]
+    files = tuple(definition.file for definition in used if not definition.built_in)
+    return Job(recipe, make_plan(found), arch, files, found), problems
+
+
+def _find_clashes(jobs: Iterable[Job], arch: Arch) -> Iterator[RecipeError]:
+    """Yield a fault for each package that two recipes make."""
+    makers: dict[str, Job] = {}
+    for job in jobs:
+        for package in job.plan.packages if job.arch == arch else ():
+            other = makers.setdefault(package.name, job)
+            if other is not job:
+                first, second = (_made_at(maker, package.name) for maker in (other, job))
+                hint = f"the other is {first}; rename one of them, or build one recipe alone"
+                yield RecipeError(f"package {package.name!r} is made by two recipes", where=second, hint=hint)
+
+
+def _made_at(job: Job, package: str) -> Place:
+    found = job.evaluation
+    assert found
+    for plan, spot in zip(found.packages, found.spots, strict=True):
+        if plan.name == package:
+            return spot.document.place((*spot.path, "name"))
+    return Place(str(job.recipe.path))
 
 
 def pipeline_directories(settings: Settings) -> tuple[Path, ...]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,14 +45,6 @@ def print_text(text: str, *, err: bool = False) -> None:
     """Print lines for people, on stdout or stderr."""
     for line in text.split("\n"):
         click.echo(printable_line(line), err=err)
-
-
-def wrap_text(text: str, indent: int, *, err: bool = False) -> list[str]:
-    """Return a text in lines that fit beside an indentation on a terminal; whole where it is no terminal."""
-    if not (sys.stderr if err else sys.stdout).isatty():
-        return [text]
-    room = max(shutil.get_terminal_size().columns - indent, 20)
-    return textwrap.wrap(text, room, break_on_hyphens=False) or [""]
 
 
 def print_json(data: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,7 +10,7 @@ import click
 from melpy.cli.help import Command
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import IGNORE_SIGNATURES, OFFLINE, read_arches, read_settings, setting_options
-from melpy.cli.report import print_json, print_text
+from melpy.cli.report import print_json, print_text, short_list
 from melpy.errors import SettingsError, UnresolvableError, hint_near
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     short_help="Show the packages that constraints lead to.",
     examples={
         "melpy solve busybox 'openssl>3'": "what an environment would consist of",
-        "melpy solve curl --explain zlib": "why zlib is part of it",
+        "melpy solve curl --explain so:libz.so.1": "why a package is part of it, by its name or what it provides",
         "melpy solve busybox -r /srv/packages -k /srv/packages/local.rsa.pub": "with another repository",
     },
 )
@@ -85,10 +86,14 @@ def command(
 def _explain(name: str, world: Sequence[str], solution: Solution, *, as_json: bool) -> None:
     from melpy.solve.explanation import explain_package  # noqa: PLC0415  # only when it is asked for
 
-    chain = explain_package(name, world, solution)
+    names = [offer.name for offer in solution.offers]
+    # A package is known by what it provides, too: so:libz.so.1, cmd:curl, or the name that recipes have for it.
+    answers = [offer.name for offer in solution.offers if name not in names and name in dict(offer.answers)]
+    chain = explain_package(answers[0] if answers else name, world, solution)
     if not chain:
-        hint = hint_near(name, [offer.name for offer in solution.offers])
-        raise UnresolvableError(f"{name!r} is none of the {len(solution.offers)} packages", hint=hint)
+        alike = [other for other in names if name in other or other in name]
+        listed = f"names like it are {short_list(alike)}" if alike else f"melpy solve {shlex.join(world)} lists them"
+        raise UnresolvableError(f"{name!r} is none of the {len(names)} packages", hint=hint_near(name, names, listed))
     if as_json:
         print_json([{"asker": one.asker, "constraint": one.constraint, "package": one.package} for one in chain])
     else:

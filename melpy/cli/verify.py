@@ -37,7 +37,7 @@ def command(paths: tuple[Path, ...], as_json: bool, **flags: Any) -> int:
 
     A repository is checked whole: its indexes, and that every package is there and is the one that its index names.
     Without arguments, the repository that melpy writes is meant. Trusted are the keys of --keyring-append and
-    melpy.toml, or else the one that goes with the signing key.
+    melpy.toml, and, without --keyring-append, the one that goes with the signing key.
     """
     from melpy.repo.remote import ServerCache, load_keys  # noqa: PLC0415  # --help does not need it
 
@@ -45,7 +45,8 @@ def command(paths: tuple[Path, ...], as_json: bool, **flags: Any) -> int:
     out_dir, cache = settings.path("out-dir"), settings.path("cache-dir")
     assert out_dir is not None
     assert cache is not None
-    keys = settings.items("keyring") or _own_key(settings)
+    # Whoever names keys on the command line means those; the settings trust themselves.
+    keys = settings.items("keyring") + (() if flags["keyring"] else _own_key(settings))
     if not keys:
         raise SettingsError("no key is trusted", where="keyring", hint="name a public key with --keyring-append")
     outcomes = list(_verify(paths or (out_dir,), load_keys(keys, ServerCache(cache))))
@@ -64,8 +65,9 @@ def command(paths: tuple[Path, ...], as_json: bool, **flags: Any) -> int:
 
 def _own_key(settings: Settings) -> tuple[str, ...]:
     """Return the public key that goes with the signing key, if it lies beside it."""
-    public = f"{settings.text('signing-key')}.pub"
-    return (public,) if settings.text("signing-key") and Path(public).is_file() else ()
+    key = settings.text("signing-key")
+    names = (f"{Path(key).name}.pub", settings.text("signing-key-name")) if key else ()
+    return tuple(str(public) for name in names if name and (public := Path(key).with_name(name)).is_file())
 
 
 def _verify(paths: tuple[Path, ...], keyring: Keyring) -> Iterator[MelpyError | None]:

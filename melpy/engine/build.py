@@ -12,11 +12,13 @@ from melpy import events
 from melpy.build.model import Session
 from melpy.build.session import run_plan
 from melpy.engine.buildcache import CACHES, hold_cache
-from melpy.engine.environment import Repositories, ensure_environment, resolve_environment
-from melpy.engine.history import find_revision
+from melpy.engine.environment import Repositories, ensure_environment
+from melpy.engine.history import date_hint, find_revision
 from melpy.engine.licence import load_licence_texts
 from melpy.engine.limit import find_limits, find_requests
+from melpy.engine.locate import locate_step
 from melpy.engine.locking import find_locked
+from melpy.engine.missing import resolve_job
 from melpy.engine.model import BuildContext, BuildResult, Job
 from melpy.engine.packages import write_packages
 from melpy.engine.record import Facts, write_record
@@ -24,7 +26,7 @@ from melpy.engine.reentry import check_environment, find_first_step
 from melpy.engine.source import fetch_sources
 from melpy.engine.sourcedir import find_source_directory
 from melpy.engine.workdir import reuse_directory, work_directory
-from melpy.errors import OutputError
+from melpy.errors import MelpyError, OutputError
 from melpy.files import check_writable
 from melpy.sandbox.cgroup import find_parent
 from melpy.sandbox.emulator import find_emulator
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from melpy.build.model import StepRecord
+    from melpy.build.model import OutputTree, StepRecord
     from melpy.engine.history import Revision
     from melpy.sandbox.model import Limits, NativeTools
     from melpy.solve.model import Solution
@@ -80,8 +82,10 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
                 text = f"the steps before {first} are those of an earlier build, and of whoever changed it since"
                 monitor.emit(events.Warning(job.plan.job, text))
             with clock.stage("sources"):
-                sources, checkouts = fetch_sources(job.plan.sources, context.sources, monitor, job.plan.job)
-            directory = stack.enter_context(_open_directory(job, context, kept.directory if kept else None))
+                sources, checkouts = fetch_sources(
+                    job.plan.sources, context.sources, monitor, job.plan.job, job.evaluation
+                )
+            directory = stack.enter_context(_open_directory(job, context, kept.directory if kept else None, monitor))
             session = Session(
                 directory=directory,
                 layers=layers,
@@ -101,7 +105,7 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
                 unpack_limit=context.unpack_limit,
             )
             with clock.stage("steps"):
-                trees = run_plan(job.plan, session, monitor, steps)
+                trees = _run_steps(job, session, monitor, steps)
             with clock.stage("packages"):
                 texts = load_licence_texts(job, session.workspace)
                 built = write_packages(job.plan, trees, solution, revision, texts, context, monitor)
@@ -124,6 +128,14 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
             write_record(job, log, facts, steps)
         monitor.emit(events.JobFinished(job.plan.job, seconds, ok))
     return BuildResult(job.plan.job, built, tuple(clock.seconds.items()), log)
+
+
+def _run_steps(job: Job, session: Session, monitor: events.Monitor, steps: list[StepRecord]) -> tuple[OutputTree, ...]:
+    try:
+        return run_plan(job.plan, session, monitor, steps)
+    except MelpyError as error:
+        locate_step(error, job.evaluation)
+        raise
 
 
 def _warn_of_limits(job: Job, limits: Limits, context: BuildContext, monitor: events.Monitor) -> None:
@@ -151,7 +163,7 @@ def log_path(job: Job, context: BuildContext) -> Path:
 
 
 @contextmanager
-def _open_directory(job: Job, context: BuildContext, kept: Path | None) -> Iterator[Path]:
+def _open_directory(job: Job, context: BuildContext, kept: Path | None, monitor: events.Monitor) -> Iterator[Path]:
     name = f"{job.plan.name}-{job.arch.apk}"
     if kept:
         with reuse_directory(kept, name, keep=context.keep) as directory:
@@ -159,12 +171,14 @@ def _open_directory(job: Job, context: BuildContext, kept: Path | None) -> Itera
     else:
         with work_directory(context.cache_dir, name, keep=context.keep) as directory:
             yield directory
+    if context.keep:
+        enter = f"melpy shell {job.plan.name} --arch {job.arch.apk} enters it"
+        monitor.emit(events.Note(job.plan.job, f"kept: {directory / 'workspace'}; {enter}"))
 
 
 def _find_environment(job: Job, context: BuildContext, repositories: Repositories) -> Solution:
     if not context.locks:
-        where = f"{job.plan.recipe}: environment for {job.plan.arch}"
-        return resolve_environment(job.plan.environment, job.arch, repositories, where=where)
+        return resolve_job(job, job.plan.environment, repositories)
     path, lock = next((path, lock) for path, lock in context.locks if lock.arch == job.arch.apk)
     return find_locked(job, lock, context, path)
 
@@ -186,6 +200,16 @@ class _Clock:
         self.monitor.emit(events.StageFinished(self.job, name, self.seconds[name]))
 
 
+def _date_warning(job: Job, revision: Revision, context: BuildContext) -> events.Warning:
+    """Return the warning that a package has no commit to take its date from, or perhaps a wrong one."""
+    if context.epoch is not None:
+        return events.Warning(job.plan.job, f"{revision.problem}; SOURCE_DATE_EPOCH is taken from the environment")
+    hint = date_hint(job.recipe.path, revision)
+    if revision.epoch or revision.commit:
+        return events.Warning(job.plan.job, f"{revision.problem}; SOURCE_DATE_EPOCH is {revision.epoch}", hint)
+    return events.Warning("", f"{revision.problem}, so files of its packages are dated 1970-01-01", hint)
+
+
 def _find_revision(job: Job, source_dir: Path | None, context: BuildContext, monitor: events.Monitor) -> Revision:
     paths = [job.recipe.path, *([source_dir] if source_dir else []), *job.pipeline_files]
 
@@ -198,7 +222,5 @@ def _find_revision(job: Job, source_dir: Path | None, context: BuildContext, mon
     is_told: list[bool] = []
     revision = find_revision(paths, context.cache_dir, tell)
     if revision.problem:
-        taken = "SOURCE_DATE_EPOCH is taken from the environment" if context.epoch is not None else ""
-        epoch = taken or f"SOURCE_DATE_EPOCH is {revision.epoch}"
-        monitor.emit(events.Warning(job.plan.job, f"{revision.problem}; {epoch}"))
+        monitor.emit(_date_warning(job, revision, context))
     return revision if context.epoch is None else replace(revision, epoch=context.epoch)

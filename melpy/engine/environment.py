@@ -249,7 +249,15 @@ def _ensure_packages(
     missing = [offer for offer in solution.offers if offer.entry.checksum in absent]
     paths = _fetch_packages(missing, context, monitor, job) if missing else {}
     packages = [StoredPackage(paths[offer.entry.checksum], offer.entry.checksum) for offer in missing]
-    ensure_layers(store, packages, monitor, job, context.jobs)
+    try:
+        ensure_layers(store, packages, monitor, job, context.jobs)
+    except PackageFormatError as error:
+        damaged = next((offer for offer in missing if offer.location == error.where), None)
+        if damaged and damaged.repository == str(context.out_dir):
+            error.hint = f"build {damaged.entry.info.origin or damaged.name} again, which replaces it"
+        elif damaged and not error.hint:
+            error.hint = f"the repository {damaged.repository} has a damaged file; get it whole from its origin"
+        raise
     return tuple(layer_path(store, offer.entry.checksum) for offer in solution.offers)
 
 

@@ -110,6 +110,21 @@ def _find_revision(paths: Sequence[Path], facts: _Facts, memory: Path | None, te
     return Revision(commit, seconds, problem, names[0])
 
 
+def date_hint(path: Path, revision: Revision) -> str:
+    """Return what to do so that a recipe has a commit with a date that can be relied on."""
+    if revision.commit:
+        return "fetch the whole history (git fetch --unshallow), or set SOURCE_DATE_EPOCH in the environment"
+    directory = path.resolve().parent
+    owned = next((above for above in (directory, *directory.parents) if (above / ".git").exists()), None)
+    if shutil.which("git") is None:
+        way = "install git"
+    elif owned and not _find_facts(directory).top:
+        way = f"let git read the other user's repository: git config --global --add safe.directory {owned}"
+    else:
+        way = f"{'commit it' if owned else 'keep recipes in a git repository: git init'}, git add, git commit"
+    return f"{way}; or set SOURCE_DATE_EPOCH in the environment, in seconds since 1970"
+
+
 def read_epoch(environment: Mapping[str, str]) -> int | None:
     """Return SOURCE_DATE_EPOCH, or None when it is unset or blank.
 

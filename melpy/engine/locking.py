@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from melpy.apk.atom import parse_dependency
 from melpy.apk.segment import read_entry
 from melpy.apk.signature import Keyring, parse_keyring
-from melpy.engine.environment import CONNECTIONS, resolve_environment
+from melpy.engine.environment import CONNECTIONS
+from melpy.engine.missing import resolve_job
 from melpy.errors import LockError, MelpyError, UnresolvableError
 from melpy.net import is_remote
 from melpy.repo.remote import fetch_package, load_keys
@@ -79,8 +80,7 @@ def _lock_recipe(job: Job, repositories: Repositories, base: Path) -> LockedReci
 
 
 def _lock(job: Job, environment: PlanEnvironment, repositories: Repositories, base: Path) -> LockedEnvironment:
-    where = f"{job.plan.recipe}: environment for {job.plan.arch}"
-    solution = resolve_environment(environment, job.arch, repositories, where=where)
+    solution = resolve_job(job, environment, repositories)
     packages = tuple(
         LockedPackage(
             offer.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from melpy.repo.remote import ServerCache
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from melpy.apk.model import IndexEntry
     from melpy.apk.signature import Signer
     from melpy.arch import Arch
-    from melpy.plan.model import Plan
+    from melpy.plan.model import Evaluation, Plan
     from melpy.recipe.model import Recipe
     from melpy.solve.lockfile import Lock
     from melpy.source.place import SourcePlaces
@@ -138,12 +138,21 @@ class BuildContext:
 
 @dataclass(frozen=True)
 class Job:
-    """One recipe for one architecture."""
+    """One recipe for one architecture.
+
+    Attributes:
+        recipe: the recipe.
+        plan: what is to be done.
+        arch: the architecture.
+        pipeline_files: definitions of pipelines that it uses, without the built-in ones.
+        evaluation: what the plan was made from, which knows the lines of the recipe; for messages only.
+    """
 
     recipe: Recipe
     plan: Plan
     arch: Arch
     pipeline_files: tuple[Path, ...] = ()
+    evaluation: Evaluation | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

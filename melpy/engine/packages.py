@@ -9,6 +9,7 @@ from melpy import events
 from melpy.apk.archive import COMPRESSOR
 from melpy.apk.model import PackageInfo
 from melpy.attest.sbom import Origin, RecipeOrigin, render_sbom, sbom_path
+from melpy.build.model import Kind
 from melpy.build.tree import add_file
 from melpy.engine.model import BuildContext, BuiltPackage
 from melpy.files import output_error, scratch_directory
@@ -61,6 +62,7 @@ def write_packages(
         OutputError: the repository cannot be written.
         PackageFormatError: a file cannot be packed.
     """
+    _warn_of_emptiness(plan, trees, monitor)
     directory = context.out_dir / plan.arch
     recipe = RecipeOrigin(context.git_repo_url, revision.path, context.recipe_license)
     origin = Origin(context.namespace, revision.commit, revision.epoch, recipe)
@@ -89,6 +91,14 @@ def write_packages(
     return tuple(BuiltPackage(entry, directory / entry.info.file_name) for entry in entries)
 
 
+def _warn_of_emptiness(plan: Plan, trees: Sequence[OutputTree], monitor: events.Monitor) -> None:
+    """Warn of subpackages whose steps found nothing to put into them; one without steps is meant to have no files."""
+    for tree, package in zip(trees, plan.packages, strict=True):
+        if package.steps and package.name != plan.name and all(entry.kind is Kind.DIRECTORY for entry in tree):
+            hint = "look at what its steps should have moved, or leave the subpackage out"
+            monitor.emit(events.Warning(plan.job, f"{package.name}: its steps put no file into it", hint))
+
+
 def _warn_of_contents(
     packages: Sequence[tuple[OutputTree, PackageInfo, Sequence[ControlFile]]], plan: Plan, monitor: events.Monitor
 ) -> None:
@@ -110,6 +120,9 @@ def _warn_of_publication(published: Publication, plan: Plan, monitor: events.Mon
     for key in published.lost:
         text = f"{published.index} was signed with {key}, and is not any more"
         monitor.emit(events.Warning(plan.job, text, LOST_HINT))
+    for error in published.damaged:
+        hint = error.hint or "build it again, or remove the file"
+        monitor.emit(events.Warning(plan.job, f"{error}; it is left out of the index", hint))
     for entry, newer in published.outdated:
         text = (
             f"{entry.info.full_name} is older than {newer.info.full_name} of the repository; clients will not take it"

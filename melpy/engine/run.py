@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from melpy import events
 from melpy.engine.build import build_job
 from melpy.engine.environment import Repositories
-from melpy.errors import MelpyError
+from melpy.errors import CycleError, MelpyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,13 +24,17 @@ def order_jobs(jobs: Sequence[Job]) -> tuple[Job, ...]:
     """
     if len(jobs) < 2:
         return tuple(jobs)
-    from melpy.graph.order import order_plans  # noqa: PLC0415  # networkx takes 150 ms, one recipe needs no order
+    from melpy.engine.cycle import explain_cycle  # noqa: PLC0415  # networkx takes 150 ms, one recipe needs no order
+    from melpy.graph.order import order_plans  # noqa: PLC0415  # likewise
 
     ordered: list[Job] = []
     for arch in dict.fromkeys(job.arch for job in jobs):
         own = [job for job in jobs if job.arch == arch]
         by_name = {job.plan.name: job for job in own}
-        ordered += [by_name[plan.name] for plan in order_plans([job.plan for job in own])]
+        try:
+            ordered += [by_name[plan.name] for plan in order_plans([job.plan for job in own])]
+        except CycleError as error:
+            raise explain_cycle(error.edges, {job.plan.name: job.evaluation for job in own if job.evaluation}) from None
     return tuple(ordered)
 
 
@@ -43,6 +47,7 @@ def run_jobs(
         MelpyError: what went wrong with it.
     """
     repositories = Repositories(context)
+    monitor = events.Once(monitor)
     ordered = order_jobs(jobs)
     for number, job in enumerate(ordered, 1):
         try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from melpy import events
+from melpy.engine.locate import locate_source
 from melpy.engine.tree import Finding, TreeSpec, describe_fault, map_recipes
 from melpy.errors import DigestMismatchError, FaultsError, MelpyError, UnreachableError
 from melpy.plan.git import GitSource
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from melpy.engine.model import SourceSpec
-    from melpy.plan.model import Source
+    from melpy.plan.model import Evaluation, Source
     from melpy.source.git import Pinned
 
 
@@ -63,9 +64,20 @@ class Kept:
 
 
 def fetch_sources(
-    sources: Iterable[Source | GitSource], spec: SourceSpec, monitor: events.Monitor, job: str
+    sources: Iterable[Source | GitSource],
+    spec: SourceSpec,
+    monitor: events.Monitor,
+    job: str,
+    evaluation: Evaluation | None = None,
 ) -> tuple[dict[Source, Path], dict[GitSource, Pinned]]:
     """Return the verified file or commit of each source, fetching what is not in the cache.
+
+    Args:
+        sources: the sources.
+        spec: where they are kept and looked for.
+        monitor: is told what happens.
+        job: what wants them, for messages.
+        evaluation: the recipe, whose line an error then names.
 
     Raises:
         MelpyError: one cannot be had, or is not what the recipe names.
@@ -73,10 +85,14 @@ def fetch_sources(
     files: dict[Source, Path] = {}
     checkouts: dict[GitSource, Pinned] = {}
     for source in sources:
-        if isinstance(source, GitSource):
-            checkouts[source] = fetch_git(source, spec.repositories, monitor, job, spec.places)
-        else:
-            files[source] = fetch_source(source, spec.files, spec.places, monitor, job)
+        try:
+            if isinstance(source, GitSource):
+                checkouts[source] = fetch_git(source, spec.repositories, monitor, job, spec.places)
+            else:
+                files[source] = fetch_source(source, spec.files, spec.places, monitor, job)
+        except MelpyError as error:
+            locate_source(error, source, evaluation)
+            raise
     return files, checkouts
 
 

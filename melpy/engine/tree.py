@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from melpy.errors import FaultsError, MelpyError, Place, ProcessError, RecipeError
+from melpy.files import output_error
+from melpy.graph.needs import find_needs
 from melpy.plan.compiled import compile_recipe, compiled_text
 from melpy.plan.library import library_for, load_definition
 from melpy.plan.planner import PlanOptions, examine_recipe, is_for
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from melpy.arch import Arch
+    from melpy.graph.model import Needs
+    from melpy.plan.model import Evaluation
     from melpy.recipe.model import Recipe
 
 Result = TypeVar("Result")
@@ -91,12 +95,14 @@ class RecipeReport:
         file: the recipe.
         arches: architectures it is meant for, of those asked for.
         packages: the packages it makes: architecture and name.
+        needs: what it makes and asks for, by architecture.
         findings: what is wrong with it.
     """
 
     file: str
     arches: tuple[str, ...] = ()
     packages: tuple[tuple[str, str], ...] = ()
+    needs: tuple[tuple[str, Needs], ...] = ()
     findings: tuple[Finding, ...] = ()
 
 
@@ -181,6 +187,32 @@ def find_clashes(reports: Iterable[RecipeReport]) -> Iterator[Finding]:
                 yield _finding(RecipeError(message, where=Place(report.file)), report.file, (arch,))
 
 
+def find_circles(reports: Sequence[RecipeReport], spec: TreeSpec) -> Iterator[Finding]:
+    """Yield a warning for each group of recipes of a directory that need one another, with the lines of the needs.
+
+    It is none where a repository has one of their packages already, which nobody looks for here.
+    """
+    from melpy.engine.cycle import explain_cycle  # noqa: PLC0415  # networkx takes 150 ms
+    from melpy.graph.order import connect, find_cycles  # noqa: PLC0415  # likewise
+
+    files = {(Path(report.file).parent, needs.recipe): report.file for report in reports for _, needs in report.needs}
+    groups: dict[tuple[Path, str], list[Needs]] = {}
+    for report in reports:
+        for name, needs in report.needs:
+            groups.setdefault((Path(report.file).parent, name), []).append(needs)
+    for (directory, name), group in groups.items():
+        arch = next(arch for arch in spec.arches if arch.apk == name)
+        for edges in find_cycles(connect(group)) if len(group) > 1 else ():
+            recipes = {edge.dependent: _evaluate(Path(files[directory, edge.dependent]), arch, spec) for edge in edges}
+            error = explain_cycle(edges, recipes)
+            yield _finding(error, files[directory, edges[0].dependent], (name,), severity="warning")
+
+
+def _evaluate(file: Path, arch: Arch, spec: TreeSpec) -> Evaluation:
+    library = library_for(file, spec.pipeline_dirs)
+    return examine_recipe(load_recipe(file), arch, library, spec.options.get(arch.apk))[0]
+
+
 def _map_chunk(files: Sequence[Path], work: Callable[[Path], Result]) -> list[Result]:
     return [work(file) for file in files]
 
@@ -195,6 +227,7 @@ def _survey(file: Path, spec: TreeSpec) -> RecipeReport:
         return RecipeReport(str(file), findings=tuple(_findings(error, str(file), ())))
     arches: list[str] = []
     packages: list[tuple[str, str]] = []
+    needs: list[tuple[str, Needs]] = []
     findings: list[Finding] = []
     for arch in spec.arches:
         if not is_for(recipe, arch, spec.options.get(arch.apk)):
@@ -202,8 +235,9 @@ def _survey(file: Path, spec: TreeSpec) -> RecipeReport:
         arches.append(arch.apk)
         found = _examine(recipe, arch, spec, output)
         packages += found.packages
+        needs += found.needs
         findings += found.findings
-    return RecipeReport(str(file), tuple(arches), tuple(packages), merge_findings(findings))
+    return RecipeReport(str(file), tuple(arches), tuple(packages), tuple(needs), merge_findings(findings))
 
 
 def _examine(recipe: Recipe, arch: Arch, spec: TreeSpec, output: Path | None) -> RecipeReport:
@@ -215,14 +249,18 @@ def _examine(recipe: Recipe, arch: Arch, spec: TreeSpec, output: Path | None) ->
     if output and not faults.found:
         _write_whole(output, compiled_text(compile_recipe(found)))
     names = tuple((arch.apk, package.name) for package in found.packages)
-    return RecipeReport(file, (arch.apk,), names, tuple(findings))
+    return RecipeReport(file, (arch.apk,), names, ((arch.apk, find_needs(found)),), tuple(findings))
 
 
 def _write_whole(path: Path, text: str) -> None:
     """Write a file that is there whole or not at all; unlike packages these need not outlive a power failure."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise output_error(path, error) from None
 
 
 def _findings(error: MelpyError, file: str, arches: tuple[str, ...]) -> Iterator[Finding]:

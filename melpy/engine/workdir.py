@@ -28,6 +28,7 @@ WORK = "work"
 """Directory of the cache in which builds work."""
 _KEPT = "kept"
 _LOCK = "lock"
+_ASKED = "kept by --keep"
 
 
 @dataclass(frozen=True)
@@ -115,16 +116,21 @@ def _work(directory: Path, name: str, *, keep: bool) -> Iterator[Path]:
             remove_work(directory)
         raise
     if keep:
-        _keep(directory, name, "kept by --keep")
+        _keep(directory, name, _ASKED)
     else:
         remove_work(directory)
+        # A failure that is mended is nothing to look into.
+        for other in find_work(directory.parent, name):
+            if other.kept and other.kept != _ASKED:
+                remove_left(other.path)
 
 
 def _keep(directory: Path, name: str, why: str) -> None:
     for other in find_work(directory.parent, name):
         if other.path != directory and other.kept:
             remove_left(other.path)
-    (directory / _KEPT).write_text(f"{why}\n", encoding="utf-8", errors="surrogateescape")
+    with suppress(OSError):  # where the disk is full, what filled it is more useful than this
+        (directory / _KEPT).write_text(f"{why}\n", encoding="utf-8", errors="surrogateescape")
 
 
 @contextmanager

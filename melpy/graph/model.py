@@ -3,6 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Ask(NamedTuple):
+    """A constraint that a recipe has on a package.
+
+    Attributes:
+        name: the package or provide.
+        text: the constraint.
+        package: package of the recipe whose runtime dependency it is; empty for the build environment.
+    """
+
+    name: str
+    text: str
+    package: str = ""
+
+    @property
+    def reason(self) -> str:
+        """What asks: `environment libshout-dev`, `runtime of shout libshout`."""
+        return f"{f'runtime of {self.package}' if self.package else 'environment'} {self.text}"
+
+
+class Needs(NamedTuple):
+    """What a recipe asks for, and what it makes.
+
+    Attributes:
+        recipe: its name.
+        makes: its packages, and what they provide.
+        asks: its constraints on packages.
+    """
+
+    recipe: str
+    makes: tuple[str, ...]
+    asks: tuple[Ask, ...]
 
 
 @dataclass(frozen=True)
@@ -12,9 +46,14 @@ class Edge:
     Attributes:
         dependent: recipe that is built later.
         dependency: recipe that is built first.
-        reason: what asks for it: `environment libshout-dev`.
+        ask: what asks for it.
     """
 
     dependent: str
     dependency: str
-    reason: str
+    ask: Ask
+
+    @property
+    def reason(self) -> str:
+        """What asks for it: `environment libshout-dev`."""
+        return self.ask.reason

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import networkx as nx
 
-from melpy.apk.atom import parse_atom, parse_provide
-from melpy.errors import CycleError, PackageFormatError, RecipeError
+from melpy.errors import CycleError, RecipeError
 from melpy.graph.model import Edge
+from melpy.graph.needs import find_needs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from melpy.graph.model import Needs
     from melpy.plan.model import Plan
 
 
@@ -25,14 +26,25 @@ def build_graph(plans: Sequence[Plan]) -> nx.DiGraph[str]:
     Raises:
         RecipeError: two recipes make the same package.
     """
-    providers = _providers(plans)
+    _check_owners(plans)
+    return connect([find_needs(plan) for plan in plans])
+
+
+def connect(recipes: Sequence[Needs]) -> nx.DiGraph[str]:
+    """Return the graph of recipes, from what each makes and asks for; see `build_graph`."""
+    providers: dict[str, dict[str, None]] = {}
+    for needs in recipes:
+        for name in needs.makes:
+            providers.setdefault(name, {})[needs.recipe] = None
     graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_nodes_from(plan.name for plan in plans)
-    for plan in plans:
-        for reason, name in _asks(plan):
-            for provider in providers.get(name, ()):
-                if provider != plan.name and not graph.has_edge(provider, plan.name):
-                    graph.add_edge(provider, plan.name, edge=Edge(plan.name, provider, reason))
+    graph.add_nodes_from(needs.recipe for needs in recipes)
+    for needs in recipes:
+        for ask in needs.asks:
+            if ask.package and ask.name in needs.makes:
+                continue  # its own packages go together
+            for provider in providers.get(ask.name, ()):
+                if provider != needs.recipe and not graph.has_edge(provider, needs.recipe):
+                    graph.add_edge(provider, needs.recipe, edge=Edge(needs.recipe, provider, ask))
     return graph
 
 
@@ -48,24 +60,48 @@ def order_plans(plans: Sequence[Plan]) -> tuple[Plan, ...]:
     try:
         return tuple(by_name[name] for name in nx.lexicographical_topological_sort(graph))
     except nx.NetworkXUnfeasible:
-        raise _cycle_error(graph) from None
+        raise cycle_error(find_cycles(graph)[0]) from None
 
 
-def _cycle_error(graph: nx.DiGraph[str]) -> CycleError:
-    pairs = nx.find_cycle(graph)
-    edges = [graph.edges[pair[0], pair[1]]["edge"] for pair in reversed(pairs)]
+def find_cycles(graph: nx.DiGraph[str]) -> list[tuple[Edge, ...]]:
+    """Return a shortest circle of each group of recipes that need one another, as the needs that close it."""
+    cycles = []
+    for group in nx.strongly_connected_components(graph):
+        if len(group) > 1:
+            first = min(group)
+            inside = graph.subgraph(group)
+            ways = [nx.shortest_path(inside, after, first) for after in sorted(inside.successors(first))]
+            way = [first, *min(ways, key=len)]
+            # From what needs to what is needed, against the direction of the edges.
+            chain = list(reversed(way))
+            pairs = zip(chain[1:], chain, strict=False)
+            cycles.append(tuple(graph.edges[before, after]["edge"] for before, after in pairs))
+    return sorted(cycles, key=lambda edges: edges[0].dependent)
+
+
+def cycle_error(edges: Sequence[Edge], places: Sequence[str] = ()) -> CycleError:
+    """Return the error for recipes that need one another.
+
+    Args:
+        edges: the needs that close the circle.
+        places: where each of them stands; empty where that is not known.
+    """
     names = [edges[0].dependent, *(edge.dependency for edge in edges)]
-    return CycleError(
+    shown = places or [""] * len(edges)
+    error = CycleError(
         f"these recipes need one another: {' -> '.join(names)}",
-        details=[f"  {edge.dependent} needs {edge.dependency}: {edge.reason}" for edge in edges],
+        details=[
+            f"  {edge.dependent} needs {edge.dependency}: {edge.reason}{f', {place}' if place else ''}"
+            for edge, place in zip(edges, shown, strict=True)
+        ],
         hint="build one of them against a package from a repository, or take one of these dependencies away",
     )
+    error.edges = tuple(edges)
+    return error
 
 
-def _providers(plans: Iterable[Plan]) -> dict[str, list[str]]:
-    """Return the recipes that have or provide each name."""
+def _check_owners(plans: Iterable[Plan]) -> None:
     owners: dict[str, Plan] = {}
-    providers: dict[str, list[str]] = {}
     for plan in plans:
         for package in plan.packages:
             other = owners.setdefault(package.name, plan)
@@ -75,26 +111,3 @@ def _providers(plans: Iterable[Plan]) -> dict[str, list[str]]:
                     where=plan.recipe,
                     hint=f"the other is {other.recipe}; a package can have one recipe only",
                 )
-            for name in (package.name, *(parse_provide(text)[0] for text in package.provides)):
-                providers.setdefault(name, [])
-                if plan.name not in providers[name]:
-                    providers[name].append(plan.name)
-    return providers
-
-
-def _asks(plan: Plan) -> Iterator[tuple[str, str]]:
-    """Yield each name that a recipe asks for, with the reason."""
-    for text in plan.environment.packages:
-        yield from _ask("environment", text)
-    for package in plan.packages:
-        for text in package.runtime:
-            yield from _ask(f"runtime of {package.name}", text)
-
-
-def _ask(reason: str, text: str) -> Iterator[tuple[str, str]]:
-    try:
-        atom = parse_atom(text)
-    except PackageFormatError:
-        return  # it is reported where the environment is solved
-    if not atom.conflict:
-        yield f"{reason} {atom}", atom.name

@@ -295,6 +295,7 @@ class Evaluation:
         packages: plans of the packages, the main one first.
         scopes: every variable that the texts of each package see, by name.
         subpackages: what the recipe says of the packages after the main one.
+        spots: where the recipe says it, of each package.
         licences: copyright entries.
         steps: compiled steps of each package.
         environment: what the build runs in.
@@ -310,6 +311,7 @@ class Evaluation:
     packages: tuple[PackagePlan, ...]
     scopes: tuple[Mapping[str, str], ...]
     subpackages: tuple[Subpackage, ...]
+    spots: tuple[Spot, ...]
     licences: tuple[Licence, ...]
     steps: tuple[tuple[CompiledStep, ...], ...]
     environment: PlanEnvironment

@@ -152,6 +152,7 @@ class _Evaluator:
             packages=tuple(packages),
             scopes=tuple(scopes),
             subpackages=tuple([found.model for found in subpackages]),
+            spots=(self.root.below("package"), *(found.spot for found in subpackages)),
             licences=tuple(plan_licences(package, variables, self.root.below("package"), self.faults)),
             steps=tuple(steps),
             environment=environment,

@@ -49,6 +49,8 @@ class CompiledStep(NamedTuple):
         environment: variables, those of parents included.
         packages: what it needs in the environment, without its children's needs.
         children: nested steps.
+        spots: where it stands: in the recipe, then in each pipeline that led to it, its own definition last.
+        text: its script as it is written.
     """
 
     label: str
@@ -65,6 +67,13 @@ class CompiledStep(NamedTuple):
     environment: Pairs = ()
     packages: tuple[str, ...] = ()
     children: tuple[CompiledStep, ...] = ()
+    spots: tuple[Spot, ...] = ()
+    text: str = ""
+
+    @property
+    def is_run(self) -> bool:
+        """Whether there is something to run, beside its children."""
+        return bool(self.runs.strip() or self.native)
 
     def walk(self) -> Iterator[CompiledStep]:
         """Yield this step and all below it, in order."""
@@ -75,7 +84,7 @@ class CompiledStep(NamedTuple):
     def flat(self) -> Iterator[PlanStep]:
         """Yield what is to be run, in order."""
         for step in self.walk():
-            if step.runs.strip() or step.native:
+            if step.is_run:
                 inputs = pairs(step.inputs) if step.native else ()
                 yield PlanStep(step.label, step.runs, step.native, inputs, step.workdir, step.environment, step.network)
 
@@ -92,6 +101,7 @@ class Scope(NamedTuple):
     network: bool = False
     nested: bool = False
     alone: bool = False  # the only step of a pipeline, which says enough by the pipeline's name
+    callers: tuple[Spot, ...] = ()  # steps that use the pipelines which led here, the recipe's first
 
 
 class Compiler:
@@ -139,6 +149,8 @@ class Compiler:
             environment=inner.environment,
             packages=self._packages(step, variables, spot),
             children=children,
+            spots=(*scope.callers, spot),
+            text=step.runs,
         )
 
     def _use(self, step: Step, scope: Scope, spot: Spot) -> CompiledStep | None:
@@ -160,7 +172,8 @@ class Compiler:
         outer, stated = self._enter(step, scope, spot, name or (scope.label if scope.alone else step.uses))
         visible = outer._replace(variables=variables, chain=(*scope.chain, step.uses))
         inner, own = self._enter(model, visible, inside, visible.label)
-        inner = inner._replace(network=inner.network or model.network, alone=len(model.pipeline) == 1)
+        callers = (*scope.callers, spot)
+        inner = inner._replace(network=inner.network or model.network, alone=len(model.pipeline) == 1, callers=callers)
         before = len(self._faults)
         children = self.compile_all(model.pipeline, inner, inside.below("pipeline")) if model.pipeline else ()
         # What the file does not say, the step may.
@@ -183,6 +196,8 @@ class Compiler:
             environment=inner.environment,
             packages=(*self._packages(step, scope.variables, spot), *self._packages(model, variables, inside)),
             children=children,
+            spots=callers if model.native and definition.built_in else (*callers, inside),
+            text=model.runs,
         )
 
     def _find(self, name: str, scope: Scope, spot: Spot) -> Definition:
@@ -214,7 +229,17 @@ class Compiler:
         if step.environment:
             own = self._faults.render_environment(step.environment, scope.variables, spot)
             environment = pairs({**dict(environment), **own})
-        inner = Scope(scope.variables, label, directory, workdir, environment, scope.chain, scope.network, nested=True)
+        inner = Scope(
+            scope.variables,
+            label,
+            directory,
+            workdir,
+            environment,
+            scope.chain,
+            scope.network,
+            nested=True,
+            callers=scope.callers,
+        )
         return inner, own
 
     def _script(self, text: str, variables: Mapping[str, str], spot: Spot) -> str:

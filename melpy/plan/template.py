@@ -274,7 +274,8 @@ def _undefined(name: str, variables: Mapping[str, str]) -> RecipeError:
     near = find_near(name, variables)
     root = name.partition(".")[0]
     known = sorted(known for known in variables if known.partition(".")[0] == root)
-    hint = f"did you mean {near!r}?" if near else f"known here are {', '.join(known)}" if known else None
+    unknown = "define it under `vars` or `var-transforms`" if root == "vars" else None
+    hint = f"did you mean {near!r}?" if near else f"known here are {', '.join(known)}" if known else unknown
     return UndefinedVariableError(f"undefined variable {name!r}", hint=hint)
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from melpy.bound import read_file, shorten
 from melpy.errors import (
     FaultsError,
+    Place,
     RecipeError,
     RecipeNotFoundError,
     UnknownKeyError,
@@ -180,7 +181,8 @@ def read_text(path: Path) -> str:
     except FileNotFoundError:
         raise _not_found(path) from None
     except UnicodeDecodeError as error:
-        raise RecipeError(f"is not UTF-8 at byte {error.start}", where=str(path)) from None
+        place = Place(str(path), error.object.count(b"\n", 0, error.start) + 1, 1)
+        raise RecipeError(f"is not UTF-8 at byte {error.start}", where=place, hint="save it as UTF-8") from None
     except OSError as error:
         raise RecipeError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
 

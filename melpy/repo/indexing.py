@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from melpy.repo.model import IndexSpec, Record
 
 _TOLD = 20  # faults; whoever has more has made one mistake many times
+_MEND = "build it again, or move the file away; until then the index stays as it was"
 _ANY_ARCH = {"noarch", ""}
 _ONE_ARCH = "an index is for one architecture: name it with --arch"
 
@@ -185,14 +186,14 @@ def _first_arch(base: Index) -> tuple[str, str] | None:
 
 def _check_faults(faults: Sequence[Fault], index: Path) -> None:
     if len(faults) == 1:
-        raise PackageFormatError(faults[0].message, where=faults[0].where, hint=faults[0].hint)
+        raise PackageFormatError(faults[0].message, where=faults[0].where, hint=faults[0].hint or _MEND)
     if faults:
         more = [f"  and {len(faults) - _TOLD} more"] if len(faults) > _TOLD else []
         raise PackageFormatError(
             f"{len(faults)} files cannot be indexed",
             where=str(index),
             details=[f"  {fault.where}: {fault.message}{_advice(fault)}" for fault in faults[:_TOLD]] + more,
-            hint="move them away, or build them anew",
+            hint=_MEND,
         )
 
 

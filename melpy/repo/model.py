@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from melpy.apk.model import IndexEntry
     from melpy.apk.signature import Signer
+    from melpy.errors import MelpyError
 
 
 class Record(NamedTuple):
@@ -85,10 +86,12 @@ class Publication:
         index: the index.
         replaced: packages that took the place of others of the same name and version, but of other bytes.
         outdated: packages that are older than one of their name that is there, and that one.
+        damaged: why files of the repository are not in the index: they are broken, or lie where no client looks.
         lost: names of the keys that had signed the index before, and did not sign this one.
     """
 
     index: Path
     replaced: tuple[IndexEntry, ...] = ()
     outdated: tuple[tuple[IndexEntry, IndexEntry], ...] = ()
+    damaged: tuple[MelpyError, ...] = ()
     lost: tuple[str, ...] = ()

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from melpy.apk.index import read_entries, read_index, write_index
 from melpy.apk.model import LARGEST_INDEX, Index, IndexEntry
-from melpy.apk.segment import read_entry
+from melpy.apk.segment import check_datahash, read_entry, read_segments
 from melpy.apk.version import compare_versions, version_key
-from melpy.bound import read_file
-from melpy.errors import RepositoryError, reason_of
+from melpy.bound import open_file, read_file
+from melpy.errors import MelpyError, PackageFormatError, RepositoryError, SignatureError, reason_of
 from melpy.files import output_error, remove_leftovers, write_file
 from melpy.repo.layout import index_path
 from melpy.repo.model import Publication
@@ -26,6 +26,7 @@ from melpy.repo.signing import find_lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from melpy.apk.signature import Keyring, Signer
@@ -48,7 +49,13 @@ def load_index(root: Path, arch: str, *, keyring: Keyring | None) -> Index:
         return Index(())
     except OSError as error:
         raise RepositoryError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
-    return read_index(data, keyring=keyring, where=str(path))
+    try:
+        return read_index(data, keyring=keyring, where=str(path))
+    except SignatureError:
+        raise
+    except PackageFormatError as error:
+        error.hint = error.hint or f"write it anew from the packages that are there: melpy index {root}"
+        raise
 
 
 def write_repository_index(
@@ -70,15 +77,15 @@ def publish_packages(
     """Move packages from a directory beside it into a repository, then replace its index.
 
     One process at a time does this. Packages that the index does not know as they are, since a process ended between
-    the two, are read anew; those that are gone are left out.
+    the two, are read anew; those that are gone, or that no client could install, are left out.
 
     Raises:
         OutputError: the repository cannot be written.
-        PackageFormatError: a package that is there is broken.
+        PackageFormatError: the index that is there is broken.
     """
     directory = root / arch
     with locked(directory):
-        known = _current_entries(root, arch)
+        known, damaged = _current_entries(root, arch, {entry.info.file_name for entry in entries})
         for entry in entries:
             (staged / entry.info.file_name).replace(directory / entry.info.file_name)
         path = index_path(root, arch)
@@ -86,7 +93,8 @@ def publish_packages(
         before = path.read_bytes() if path.exists() else b""
         index = write_repository_index(root, arch, merge_entries(known, entries), signer=signer)
         lost = find_lost(before, path.read_bytes(), str(path))
-    return Publication(index, tuple(_find_replaced(known, entries)), tuple(_find_outdated(known, entries)), lost)
+    replaced, outdated = _find_replaced(known, entries), _find_outdated(known, entries)
+    return Publication(index, tuple(replaced), tuple(outdated), tuple(damaged), lost)
 
 
 def _find_replaced(known: Iterable[IndexEntry], entries: Iterable[IndexEntry]) -> Iterator[IndexEntry]:
@@ -128,21 +136,53 @@ def locked(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _current_entries(root: Path, arch: str) -> list[IndexEntry]:
-    """Return the index's entries as their packages are now."""
+def _current_entries(root: Path, arch: str, renewed: AbstractSet[str]) -> tuple[list[IndexEntry], list[MelpyError]]:
+    """Return the index's entries as their packages are now, and why other packages that are there have none.
+
+    Args:
+        root: the repository.
+        arch: the architecture.
+        renewed: names of files that are about to be replaced; if they cannot be read, nothing is lost.
+    """
     index = load_index(root, arch, keyring=None)
     path = index_path(root, arch)
     written = path.stat().st_mtime_ns if path.exists() else 0
     known = {entry.info.file_name: entry for entry in read_entries(index)}
-    current = []
+    current, damaged = [], []
     for package in sorted((root / arch).glob("*.apk")):
         # A rename changes ctime, whenever the file was written.
-        entry, info = known.get(package.name), package.stat()
+        entry, info = known.get(package.name), package.lstat()
         if entry and entry.size == info.st_size and info.st_ctime_ns < written:
             current.append(entry)
         elif entry or info.st_ctime_ns >= written:
-            current.append(_placed(read_entry(package), arch))
-    return current
+            try:
+                current.append(_read_current(package, arch, entry))
+            except MelpyError as error:
+                damaged += [] if package.name in renewed else [error]
+    return current, damaged
+
+
+def _read_current(package: Path, arch: str, known: IndexEntry | None) -> IndexEntry:
+    """Read a package that is not as the index knows it.
+
+    Raises:
+        PackageFormatError: it is damaged, is for another architecture, or has the name of another file.
+    """
+    entry = read_entry(package)
+    where = str(package)
+    if entry.info.file_name != package.name:
+        raise PackageFormatError(
+            f"holds {entry.info.full_name}", where=where, hint=f"rename it to {entry.info.file_name}"
+        )
+    if entry.info.arch not in {arch, "noarch", ""}:
+        raise PackageFormatError(f"is for {entry.info.arch}", where=where, hint=f"move it to {entry.info.arch}")
+    if known is None or (known.checksum, known.size) != (entry.checksum, entry.size):
+        try:
+            with open_file(package) as stream:
+                check_datahash(stream, read_segments(stream, where=where), where=where)
+        except OSError as error:
+            raise PackageFormatError(f"cannot be read: {reason_of(error)}", where=where) from None
+    return _placed(entry, arch)
 
 
 def _placed(entry: IndexEntry, arch: str) -> IndexEntry:

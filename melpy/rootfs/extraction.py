@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Self
 from melpy.apk.segment import make_entry
 from melpy.bound import LONGEST_PATH, BoundError, check_path, shorten
 from melpy.errors import ExtractError, PackageFormatError, reason_of
+from melpy.files import WRITE_HINTS
 from melpy.inside import RESERVED, create_file, open_below, open_root, remove_entry
 from melpy.rootfs.database import render_installed, render_scripts
 from melpy.rootfs.library import find_library, is_library_name
@@ -74,7 +75,9 @@ def extract_package(stream: IO[bytes], segments: Segments, directory: Path, *, w
     except PackageFormatError as error:
         raise PackageFormatError(f"{error.where}: {error.message}", where=where) from None
     except OSError as error:
-        raise ExtractError(f"cannot be unpacked: {reason_of(error)}", where=where) from None
+        hint = WRITE_HINTS.get(error.errno or 0)
+        message = f"cannot be unpacked into {directory.parent}: {reason_of(error)}"
+        raise ExtractError(message, where=where, hint=hint) from None
 
 
 def _unpack(reader: DataReader, root: Path, most: int) -> list[Entry]:

@@ -93,8 +93,11 @@ def end_as(child: int, usage: str) -> None:
     for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     _, status = os.waitpid(child, 0)
-    with open(usage, "w", encoding="utf-8") as stream:  # noqa: PTH123  # pathlib is not loaded
-        stream.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024))
+    try:
+        with open(usage, "w", encoding="utf-8") as stream:  # noqa: PTH123  # pathlib is not loaded
+            stream.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024))
+    except OSError:  # the disk is full: what the step says of it counts, not how much memory it took
+        pass
     code = os.waitstatus_to_exitcode(status)
     os._exit(code if code >= 0 else 128 - code)
 

@@ -10,6 +10,7 @@ import functools
 import os
 import pwd
 import shutil
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ WANTED = 65535
 """Ids beside the user's own, so that there are 65,536."""
 _ROOT_START = 1 << 30  # far above the ids that machines give to users and containers
 _WHOLE = 1 << 32
+_SYS_ADMIN = 21  # source: linux/capability.h
 _FIRST = 100_000  # where useradd begins
 
 
@@ -31,11 +33,38 @@ def find_id_range() -> IdRange | None:
     if os.geteuid() == 0:
         return IdRange(_ROOT_START, _ROOT_START) if _has_all_ids() else None
     programs = shutil.which("newuidmap"), shutil.which("newgidmap")
-    name = user_name()
-    starts = [find_start(Path(f"/etc/sub{kind}id"), name, os.geteuid()) for kind in "ug"]
-    if None in programs or None in starts:
+    starts = find_starts()
+    if None in programs or None in starts or explain_no_mapping():
         return None
     return IdRange(starts[0] or 0, starts[1] or 0, programs[0] or "", programs[1] or "")
+
+
+def find_starts() -> list[int | None]:
+    """Return the first user id and the first group id that this user is granted, None where there is none."""
+    return [find_start(Path(f"/etc/sub{kind}id"), user_name(), os.geteuid()) for kind in "ug"]
+
+
+def explain_no_mapping() -> str:
+    """Return why newuidmap and newgidmap could not do their work here; empty where nothing is in their way.
+
+    They are root's by their mode bits, which must count; root itself then needs CAP_SYS_ADMIN, which containers lack,
+    while a program that has CAP_SETUID by itself acts for its caller, who owns the namespace. Source: map_write of
+    kernel/user_namespace.c.
+    """
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines())
+    if int(status.get("NoNewPrivs", "0")):
+        return "no program may gain rights here (no_new_privs)"
+    programs = [Path(path) for path in (shutil.which("newuidmap"), shutil.which("newgidmap")) if path]
+    has_rights = int(status["CapBnd"], 16) >> _SYS_ADMIN & 1
+    if not has_rights and any(path.stat().st_mode & stat.S_ISUID for path in programs):
+        return "newuidmap is setuid root, and the root of this container lacks CAP_SYS_ADMIN"
+    return ""
+
+
+def has_system_rights() -> bool:
+    """Tell whether melpy has CAP_SYS_ADMIN. Source: proc(5)."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines())
+    return bool(int(status["CapEff"], 16) >> _SYS_ADMIN & 1)
 
 
 def _has_all_ids() -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from melpy.errors import SandboxError
@@ -14,14 +13,14 @@ from melpy.run import Outcome, attach, find_tool, run, stream
 from melpy.sandbox.bubblewrap import bubblewrap_argv
 from melpy.sandbox.cgroup import Group, find_parent, limited
 from melpy.sandbox.liveness import Liveness
-from melpy.sandbox.model import Root, SandboxSpec
-from melpy.sandbox.refusal import explain_refusal, namespace_hint
+from melpy.sandbox.refusal import explain_bubblewrap, explain_refusal, is_refused
 from melpy.sandbox.setup import USAGE, common_setup, enter_command, remove_work, write_setup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
-    from melpy.sandbox.model import Emulator, IdRange
+    from melpy.sandbox.model import IdRange, SandboxSpec
 
 _OWNERS = "owners"
 _INSTALL = "install bubblewrap (apt install bubblewrap)"
@@ -148,30 +147,6 @@ def _pipe() -> Iterator[_Pipe]:
             pipe.text = stream.read()
 
 
-def check_setup(state: Path, *, overlay: bool = False, emulator: Emulator | None = None, ids: IdRange | None) -> None:
-    """Try to set up a sandbox on this machine, without running anything in it.
-
-    Args:
-        state: an empty directory, on the file system that builds work on.
-        overlay: whether to mount a root.
-        emulator: registers it as well.
-        ids: ids beside the user's own.
-
-    Raises:
-        SandboxError: it cannot be set up.
-        EmulationError: QEMU cannot be registered.
-    """
-    lower = state / "lower"
-    lower.mkdir()
-    root = Root((lower,) if overlay else (), state / "upper", state / "work", state / "root")
-    spec = SandboxSpec(root, (), PurePosixPath("/"), (), state, emulator=emulator, ids=ids)
-
-    def start(argv: list[str], passed: tuple[int, ...]) -> Outcome:
-        return run(argv, env={}, pass_fds=passed, check=False)
-
-    _run(spec, start, program=(find_tool("true"),))
-
-
 def has_own_id(cache: Path, ids: IdRange | None) -> bool:
     """Tell whether the user of a sandbox that root starts is another than the machine's root.
 
@@ -188,40 +163,34 @@ def has_own_id(cache: Path, ids: IdRange | None) -> bool:
 
 
 def check_bubblewrap() -> str:
-    """Return bubblewrap's version, having tried it.
+    """Return bubblewrap's version.
 
     Raises:
         ToolMissingError: it is not installed.
-        SandboxError: it does not work here.
+        ProcessError: it does not say.
     """
-    bwrap = find_tool("bwrap", hint=_INSTALL)
-    outcome = run([bwrap, "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--", "/bin/true"], check=False)
-    if outcome.status:
-        raise SandboxError("bubblewrap cannot start", details=outcome.quoted, hint=namespace_hint())
-    return run([bwrap, "--version"]).stdout.split()[-1]
+    return run([find_tool("bwrap", hint=_INSTALL), "--version"]).stdout.split()[-1]
 
 
 def _outside(number: int, own: int, start: int) -> int:
     return own if number == 0 else start + number - 1
 
 
-def _run(
-    spec: SandboxSpec, start: Callable[[list[str], tuple[int, ...]], Outcome], *, program: tuple[str, ...] = ()
-) -> Outcome:
-    """Set up a sandbox, and run bubblewrap in it, or a program of the host instead."""
-    bwrap = "" if program else find_tool("bwrap", hint=_INSTALL)
+def _run(spec: SandboxSpec, start: Callable[[list[str], tuple[int, ...]], Outcome]) -> Outcome:
+    """Set up a sandbox, and run bubblewrap in it."""
+    bwrap = find_tool("bwrap", hint=_INSTALL)
     counted = spec.limits.memory or spec.limits.processes
     try:
         with _pipe() as errors, _pipe() as status, limited(spec.limits, find_parent() if counted else None) as group:
-            argv = list(program) or bubblewrap_argv(spec, bwrap, status_fd=status.end)
+            argv = bubblewrap_argv(spec, bwrap, status_fd=status.end)
             setup = write_setup(spec, argv, group)
             outcome = _counted(start([*setup, str(errors.end)], (errors.end, status.end)), spec.state, group)
     finally:
         remove_work(spec.root.work)
     if errors.text:
-        raise explain_refusal(errors.text)
-    if '"child-pid"' not in status.text and not outcome.stopped and not program:
-        raise SandboxError("bubblewrap could not start", details=outcome.quoted, hint=namespace_hint())
+        raise explain_refusal(errors.text, spec.state)
+    if is_refused(outcome) or ('"child-pid"' not in status.text and not outcome.stopped):
+        raise explain_bubblewrap(outcome)
     return outcome
 
 

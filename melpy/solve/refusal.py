@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _NO_REPOSITORY = 'no repository has any package: name one with -r, or write seed = "trixie" into melpy.toml'
 _HINT = "loosen one of these constraints, or add a repository with --repository-append"
+_NOTHING_NEAR = "nothing has a similar name"
+_ELSEWHERE = "correct it, or add a repository that has it with --repository-append"
 _TOLD = 30  # lines; nobody reads more
 _LONG_CHAIN = 10  # links; of more, those at both ends are told
 _LOOKED_AT = 20_000
@@ -32,14 +34,25 @@ def explain_impossible(
 ) -> UnresolvableError:
     """Return the error for a world that no packages satisfy together."""
     lines: list[str] = []
+    causes = tuple(causes)
     chains = _Chains(world, universe)
     for cause in _folded(causes):
         lines += [*chains.to(cause.offer), *chains.to(cause.other), _describe(cause, universe)]
     told = list(dict.fromkeys(lines))
+    asked = [str(atom) for atom in world if any(_is_about(line, atom) for line in told)]
     more = [f"and {len(told) - _TOLD} more facts"] if len(told) > _TOLD else []
-    return UnresolvableError(
+    error = UnresolvableError(
         "these packages cannot be installed together", where=where, details=told[:_TOLD] + more, hint=_HINT
     )
+    error.wanted = tuple(asked)
+    atoms = [cause.atom for cause in causes if cause.atom and not cause.atom.conflict]
+    error.missing = tuple(dict.fromkeys(atom.name for atom in atoms if not universe.providers(atom.name)))
+    return error
+
+
+def _is_about(line: str, atom: Atom) -> bool:
+    asks = f"the request needs {atom}"
+    return line == asks or line.startswith((f"{asks},", f"{asks} "))
 
 
 def _folded(causes: Iterable[Cause]) -> Iterator[Cause]:
@@ -137,8 +150,19 @@ def check_known(atoms: Iterable[Atom], universe: Universe, where: str) -> None:
     missing = [atom for atom in atoms if not atom.conflict and not _is_there(atom, universe, tags)]
     if missing:
         names = ", ".join(repr(str(atom)) for atom in missing)
-        hint = "; ".join(_instead(atom, universe) for atom in missing) if universe else _NO_REPOSITORY
-        raise UnresolvableError(f"no repository has {names}", where=where, hint=hint)
+        instead = {atom.name: _instead(atom, universe) for atom in missing}
+        hint = render_instead(instead.values()) if universe else _NO_REPOSITORY
+        error = UnresolvableError(f"no repository has {names}", where=where, hint=hint)
+        error.wanted = tuple(map(str, missing))
+        error.missing = tuple(instead)
+        error.instead = instead if universe else {}
+        raise error
+
+
+def render_instead(texts: Iterable[str]) -> str:
+    """Return the hint that what is said instead of several names makes together."""
+    texts = list(texts)
+    return "; ".join([*texts, *([_ELSEWHERE] if texts and texts[-1].endswith(_NOTHING_NEAR) else [])])
 
 
 def _is_there(atom: Atom, universe: Universe, tags: AbstractSet[str]) -> bool:
@@ -155,7 +179,7 @@ def _instead(atom: Atom, universe: Universe) -> str:
     if offers:
         return f"{atom.name}: there is {', '.join(sorted(map(str, offers))[:5])}"
     near = find_near(atom.name, universe.names)
-    return f"{atom.name}: did you mean {near!r}?" if near else f"{atom.name}: nothing has a similar name"
+    return f"{atom.name}: did you mean {near!r}?" if near else f"{atom.name}: {_NOTHING_NEAR}"
 
 
 def explain_unasked(unasked: Mapping[str, str], universe: Universe, where: str) -> UnresolvableError:

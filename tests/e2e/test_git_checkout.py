@@ -131,7 +131,8 @@ def test_a_commit_that_is_not_the_expected_one_ends_the_build(project: Project, 
     upstream.tag("v1")
     result = build(project, recipe("true", repository=upstream.url, tag="v1", expected_commit="1" * 40))
     check(result, 41)
-    assert re.search(rf"error: {upstream.url}: tag 'v1' is at commit \w+, the recipe expects 1+\nhint: ", result.stderr)
+    told = rf"error: [\w/.-]+\.yaml:\d+:\d+: {upstream.url}: tag 'v1' is at commit \w+, the recipe expects 1+\n"
+    assert re.search(rf"{told} +\d+ \| +expected-commit: \"?1+\"?\n.*\nhint: ", result.stderr)
     assert project.packages() == {}
 
 

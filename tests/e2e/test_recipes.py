@@ -118,7 +118,7 @@ def test_findings_as_json_and_as_annotations(project: Project) -> None:
         "file": "late, really.yaml",
         "line": 3,
         "column": 16,
-        "hint": "",
+        "hint": "define it under `vars` or `var-transforms`",
         "arches": ["x86_64", "aarch64"],
     }
     assert found[2]["arches"] == ["aarch64"]

@@ -276,7 +276,7 @@ def test_what_is_kept_is_checked(project: Project, tmp_path: Path) -> None:
         (["fetch", "--rewrite", "x"], 20, "error: --rewrite: does not begin with the beginning of a URL: 'x'\n"),
         (["fetch", "--cache-dir", "one.yaml/cache"], 22, "cannot write: not a directory\n"),
         (["fetch", "--jobs", "0"], 2, "Invalid value for '-j'"),
-        (["fech"], 2, "Did you mean 'fetch'?"),
+        (["fech"], 2, "did you mean 'fetch'?"),
         ([], 2, "Usage: melpy source"),
     ],
 )

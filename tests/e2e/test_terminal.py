@@ -96,7 +96,8 @@ def test_a_narrow_table_of_a_build_is_name_size_and_place(built: Project) -> Non
 
 def test_doctor_fits(built: Project) -> None:
     lines = shown(built, "doctor", columns=60)
-    assert max(map(len, lines)) <= 60
+    # A path is not broken, so that it can be copied.
+    assert all(len(line) <= 60 or " " not in line[24:] for line in lines)
     assert lines[0].startswith("✓ kernel")
 
 

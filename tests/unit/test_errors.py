@@ -75,6 +75,48 @@ def test_near_names(name: str, near: str | None) -> None:
     assert find_near(name, ["package", "pipeline", "vars"]) == near
 
 
+NAMES = [
+    "autoconf/make",
+    "busybox",
+    "clean",
+    "git-checkout",
+    "libcrypt-dev",
+    "libfoo-dev",
+    "openssl",
+    "openssl-dev",
+    "package.version",
+    "py3-requests",
+    "runs",
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("autoconf/mkae", "autoconf/make"),
+        ("autoconfmake", "autoconf/make"),
+        ("autoconf-make", "autoconf/make"),
+        ("bussybox", "busybox"),
+        ("Busybox", "busybox"),
+        ("git-chekcout", "git-checkout"),
+        ("openssl-dve", "openssl-dev"),
+        ("libcrypt-dve", "libcrypt-dev"),
+        ("package.versoin", "package.version"),
+        ("py3-reqeusts", "py3-requests"),
+        ("run", "runs"),
+        # Far names are no names: what they share is what many names share.
+        ("scan", None),
+        ("libfobar-dev", None),
+        ("libcurl-dev", None),
+        ("py3-numpy", None),
+        ("ls", None),
+        ("x" * 5000, None),
+    ],
+)
+def test_near_names_are_near(name: str, near: str | None) -> None:
+    assert find_near(name, NAMES) == near
+
+
 @pytest.mark.parametrize(
     ("size", "text"),
     [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_500_000, "1.5 MB"), (2_000_000_000_000, "2000.0 GB")],

@@ -66,7 +66,7 @@ def test_below_a_regular_file(tmp_path: Path) -> None:
     with pytest.raises(OutputError) as caught:
         check_writable(place)
     assert str(caught.value) == f"{place}: cannot write: not a directory"
-    assert caught.value.hint == "choose another place, or change its owner or mode"
+    assert caught.value.hint == "a file is in the way; choose another place"
     with pytest.raises(OutputError, match="cannot write: not a directory"):
         write_file(place / "deeper", "y")
     with pytest.raises(OutputError, match="cannot write: file exists"):

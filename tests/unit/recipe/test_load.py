@@ -66,7 +66,10 @@ def test_a_recipe_that_is_not_utf_8(directory: Path) -> None:
     (directory / "latin.yaml").write_bytes(b"package:\n  name: caf\xe9\n")
     with pytest.raises(RecipeError) as caught:
         load_recipe(directory / "latin.yaml")
-    assert render_error(caught.value) == ["error: packages/latin.yaml: is not UTF-8 at byte 20"]
+    assert render_error(caught.value) == [
+        "error: packages/latin.yaml:2:1: is not UTF-8 at byte 20",
+        "hint: save it as UTF-8",
+    ]
 
 
 def test_a_recipe_that_is_a_directory(directory: Path) -> None:
