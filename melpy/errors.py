@@ -7,6 +7,8 @@ a script can tell failures apart. Only `melpy.cli` turns an error into an exit. 
 
 from __future__ import annotations
 
+import errno
+import resource
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -258,7 +260,7 @@ class ExtractError(MelpyError):
 
 
 class SandboxError(MelpyError):
-    """This machine cannot run the sandbox: bubblewrap or user namespaces are missing."""
+    """This machine cannot run the sandbox: bubblewrap is missing, or namespaces or mounts are refused."""
 
     code = "sandbox"
     exit_status = 50
@@ -343,6 +345,20 @@ def point_at(error: MelpyError, place: Place, details: Sequence[str] = ()) -> No
         error.message = f"{error.where}: {error.message}"
     error.where = place
     error.details = (*details, *error.details)
+
+
+def find_limit_hint(number: int | None) -> str:
+    """Return what to do about an error of the system, by its number, that a limit of this process is the reason of."""
+    kinds = {
+        errno.EMFILE: (resource.RLIMIT_NOFILE, "on open files", "n", "nofile"),
+        errno.EAGAIN: (resource.RLIMIT_NPROC, "on processes of this user", "u", "nproc"),
+    }
+    if number not in kinds:
+        return ""
+    limit, what, flag, name = kinds[number]
+    allowed = resource.getrlimit(limit)[0]
+    now = "" if allowed == resource.RLIM_INFINITY else f", {allowed} now"
+    return f"raise the limit {what} (ulimit -{flag}{now}; containers: --ulimit {name}=...)"
 
 
 def fault_position(fault: MelpyError) -> tuple[str, int, int]:

@@ -8,6 +8,7 @@ network is reached; what it hooks into apt's runs is cleared. Source: apt.conf(5
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,6 +30,9 @@ _HINT = "melpy bootstrap needs a Debian-family machine with apt; elsewhere, use 
 _KEYS_HINT = "bring the package debian-archive-keyring up to date"
 _MIRROR_HINT = "check the network and apt's proxy, or name another archive with --seed-mirror"
 _UPDATE_HINT = "the suite has moved on; run: melpy bootstrap --update"
+
+# What apt-get(8) says of each file: URL, status and reason, address of the server.
+_FAILED = re.compile(r"Failed to fetch (\S+) +([^\[\n]+)")
 
 # A file given with -c is read after apt.conf.d, so what it clears stays cleared.
 _CONF = """\
@@ -199,10 +203,11 @@ def download_source(apt: Apt, package: str, version: str, directory: Path) -> No
 
 
 def _raise_download(suite: str, outcome: Outcome) -> None:
-    if "404" in outcome.stderr or "was not found" in outcome.stderr:
-        raise SeedError(
-            "the mirror no longer has a package of the list", where=suite, hint=_UPDATE_HINT, details=outcome.quoted
-        )
+    failed = _FAILED.search(outcome.stderr)
+    said = f"{failed[1]}: {' '.join(failed[2].split())}" if failed else ""
+    if (failed and failed[2].startswith("404")) or "was not found" in outcome.stderr:
+        text = f"the mirror no longer has a package of the list{said and f', {said}'}"
+        raise SeedError(text, where=suite, hint=_UPDATE_HINT, details=() if failed else outcome.quoted)
     raise UnreachableError("a package cannot be fetched", where=suite, hint=_MIRROR_HINT, details=outcome.quoted)
 
 

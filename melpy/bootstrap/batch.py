@@ -81,6 +81,7 @@ def _job(node: Node, closed: Mapping[str, Node], table: Table, arch: Arch) -> Jo
             files=change.files,
             links=change.links,
             concatenate=change.concatenate,
+            edits=change.edits,
             omit=(*change.omit, *(link for link, owner in table.alternatives.items() if owner != node.deb.name)),
             drop=table.drop,
         )
@@ -102,6 +103,7 @@ def _job(node: Node, closed: Mapping[str, Node], table: Table, arch: Arch) -> Jo
         version=made.version or _model_version(node, closed),
         deb="",
         content=Content(directories=made.directories, files=made.files, links=made.links),
+        provides=made.provides,
         description=f"{' '.join(depends)} under the name that recipes use" if depends else "part of the seed",
     )
 

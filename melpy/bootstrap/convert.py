@@ -58,6 +58,7 @@ class Content:
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
     links: Mapping[str, str] = dataclasses.field(default_factory=dict)
     concatenate: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    edits: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
     omit: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
 
@@ -78,6 +79,7 @@ class Job:
         origin: name of Debian's source package.
         rivals: APK names of packages that may give the same names to files of theirs.
         replaces: APK names of packages whose files it may have.
+        provides: names that it provides beside those that are found in it.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Job:
     origin: str = ""
     rivals: tuple[str, ...] = ()
     replaces: tuple[str, ...] = ()
+    provides: tuple[str, ...] = ()
 
     @property
     def file_name(self) -> str:
@@ -159,7 +162,7 @@ def _convert(job: Job, place: Place, scratch: Path) -> str:
         description=job.description,
         url=job.url,
         depends=tuple(job.depends),
-        provides=tuple(effect.settle_provides(find_provides(tree, job.version, arch.multiarch, scratch))),
+        provides=(*job.provides, *effect.settle_provides(find_provides(tree, job.version, arch.multiarch, scratch))),
         replaces=_replaces(job, effect),
         replaces_priority=str(max(effect.priority, 0)) if effect.links else "",
     )
@@ -198,6 +201,8 @@ def add_content(root: Path, content: Content, arch: Arch) -> None:
         (root / path).chmod(mode)
     for path, text in content.files.items():
         _write(root, fill(path), fill(text).encode())
+    for path, changes in content.edits.items():
+        _edit(root, fill(path), {fill(old): fill(new) for old, new in changes.items()})
     for path, pattern in content.concatenate.items():
         parts = sorted(root.glob(pattern))
         _write(root, path, b"".join(part.read_bytes().rstrip(b"\n") + b"\n" for part in parts))
@@ -209,6 +214,21 @@ def _write(root: Path, path: str, data: bytes) -> None:
     place = _make_room(root, path)
     place.write_bytes(data)
     place.chmod(0o644)
+
+
+def _edit(root: Path, path: str, changes: Mapping[str, str]) -> None:
+    """Replace texts in a file. One that Debian changed meanwhile is an error: silently, files would land elsewhere."""
+    text = (root / path).read_text(encoding="utf-8")
+    for old, new in changes.items():
+        if text.count(old) != 1:
+            raise SeedError(
+                f"/{path} has the text {old.strip()!r} {text.count(old)} times, where the table expects it once",
+                where=root.parent.name.rpartition(".")[0],
+                hint="the suite's table has to follow this version of the package",
+            )
+        text = text.replace(old, new)
+    # Written in place: the mode stays.
+    (root / path).write_text(text, encoding="utf-8")
 
 
 def _make_room(root: Path, path: str) -> Path:

@@ -97,9 +97,15 @@ def find_sources(
                 if suite == spec.suite:
                     raise
                 monitor.emit(events.Warning("seed", f"{suite} is not looked into: {error.message}", error.hint or ""))
-    for source in refused.keys() - found.keys():
-        text = f"{source.uri} is in Debian's lists, but {refused[source].message}"
-        monitor.emit(events.Warning("seed", text, refused[source].hint or ""))
+    for source in wanted:
+        # One message for each: that Debian does not have it would contradict the list.
+        if source in found:
+            monitor.emit(events.Note("sources", f"{source.uri} was found in {found[source]}, by its digest"))
+        elif source in refused:
+            text = f"{source.uri} cannot be taken from Debian and will be fetched from there: {refused[source].message}"
+            monitor.emit(events.Warning("sources", text, refused[source].hint or ""))
+        else:
+            monitor.emit(events.Note("sources", f"Debian has not {source.uri}; it will be fetched from there"))
     monitor.emit(StageFinished("seed", "sources", time.monotonic() - started, f"{len(found)} found"))
     return found
 

@@ -35,6 +35,7 @@ class Change(_Strict):
         links: symlinks that are added, path to target: Debian's alternatives.
         concatenate: files made of all files that match a pattern, in the order of their names.
         files: files that are added, path to content.
+        edits: texts that are replaced in a file, by path: each must be there exactly once.
         replaces: APK names of packages of others, which may have some of its files.
     """
 
@@ -44,6 +45,7 @@ class Change(_Strict):
     links: dict[str, str] = Field(default_factory=dict)
     concatenate: dict[str, str] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
+    edits: dict[str, dict[str, str]] = Field(default_factory=dict)
     replaces: tuple[str, ...] = ()
 
 
@@ -56,6 +58,7 @@ class Name(_Strict):
         directories: mode by path.
         files: content by path.
         links: symlinks, path to target.
+        provides: names that it provides without a version.
     """
 
     depends: tuple[str, ...] = ()
@@ -63,6 +66,7 @@ class Name(_Strict):
     directories: dict[str, int] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
     links: dict[str, str] = Field(default_factory=dict)
+    provides: tuple[str, ...] = ()
 
     @field_validator("directories", mode="before")
     @classmethod
@@ -114,6 +118,7 @@ class Table(_Strict):
     alternatives: dict[str, str] = Field(default_factory=dict)
     packages: dict[str, Change] = Field(default_factory=dict)
     names: dict[str, Name] = Field(default_factory=dict)
+    ranges: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     late_rules: tuple[Rule, ...] = ()
 

@@ -7,6 +7,7 @@ wonders why a build passes here and not there wants to know.
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
 _EXPECTED = ("dev", "home", "proc", "root", "run", "sys", "tmp", "var/tmp", "var/cache", "etc/resolv.conf")
 """Where steps may leave what they like, and what melpy itself writes for those that see the network."""
+
+_CACHES = re.compile(
+    r".*/__pycache__/[^/]+\.pyc|etc/ld\.so\.cache|.*/(?:mime|mimeinfo|icon-theme|giomodule)\.cache"
+    r"|usr/share/info/dir|usr/share/glib-2\.0/schemas/gschemas\.compiled|.*/fonts\.(?:dir|scale)|.*/gtk-[0-9.]+/[^/]*\.cache"
+)
+"""What programs write for their own speed out of what is there; it says nothing of what a step installs."""
 
 Snapshot = dict[str, tuple[int, int, int]]
 """What tells a file of the upper layer from another: inode, size, time of change; by path."""
@@ -30,7 +37,7 @@ def look_at(upper: Path) -> Snapshot:
             with os.scandir(upper / below) as entries:
                 for entry in entries:
                     path = f"{below}/{entry.name}" if below else entry.name
-                    if path in _EXPECTED:
+                    if path in _EXPECTED or _CACHES.fullmatch(path):
                         continue
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(path)

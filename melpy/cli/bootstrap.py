@@ -111,9 +111,4 @@ def _find_sources(spec: SeedSpec, jobs: Sequence[Job], cache: Path, monitor: eve
     def store(file: Path, source: WantedSource) -> None:
         store_source(file, source.digest.lower(), cache, source.algorithm)
 
-    found = find_sources(spec, wanted, store, monitor)
-    for source in wanted:
-        if source in found:
-            monitor.emit(events.Note("sources", f"{source.uri} was found in {found[source]}, by its digest"))
-        else:
-            monitor.emit(events.Note("sources", f"Debian has not {source.uri}; it will be fetched from there"))
+    find_sources(spec, wanted, store, monitor)

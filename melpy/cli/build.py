@@ -30,13 +30,13 @@ from melpy.cli.option import (
 from melpy.cli.report import count_text, near_path, print_json, print_text, print_warning, short_list
 from melpy.cli.table import Column, print_table
 from melpy.errors import FaultsError, LockError, MelpyError
-from melpy.text import size_text
+from melpy.text import shorten_list, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from melpy.arch import Arch
-    from melpy.engine.model import BuildResult
+    from melpy.engine.model import BuildResult, Job
     from melpy.solve.lockfile import Lock
 
 _COLUMNS = (
@@ -135,6 +135,8 @@ def command(
         _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet, failure=error)
         raise
     _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet)
+    if not quiet and not as_json:
+        _report_left_out(jobs)
 
 
 def _load_locks(template: str, arches: Sequence[Arch]) -> tuple[tuple[Path, Lock], ...]:
@@ -169,6 +171,15 @@ def _report(
         ]
         print_table(_COLUMNS, rows)
         print_text(f"{count_text(len(rows), 'package')} in {seconds:.1f} s", err=True)
+
+
+def _report_left_out(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        if job.left_out:
+            count = count_text(len(job.left_out), "subpackage")
+            print_text(
+                f"{job.plan.job}: the setting `ranges` leaves out {count}: {shorten_list(job.left_out)}", err=True
+            )
 
 
 def _result_json(result: BuildResult) -> dict[str, object]:

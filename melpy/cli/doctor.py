@@ -37,9 +37,9 @@ _MARKS = {"good": ("✓", "green"), "poor": ("!", "yellow"), "bad": ("✗", "red
 def command(*, as_json: bool, **flags: Any) -> int:  # settings
     """Check whether this machine can build, and say which switch is wrong where it cannot.
 
-    Everything is tried: namespaces, overlay, seccomp filter, ids, programs of the architectures of the settings, disk,
-    git, and the signing key and the seed of the settings. The exit status is that of a sandbox that cannot be had when
-    builds would fail.
+    A step is run as builds run theirs, for each architecture of the settings: in its namespaces, under its seccomp
+    filter, with its ids, on an overlay. Disk, git, and the signing key and the seed of the settings are looked at. The
+    exit status is that of a sandbox that cannot be had when builds would fail.
     """
     from melpy.sandbox.health import check_machine  # noqa: PLC0415  # --help does not need it
 

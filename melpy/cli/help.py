@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "Recipes and architectures": ("arch", "options", "package", "pipeline_dirs", "env_files", "vars_file"),
+    "Recipes and architectures": ("arch", "options", "ranges", "package", "pipeline_dirs", "env_files", "vars_file"),
     "Repositories and trusted keys": (
         *("repositories", "keyring", "packages", "ignore_signatures", "lock", "lock_file", "seed", "seed_mirror"),
     ),
@@ -57,8 +58,11 @@ class _Examples(click.Command):
             for number, (line, purpose) in enumerate(self.examples.items()):
                 if number:
                     formatter.write_paragraph()
-                formatter.write_text(f"# {purpose}")
-                formatter.write(f"{' ' * formatter.current_indent}{line}\n")
+                margin = " " * formatter.current_indent
+                room = formatter.width - len(margin) - 2
+                for text in textwrap.wrap(purpose, room, break_on_hyphens=False):
+                    formatter.write(f"{margin}# {text}\n")
+                formatter.write(f"{margin}{line}\n")
 
 
 class Command(_Examples):

@@ -17,7 +17,7 @@ import click
 from melpy import __version__
 from melpy.cli.report import print_error
 from melpy.cli.unknown import Group, usage_error
-from melpy.errors import MelpyError, OutputError, reason_of
+from melpy.errors import MelpyError, OutputError, find_limit_hint, reason_of
 from melpy.interrupt import handle_interrupts, ignore_interrupts
 
 COLLECTED_FROM = 200_000
@@ -106,7 +106,8 @@ def main() -> None:
         if isinstance(error, BrokenPipeError):
             _leave_pipe()
         where = str(error.filename) if error.filename else None
-        print_error(OutputError(reason_of(error), where=where, hint=_os_hint(error)))
+        hint = _os_hint(error) or find_limit_hint(error.errno) or None
+        print_error(OutputError(reason_of(error), where=where, hint=hint))
         _drop_output()
         sys.exit(OutputError.exit_status)
     _finish(status if isinstance(status, int) else 0)

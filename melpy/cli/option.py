@@ -70,6 +70,13 @@ OPTIONS: dict[str, Callable[[Any], Any]] = {
         help="Environment variables for steps; {arch} is the architecture.",
     ),
     "vars-file": click.option("--vars-file", metavar="FILE", help="YAML file of values for variables of recipes."),
+    "ranges": click.option(
+        "--range",
+        "ranges",
+        multiple=True,
+        metavar="NAME=KEY",
+        help="Make only the subpackages of these keys: py-versions=3.13.",
+    ),
     "mirrors": click.option(
         "--mirror", "mirrors", multiple=True, metavar="PLACE", help="Where sources are looked for before upstream."
     ),
@@ -150,6 +157,7 @@ ENVIRONMENT = (
     "pipeline-dirs",
     "env-files",
     "vars-file",
+    "ranges",
     "cache-dir",
     "seed",
     "seed-mirror",

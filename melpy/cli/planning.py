@@ -9,6 +9,7 @@ from melpy.errors import FaultsError, Place, RecipeError, RecipeNotFoundError, S
 from melpy.plan.envfile import load_env_files, load_vars_file
 from melpy.plan.library import library_for
 from melpy.plan.planner import PlanOptions, examine_recipe, is_for, make_plan
+from melpy.plan.template import Spot
 from melpy.recipe.load import find_recipes, load_recipe
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def plan_recipes(
         FaultsError: some recipes are not valid or do not evaluate; it holds the faults of all of them.
     """
     recipes, unread = _read_recipes(paths)
+    if together:
+        check_seed_ranges(recipes, settings)
     faults = {(str(fault), fault.hint): fault for fault in unread}
     warned: dict[str, RecipeError] = {}
     directories = pipeline_directories(settings)
@@ -118,7 +121,7 @@ def _plan(recipe: Recipe, arch: Arch, library: Library, options: PlanOptions) ->
         return None, problems
     used = [library.find(name) for name in found.pipelines]
     files = tuple(definition.file for definition in used if not definition.built_in)
-    return Job(recipe, make_plan(found), arch, files, found), problems
+    return Job(recipe, make_plan(found), arch, files, found, found.left_out), problems
 
 
 def _find_clashes(jobs: Iterable[Job], arch: Arch) -> Iterator[RecipeError]:
@@ -167,7 +170,56 @@ def make_options(arch: Arch, settings: Settings, enabled: Sequence[str] = ()) ->
         packages=settings.items("packages"),
         environment=load_env_files(Path(item.replace("{arch}", arch.apk)) for item in settings.items("env-files")),
         variables=load_vars_file(vars_file) if vars_file else {},
+        ranges=parse_ranges(settings.items("ranges")),
     )
+
+
+def parse_ranges(items: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Return the keys that ranges are restricted to, by name, from texts such as `py-versions=3.13`.
+
+    Raises:
+        SettingsError: a text is not NAME=KEY.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for item in items:
+        name, _, key = item.partition("=")
+        if not name or not key:
+            hint = "--range py-versions=3.13, several times for several keys; `ranges` in melpy.toml is a list of these"
+            raise SettingsError(f"{item!r} is not NAME=KEY", where="ranges", hint=hint)
+        found[name] = found.get(name, frozenset()) | {key}
+    return found
+
+
+def check_seed_ranges(recipes: Iterable[Recipe], settings: Settings) -> None:
+    """Check that the seed, where nothing else has packages, has what the ranges of recipes are about.
+
+    Raises:
+        FaultsError: a range has versions of a language that the seed's suite has not.
+    """
+    suite = settings.text("seed")
+    recipes = [recipe for recipe in recipes if any(item.range for item in recipe.model.subpackages)]
+    if not suite or settings.items("repositories") or not recipes:
+        return
+    from melpy.bootstrap.table import load_table  # noqa: PLC0415  # only where there is a seed
+
+    chosen, known = parse_ranges(settings.items("ranges")), load_table(suite).ranges
+    faults: list[RecipeError] = []
+    for recipe in recipes:
+        used = {item.range for item in recipe.model.subpackages} & known.keys()
+        for number, table in enumerate(recipe.model.data):
+            wanted = set(table.items) & chosen.get(table.name, set(table.items)) if table.name in used else set()
+            missing = wanted - set(known.get(table.name, ()))
+            if missing:
+                has = sorted(set(known[table.name]) & set(table.items), key=list(table.items).index)
+                flags = " ".join(f"--range {table.name}={key}" for key in has)
+                hint = f"{flags} leaves the others out" if has else "name a repository that has them: --repository"
+                text = (
+                    f"the seed {suite} has not all versions of the range {table.name!r}: {', '.join(sorted(missing))}"
+                )
+                spot = Spot(recipe.document, ()).below("data", number)
+                faults.append(spot.below("name").at("", 0, RecipeError, text, hint))
+    if faults:
+        raise FaultsError(faults)
 
 
 def make_tree_spec(

@@ -70,6 +70,7 @@ SETTINGS = (
     Setting("pipeline-dirs", "paths", "directories with pipelines of one's own, before the built-in ones", ()),
     Setting("env-files", "paths", "files of environment variables for every step; {arch} is the architecture", ()),
     Setting("vars-file", "path", "YAML file of values for the variables of recipes, before their own"),
+    Setting("ranges", "list", "NAME=KEY: the keys that a range of subpackages is restricted to: py-versions=3.13", ()),
     Setting("mirrors", "list", "where upstream files are looked for before upstream: directories or URLs", ()),
     Setting(
         "rewrites",

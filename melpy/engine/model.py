@@ -146,6 +146,7 @@ class Job:
         arch: the architecture.
         pipeline_files: definitions of pipelines that it uses, without the built-in ones.
         evaluation: what the plan was made from, which knows the lines of the recipe; for messages only.
+        left_out: names of subpackages that a restricted range leaves out.
     """
 
     recipe: Recipe
@@ -153,6 +154,7 @@ class Job:
     arch: Arch
     pipeline_files: tuple[Path, ...] = ()
     evaluation: Evaluation | None = field(default=None, compare=False, repr=False)
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import gc
 import multiprocessing
-import os
+import secrets
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
@@ -254,7 +254,7 @@ def _examine(recipe: Recipe, arch: Arch, spec: TreeSpec, output: Path | None) ->
 
 def _write_whole(path: Path, text: str) -> None:
     """Write a file that is there whole or not at all; unlike packages these need not outlive a power failure."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)

@@ -302,6 +302,7 @@ class Evaluation:
         tests: tests of the packages that have one.
         test_steps: compiled steps of each test, by package.
         pipelines: names of the pipelines that its build uses.
+        left_out: names of subpackages that a restricted range leaves out.
     """
 
     recipe: Recipe
@@ -318,6 +319,7 @@ class Evaluation:
     tests: tuple[PackageTest, ...]
     test_steps: Mapping[str, tuple[CompiledStep, ...]]
     pipelines: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def _plain(value: object) -> object:

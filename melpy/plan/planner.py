@@ -37,6 +37,7 @@ class PlanOptions:
         packages: further packages of the environment.
         environment: environment variables of every step, from env-files; the recipe's own win.
         variables: `vars` that the caller sets, by name without `vars.`: the value, and where it stands.
+        ranges: the keys that a range of subpackages is restricted to, by the name of its data.
     """
 
     enabled: tuple[str, ...] = ()
@@ -44,6 +45,7 @@ class PlanOptions:
     packages: tuple[str, ...] = ()
     environment: Pairs = ()
     variables: Mapping[str, tuple[str, Spot]] = field(default_factory=dict)
+    ranges: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def is_for(recipe: Recipe, arch: Arch, options: PlanOptions | None = None) -> bool:
@@ -121,9 +123,10 @@ class _Evaluator:
         self._check_single()
         variables, origins = self._variables()
         self._check_version(variables["package.version"])
-        subpackages = expand_subpackages(self.model, variables, self.root, self.faults)
+        ranges = self.options.ranges
+        subpackages, left_out = expand_subpackages(self.model, variables, self.root, self.faults, ranges)
         name = variables["package.name"]
-        for other in (name, *(found.name for found in subpackages)):
+        for other in (name, *(found.name for found in subpackages), *left_out):
             variables[f"targets.package.{other}"] = f"{OUTPUT}/{other}"
         variables["targets.destdir"] = f"{OUTPUT}/{name}"
 
@@ -159,6 +162,7 @@ class _Evaluator:
             tests=tuple(test for test, _ in tests),
             test_steps={test.package: compiled for test, compiled in tests},
             pipelines=pipelines,
+            left_out=left_out,
         )
 
     def _check_options(self) -> None:

@@ -41,17 +41,31 @@ class Expanded(NamedTuple):
 
 
 def expand_subpackages(
-    model: RecipeModel, variables: Mapping[str, str], root: Spot, faults: Faults
-) -> tuple[Expanded, ...]:
-    """Return the subpackages that are to be made, in the recipe's order, ranges sorted by key."""
+    model: RecipeModel, variables: Mapping[str, str], root: Spot, faults: Faults, ranges: Mapping[str, frozenset[str]]
+) -> tuple[tuple[Expanded, ...], tuple[str, ...]]:
+    """Return the subpackages that are to be made, in the recipe's order, ranges sorted by key, and those left out.
+
+    Args:
+        model: what the recipe says.
+        variables: the recipe's variables.
+        root: where the recipe begins.
+        faults: is told what is wrong.
+        ranges: keys that a range is restricted to, by its name; names of the subpackages of other keys are returned.
+    """
     _check_tables(model, root, faults)
-    found = tuple(islice(_expand(model, variables, root, faults), _MOST + 1))
-    if len(found) > _MOST:
+    everything = tuple(islice(_expand(model, variables, root, faults), _MOST + 1))
+    found = tuple(item for item in everything if _is_within(item, ranges))
+    if len(everything) > _MOST:
         message = "the recipe makes too many packages"
         faults.add(root.below("subpackages").at_key(RecipeError, message, f"{_MOST} are allowed"))
-        return ()
-    _check_names(variables["package.name"], found, root, faults)
-    return found
+        return (), ()
+    _check_names(variables["package.name"], everything, root, faults)
+    return found, tuple(item.name for item in everything if not _is_within(item, ranges))
+
+
+def _is_within(item: Expanded, ranges: Mapping[str, frozenset[str]]) -> bool:
+    keys = ranges.get(item.model.range)
+    return keys is None or item.variables["range.key"] in keys
 
 
 def _check_tables(model: RecipeModel, root: Spot, faults: Faults) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -284,9 +285,9 @@ def remove_entries(store: Path, entries: Iterable[StoreEntry]) -> None:
         OutputError: one cannot be removed.
     """
     doomed = []
-    for number, entry in enumerate(entries):
+    for entry in entries:
         # Out of sight at once, so that nobody who is killed here leaves half an entry with its name.
-        target = store / f"{NEW}old-{os.getpid()}-{number}"
+        target = store / f"{NEW}old-{secrets.token_hex(8)}"
         entry.path.rename(target)
         doomed.append(target)
     for target in doomed:

@@ -7,7 +7,9 @@ kernel's Documentation/admin-guide/cgroup-v2.rst.
 
 from __future__ import annotations
 
+import functools
 import os
+import secrets
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,8 +90,10 @@ def _enable(parent: Path) -> bool:
     return True
 
 
+@functools.lru_cache(maxsize=1)
 def _leaf() -> str:
-    return f"melpy-{os.getpid()}"
+    # Process ids are no names: melpy in another PID namespace may share this group, and has the same ones.
+    return f"melpy-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 @contextmanager
@@ -99,7 +103,7 @@ def limited(limits: Limits, parent: Path | None) -> Iterator[Group | None]:
         yield None
         return
     # melpy runs one sandbox at a time.
-    path = parent / f"melpy-{os.getpid()}-build"
+    path = parent / f"{_leaf()}-build"
     try:
         path.mkdir(exist_ok=True)
         for name, value in (("memory.max", limits.memory), ("memory.swap.max", 0), ("pids.max", limits.processes)):

@@ -54,6 +54,7 @@ PR_SET_PDEATHSIG = 1
 SYS_OPEN_TREE, SYS_MOVE_MOUNT, SYS_MOUNT_SETATTR = 428, 429, 442  # the same on every architecture
 ALL_IDS = 65536
 CAPABILITY = "security.capability"
+NAME_ROOM = 32  # bytes for the name of a process in /proc, and more than it can have
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -123,9 +124,19 @@ def enter_pid_namespace(usage: str, *, terminal: bool) -> None:
         os._exit(1)
     except BlockingIOError:
         os.close(alive[0])
+    mount_proc()
     child = 0 if terminal else os.fork()
     if child:
         end_all(child)
+
+
+def mount_proc() -> None:
+    """Mount a /proc that shows this process's PID namespace: bubblewrap looks for its own child there by number.
+
+    Where parts of /proc are hidden, as in most containers, the kernel refuses it, as it would refuse the command's own.
+    Source: mount_too_revealing of fs/namespace.c.
+    """
+    call("proc", libc.mount(b"proc", b"/proc", b"proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, None))
 
 
 def end_all(child: int) -> None:
@@ -146,20 +157,6 @@ def end_all(child: int) -> None:
             except ProcessLookupError:
                 break
     os._exit(code if code >= 0 else 128 - code)
-
-
-def mount_proc() -> None:
-    """Show the processes of this PID namespace in /proc; bubblewrap looks for its child there.
-
-    Where parts of /proc are hidden, as in most containers, the kernel refuses it. Source: mount_too_revealing of
-    fs/namespace.c.
-    """
-    call("proc", libc.mount(b"proc", b"/proc", b"proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, None))
-
-
-def find_own_number() -> int:
-    """Return this process's id as /proc has it, which may be of a PID namespace further out."""
-    return int(os.readlink("/proc/self"))  # noqa: PTH115  # pathlib is not loaded
 
 
 def join_group(cgroup: str, processors: list[int]) -> None:
@@ -203,7 +200,7 @@ def enter_range(ids: dict[str, Any], usage: str, directories: list[str], program
         is_shifted = bool(directories) and shift(ids, directories, programs)
         call("user-namespace", libc.unshare(CLONE_NEWUSER | CLONE_NEWNS))
         die_with_parent(parent)
-        os.write(ready[1], f"{int(is_shifted)}{find_own_number()}".encode())
+        os.write(ready[1], (b"2" if is_shifted else b"1") + own_name())
         os.close(mapped[1])
         if os.read(mapped[0], 1) != b"1":
             os._exit(1)  # the parent has told why
@@ -216,9 +213,10 @@ def enter_range(ids: dict[str, Any], usage: str, directories: list[str], program
             os.close(descriptor)
         return
     os.close(ready[1])
-    answer = os.read(ready[0], 16)
+    answer = os.read(ready[0], NAME_ROOM)
     if answer:
-        map_range(int(answer[1:]), ids, own_ids(ids) if answer[:1] == b"1" else (os.geteuid(), os.getegid()))
+        owners = own_ids(ids) if answer[:1] == b"2" else (os.geteuid(), os.getegid())
+        map_range(answer[1:].decode(), ids, owners)
         os.write(mapped[1], b"1")
     os.close(mapped[1])
     end_as(child, usage)
@@ -285,8 +283,26 @@ def find_closed(directory: str) -> str:
     return ""
 
 
-def map_range(child: int, ids: dict[str, Any], owners: tuple[int, int]) -> None:
-    """Map the owner to 0 and the range to what follows; `newuidmap` does it for ordinary users."""
+def own_name() -> bytes:
+    """Return the number by which /proc knows this process.
+
+    It is another than the process id where /proc is that of a PID namespace around this one, as after
+    `unshare --pid` without a /proc of its own. Source: proc(5), /proc/self.
+    """
+    try:
+        return os.readlink(b"/proc/self")  # noqa: PTH115  # pathlib is not loaded
+    except OSError as error:
+        raise SetupError(f"own-proc: {error.strerror}") from None
+
+
+def map_range(child: str, ids: dict[str, Any], owners: tuple[int, int]) -> None:
+    """Map the owner to 0 and the range to what follows; `newuidmap` does it for ordinary users.
+
+    Args:
+        child: the process in the namespace, by its name in /proc.
+        ids: the range.
+        owners: user and group id on this machine that become 0.
+    """
     for kind, own in zip(("uid", "gid"), owners, strict=True):
         rows = [(0, own, 1), (1, ids[kind], ids["count"])]
         if not ids[f"new{kind}map"]:
@@ -307,15 +323,15 @@ def make_user_namespace(maps: list[list[tuple[int, int, int]]]) -> int:
     child = os.fork()
     if child == 0:
         os.close(mapped[1])  # so that it does not wait for itself when the parent is killed
-        os.write(ready[1], str(find_own_number()).encode() if libc.unshare(CLONE_NEWUSER) == 0 else b"no")
+        os.write(ready[1], own_name() if libc.unshare(CLONE_NEWUSER) == 0 else b"-")
         os.read(mapped[0], 1)
         os._exit(0)
-    number = os.read(ready[0], 16).decode()
-    if not number.isdecimal():
-        raise SetupError("user-namespace: a second one cannot be made")
+    name = os.read(ready[0], NAME_ROOM).decode()
+    if not name.isdecimal():
+        raise SetupError("second-namespace: it cannot be made")
     for kind, rows in zip(("uid", "gid"), maps, strict=True):
-        write(f"/proc/{number}/{kind}_map", "".join(f"{a} {b} {c}\n" for a, b, c in rows).encode())
-    descriptor = os.open(f"/proc/{number}/ns/user", os.O_RDONLY)
+        write(f"/proc/{name}/{kind}_map", "".join(f"{a} {b} {c}\n" for a, b, c in rows).encode())
+    descriptor = os.open(f"/proc/{name}/ns/user", os.O_RDONLY)
     os.write(mapped[1], b"1")
     os.waitpid(child, 0)
     for end in (*ready, *mapped):
@@ -388,7 +404,6 @@ def become_bubblewrap(spec: dict[str, Any]) -> None:
     if spec["ids"]:
         descriptors["USERNS"] = make_user_namespace([exchanged(own) for own in spec["user"]])
     enter_pid_namespace(spec["usage"], terminal=spec["terminal"])
-    mount_proc()
     for descriptor in descriptors.values():
         os.set_inheritable(descriptor, True)
     argv = [
@@ -490,6 +505,7 @@ def main() -> None:
         with open(sys.argv[1], encoding="utf-8") as stream:  # noqa: PTH123  # pathlib is not loaded
             spec = json.load(stream)
         die_with_parent(spec["parent"])
+        own_name()  # without a /proc that knows it, nothing else works either
         leave_session()
         join_group(spec["cgroup"], spec["processors"])
         if spec["probe"]:

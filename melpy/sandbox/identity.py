@@ -14,6 +14,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from melpy.sandbox.container import SETFCAP, SETGID, SETUID, SYS_ADMIN, find_status, has_capability
 from melpy.sandbox.model import IdRange
 
 if TYPE_CHECKING:
@@ -22,57 +23,87 @@ if TYPE_CHECKING:
 WANTED = 65535
 """Ids beside the user's own, so that there are 65,536."""
 _ROOT_START = 1 << 30  # far above the ids that machines give to users and containers
-_WHOLE = 1 << 32
-_SYS_ADMIN = 21  # source: linux/capability.h
+_OTHERS = 1 << 16  # below are the ids of users and services, in a container as on a machine
 _FIRST = 100_000  # where useradd begins
 
 
 @functools.lru_cache(maxsize=1)
 def find_id_range() -> IdRange | None:
     """Return the ids that a sandbox of this user may have beside the user's own, or None."""
+    rows = [load_map(kind) for kind in "ug"]
     if os.geteuid() == 0:
-        return IdRange(_ROOT_START, _ROOT_START) if _has_all_ids() else None
-    programs = shutil.which("newuidmap"), shutil.which("newgidmap")
-    starts = find_starts()
-    if None in programs or None in starts or explain_no_mapping():
+        free = [find_spare(row) for row in rows]
+        return IdRange(free[0] or 0, free[1] or 0) if None not in free and may_map() else None
+    programs = find_programs()
+    starts = granted_starts()
+    if not programs or None in starts or not all(map(may_gain, programs)):
         return None
-    return IdRange(starts[0] or 0, starts[1] or 0, programs[0] or "", programs[1] or "")
+    if not all(start is not None and is_mapped(row, start, WANTED) for row, start in zip(rows, starts, strict=True)):
+        return None  # a container that has not so many ids
+    return IdRange(starts[0] or 0, starts[1] or 0, *programs)
 
 
-def find_starts() -> list[int | None]:
-    """Return the first user id and the first group id that this user is granted, None where there is none."""
+def may_map() -> bool:
+    """Tell whether root has the capabilities that mapping ids takes; a container may have taken them away."""
+    return all(has_capability(number) for number in (SETGID, SETUID, SETFCAP))
+
+
+def may_gain(program: str) -> bool:
+    """Tell whether newuidmap or newgidmap gets the privileges here that its file gives it.
+
+    One that is setuid is root, who does not own the user namespace, and needs CAP_SYS_ADMIN to write its map; one with
+    file capabilities stays its caller, who owns it. Containers take CAP_SYS_ADMIN away. Source: map_write of
+    kernel/user_namespace.c.
+    """
+    if find_status("NoNewPrivs") == "1":
+        return False
+    is_setuid = bool(Path(program).stat().st_mode & stat.S_ISUID)
+    needed = (SETGID, SETUID, SYS_ADMIN) if is_setuid else (SETGID, SETUID)
+    return all(has_capability(number, "CapBnd") for number in needed)
+
+
+def find_programs() -> list[str]:
+    """Return newuidmap and newgidmap; empty where one of them is missing."""
+    found = [shutil.which(f"new{kind}idmap") for kind in "ug"]
+    return [path for path in found if path] if all(found) else []
+
+
+def granted_starts() -> list[int | None]:
+    """Return where this user's ranges in /etc/subuid and /etc/subgid begin; None for a file without one."""
     return [find_start(Path(f"/etc/sub{kind}id"), user_name(), os.geteuid()) for kind in "ug"]
 
 
-def explain_no_mapping() -> str:
-    """Return why newuidmap and newgidmap could not do their work here; empty where nothing is in their way.
+def load_map(kind: str) -> list[tuple[int, int]]:
+    """Return first id and number of ids of each row of this process's map of user (`u`) or group (`g`) ids.
 
-    They are root's by their mode bits, which must count; root itself then needs CAP_SYS_ADMIN, which containers lack,
-    while a program that has CAP_SETUID by itself acts for its caller, who owns the namespace. Source: map_write of
-    kernel/user_namespace.c.
+    What is in no row does not exist here: a container has the ids that it was given. Source: user_namespaces(7).
     """
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines())
-    if int(status.get("NoNewPrivs", "0")):
-        return "no program may gain rights here (no_new_privs)"
-    programs = [Path(path) for path in (shutil.which("newuidmap"), shutil.which("newgidmap")) if path]
-    has_rights = int(status["CapBnd"], 16) >> _SYS_ADMIN & 1
-    if not has_rights and any(path.stat().st_mode & stat.S_ISUID for path in programs):
-        return "newuidmap is setuid root, and the root of this container lacks CAP_SYS_ADMIN"
-    return ""
-
-
-def has_system_rights() -> bool:
-    """Tell whether melpy has CAP_SYS_ADMIN. Source: proc(5)."""
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines())
-    return bool(int(status["CapEff"], 16) >> _SYS_ADMIN & 1)
-
-
-def _has_all_ids() -> bool:
-    """Tell whether root is the machine's, not that of a container, which has not all ids to give."""
     try:
-        return all(int(Path(f"/proc/self/{kind}_map").read_text().split()[2]) >= _WHOLE - 1 for kind in ("uid", "gid"))
-    except (OSError, ValueError, IndexError):
-        return False
+        lines = Path(f"/proc/self/{kind}id_map").read_text().splitlines()
+    except OSError:
+        return []
+    return [(int(words[0]), int(words[2])) for words in map(str.split, lines)]
+
+
+def is_mapped(rows: Sequence[tuple[int, int]], start: int, count: int) -> bool:
+    """Tell whether all ids of a range are in the rows of a map."""
+    reached = start
+    for first, number in sorted(rows):
+        if first <= reached < first + number:
+            reached = first + number
+    return reached >= start + count
+
+
+def find_spare(rows: Sequence[tuple[int, int]]) -> int | None:
+    """Return where ids begin that root may give to a sandbox, and one more; None where there are not so many.
+
+    They are far above those of users where all ids exist, and the last of a container's otherwise.
+    """
+    wanted = WANTED + 1
+    if is_mapped(rows, _ROOT_START, wanted):
+        return _ROOT_START
+    ends = (first + number for first, number in rows if first + number - max(first, _OTHERS) >= wanted)
+    return max((end - wanted for end in ends), default=None)
 
 
 def user_name() -> str:

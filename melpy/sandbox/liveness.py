@@ -44,9 +44,7 @@ class Liveness:
         if now < self._next:
             return ""
         self._next = now + _PAUSE
-        if os.readlink("/proc/self") != str(os.getpid()):  # noqa: PTH115  # no path, a number
-            return ""  # this /proc counts the processes of another PID namespace
-        first = _find_first(pid)
+        first = _find_first(_name_in_proc(pid))
         if first is None or _has_living_child(first):
             self._alone_since = None
         elif self._alone_since is None:
@@ -54,6 +52,35 @@ class Liveness:
         elif now - self._alone_since >= self.patience:
             return UNENDING
         return ""
+
+
+def _name_in_proc(pid: int) -> int:
+    """Return the number by which /proc knows a child of melpy's; 0 where it does not.
+
+    /proc may be that of a PID namespace around melpy's (`unshare --pid` without a /proc of its own): its numbers are
+    others then, and `NSpid` has them from that namespace inwards. Source: proc(5).
+    """
+    try:
+        own = int(Path("/proc/self").readlink().name)
+    except OSError:
+        return 0
+    if own == os.getpid():
+        return pid
+    depth = len(_ids(own))
+    found = (child for task in _tasks(own) for child in _children(own, task))
+    return next((child for child in found if _ids(child)[depth - 1 : depth] == [pid]), 0)
+
+
+def _ids(pid: int) -> list[int]:
+    """Return the process ids of a process, from the namespace of /proc inwards."""
+    lines = _read(pid, "status").splitlines()
+    return next(([int(word) for word in line.split()[1:]] for line in lines if line.startswith("NSpid:")), [])
+
+
+def _tasks(pid: int) -> list[int]:
+    with suppress(OSError):
+        return [int(name) for name in os.listdir(f"/proc/{pid}/task")]  # noqa: PTH208  # names are all that is needed
+    return []
 
 
 def _find_first(pid: int) -> int | None:
@@ -74,8 +101,8 @@ def _has_living_child(pid: int) -> bool:
     return any(state and state[0] not in {"Z", "X"} for state in states)
 
 
-def _children(pid: int) -> list[int]:
-    return [int(word) for word in _read(pid, f"task/{pid}/children").split()]
+def _children(pid: int, task: int = 0) -> list[int]:
+    return [int(word) for word in _read(pid, f"task/{task or pid}/children").split()]
 
 
 def _read(pid: int, name: str) -> str:

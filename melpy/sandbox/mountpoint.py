@@ -13,7 +13,7 @@ import tempfile
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from melpy.errors import ExtractError, reason_of
+from melpy.errors import ExtractError, find_limit_hint, reason_of
 from melpy.inside import open_below, open_root
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def settle_mount_points(spec: SandboxSpec) -> None:
             try:
                 _settle(root, target, spec.state, is_directory=is_directory)
             except OSError as error:
-                hint = "an earlier step closed it, or gave it to another user"
+                hint = find_limit_hint(error.errno) or "an earlier step closed it, or gave it to another user"
                 text = f"cannot be a mount point: {reason_of(error)}"
                 raise ExtractError(text, where=str(target), hint=hint) from None
 

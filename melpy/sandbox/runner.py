@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from melpy.errors import SandboxError
@@ -13,14 +14,16 @@ from melpy.run import Outcome, attach, find_tool, run, stream
 from melpy.sandbox.bubblewrap import bubblewrap_argv
 from melpy.sandbox.cgroup import Group, find_parent, limited
 from melpy.sandbox.liveness import Liveness
-from melpy.sandbox.refusal import explain_bubblewrap, explain_refusal, is_refused
+from melpy.sandbox.model import Mount, Root, SandboxSpec
+from melpy.sandbox.probe import PROBE_STATUS, probe_program
+from melpy.sandbox.refusal import explain_bubblewrap, explain_refusal
 from melpy.sandbox.setup import USAGE, common_setup, enter_command, remove_work, write_setup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
-    from melpy.sandbox.model import IdRange, SandboxSpec
+    from melpy.arch import Arch
+    from melpy.sandbox.model import Emulator, IdRange
 
 _OWNERS = "owners"
 _INSTALL = "install bubblewrap (apt install bubblewrap)"
@@ -147,6 +150,38 @@ def _pipe() -> Iterator[_Pipe]:
             pipe.text = stream.read()
 
 
+def check_step(
+    state: Path, arch: Arch, *, overlay: bool = True, emulator: Emulator | None = None, ids: IdRange | None
+) -> None:
+    """Run a step in a sandbox such as builds have, on a root that has a single program.
+
+    Args:
+        state: an empty directory, on the file system that builds work on.
+        arch: the program's architecture.
+        overlay: whether the root is mounted; otherwise it is a plain directory.
+        emulator: runs the program, if this machine does not.
+        ids: ids beside the user's own.
+
+    Raises:
+        ToolMissingError: bubblewrap is not installed.
+        SandboxError: it cannot be set up, or the program does not run.
+        EmulationError: QEMU cannot be registered.
+    """
+    lower, upper, workspace = state / "lower", state / "upper", state / "workspace"
+    for directory in (lower, upper, workspace):
+        directory.mkdir()
+    program = (lower if overlay else upper) / "probe"
+    program.write_bytes(probe_program(arch))
+    program.chmod(0o755)
+    root = Root((lower,) if overlay else (), upper, state / "work", upper if not overlay else state / "root")
+    mounts = (Mount(workspace, PurePosixPath("/home/build"), writable=True),)
+    spec = SandboxSpec(root, ("/probe",), PurePosixPath("/home/build"), (), state, mounts, emulator=emulator, ids=ids)
+    outcome = run_sandbox(spec, lambda _: None)
+    if outcome.status != PROBE_STATUS:
+        text = f"a program of {arch} does not run in it: status {outcome.status}"
+        raise SandboxError(text, details=outcome.quoted)
+
+
 def has_own_id(cache: Path, ids: IdRange | None) -> bool:
     """Tell whether the user of a sandbox that root starts is another than the machine's root.
 
@@ -162,12 +197,11 @@ def has_own_id(cache: Path, ids: IdRange | None) -> bool:
         return run([*command, str(errors.end)], env={}, pass_fds=(errors.end,), check=False).status == 0
 
 
-def check_bubblewrap() -> str:
+def find_bubblewrap_version() -> str:
     """Return bubblewrap's version.
 
     Raises:
         ToolMissingError: it is not installed.
-        ProcessError: it does not say.
     """
     return run([find_tool("bwrap", hint=_INSTALL), "--version"]).stdout.split()[-1]
 
@@ -182,16 +216,28 @@ def _run(spec: SandboxSpec, start: Callable[[list[str], tuple[int, ...]], Outcom
     counted = spec.limits.memory or spec.limits.processes
     try:
         with _pipe() as errors, _pipe() as status, limited(spec.limits, find_parent() if counted else None) as group:
-            argv = bubblewrap_argv(spec, bwrap, status_fd=status.end)
-            setup = write_setup(spec, argv, group)
+            setup = write_setup(spec, bubblewrap_argv(spec, bwrap, status_fd=status.end), group)
             outcome = _counted(start([*setup, str(errors.end)], (errors.end, status.end)), spec.state, group)
     finally:
         remove_work(spec.root.work)
     if errors.text:
-        raise explain_refusal(errors.text, spec.state)
-    if is_refused(outcome) or ('"child-pid"' not in status.text and not outcome.stopped):
-        raise explain_bubblewrap(outcome)
+        raise explain_refusal(errors.text, spec.root.upper)
+    if not outcome.stopped and not _has_started(outcome, status.text):
+        raise explain_bubblewrap(outcome.tail, outcome.quoted)
     return outcome
+
+
+def _has_started(outcome: Outcome, status: str) -> bool:
+    """Tell whether bubblewrap came as far as the command.
+
+    It tells the command's exit status only if it had all set up. That the root has no such command is the recipe's
+    matter, not this machine's. Source: report_child_exit_status of bubblewrap.c.
+    """
+    if '"child-pid"' not in status:
+        return False
+    last = outcome.tail[-1] if outcome.tail else ""
+    is_refused = outcome.status == 1 and last.startswith("bwrap: ") and not last.startswith("bwrap: execvp ")
+    return '"exit-code"' in status or not is_refused
 
 
 def _counted(outcome: Outcome, state: Path, group: Group | None) -> Outcome:

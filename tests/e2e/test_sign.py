@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import shlex
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +13,7 @@ from melpy.apk.signature import write_key_pair
 from tests.factories.project import Project, shell_recipe
 from tests.factories.repository import add_busybox, make_repository
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+GUIDE = Path(__file__).parents[2] / "docs/how-to/signing-keys.md"
 PACKAGE = "out/x86_64/one-1.0-r0.apk"
 INDEX = "out/x86_64/APKINDEX.tar.gz"
 
@@ -148,3 +147,20 @@ def test_a_signature_that_an_index_loses_is_told(project: Project) -> None:
     old = project.repository.public_key.name
     assert f"{INDEX}: was signed with {old}, and is not any more" in run.stderr
     assert trusted(project, INDEX) == ["new"]
+
+
+def test_the_commands_of_the_guide_keep_the_old_key(project: Project) -> None:
+    keys = project.directory / "keys"
+    keys.mkdir()
+    write_key_pair(keys / "local.rsa", 2048)
+    for name in ("new.rsa", "new.rsa.pub"):
+        (project.directory / name).unlink()
+    (project.directory / "melpy.toml").write_text("")  # a directory whose settings name no key
+    assert project.melpy("sign", PACKAGE, "--signing-key", "keys/local.rsa").returncode == 0
+    for line in GUIDE.read_text().partition("## Another key")[2].split("```")[1].splitlines()[1:]:
+        words = shlex.split(line, comments=True)
+        assert words[0] == "melpy"
+        run = project.melpy(*(PACKAGE if word == "out/x86_64/*.apk" else word for word in words[1:]))
+        assert run.returncode == 0, (line, run.stderr)
+    names = [name for name, _ in split_signatures((project.directory / INDEX).read_bytes(), "")[0]]
+    assert names == [".SIGN.RSA256.local.rsa.pub", ".SIGN.RSA256.new.rsa.pub"]

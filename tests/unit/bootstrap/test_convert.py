@@ -161,3 +161,29 @@ def test_the_identity_of_a_job_is_in_everything_that_matters() -> None:
     assert job(depends=()).identity != plain
     assert job(deb="1" * 64).identity != plain
     assert job(content=Content(drop=("usr/share/doc",))).identity != plain
+
+
+def test_texts_of_a_file_are_replaced_and_its_mode_stays(tmp_path: Path, key: Path) -> None:
+    edits = {"usr/lib/{multiarch}/conf.rb": {"/usr/local/{multiarch}": "/usr"}}
+    todo = job(content=Content(edits=edits))
+    path = "./usr/lib/x86_64-linux-gnu/conf.rb"
+    made = convert(tmp_path, key, todo, Item(path, b"a\ndir = /usr/local/x86_64-linux-gnu/b\n", mode=0o755))
+    with open_data(made) as tar:
+        member = tar.getmember("usr/lib/x86_64-linux-gnu/conf.rb")
+        stream = tar.extractfile(member)
+        assert stream is not None
+        assert stream.read() == b"a\ndir = /usr/b\n"
+        assert member.mode == 0o755
+
+
+@pytest.mark.parametrize("text", [b"something else\n", b"old old\n"])
+def test_a_text_that_debian_changed_is_an_error(tmp_path: Path, key: Path, text: bytes) -> None:
+    todo = job(content=Content(edits={"usr/lib/a.py": {"old": "new"}}))
+    with pytest.raises(SeedError, match=r"/usr/lib/a\.py has the text 'old' [02] times") as caught:
+        convert(tmp_path, key, todo, Item("./usr/lib/a.py", text))
+    assert caught.value.where == "tool"
+
+
+def test_a_package_provides_what_the_table_says(tmp_path: Path, key: Path) -> None:
+    made = convert(tmp_path, key, job(deb="", provides=("merged-bin", "merged-lib")))
+    assert info(made).provides == ("merged-bin", "merged-lib")

@@ -49,3 +49,14 @@ def test_an_unknown_suite_has_a_hint() -> None:
 def test_modes_are_octal() -> None:
     table = parse_table(b'names: {a: {version: 1-r0, directories: {tmp: "1777"}}}', where="x")
     assert table.names["a"].directories == {"tmp": 0o1777}
+
+
+@pytest.mark.parametrize("suite", known_suites())
+def test_the_base_layout_provides_what_wolfis_does(suite: str) -> None:
+    provides = load_table(suite).names["wolfi-baselayout"].provides
+    assert provides == ("merged-bin", "merged-lib", "merged-sbin", "merged-usrsbin", "merged-varrun")
+
+
+@pytest.mark.parametrize("suite", known_suites())
+def test_wolfis_environment_for_python_has_a_shell_and_a_compiler(suite: str) -> None:
+    assert {"busybox", "build-base"} <= set(load_table(suite).names["py3-build-base"].depends)

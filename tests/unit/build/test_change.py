@@ -27,6 +27,19 @@ def test_places_for_temporary_files_are_passed_over(tmp_path: Path) -> None:
     assert sorted(look_at(tmp_path)) == ["homes", "var/lib/f"]
 
 
+def test_caches_that_programs_write_for_themselves_are_passed_over(tmp_path: Path) -> None:
+    caches = ("usr/lib/python3.13/__pycache__/os.cpython-313.pyc", "etc/ld.so.cache", "usr/share/mime/mime.cache")
+    tree(tmp_path, dict.fromkeys(caches, ""))
+    assert look_at(tmp_path) == {}
+    real = ("usr/lib/python3.13/site-packages/a.py", "usr/lib/sourceless.pyc", "etc/ld.so.conf")
+    tree(tmp_path, dict.fromkeys(real, ""))
+    assert find_changes({}, look_at(tmp_path)) == (
+        "/etc/ld.so.conf",
+        "/usr/lib/python3.13/site-packages/a.py",
+        "/usr/lib/sourceless.pyc",
+    )
+
+
 def test_only_some_of_many_are_named() -> None:
     paths = [f"/usr/bin/{letter}" for letter in "abcdef"]
     assert shorten_list(paths[:4]) == "/usr/bin/a, /usr/bin/b, /usr/bin/c, /usr/bin/d"

@@ -18,10 +18,11 @@ def make_group(directory: Path, enabled: str = "") -> None:
 
 
 def test_every_sandbox_has_its_group_in_the_same_one(tmp_path: Path) -> None:
-    own, group, leaf = tmp_path / "own", tmp_path / "user", tmp_path / f"user/melpy-{os.getpid()}"
+    own, group = tmp_path / "own", tmp_path / "user"
     own.write_text("1:name=systemd:/\n0::/user\n")
     make_group(group)
     assert find_parent(own, tmp_path) == group
+    (leaf,) = group.glob(f"melpy-{os.getpid()}-*")
     assert (leaf / "cgroup.procs").read_text() == "0"
     # As the kernel shows it from then on.
     own.write_text(f"0::/user/{leaf.name}\n")

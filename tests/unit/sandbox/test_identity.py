@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from melpy.sandbox.enter import exchanged
-from melpy.sandbox.identity import find_free_start, find_start
+from melpy.sandbox.identity import find_free_start, find_spare, find_start, is_mapped
 from melpy.sandbox.model import IdRange
 
 OWN = (1001, 1001)
@@ -63,3 +63,27 @@ def test_a_range_that_is_nobodys(tmp_path: Path) -> None:
     (tmp_path / "subgid").write_text("one:100000:65536\n")
     assert find_free_start([tmp_path / "subuid", tmp_path / "subgid"]) == 465536
     assert find_free_start([tmp_path / "none"]) == 100000
+
+
+@pytest.mark.parametrize(
+    ("rows", "start"),
+    [
+        ([(0, 4294967295)], 1 << 30),  # a machine, or a container with all its ids
+        ([(0, 65536)], None),  # a container of 65,536: they are its users'
+        ([(0, 1), (1, 65536)], None),
+        ([(0, 1), (1, 131072)], 65537),
+        ([(0, 200000)], 134464),
+        ([(0, 1)], None),
+        ([], None),
+    ],
+)
+def test_ids_that_root_may_give_away(rows: list[tuple[int, int]], start: int | None) -> None:
+    assert find_spare(rows) == start
+
+
+def test_ids_that_exist() -> None:
+    assert is_mapped([(0, 1), (1, 65536)], 0, 65537)
+    assert is_mapped([(100, 50), (0, 100)], 10, 140)
+    assert not is_mapped([(0, 1), (1, 65536)], 0, 65538)
+    assert not is_mapped([(0, 65536)], 100000, 65535)
+    assert not is_mapped([(0, 10), (11, 10)], 0, 20)
