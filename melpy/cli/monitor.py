@@ -94,7 +94,9 @@ class Downloads:
 
 def _amount(done: int, total: int) -> str:
     """Return how much of a download has come; a server may send more than it said."""
-    return f"{size_text(done)} of {size_text(total)} ({100 * done // total} %)" if total >= done else size_text(done)
+    if not total or done > total:
+        return size_text(done)
+    return f"{size_text(done)} of {size_text(total)} ({100 * done // total} %)"
 
 
 class Plain:
