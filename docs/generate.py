@@ -73,12 +73,23 @@ Read and checked, but without effect on a build so far: `resources`, which the r
 PIPELINES_PAGE = """\
 # Built-in pipelines
 
-What `uses:` names without a directory of one's own. Inputs in bold must be given. Those marked *network* may use the
-network; no other step sees it. Packages are added to the build environment.
+What a step's `uses:` may name, besides definitions of one's own below `pipelines/` beside the recipe; a definition of
+one's own takes the place of a built-in one of the same name.
 
-| pipeline | inputs | packages | |
-|---|---|---|---|
-"""
+```yaml
+pipeline:
+  - uses: autoconf/configure
+    with:
+      opts: --disable-nls
+```
+
+`with:` gives the inputs. Those in bold must be given; the others have a default, or are empty. The packages are added
+to the build environment. *May use the network* is said of pipelines that can: no other step sees it, and a build's
+record says which did. *Done by melpy itself* are those that run outside of the sandbox: what they fetch is verified,
+and kept in the cache.
+
+{contents}
+{parts}"""
 
 
 NATIVE_PAGE = """\
@@ -128,8 +139,8 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "commands.md", "".join(_commands())
     yield "recipe.md", RECIPE_PAGE + "".join(_recipe_parts())
     yield "native-tools.md", NATIVE_PAGE.format(rows="".join(_native_rows()))
+    yield "pipelines.md", _pipelines_page()
     yield "melange.md", MELANGE_PAGE + "".join(_melange_rows())
-    yield "pipelines.md", PIPELINES_PAGE + "".join(_pipeline_rows())
 
 
 def errors() -> list[type[MelpyError]]:
@@ -207,23 +218,37 @@ def _native_rows() -> Iterator[str]:
         yield f"| `{name}` | {rule.why} | {left or ', '.join(f'`{path}`' for path in paths)} |\n"
 
 
-def _pipeline_rows() -> Iterator[str]:
+def _pipelines_page() -> str:
     library = Library()
+    names: dict[str, list[str]] = {}
     for name in library.names:
-        model = library.find(name).model
-        inputs = []
-        for key, one in model.inputs.items():
-            default = f"=`{one.default}`" if one.default else ""
-            inputs.append(f"**{key}**" if one.required else f"{key}{default}")
-        packages = " ".join(f"`{package}`" for package in model.needs.packages)
-        notes = "network" if model.network else "done by melpy itself" if model.native else ""
-        yield f"| `{name}` | {', '.join(inputs)} | {packages} | {notes} |\n"
-    for name in library.names:
-        if described := library.find(name).model.inputs:
-            yield f"\n## {name}\n\n| input | meaning |\n|---|---|\n"
-        for key, one in described.items():
-            meaning = " ".join(one.description.split()).replace("|", "\\|")
-            yield f"| `{key}` | {meaning} |\n"
+        names.setdefault(name.partition("/")[0] if "/" in name else "", []).append(name)
+    alone = names.pop("", [])
+    groups = [*sorted(names.values()), *([alone] if alone else [])]
+    contents = "".join(
+        "- " + ", ".join(f"[`{name}`](#{_anchor(name)})" for name in group) + "\n" for group in sorted(groups)
+    )
+    return PIPELINES_PAGE.format(contents=contents, parts="\n".join(_pipeline(name, library) for name in library.names))
+
+
+def _anchor(name: str) -> str:
+    """Return what GitHub links a heading by: no punctuation but hyphens and underscores."""
+    return "".join(char for char in name.lower() if char.isalnum() or char in "-_")
+
+
+def _pipeline(name: str, library: Library) -> str:
+    model = library.find(name).model
+    packages = " ".join(f"`{package}`" for package in model.needs.packages)
+    says = [f"{model.name}." if model.name else ""]
+    says += ["*May use the network.*"] if model.network else ["*Done by melpy itself.*"] if model.native else []
+    says += [f"Packages: {packages}."] if packages else []
+    rows = ""
+    for key, one in model.inputs.items():
+        default = "" if one.required else f"`{one.default}`" if one.default else "none"
+        meaning = " ".join(one.description.split()).replace("|", "\\|")
+        rows += f"| {f'**`{key}`**' if one.required else f'`{key}`'} | {default} | {meaning} |\n"
+    table = f"\n| input | default | meaning |\n|---|---|---|\n{rows}" if rows else ""
+    return f"## {name}\n\n{' '.join(filter(None, says))}\n{table}"
 
 
 def _melange_rows() -> Iterator[str]:

@@ -92,6 +92,23 @@ class Progress(Event):
 
 
 @dataclass(frozen=True)
+class Transfer(Event):
+    """Some bytes of a download have come.
+
+    Attributes:
+        what: the download; with the job, it tells those apart that run at the same time.
+        done: bytes that have come.
+        total: bytes that there are; 0 where that is not known.
+        ended: nothing more comes.
+    """
+
+    what: str
+    done: int
+    total: int
+    ended: bool = False
+
+
+@dataclass(frozen=True)
 class Note(Event):
     """Something worth saying."""
 

@@ -23,6 +23,8 @@ from melpy.pace import Pace, watch_pace, watch_pools
 if TYPE_CHECKING:
     import urllib3  # noqa: TID251  # this is the door
 
+    from melpy.meter import Meter
+
 _CHUNK = 1 << 14  # so little that a slow server is seen to send something
 _REDIRECTS = 10
 _LONGEST_PAUSE = 30.0
@@ -51,6 +53,18 @@ class Answer(NamedTuple):
     same: bool = False
 
 
+class Advice(NamedTuple):
+    """What to do when something cannot be had.
+
+    Attributes:
+        failed: when no server gives it.
+        too_large: when it is larger than the limit.
+    """
+
+    failed: str = "check the URI and the network"
+    too_large: str | None = None
+
+
 def is_remote(place: str) -> bool:
     """Tell whether a place is named by the URL of a server."""
     return place.startswith(("http://", "https://"))
@@ -65,8 +79,8 @@ def download(
     limit: int | None = None,
     timeout: float | None = 20.0,
     retries: int = 3,
-    hint: str = "check the URI and the network",
-    too_large: str | None = None,
+    advice: Advice | None = None,
+    meter: Meter | None = None,
 ) -> Answer:
     """Write the content of a URI to a stream that can be rewound.
 
@@ -78,19 +92,20 @@ def download(
         limit: bytes that it may have at most.
         timeout: seconds to wait for a connection, and for each piece; None waits for ever.
         retries: further attempts after a failure that may pass.
-        hint: what to do when it cannot be had.
-        too_large: what to do when it is larger than the limit.
+        advice: what to do when it cannot be had.
+        meter: counts what comes.
 
     Raises:
         UnreachableError: it cannot be had.
         SettingsError: HTTP_AUTH is malformed.
     """
     scheme = _check_uri(uri, offline=offline)
-    patience = _Patience(timeout, retries, limit, hint, too_large)
+    patience = _Patience(timeout, retries, limit, *(advice or Advice()))
+    taken = _Taken(stream, uri, patience, meter)
     if scheme == "ftp":
-        _retrieve(uri, stream, patience)
+        _retrieve(uri, taken, patience)
         return Answer()
-    return _request(uri, stream, known, patience)
+    return _request(uri, taken, known, patience)
 
 
 def is_file(uri: str) -> bool:
@@ -146,17 +161,16 @@ class _Patience:
             raise UnreachableError(message, where=uri, hint=self.too_large)
 
 
-def _retrieve(uri: str, stream: IO[bytes], patience: _Patience) -> None:
-    """Write what an FTP server has to a stream; nobody in particular asks for it, as a browser would."""
+def _retrieve(uri: str, taken: _Taken, patience: _Patience) -> None:
+    """Take what an FTP server has; nobody in particular asks for it, as a browser would."""
     import ftplib  # noqa: PLC0415, TID251  # see _request
 
     failure = ""
     for attempt in range(patience.retries + 1):
-        stream.seek(0)
-        stream.truncate()
         with watch_pace(patience.timeout) as pace:
+            taken.begin(pace)
             try:
-                _retrieve_once(uri, _Taken(stream, uri, patience, pace), patience)
+                _retrieve_once(uri, taken, patience)
             except ftplib.error_perm as error:
                 absent = str(error).startswith("550")
                 refused = UnreachableError(f"the server answers {error}", where=uri, hint=patience.hint)
@@ -189,40 +203,56 @@ def _retrieve_once(uri: str, taken: _Taken, patience: _Patience) -> None:
         server.voidresp()
 
 
-@dataclass
 class _Taken:
     """Writes what comes to a stream, as far as it may be."""
 
-    stream: IO[bytes]
-    uri: str
-    patience: _Patience
-    pace: Pace
-    size: int = 0
+    def __init__(self, stream: IO[bytes], uri: str, patience: _Patience, meter: Meter | None) -> None:
+        self.uri, self.patience = uri, patience
+        self.pace = Pace(None)
+        self._stream, self._meter = stream, meter
+        self._size = 0
+
+    def begin(self, pace: Pace) -> None:
+        """Start anew, for another attempt."""
+        self.pace = pace
+        self._stream.seek(0)
+        self._stream.truncate()
+        if self._meter and self._size:
+            self._meter.count(-self._size)
+        self._size = 0
+
+    def expect(self, size: int) -> None:
+        """Take note of the size that a server states."""
+        self.patience.check_size(self.uri, size)
+        if self._meter:
+            self._meter.expect(size)
 
     def take(self, piece: bytes) -> None:
-        self.size += len(piece)
-        self.patience.check_size(self.uri, self.size)
+        """Take a piece of what comes."""
+        self._size += len(piece)
+        self.patience.check_size(self.uri, self._size)
         self.pace.count(len(piece))
-        self.stream.write(piece)
+        self._stream.write(piece)
+        if self._meter:
+            self._meter.count(len(piece))
 
 
-def _request(uri: str, stream: IO[bytes], known: Answer | None, patience: _Patience) -> Answer:
-    """Write what a server answers to a stream."""
+def _request(uri: str, taken: _Taken, known: Answer | None, patience: _Patience) -> Answer:
+    """Take what a server answers."""
     import urllib3.exceptions  # noqa: PLC0415, TID251  # 80 ms that only a download needs; this is the door
 
     failure = ""
     for attempt in range(patience.retries + 1):
-        stream.seek(0)
-        stream.truncate()
         pause = min(0.5 * 2**attempt, 8.0)
         with watch_pace(patience.timeout) as pace:
+            taken.begin(pace)
             try:
                 with _follow(uri, known, patience) as reply:
                     if reply.status == 304 and known:
                         reply.drain_conn()  # which has no body; so that the connection can be used again
                         return known._replace(same=True)
                     if reply.status == 200:
-                        _receive(reply, _Taken(stream, uri, patience, pace))
+                        _receive(reply, taken)
                         if not pace.is_slow:
                             return Answer(reply.headers.get("etag", ""), reply.headers.get("last-modified", ""))
                     else:
@@ -297,7 +327,7 @@ def _conditions(known: Answer | None) -> dict[str, str]:
 
 def _receive(reply: urllib3.BaseHTTPResponse, taken: _Taken) -> None:
     stated = reply.headers.get("content-length", "")
-    taken.patience.check_size(taken.uri, int(stated) if stated.isdecimal() and len(stated) < _DIGITS else 0)
+    taken.expect(int(stated) if stated.isdecimal() and len(stated) < _DIGITS else 0)
     taken.pace.count(0)
     for piece in reply.stream(_CHUNK, decode_content=False):
         taken.take(piece)

@@ -27,6 +27,7 @@ from melpy.digest import sha256_hex
 from melpy.errors import MelpyError, SeedError
 from melpy.events import StageFinished, StageStarted
 from melpy.files import write_file
+from melpy.meter import open_meter, watch_files
 from melpy.repo.layout import index_path
 from melpy.repo.repository import load_index, sort_entries
 
@@ -91,7 +92,7 @@ def _load_old(spec: SeedSpec, directory: Path) -> Manifest:
 def _prepare_lists(spec: SeedSpec, arch: Arch, monitor: Monitor, *, update: bool) -> Apt:
     apt = prepare_apt(spec, arch.debian)
     if update or not apt.lists:
-        with _stage(monitor, f"{spec.suite}/{arch.debian}", "lists"):
+        with _stage(monitor, f"{spec.suite}/{arch.debian}", "lists"), _watch(monitor, apt.home, "lists/partial/*"):
             update_lists(apt)
     return apt
 
@@ -102,6 +103,16 @@ def _stage(monitor: Monitor, detail: str, stage: str) -> Iterator[None]:
     monitor.emit(StageStarted("seed", stage, detail))
     yield
     monitor.emit(StageFinished("seed", stage, time.monotonic() - started, detail))
+
+
+@contextmanager
+def _watch(monitor: Monitor, directory: Path, pattern: str, total: int = 0) -> Iterator[None]:
+    """Tell of what apt downloads into a directory."""
+    with (
+        open_meter(monitor, "seed", "download" if total else "lists", total) as meter,
+        watch_files(meter, directory, [pattern]),
+    ):
+        yield
 
 
 def _load_entries(root: Path, arch: Arch, old: Manifest) -> dict[str, IndexEntry]:
@@ -190,8 +201,9 @@ def _make(spec: SeedSpec, missing: Mapping[str, Task], apt: Apt, directory: Path
     downloads = apt.home / "debs"
 
     def fetch(debs: list[Deb]) -> Mapping[str, Path]:
-        megabytes = sum(deb.size for deb in debs) / 1e6
-        with _stage(monitor, f"{len(debs)} packages, {megabytes:.0f} MB", "download"):
+        size = sum(deb.size for deb in debs)
+        stage = _stage(monitor, f"{len(debs)} packages, {size / 1e6:.0f} MB", "download")
+        with stage, _watch(monitor, downloads, "**/*.deb*", size):
             return download_debs(apt, debs, downloads)
 
     with _stage(monitor, f"{len(missing)} packages", "convert"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy import events
+from melpy.cli.help import Command
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import read_arches, read_settings, setting_options
 from melpy.cli.report import print_warning
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
     from melpy.engine.model import Job
 
 
-@click.command(short_help="Make a first package repository from a Debian suite.")
+@click.command(
+    cls=Command,
+    short_help="Make a first package repository from a Debian suite.",
+    examples={
+        "melpy bootstrap build-base python3": "make packages of the seed before a build asks for them",
+        "melpy bootstrap packages/hello.yaml": "find in Debian's archive what recipes fetch from upstream",
+        "melpy bootstrap --update": "take the suite as it is today",
+    },
+)
 @click.argument("asked", nargs=-1, metavar="[NAME|RECIPE|DIRECTORY]...")
 @setting_options("arch", "cache-dir", "seed", "seed-mirror", "pipeline-dirs", "ranges")
 @click.option("--sources/--no-sources", default=True, help="Also look for the recipes' sources, in all suites.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy import events
+from melpy.cli.help import Command
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import (
     BUILD_OPTION,
@@ -26,8 +27,8 @@ from melpy.cli.option import (
     read_settings,
     setting_options,
 )
-from melpy.cli.report import count_text, print_json, print_table, print_text, print_warning, short_list
-from melpy.cli.section import SectionedCommand
+from melpy.cli.report import count_text, near_path, print_json, print_text, print_warning, short_list
+from melpy.cli.table import Column, print_table
 from melpy.errors import FaultsError, LockError, MelpyError
 from melpy.text import shorten_list, size_text
 
@@ -38,8 +39,27 @@ if TYPE_CHECKING:
     from melpy.engine.model import BuildResult, Job
     from melpy.solve.lockfile import Lock
 
+_COLUMNS = (
+    Column("Package"),
+    Column("Arch", rank=1),
+    Column("Size", right=True),
+    Column("Lies in"),
+    Column("Depends on", rank=2, least=20, cut=True),
+    Column("Provides", rank=2, least=20, cut=True),
+)
 
-@click.command(cls=SectionedCommand, short_help="Build recipes into signed packages and a signed index.")
+
+@click.command(
+    cls=Command,
+    short_help="Build recipes into signed packages and a signed index.",
+    examples={
+        "melpy build packages/hello.yaml": "one recipe; its packages and the index go to the out-dir",
+        "melpy build --arch x86_64,aarch64 packages/": "all recipes of a directory, each after those that it needs",
+        "melpy build -r /srv/packages -k /srv/packages/local.rsa.pub packages/": "with another repository",
+        "melpy build --from-step autoconf/make packages/hello.yaml": "go on at a step of a build that failed",
+        "melpy build --lock packages/hello.yaml": "with the exact packages that melpy lock has found",
+    },
+)
 @click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
 @setting_options(*ENVIRONMENT, *SIGNING, *SOURCES, "unpack-limit", *DISTRIBUTION, "build-cache", *LIMITS)
 @BUILD_OPTION
@@ -75,15 +95,9 @@ def command(
 ) -> None:
     """Build recipes into signed packages and a signed index.
 
-    \b
-    melpy build packages/hello.yaml
-    melpy build packages/ --arch x86_64,aarch64
-    melpy build packages/hello.yaml --keep --debug
-    melpy build hello.yaml -r /srv/packages -k keys/local.rsa.pub
-
     A DIRECTORY stands for its recipes, the *.yaml in it. Recipes are built in the order in which they need one
     another, each against the repositories and what was built before. Without arguments, ./melange.yaml is built.
-    """  # noqa: D301  # click wants the character itself; the lines are to be copied
+    """
     from melpy.cli.planning import default_recipe, plan_recipes  # noqa: PLC0415  # --help does not need it
     from melpy.cli.setup import make_context  # noqa: PLC0415  # likewise
     from melpy.engine.run import run_jobs  # noqa: PLC0415  # likewise
@@ -148,15 +162,14 @@ def _report(
                 package.entry.info.full_name,
                 package.entry.info.arch,
                 size_text(package.entry.size),
+                near_path(package.path.parent),
                 short_list(package.entry.info.depends),
                 short_list(package.entry.info.provides),
-                _near(package.path.parent),
             )
             for result in results
             for package in result.packages
         ]
-        columns = ("Package", "Arch", "Size", "Depends on", "Provides", "Lies in")
-        print_table(columns, rows, right=("Size",), extra=("Provides", "Depends on", "Arch"))
+        print_table(_COLUMNS, rows)
         print_text(f"{count_text(len(rows), 'package')} in {seconds:.1f} s", err=True)
 
 
@@ -167,11 +180,6 @@ def _report_left_out(jobs: Sequence[Job]) -> None:
             print_text(
                 f"{job.plan.job}: the setting `ranges` leaves out {count}: {shorten_list(job.left_out)}", err=True
             )
-
-
-def _near(path: Path) -> str:
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _result_json(result: BuildResult) -> dict[str, object]:

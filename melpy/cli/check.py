@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli.help import Command
 from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
 from melpy.cli.progress import track
 from melpy.cli.report import count_text, paint_lines, print_json, print_text, short_list
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
     from melpy.errors import RecipeNotFoundError
 
 
-@click.command(short_help="Check recipes for everything that is wrong with them.")
+@click.command(
+    cls=Command,
+    short_help="Check recipes for everything that is wrong with them.",
+    examples={
+        "melpy check packages/": "all recipes of a directory, and the pipelines beside them",
+        "melpy check --format github --arch x86_64,aarch64 packages/": "annotations of a GitHub workflow",
+    },
+)
 @click.argument("paths", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
 @setting_options("arch", "pipeline-dirs", "env-files", "vars-file", "ranges")
 @BUILD_OPTION

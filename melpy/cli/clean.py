@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli.help import Command
 from melpy.cli.option import read_settings, setting_options
 from melpy.cli.report import count_text, print_error, print_text
 from melpy.errors import OutputError
@@ -17,7 +18,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command(short_help="Remove what killed builds left, and builds that were kept.")
+@click.command(
+    cls=Command,
+    short_help="Remove what killed builds left, and builds that were kept.",
+    examples={
+        "melpy clean --dry-run": "what would be removed",
+        "melpy clean": "remove it",
+    },
+)
 @setting_options("cache-dir")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and leave it.")
 @click.option("--only-killed", is_flag=True, help="Leave builds that were kept to look into.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli.help import Command
 from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
 from melpy.cli.progress import track
 from melpy.cli.report import count_text, finding_error, print_json_text, print_text
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
     from melpy.config.model import Settings
 
 
-@click.command(short_help="Print compiled recipes: what they evaluate to, as JSON.")
+@click.command(
+    cls=Command,
+    short_help="Print compiled recipes: what they evaluate to, as JSON.",
+    examples={
+        "melpy compile packages/hello.yaml --arch x86_64": "print it",
+        "melpy compile packages/ --arch x86_64 --output-dir compiled": "one file for each recipe",
+    },
+)
 @click.argument("paths", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
 @setting_options("arch", "packages", "pipeline-dirs", "env-files", "vars-file", "ranges")
 @BUILD_OPTION

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from melpy.cli.help import Command
 from melpy.cli.option import OPTIONS, read_settings, setting_options
-from melpy.cli.report import print_json, print_table
+from melpy.cli.report import print_json
+from melpy.cli.table import Column, print_table
 
-WIDE = 140
+_COLUMNS = (
+    Column("Setting"),
+    Column("Value", least=16),
+    Column("From", rank=1, least=16),
+    Column("What it is for", rank=2, least=30),
+)
 
 
-@click.command(short_help="Show each setting, and where its value comes from.")
+@click.command(
+    cls=Command,
+    short_help="Show each setting, and where its value comes from.",
+    examples={
+        "melpy config": "the settings of this directory",
+        "melpy config packages/hello.yaml --json": "those for a recipe, for programs",
+    },
+)
 @click.argument("place", type=click.Path(path_type=Path, exists=True), default=Path())
 @setting_options(*OPTIONS)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -29,16 +41,13 @@ def command(place: Path, as_json: bool, **flags: Any) -> None:  # settings
         data = {key: {"value": value.value, "origin": value.origin} for key, value in settings.values.items()}
         print_json(data)
         return
-    rows: list[tuple[str, ...]] = [
+    rows = [
         (
             key,
             " ".join(value.value) if isinstance(value.value, tuple) else value.value,
-            value.origin,
+            value.origin.replace(f"{Path.cwd()}/", ""),
             value.setting.help,
         )
         for key, value in settings.values.items()
     ]
-    columns: tuple[str, ...] = ("Setting", "Value", "From", "What it is for")
-    if sys.stdout.isatty() and shutil.get_terminal_size().columns < WIDE:
-        columns, rows = columns[:3], [row[:3] for row in rows]  # docs/reference/settings.md says the rest
-    print_table(columns, rows)
+    print_table(_COLUMNS, rows)  # docs/reference/settings.md says the rest

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli.help import Command
 from melpy.cli.option import SIGNING, read_arches, read_settings, setting_options
 from melpy.cli.report import has_color, print_json
 from melpy.errors import MelpyError, SandboxError
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
 _MARKS = {"good": ("✓", "green"), "poor": ("!", "yellow"), "bad": ("✗", "red")}
 
 
-@click.command(short_help="Check whether this machine can build, and say what is wrong.")
+@click.command(
+    cls=Command,
+    short_help="Check whether this machine can build, and say what is wrong.",
+    examples={
+        "melpy doctor": "for the architectures of the settings",
+        "melpy doctor --arch aarch64": "for another one",
+    },
+)
 @setting_options("arch", "cache-dir", "out-dir", *SIGNING, "seed")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, as_json: bool, **flags: Any) -> int:  # settings

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli.help import Command
 from melpy.cli.option import PATH, SIGNING, read_arches, read_settings, setting_options
-from melpy.cli.report import count_text, print_json, print_text, print_warning
+from melpy.cli.report import count_text, near_path, print_json, print_text, print_warning
 from melpy.cli.signer import identify_signer, read_signer
 from melpy.errors import RepositoryError, SettingsError, SignatureError, UsageError, reason_of
 
@@ -23,7 +24,15 @@ if TYPE_CHECKING:
     from melpy.repo.model import IndexReport, IndexSpec
 
 
-@click.command(short_help="Write the signed index of a repository.")
+@click.command(
+    cls=Command,
+    short_help="Write the signed index of a repository.",
+    examples={
+        "melpy index": "the repository of the settings, the out-dir",
+        "melpy index packages/": "another repository",
+        "melpy index -o packages/x86_64/APKINDEX.tar.gz packages/x86_64/*.apk": "of these packages alone",
+    },
+)
 @click.argument("packages", nargs=-1, type=click.UNPROCESSED, metavar="[PACKAGE.apk|DIRECTORY]...")
 @click.option("-o", "--output", type=PATH, metavar="FILE", help="Index to write; APKINDEX.tar.gz by default.")
 @click.option("-s", "--source", type=PATH, metavar="FILE", help="Index to merge with; --output by default.")
@@ -36,16 +45,11 @@ if TYPE_CHECKING:
 def command(packages: tuple[str, ...], as_json: bool, **flags: Any) -> None:  # settings
     """Write the signed index of a repository.
 
-    \b
-    melpy index
-    melpy index packages/
-    melpy index -o packages/x86_64/APKINDEX.tar.gz packages/x86_64/*.apk
-
     Of a repository, the out-dir where none is named, the index of each architecture is made from the packages that
     are there. Of packages, an index of just these is written to --output. What has not changed since is not read
     again, and an index that is right as it is stays untouched. Files that are no packages, or that clients would not
     find, are told, and the index stays as it was. What is in packages is checked by melpy verify.
-    """  # noqa: D301  # click wants the character itself; the lines are to be copied
+    """
     own = {name: flags.pop(name) for name in ("output", "source", "merge", "ignore_signatures")}
     settings = read_settings(flags)
     given = [f"--{name.replace('_', '-')}" for name, value in own.items() if value]
@@ -199,9 +203,12 @@ def _as_json(report: IndexReport) -> dict[str, object]:
 
 
 def _tell(report: IndexReport, *, quiet: bool) -> None:
-    if report.unsigned_now:
-        hint = "name the key with --signing-key, or in melpy.toml"
-        print_warning(SignatureError("was signed, and is not any more", where=str(report.path), hint=hint))
+    from melpy.repo.signing import LOST_HINT  # noqa: PLC0415  # --help does not need it
+
+    if report.lost:
+        message = f"was signed with {' and '.join(report.lost)}, and is not any more"
+        hint = LOST_HINT if report.signed else "name the key with --signing-key, or in melpy.toml"
+        print_warning(SignatureError(message, where=str(report.path), hint=hint))
     if quiet:
         return
     for what, files in (("is for another architecture", report.left_out), ("is there twice", report.repeated)):
@@ -209,4 +216,4 @@ def _tell(report: IndexReport, *, quiet: bool) -> None:
             print_text(f"{file}: {what}, and left out", err=True)
     state = "" if report.written else ", as it was"
     signed = "" if report.signed else ", not signed"
-    print_text(f"{report.path}: {count_text(report.packages, 'package')}{state}{signed}", err=True)
+    print_text(f"{near_path(report.path)}: {count_text(report.packages, 'package')}{state}{signed}", err=True)

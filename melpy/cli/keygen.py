@@ -7,12 +7,20 @@ from typing import Any
 
 import click
 
+from melpy.cli.help import Command
 from melpy.cli.option import PATH, read_settings, setting_options
 from melpy.cli.report import print_text
 from melpy.errors import UsageError
 
 
-@click.command(short_help="Make a key pair that signs packages and indexes.")
+@click.command(
+    cls=Command,
+    short_help="Make a key pair that signs packages and indexes.",
+    examples={
+        "melpy keygen --if-missing": "the key that the settings name",
+        "melpy keygen local.rsa --signing-passphrase passphrase.txt": "a key that is encrypted",
+    },
+)
 @click.argument("file", required=False, type=PATH)
 @setting_options("signing-passphrase")
 @click.option("--bits", default=4096, show_default=True, type=click.IntRange(2048, 16384), help="Size of the key.")

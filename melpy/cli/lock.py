@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli.help import Command
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import (
     BUILD_OPTION,
@@ -21,14 +22,20 @@ from melpy.cli.option import (
     setting_options,
 )
 from melpy.cli.report import count_text, print_text, print_warning
-from melpy.cli.section import SectionedCommand
 from melpy.errors import RecipeError, UsageError
 
 if TYPE_CHECKING:
     from melpy.solve.lockfile import Lock
 
 
-@click.command(cls=SectionedCommand, short_help="Lock environments to their exact packages.")
+@click.command(
+    cls=Command,
+    short_help="Lock environments to their exact packages.",
+    examples={
+        "melpy lock packages/hello.yaml --arch x86_64,aarch64": "write melpy-x86_64.lock and melpy-aarch64.lock",
+        "melpy build --lock packages/hello.yaml": "build with them",
+    },
+)
 @click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
 @setting_options(*ENVIRONMENT)
 @BUILD_OPTION
@@ -45,13 +52,9 @@ def command(
 ) -> None:
     """Lock the environments of recipes, and of their tests, to their exact packages.
 
-    \b
-    melpy lock packages/hello.yaml --arch x86_64,aarch64
-    melpy build --lock packages/hello.yaml
-
     For each architecture a file is written, with name, version, checksum and repository of each package, and who signed
     the repositories; commit it beside the recipes. It holds the environments of these recipes and no others.
-    """  # noqa: D301  # click wants the character itself; the lines are to be copied
+    """
     from melpy.cli.planning import default_recipe, plan_recipes  # noqa: PLC0415  # --help does not need it
     from melpy.cli.setup import make_context  # noqa: PLC0415  # likewise
     from melpy.engine.environment import Repositories  # noqa: PLC0415  # likewise

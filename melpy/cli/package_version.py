@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from melpy.cli.help import Command
 from melpy.cli.option import PATH
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command("package-version", short_help="Print name, version and release of recipes.")
+@click.command(
+    "package-version",
+    cls=Command,
+    short_help="Print name, version and release of recipes.",
+    examples={
+        "melpy package-version packages/hello.yaml": "print hello-2.10-r0",
+    },
+)
 @click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
 def command(recipes: tuple[Path, ...]) -> None:
     """Print `<name>-<version>-r<epoch>` of recipes, one a line.

@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli.help import Command
 from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
 from melpy.cli.report import has_color, print_json, print_text, print_warning, short_list
-from melpy.cli.section import SectionedCommand
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command(cls=SectionedCommand, short_help="Show what a build would do.")
+@click.command(
+    cls=Command,
+    short_help="Show what a build would do.",
+    examples={
+        "melpy plan packages/hello.yaml": "for people",
+        "melpy plan --json packages/hello.yaml": "all of it, with the scripts of the steps",
+    },
+)
 @click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
 @setting_options("arch", "packages", "pipeline-dirs", "env-files", "vars-file", "ranges")
 @BUILD_OPTION

@@ -6,13 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli.help import Command
 from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command(short_help="Answer a question about a recipe, asked as a template.")
+@click.command(
+    cls=Command,
+    short_help="Answer a question about a recipe, asked as a template.",
+    examples={
+        "melpy query hello.yaml '{{ package.name }} {{ package.full_version }}'": "name and version",
+        "melpy query hello.yaml '{% for sub in subpackages %}{{ sub.name }} {% endfor %}'": "the subpackages",
+        "melpy query hello.yaml '{{range .Subpackages}}{{.Name}} {{end}}'": "the same, as melange has it",
+    },
+)
 @click.argument("recipe", type=PATH)
 @click.argument("template")
 @setting_options("arch", "pipeline-dirs", "vars-file", "ranges")
@@ -20,13 +29,8 @@ if TYPE_CHECKING:
 def command(recipe: Path, template: str, options: tuple[str, ...], **flags: Any) -> None:
     """Answer a question about a recipe: TEMPLATE, filled in from what the recipe evaluates to.
 
-    \b
-    melpy query hello.yaml '{{ package.name }} {{ package.full_version }}'
-    melpy query hello.yaml '{% for sub in subpackages %}{{ sub.name }} {% endfor %}'
-    melpy query hello.yaml '{{range .Subpackages}}{{.Name}} {{end}}'
-
     Templates are Jinja's; those that melange takes work too. `melpy compile` shows what there is to ask for.
-    """  # noqa: D301  # click wants the character itself
+    """
     from melpy.cli.planning import make_options, pipeline_directories  # noqa: PLC0415  # --help does not need it
     from melpy.plan.compiled import describe_recipe  # noqa: PLC0415  # likewise
     from melpy.plan.library import library_for  # noqa: PLC0415  # likewise

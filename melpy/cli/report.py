@@ -5,21 +5,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from melpy.errors import FaultsError, MelpyError, RecipeError
-from melpy.text import escape_json, printable, printable_line
+from melpy.text import escape_json, printable_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from melpy.engine.tree import Finding
-
-
-_GAP = 3
-"""Characters between the columns of a table on a terminal."""
 
 
 def print_error(error: MelpyError) -> None:
@@ -79,8 +76,13 @@ def finding_error(finding: Finding) -> RecipeError:
 
 
 def has_color(terminal: bool) -> bool:
-    """Tell whether to use colour: on terminals, unless NO_COLOR says no. Source: no-color.org."""
-    return terminal and not os.environ.get("NO_COLOR")
+    """Tell whether to use colour: on terminals that know it, unless NO_COLOR says no. Source: no-color.org."""
+    return terminal and can_move() and not os.environ.get("NO_COLOR")
+
+
+def can_move() -> bool:
+    """Tell whether the terminal understands more than plain lines: Emacs and CI services call theirs dumb."""
+    return os.environ.get("TERM", "") not in {"dumb", "unknown"}
 
 
 def paint_lines(lines: Iterable[str]) -> None:
@@ -98,54 +100,10 @@ def _painted(line: str) -> str:
     return line
 
 
-def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = (), extra: Sequence[str] = ()
-) -> None:
-    """Print a table on stdout: with lines on a terminal, else as plain columns that do not wrap.
-
-    Args:
-        columns: their headings.
-        rows: their texts.
-        right: headings of columns that are aligned to the right.
-        extra: headings of columns that a narrow terminal leaves out, the least needed first.
-    """
-    from rich import box  # noqa: PLC0415  # 40 ms that only tables need
-    from rich.console import Console  # noqa: PLC0415  # likewise
-    from rich.table import Table  # noqa: PLC0415  # likewise
-    from rich.text import Text  # noqa: PLC0415  # likewise
-
-    terminal = sys.stdout.isatty()
-    console = Console(width=None if terminal else 10_000, no_color=not has_color(terminal), highlight=False)
-    texts = [[printable(text) for text in row] for row in rows]
-    if terminal:
-        columns, texts = _fit_columns(columns, texts, extra, console.width)
-    table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, show_edge=False, highlight=False)
-    for number, column in enumerate(columns):
-        justify: Literal["left", "right"] = "right" if column in right else "left"
-        table.add_column(column, justify=justify, overflow="fold", no_wrap=not terminal or number == 0)
-    for row in texts:
-        table.add_row(*map(Text, row))
-    if terminal:
-        console.print(table)
-        return
-    with console.capture() as capture:
-        console.print(table)
-    print_text("\n".join(line.rstrip() for line in capture.get().splitlines()))
-
-
-def _fit_columns(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], extra: Sequence[str], room: int
-) -> tuple[Sequence[str], list[list[str]]]:
-    """Leave columns out, in the order of `extra`, until the rest fits a number of characters or none is left to go."""
-    from rich.cells import cell_len  # noqa: PLC0415  # rich is loaded by whoever calls this
-
-    widths = [max(map(cell_len, texts)) for texts in zip(columns, *rows, strict=True)]
-    kept = list(range(len(columns)))
-    for heading in extra:
-        if sum(widths[number] + _GAP for number in kept) - _GAP <= room:
-            break
-        kept.remove(columns.index(heading))
-    return [columns[number] for number in kept], [[row[number] for number in kept] for row in rows]
+def near_path(path: Path) -> str:
+    """Return a path for people: relative to the current directory where it is below it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def short_list(items: Sequence[str], limit: int = 6) -> str:

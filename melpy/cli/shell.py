@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.arch import ARCHES
+from melpy.cli.help import Command
 from melpy.cli.option import PATH, read_arches, read_settings, setting_options
 from melpy.cli.report import print_text
 from melpy.errors import UsageError
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
     from melpy.build.reentry import Kept
 
 
-@click.command(short_help="Enter a build that was kept, at the step that failed.")
+@click.command(
+    cls=Command,
+    short_help="Enter a build that was kept, at the step that failed.",
+    examples={
+        "melpy shell hello": "where it failed",
+        "melpy shell hello --step 3 -- make V=1": "run a command in the place of another step",
+    },
+)
 @click.argument("build", metavar="NAME|RECIPE|DIRECTORY", type=PATH)
 @click.argument("words", nargs=-1, metavar="[-- COMMAND...]")
 @setting_options("arch", "cache-dir")
@@ -27,14 +35,10 @@ if TYPE_CHECKING:
 def command(build: Path, words: tuple[str, ...], *, step: str, network: bool, **flags: Any) -> int:  # settings
     """Enter a build that was kept, at the step that failed: the same root, workspace, variables and user.
 
-    \b
-    melpy shell hello
-    melpy shell hello --step 3 -- make V=1
-
     A DIRECTORY is that of a kept build, as melpy clean --dry-run lists them. A build whose step failed is kept until
     the next one of its recipe and architecture; melpy build --keep keeps one that ended well. The step's script is
     /run/melpy/step. What is changed is kept; melpy build --from-step goes on with it.
-    """  # noqa: D301  # click wants the character itself
+    """
     from melpy.build.reentry import shell_spec  # noqa: PLC0415  # --help does not need it
     from melpy.engine.reentry import open_kept  # noqa: PLC0415  # likewise
     from melpy.sandbox.runner import run_terminal  # noqa: PLC0415  # likewise

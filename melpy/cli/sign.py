@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli.help import Command
 from melpy.cli.option import PATH, SIGNING, read_settings, setting_options
 from melpy.cli.report import count_text, print_text
 from melpy.cli.signer import read_signer
@@ -14,7 +15,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command(short_help="Sign packages with another key.")
+@click.command(
+    cls=Command,
+    short_help="Sign packages with another key.",
+    examples={
+        "melpy sign packages/x86_64/*.apk --signing-key new.rsa": "with another key",
+        "melpy sign packages/x86_64/*.apk --add --signing-key new.rsa": "with one more",
+    },
+)
 @click.argument("packages", nargs=-1, required=True, type=PATH, metavar="PACKAGE...")
 @setting_options(*SIGNING)
 @click.option("--add", is_flag=True, help="Keep the signatures that are there; apk takes any that it trusts.")

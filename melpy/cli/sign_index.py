@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli.help import Command
 from melpy.cli.option import PATH, SIGNING, read_settings, setting_options
 from melpy.cli.report import print_text
 from melpy.cli.signer import read_signer
@@ -14,7 +15,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command("sign-index", short_help="Sign indexes of repositories.")
+@click.command(
+    "sign-index",
+    cls=Command,
+    short_help="Sign indexes of repositories.",
+    examples={
+        "melpy sign-index packages/x86_64/APKINDEX.tar.gz --add --signing-key new.rsa": "with one more key",
+    },
+)
 @click.argument("indexes", nargs=-1, required=True, type=PATH, metavar="INDEX...")
 @setting_options(*SIGNING)
 @click.option("-f", "--force", is_flag=True, help="Replace the signature of an index that has one.")

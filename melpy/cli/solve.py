@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli.help import Command
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import IGNORE_SIGNATURES, OFFLINE, read_arches, read_settings, setting_options
 from melpy.cli.report import print_json, print_text, short_list
@@ -18,7 +19,15 @@ if TYPE_CHECKING:
     from melpy.solve.model import Solution
 
 
-@click.command(short_help="Show the packages that constraints lead to.")
+@click.command(
+    cls=Command,
+    short_help="Show the packages that constraints lead to.",
+    examples={
+        "melpy solve busybox 'openssl>3'": "what an environment would consist of",
+        "melpy solve curl --explain so:libz.so.1": "why a package is part of it, by its name or what it provides",
+        "melpy solve busybox -r /srv/packages -k /srv/packages/local.rsa.pub": "with another repository",
+    },
+)
 @click.argument("world", nargs=-1, required=True, metavar="CONSTRAINT...")
 @setting_options("arch", "out-dir", "repositories", "keyring", "cache-dir", "seed", "seed-mirror")
 @IGNORE_SIGNATURES
@@ -35,14 +44,10 @@ def command(
 ) -> None:
     """Show the packages that apk would install into an empty root, each after what it depends on.
 
-    \b
-    melpy solve busybox 'openssl>3' -r https://packages.wolfi.dev/os -k https://packages.wolfi.dev/os/wolfi-signing.rsa.pub
-    melpy solve curl --explain so:libz.so.1
-
     They come from where a build takes them: the out-dir, the repositories, and the seed. A constraint is a name, with
     or without a version, as in /etc/apk/world. Where several packages provide a name
     without a version, it is yours to choose, as with apk. Nothing is installed.
-    """  # noqa: D301  # click wants the character itself; the line is to be copied
+    """
     from melpy.cli.setup import make_context  # noqa: PLC0415  # --help does not need it
     from melpy.engine.environment import Repositories, resolve_environment  # noqa: PLC0415  # likewise
     from melpy.plan.model import PlanEnvironment  # noqa: PLC0415  # likewise

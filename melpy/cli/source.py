@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli.help import Group
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import BUILD_OPTION, OFFLINE, PATH, SOURCES, read_arches, read_settings, setting_options
 from melpy.cli.progress import track
-from melpy.cli.report import count_text, finding_error, print_error, print_json, print_table, print_text, short_list
-from melpy.cli.unknown import Group
+from melpy.cli.report import count_text, finding_error, print_error, print_json, print_text, short_list
+from melpy.cli.table import Column, print_table
 from melpy.plan.git import GitSource
 from melpy.text import size_text
 
@@ -30,19 +31,31 @@ if TYPE_CHECKING:
 _EVALUATION = ("arch", "pipeline-dirs", "env-files", "vars-file", "ranges", "cache-dir")
 _AT_ONCE = 4  # servers that are asked
 
+_COLUMNS = (
+    Column("Recipe", least=20),
+    Column("Kind", rank=1),
+    Column("Source", least=24),
+    Column("Digest or commit", rank=2),
+    Column("Arch", rank=3),
+    Column("In the cache", right=True),
+)
 
-@click.group(cls=Group, short_help="Fetch, check and list the sources of recipes.")
+
+@click.group(
+    cls=Group,
+    short_help="Fetch, check and list the sources of recipes.",
+    examples={
+        "melpy source list packages/": "what recipes fetch",
+        "melpy source fetch --rewrite https://github.com/=/srv/git/ packages/": "bring it into the cache",
+        "melpy source verify packages/": "check what is there",
+    },
+)
 def command() -> None:
     """Fetch, check and list the sources of recipes: upstream files and git repositories.
 
-    \b
-    melpy source list packages/
-    melpy source fetch --rewrite https://github.com/=/srv/git/ packages/
-    melpy source verify packages/
-
     A DIRECTORY stands for its recipes, the *.yaml in it. Without any, the current directory is meant. Recipes are
     evaluated for the architectures of the settings; one that does not evaluate is told of, and the others go on.
-    """  # noqa: D301  # click wants the character itself; the lines are to be copied
+    """
 
 
 def _options(function: Callable[..., int]) -> Callable[..., int]:
@@ -59,7 +72,14 @@ def _options(function: Callable[..., int]) -> Callable[..., int]:
     return function
 
 
-@command.command("list", short_help="List the sources of recipes, and which are in the cache.")
+@command.command(
+    "list",
+    short_help="List the sources of recipes, and which are in the cache.",
+    examples={
+        "melpy source list packages/": "for people",
+        "melpy source list --json packages/": "whole digests, and where files are kept",
+    },
+)
 @setting_options(*_EVALUATION)
 @_options
 def list_sources(paths: tuple[Path, ...], options: tuple[str, ...], jobs: int, as_json: bool, **flags: Any) -> int:
@@ -88,7 +108,14 @@ def list_sources(paths: tuple[Path, ...], options: tuple[str, ...], jobs: int, a
     return worst_status(wanted.faults)
 
 
-@command.command("fetch", short_help="Bring the sources of recipes into the cache.")
+@command.command(
+    "fetch",
+    short_help="Bring the sources of recipes into the cache.",
+    examples={
+        "melpy source fetch packages/": "from upstream",
+        "melpy source fetch --mirror /srv/distfiles packages/": "from a mirror first",
+    },
+)
 @setting_options(*_EVALUATION, *SOURCES)
 @OFFLINE
 @click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only.")
@@ -118,7 +145,13 @@ def fetch(
     return _report(wanted, outcomes, "in the cache", as_json=as_json, quiet=quiet)
 
 
-@command.command("verify", short_help="Check the sources in the cache once more.")
+@command.command(
+    "verify",
+    short_help="Check the sources in the cache once more.",
+    examples={
+        "melpy source verify packages/": "all sources of a directory of recipes",
+    },
+)
 @setting_options(*_EVALUATION)
 @click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
 @_options
@@ -243,14 +276,8 @@ def _print_rows(wanted: _Wanted, kept: Mapping[Source | GitSource, Kept | None])
         for source, users in wanted.users.items()
         for file, names in users.items()
     ]
-    columns = ("Recipe", "Kind", "Source", "Digest or commit", "Arch", "In the cache")
     if rows:
-        print_table(
-            columns,
-            sorted(rows, key=lambda row: row[0]),
-            right=("In the cache",),
-            extra=("Arch", "Kind", "Digest or commit"),
-        )
+        print_table(_COLUMNS, sorted(rows, key=lambda row: row[0]))
 
 
 def _labels(source: Source | GitSource) -> tuple[str, str, str]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli.help import Group
 from melpy.cli.option import read_settings, setting_options
-from melpy.cli.report import count_text, print_error, print_json, print_table, print_text
-from melpy.cli.unknown import Group
+from melpy.cli.report import count_text, print_error, print_json, print_text
+from melpy.cli.table import Column, print_table
 from melpy.errors import StoreError, UsageError
 from melpy.text import size_text
 
@@ -27,11 +27,24 @@ if TYPE_CHECKING:
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY_UNITS = {"ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40}
 _PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_NAME, _IDENTITY = 34, 12  # characters that terminals are shown of an entry
 _SHOWN = 10  # faults of an entry that are told
+_COLUMNS = (
+    Column("Name", least=30, cut=True),
+    Column("Kind", rank=1),
+    Column("Size", right=True),
+    Column("Last use"),
+    Column("Entry", rank=2, least=12, cut=True),
+)
 
 
-@click.group(cls=Group, short_help="Show, check and prune the extracted packages.")
+@click.group(
+    cls=Group,
+    short_help="Show, check and prune the extracted packages.",
+    examples={
+        "melpy store show": "what is there",
+        "melpy store prune --older-than 30d": "remove what was not used for a month",
+    },
+)
 def command() -> None:
     """Look after the store: packages as they were extracted, and environments that were assembled of them.
 
@@ -39,7 +52,14 @@ def command() -> None:
     """
 
 
-@command.command("show", short_help="Show what is in the store.")
+@command.command(
+    "show",
+    short_help="Show what is in the store.",
+    examples={
+        "melpy store show": "for people",
+        "melpy store show --json": "with the packages of each environment",
+    },
+)
 @setting_options("cache-dir")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(as_json: bool, **flags: Any) -> None:
@@ -54,25 +74,26 @@ def show(as_json: bool, **flags: Any) -> None:
     now = time.time()
     rows = [
         (
-            _short(entry.name or "?", _NAME),
+            entry.name or "?",
             entry.kind,
             size_text(entry.size),
             _ago(now, entry),
-            _short(entry.identity, _IDENTITY),
+            entry.identity,
         )
         for entry in entries
     ]
     if rows:
-        print_table(("Name", "Kind", "Size", "Last use", "Entry"), rows, right=("Size",), extra=("Entry", "Kind"))
+        print_table(_COLUMNS, rows)
     print_text(f"{store}: {_summary(entries)}", err=True)
 
 
-def _short(text: str, room: int) -> str:
-    """Shorten what would leave no room for anything else on a terminal."""
-    return text if len(text) <= room or not sys.stdout.isatty() else f"{text[: room - 1]}…"
-
-
-@command.command("verify", short_help="Check that the store is as it was made.")
+@command.command(
+    "verify",
+    short_help="Check that the store is as it was made.",
+    examples={
+        "melpy store verify --repair": "check all, and remove what is damaged",
+    },
+)
 @setting_options("cache-dir")
 @click.option("--repair", is_flag=True, help="Remove what is damaged, so that the next build makes it anew.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: what is wrong, one object each.")
@@ -127,7 +148,14 @@ def _repair(store: Path, found: Sequence[Damage]) -> set[str]:
     return doomed
 
 
-@command.command("prune", short_help="Remove what has not been used for long.")
+@command.command(
+    "prune",
+    short_help="Remove what has not been used for long.",
+    examples={
+        "melpy store prune --older-than 30d": "what was not used for a month",
+        "melpy store prune --max-size 10G --dry-run": "what would go to leave 10 GB",
+    },
+)
 @setting_options("cache-dir")
 @click.option("--older-than", metavar="TIME", help="Remove what was not used for this time: 30d, 12h, 2w.")
 @click.option("--max-size", metavar="SIZE", help="Remove what was not used for longest, until this is left: 10G.")

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli.help import Command
 from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
-from melpy.cli.report import print_json, print_table
+from melpy.cli.report import print_json
+from melpy.cli.table import Column, print_table
 from melpy.errors import RecipeError, hint_near
 
 if TYPE_CHECKING:
@@ -16,10 +18,18 @@ if TYPE_CHECKING:
 
     from melpy.plan.model import Evaluation
 
+_COLUMNS = (Column("Variable"), Column("Value", least=20), Column("From", rank=1, least=20))
 _LONGEST = 60  # characters of a value that a table shows
 
 
-@click.command(short_help="Show every variable of a recipe, and who says it.")
+@click.command(
+    cls=Command,
+    short_help="Show every variable of a recipe, and who says it.",
+    examples={
+        "melpy variables packages/hello.yaml": "what its steps may name",
+        "melpy variables packages/hello.yaml --package hello-doc": "what a subpackage sees",
+    },
+)
 @click.argument("recipe", type=PATH)
 @setting_options("arch", "pipeline-dirs", "vars-file", "ranges")
 @BUILD_OPTION
@@ -45,7 +55,7 @@ def command(recipe: Path, options: tuple[str, ...], package: str | None, as_json
         data = {name: {"value": value, "origin": origin} for name, value, origin in rows}
         print_json(data)
         return
-    print_table(("Variable", "Value", "From"), [(name, _shown(value), origin) for name, value, origin in rows])
+    print_table(_COLUMNS, [(name, _shown(value), origin) for name, value, origin in rows])
 
 
 def _scope(found: Evaluation, package: str | None) -> Mapping[str, str]:

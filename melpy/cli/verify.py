@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli.help import Command
 from melpy.cli.option import PATH, read_settings, setting_options
 from melpy.cli.report import count_text, print_error, print_json, print_text
 from melpy.errors import MelpyError, SettingsError
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
 _MIXED = 33  # exit status of failures of several kinds, that of `signature`
 
 
-@click.command(short_help="Check signatures and contents of packages and repositories.")
+@click.command(
+    cls=Command,
+    short_help="Check signatures and contents of packages and repositories.",
+    examples={
+        "melpy verify out": "a repository: signatures, contents, and whether index and packages agree",
+        "melpy verify out/x86_64/*.apk --keyring-append local.rsa.pub": "packages, signed with a key of yours",
+    },
+)
 @click.argument("paths", nargs=-1, type=PATH, metavar="[PACKAGE|INDEX|REPOSITORY]...")
 @setting_options("keyring", "out-dir", "cache-dir")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: what is wrong, one object each.")

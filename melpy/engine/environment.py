@@ -12,6 +12,7 @@ from melpy import events
 from melpy.apk.atom import parse_dependency
 from melpy.apk.model import Index
 from melpy.errors import FileConflictError, PackageFormatError, UnresolvableError
+from melpy.meter import open_meter
 from melpy.net import is_remote
 from melpy.repo.layout import index_path
 from melpy.repo.remote import fetch_package, load_keys, load_repository, split_tag
@@ -269,13 +270,14 @@ def _fetch_packages(
 ) -> dict[str, Path]:
     """Return the files of packages, by their checksums: servers answer several requests at once."""
     paths: dict[str, Path] = {}
-    with ThreadPoolExecutor(CONNECTIONS) as pool:
+    size = sum(offer.entry.size for offer in offers if is_remote(offer.location))
+    with open_meter(monitor, job, "fetching packages", size) as meter, ThreadPoolExecutor(CONNECTIONS) as pool:
         fetching = [
-            pool.submit(fetch_package, offer.location, offer.entry.checksum, offer.entry.size, context.servers)
+            pool.submit(fetch_package, offer.location, offer.entry.checksum, offer.entry.size, context.servers, meter)
             for offer in offers
         ]
-        for number, (offer, future) in enumerate(zip(offers, fetching, strict=True), 1):
+        for offer, future in zip(offers, fetching, strict=True):
             paths[offer.entry.checksum] = future.result()
-            if is_remote(offer.location):
-                monitor.emit(events.Progress(job, "fetching packages", number, len(offers)))
+    if size:
+        monitor.emit(events.Progress(job, "fetching packages", len(offers), len(offers)))
     return paths

@@ -19,6 +19,7 @@ from melpy.pack.overlap import lint_overlap
 from melpy.pack.package import write_package
 from melpy.plan.compiled import render_compiled
 from melpy.repo.repository import publish_packages
+from melpy.repo.signing import LOST_HINT
 from melpy.scan.model import Subject, Switches
 from melpy.scan.scanner import scan_package
 from melpy.scan.sibling import resolve_siblings
@@ -116,6 +117,9 @@ def _warn_of_publication(published: Publication, plan: Plan, monitor: events.Mon
         names = shorten_list([entry.info.full_name for entry in published.replaced])
         text = f"published before with other content: {names}; clients that have installed it will not upgrade"
         monitor.emit(events.Warning(plan.job, text, "raise the epoch in the recipe"))
+    for key in published.lost:
+        text = f"{published.index} was signed with {key}, and is not any more"
+        monitor.emit(events.Warning(plan.job, text, LOST_HINT))
     for error in published.damaged:
         hint = error.hint or "build it again, or remove the file"
         monitor.emit(events.Warning(plan.job, f"{error}; it is left out of the index", hint))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from melpy.apk.index import compose_index, split_signatures
+from melpy.apk.index import compose_index
 from melpy.apk.model import LARGEST_INDEX, Index
 from melpy.apk.stanza import find_identity, parse_stanza, place_stanza
 from melpy.bound import read_file
@@ -31,6 +31,7 @@ from melpy.repo.memory import (
 )
 from melpy.repo.model import IndexReport
 from melpy.repo.repository import locked, sort_packages
+from melpy.repo.signing import find_lost, is_same_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -90,7 +91,9 @@ def _write(directory: Path, files: Sequence[str], spec: IndexSpec, base: Index, 
     signer = spec.signer() if spec.signer else None
     data = compose_index(stanzas, signer=signer, description=base.description)
     old = _read(spec.path)
-    if data != old:
+    where = str(spec.path)
+    changed = not is_same_index(old, data, where)
+    if changed:
         remove_leftovers(spec.path)
         write_file(spec.path, data)
     if kept:
@@ -102,11 +105,11 @@ def _write(directory: Path, files: Sequence[str], spec: IndexSpec, base: Index, 
         spec.path,
         len(stanzas),
         read=len(stamps) - unchanged,
-        written=data != old,
+        written=changed,
         left_out=tuple(chosen.left_out),
         repeated=tuple(chosen.repeated),
         signed=signer is not None,
-        unsigned_now=signer is None and _is_signed(old, spec.path),
+        lost=find_lost(old, data, where) if changed else (),
     )
 
 
@@ -115,13 +118,6 @@ def _read(path: Path) -> bytes:
         return read_file(path, LARGEST_INDEX)
     except OSError:
         return b""
-
-
-def _is_signed(data: bytes, path: Path) -> bool:
-    try:
-        return bool(split_signatures(data, str(path))[0])
-    except PackageFormatError:
-        return False
 
 
 @dataclass

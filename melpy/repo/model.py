@@ -65,7 +65,7 @@ class IndexReport:
         left_out: files of other architectures.
         repeated: files that hold the same package as another.
         signed: whether it is signed.
-        unsigned_now: whether it took the place of one that was signed, and is not.
+        lost: names of the keys that had signed the one whose place it took, and did not sign this one.
     """
 
     path: Path
@@ -75,7 +75,7 @@ class IndexReport:
     left_out: tuple[str, ...] = ()
     repeated: tuple[str, ...] = ()
     signed: bool = True
-    unsigned_now: bool = False
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,11 @@ class Publication:
         replaced: packages that took the place of others of the same name and version, but of other bytes.
         outdated: packages that are older than one of their name that is there, and that one.
         damaged: why files of the repository are not in the index: they are broken, or lie where no client looks.
+        lost: names of the keys that had signed the index before, and did not sign this one.
     """
 
     index: Path
     replaced: tuple[IndexEntry, ...] = ()
     outdated: tuple[tuple[IndexEntry, IndexEntry], ...] = ()
     damaged: tuple[MelpyError, ...] = ()
+    lost: tuple[str, ...] = ()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from melpy.apk.model import Index
+    from melpy.meter import Meter
 
 _PLACE_HINT = "name the directory above the architectures' directories"
 _KEY_LIMIT = 1 << 20
@@ -121,7 +122,7 @@ def _read(path: Path, place: str, arch: str) -> bytes:
         raise RepositoryError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
 
 
-def fetch_package(location: str, checksum: str, size: int, cache: ServerCache) -> Path:
+def fetch_package(location: str, checksum: str, size: int, cache: ServerCache, meter: Meter | None = None) -> Path:
     """Return a package's file, downloaded into the cache first when it is on a server.
 
     Whoever unpacks it checks it once more.
@@ -131,6 +132,7 @@ def fetch_package(location: str, checksum: str, size: int, cache: ServerCache) -
         checksum: its identity, as indexes have it.
         size: bytes that it may have; 0 where that is not known.
         cache: where it is kept.
+        meter: counts what comes.
 
     Raises:
         UnreachableError: the server does not have it.
@@ -142,7 +144,8 @@ def fetch_package(location: str, checksum: str, size: int, cache: ServerCache) -
     path = cache.packages / f"{hashlib.sha256(checksum.encode()).hexdigest()[:32]}.apk"
     if not _is_kept(path, checksum):
         with replace_file(path) as stream:
-            download(location, stream, offline=cache.offline, limit=min(size or _PACKAGE_LIMIT, _PACKAGE_LIMIT))
+            limit = min(size or _PACKAGE_LIMIT, _PACKAGE_LIMIT)
+            download(location, stream, offline=cache.offline, limit=limit, meter=meter)
             check_identity(stream, checksum, where=location)
     return path
 

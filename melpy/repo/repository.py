@@ -22,6 +22,7 @@ from melpy.errors import MelpyError, PackageFormatError, RepositoryError, Signat
 from melpy.files import output_error, remove_leftovers, write_file
 from melpy.repo.layout import index_path
 from melpy.repo.model import Publication
+from melpy.repo.signing import find_lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -87,10 +88,13 @@ def publish_packages(
         known, damaged = _current_entries(root, arch, {entry.info.file_name for entry in entries})
         for entry in entries:
             (staged / entry.info.file_name).replace(directory / entry.info.file_name)
-        remove_leftovers(index_path(root, arch))
+        path = index_path(root, arch)
+        remove_leftovers(path)
+        before = path.read_bytes() if path.exists() else b""
         index = write_repository_index(root, arch, merge_entries(known, entries), signer=signer)
+        lost = find_lost(before, path.read_bytes(), str(path))
     replaced, outdated = _find_replaced(known, entries), _find_outdated(known, entries)
-    return Publication(index, tuple(replaced), tuple(outdated), tuple(damaged))
+    return Publication(index, tuple(replaced), tuple(outdated), tuple(damaged), lost)
 
 
 def _find_replaced(known: Iterable[IndexEntry], entries: Iterable[IndexEntry]) -> Iterator[IndexEntry]:

@@ -14,7 +14,7 @@ from melpy.apk.index import read_index, split_signatures
 from melpy.apk.model import LARGEST_INDEX
 from melpy.apk.segment import make_entry, read_segments
 from melpy.bound import open_file, read_file
-from melpy.errors import RepositoryError, reason_of
+from melpy.errors import PackageFormatError, RepositoryError, reason_of
 from melpy.files import replace_file, write_file
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from melpy.apk.signature import Signer
+
+LOST_HINT = "where clients know no other key: melpy sign-index --add --signing-key KEY INDEX"
+"""What to do when an index has lost a signature."""
 
 
 def sign_package_file(path: Path, signer: Signer, *, keep: bool) -> None:
@@ -73,6 +76,32 @@ def has_signature(path: Path) -> bool:
         return bool(split_signatures(read_file(path, LARGEST_INDEX), str(path))[0])
     except OSError as error:
         raise _unreadable(path, error) from None
+
+
+def find_signers(data: bytes, where: str) -> list[str]:
+    """Return the names of the keys that signed an index, unchecked; none where it is no index."""
+    try:
+        signatures, _ = split_signatures(data, where)
+    except PackageFormatError:
+        return []
+    return [name.split(".", 3)[-1] for name, _ in signatures]
+
+
+def find_lost(old: bytes, new: bytes, where: str) -> tuple[str, ...]:
+    """Return the names of the keys that signed an index, and not the one that takes its place."""
+    kept = find_signers(new, where)
+    return tuple(name for name in find_signers(old, where) if name not in kept)
+
+
+def is_same_index(old: bytes, new: bytes, where: str) -> bool:
+    """Tell whether an index is another one with, at most, further signatures: signing twice gives the same bytes."""
+    if old == new:
+        return True
+    try:
+        (has, old_body), (wanted, new_body) = split_signatures(old, where), split_signatures(new, where)
+    except PackageFormatError:
+        return False
+    return old_body == new_body and bool(wanted) and set(wanted) <= set(has)
 
 
 def _member(others: Iterable[tuple[str, bytes]], signer: Signer, signed: bytes, *, mtime: int) -> bytes:

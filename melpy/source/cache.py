@@ -14,7 +14,8 @@ from melpy.bound import BoundError, check_path, shorten
 from melpy.digest import file_digest, sha256_hex
 from melpy.errors import DigestMismatchError, UnreachableError, reason_of
 from melpy.files import replace_file
-from melpy.net import download, is_file
+from melpy.meter import open_meter
+from melpy.net import Advice, download, is_file
 from melpy.source.place import Candidate, by_digest_only, copy_file, decode_name, find_local, limit_hint, make_candidate
 from melpy.source.rewrite import find_files, local_path, worst_failure
 
@@ -173,16 +174,17 @@ def _fetch_from(
         if place.is_local:
             copy_file(place, stream, places.limit, _HINT)
         else:
-            download(
-                place.uri,
-                stream,
-                offline=places.offline,
-                limit=places.limit,
-                timeout=source.patience.timeout,
-                retries=retries,
-                hint=_HINT,
-                too_large=limit_hint(),
-            )
+            with open_meter(monitor, job, f"fetching {file_name(source.uri)}") as meter:
+                download(
+                    place.uri,
+                    stream,
+                    offline=places.offline,
+                    limit=places.limit,
+                    timeout=source.patience.timeout,
+                    retries=retries,
+                    advice=Advice(_HINT, limit_hint()),
+                    meter=meter,
+                )
         _check(stream, source, place.uri, _UPSTREAM_HINT)
 
 

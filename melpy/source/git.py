@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from melpy import events
 from melpy.digest import identity, sha256_hex
 from melpy.errors import DigestMismatchError, UnreachableError
+from melpy.meter import open_meter, watch_files
 from melpy.plan.git import ALL, GitSource, Patience, is_local
 from melpy.source.git_command import check_git, check_tree
 from melpy.source.mirror import MISSING, WHOLE_ONLY, Mirror, Origin
@@ -287,7 +288,11 @@ class _Fetcher:
                 "fetch it once without --offline",
             )
             raise UnreachableError(message, where=origin.url, hint=hint)
-        return mirror.fetch(refspecs, origin)
+        with (
+            open_meter(self.monitor, self.job, f"fetching {origin.url}") as meter,
+            watch_files(meter, mirror.path, ["objects/pack/tmp_pack_*"]),  # what git is receiving
+        ):
+            return mirror.fetch(refspecs, origin)
 
     def _note(self, text: str) -> None:
         self.monitor.emit(events.Note(self.job, text))

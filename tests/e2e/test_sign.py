@@ -124,6 +124,31 @@ def test_keys_that_cannot_be_had(project: Project) -> None:
     assert (run.returncode, "the signing-key of the settings is not a file" in run.stderr) == (2, True)
 
 
+def test_a_second_signature_stays_while_the_index_says_the_same(project: Project) -> None:
+    assert project.melpy("sign", PACKAGE, "--add", "--signing-key", "new.rsa").returncode == 0
+    assert project.melpy("index").returncode == 0  # a larger package
+    assert project.melpy("sign-index", INDEX, "--add", "--signing-key", "new.rsa").returncode == 0
+    both = (project.directory / INDEX).read_bytes()
+    for _ in range(2):
+        run = project.melpy("index")
+        assert (run.returncode, run.stderr) == (0, f"{INDEX}: 1 package, as it was\n")
+    assert (project.directory / INDEX).read_bytes() == both
+    assert project.melpy("verify", "out", "--keyring-append", "new.rsa.pub").returncode == 0
+    assert trusted(project, INDEX) == ["old", "new"]
+
+
+def test_a_signature_that_an_index_loses_is_told(project: Project) -> None:
+    assert project.melpy("sign-index", INDEX, "--add", "--signing-key", "new.rsa").returncode == 0
+    project.write("two.yaml", shell_recipe("two"))
+    run = project.melpy("build", "two.yaml")
+    assert f"{INDEX} was signed with new.rsa.pub, and is not any more (where clients know no other key" in run.stderr
+    assert "not any more" not in project.melpy("build", "two.yaml").stderr
+    run = project.melpy("index", "--signing-key", "new.rsa")
+    old = project.repository.public_key.name
+    assert f"{INDEX}: was signed with {old}, and is not any more" in run.stderr
+    assert trusted(project, INDEX) == ["new"]
+
+
 def test_the_commands_of_the_guide_keep_the_old_key(project: Project) -> None:
     keys = project.directory / "keys"
     keys.mkdir()

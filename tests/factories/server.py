@@ -6,6 +6,7 @@ import datetime as dt
 import ipaddress
 import ssl
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,6 +39,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     claimed: int | None = None  # bytes that Content-Length says, if not as many as there are
+    seconds: float = 0  # that the body takes
 
 
 @dataclass
@@ -108,7 +110,10 @@ def running_server(answer: Callable[[Request], Reply], tls: ssl.SSLContext | Non
             if reply.status != 304:
                 self.send_header("Content-Length", str(len(reply.body) if reply.claimed is None else reply.claimed))
             self.end_headers()
-            self.wfile.write(reply.body)
+            size = max(1, len(reply.body) // 10) if reply.seconds else len(reply.body) or 1
+            for start in range(0, len(reply.body), size):
+                self.wfile.write(reply.body[start : start + size])
+                time.sleep(reply.seconds / 10)
             if reply.claimed is not None:
                 self.close_connection = True
 

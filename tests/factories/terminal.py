@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
+import struct
 import subprocess
+import termios
 import time
 from typing import TYPE_CHECKING
 
@@ -17,9 +20,10 @@ if TYPE_CHECKING:
 class Terminal:
     """A program with a terminal of its own, at which a user types."""
 
-    def __init__(self, project: Project, *command: str) -> None:
+    def __init__(self, project: Project, *command: str, columns: int = 80, term: str = "dumb") -> None:
         self.master, slave = os.openpty()
-        environment = {**project.full_environment(), "TERM": "dumb"}
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        environment = {**project.full_environment(), "TERM": term}
         self.process = subprocess.Popen(
             ["setsid", "-c", "-w", *command],
             cwd=project.directory,
@@ -37,6 +41,17 @@ class Terminal:
     def __exit__(self, *_: object) -> None:
         os.close(self.master)  # which hangs up
         self.process.wait(60)
+
+    def read_all(self) -> str:
+        """Read until the program has ended, and return all that it wrote."""
+        while True:
+            try:
+                piece = os.read(self.master, 4096)
+            except OSError:  # nobody has the terminal any more. Source: pty(7), EIO
+                break
+            self.seen += piece.decode(errors="replace")
+        self.seen = self.seen.replace("\r\n", "\n")
+        return self.seen
 
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
