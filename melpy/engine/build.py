@@ -14,6 +14,7 @@ from melpy.build.session import run_plan
 from melpy.engine.buildcache import CACHES, hold_cache
 from melpy.engine.environment import Repositories, ensure_environment
 from melpy.engine.history import date_hint, find_revision
+from melpy.engine.inputs import Distribution, Inputs, describe_environment, describe_source, read_recipe_files
 from melpy.engine.licence import load_licence_texts
 from melpy.engine.limit import find_limits, find_requests
 from melpy.engine.locate import locate_step
@@ -28,19 +29,22 @@ from melpy.engine.sourcedir import find_source_directory
 from melpy.engine.workdir import reuse_directory, work_directory
 from melpy.errors import MelpyError, OutputError
 from melpy.files import check_writable
+from melpy.plan.git import GitSource
 from melpy.sandbox.cgroup import find_parent
 from melpy.sandbox.emulator import find_emulator
 from melpy.sandbox.identity import find_id_range
 from melpy.sandbox.runner import check_tools, has_own_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from melpy.build.model import OutputTree, StepRecord
     from melpy.engine.history import Revision
+    from melpy.plan.model import Source
     from melpy.sandbox.model import Limits, NativeTools
     from melpy.solve.model import Solution
+    from melpy.source.git import Pinned
 
 
 def build_job(job: Job, context: BuildContext, repositories: Repositories, monitor: events.Monitor) -> BuildResult:
@@ -85,6 +89,7 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
                 sources, checkouts = fetch_sources(
                     job.plan.sources, context.sources, monitor, job.plan.job, job.evaluation
                 )
+            inputs = _find_inputs(job, solution, (sources, checkouts), source_dir, revision, context)
             directory = stack.enter_context(_open_directory(job, context, kept.directory if kept else None, monitor))
             session = Session(
                 directory=directory,
@@ -108,7 +113,7 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
                 trees = _run_steps(job, session, monitor, steps)
             with clock.stage("packages"):
                 texts = load_licence_texts(job, session.workspace)
-                built = write_packages(job.plan, trees, solution, revision, texts, context, monitor)
+                built = write_packages(inputs, trees, solution, texts, context, monitor)
         ok = True
     finally:
         seconds = time.monotonic() - start
@@ -128,6 +133,30 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
             write_record(job, log, facts, steps)
         monitor.emit(events.JobFinished(job.plan.job, seconds, ok))
     return BuildResult(job.plan.job, built, tuple(clock.seconds.items()), log)
+
+
+def _find_inputs(
+    job: Job,
+    solution: Solution,
+    fetched: tuple[Mapping[Source, Path], Mapping[GitSource, Pinned]],
+    source_dir: Path | None,
+    revision: Revision,
+    context: BuildContext,
+) -> Inputs:
+    files, commits = fetched
+    return Inputs(
+        plan=job.plan,
+        environment=describe_environment(solution, context.out_dir),
+        sources=tuple(
+            describe_source(one, commits[one].commit if isinstance(one, GitSource) else files[one])
+            for one in job.plan.sources
+        ),
+        files=read_recipe_files(source_dir),
+        distribution=Distribution(context.namespace, context.git_repo_url, context.recipe_license),
+        network=context.network,
+        build_cache=context.build_cache,
+        revision=revision,
+    )
 
 
 def _run_steps(job: Job, session: Session, monitor: events.Monitor, steps: list[StepRecord]) -> tuple[OutputTree, ...]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from melpy import events
-from melpy.apk.archive import COMPRESSOR
 from melpy.apk.model import PackageInfo
 from melpy.attest.sbom import Origin, RecipeOrigin, render_sbom, sbom_path
 from melpy.build.model import Kind
 from melpy.build.tree import add_file
+from melpy.engine.inputs import render_build_inputs
 from melpy.engine.model import BuildContext, BuiltPackage
 from melpy.files import output_error, scratch_directory
 from melpy.pack.acceptance import lint_acceptance
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from melpy.build.model import OutputTree
-    from melpy.engine.history import Revision
+    from melpy.engine.inputs import Inputs
     from melpy.plan.model import PackagePlan, Plan
     from melpy.repo.model import Publication
     from melpy.scan.model import Findings
@@ -37,10 +36,9 @@ if TYPE_CHECKING:
 
 
 def write_packages(
-    plan: Plan,
+    inputs: Inputs,
     trees: Sequence[OutputTree],
     solution: Solution,
-    revision: Revision,
     texts: Mapping[str, str],
     context: BuildContext,
     monitor: events.Monitor,
@@ -50,10 +48,9 @@ def write_packages(
     They are written beside it first; only when all are there, they are published, and then the index.
 
     Args:
-        plan: what was built.
+        inputs: what was built.
         trees: the files of each package.
         solution: the environment that it was built in.
-        revision: the recipe's last commit.
         texts: texts of licences by their path in the workspace.
         context: where packages go, and how they are signed.
         monitor: is told what happens.
@@ -62,26 +59,30 @@ def write_packages(
         OutputError: the repository cannot be written.
         PackageFormatError: a file cannot be packed.
     """
+    plan, revision, distribution = inputs.plan, inputs.revision, inputs.distribution
     _warn_of_emptiness(plan, trees, monitor)
     directory = context.out_dir / plan.arch
-    recipe = RecipeOrigin(context.git_repo_url, revision.path, context.recipe_license)
-    origin = Origin(context.namespace, revision.commit, revision.epoch, recipe)
+    recipe = RecipeOrigin(distribution.repository, revision.path, distribution.licence)
+    origin = Origin(distribution.namespace, revision.commit, revision.epoch, recipe)
     complete = tuple(
         add_file(tree, sbom_path(package, plan), render_sbom(package, plan, origin, texts).encode())
         for tree, package in zip(trees, plan.packages, strict=True)
     )
-    control = _control(plan, solution, revision)
+    compiled = render_compiled(plan, solution.locked).encode(errors="surrogateescape")
     infos = [
-        _info(package, plan, findings, revision, context)
+        _info(package, findings, inputs)
         for package, findings in zip(plan.packages, _scan(plan, complete, solution, monitor), strict=True)
     ]
-    contents = [(*control, *_scripts(package)) for package in plan.packages]
+    contents = [(ControlFile(".melange.yaml", compiled), *_scripts(package)) for package in plan.packages]
     packages = tuple(zip(complete, infos, contents, strict=True))
     _warn_of_contents(packages, plan, monitor)
+    made_of = render_build_inputs(inputs)
     try:
         with scratch_directory(directory) as staged:
             entries = [
-                write_package(tree, info, staged, mtime=revision.epoch, signer=context.signer, control=files)
+                write_package(
+                    tree, info, staged, mtime=revision.epoch, signer=context.signer, control=files, inputs=made_of
+                )
                 for tree, info, files in packages
             ]
             published = publish_packages(context.out_dir, plan.arch, staged, entries, signer=context.signer)
@@ -149,9 +150,8 @@ def _switches(package: PackagePlan) -> Switches:
     return Switches(package.no_provides, package.no_depends, package.no_commands, package.no_versioned_shlib_deps)
 
 
-def _info(
-    package: PackagePlan, plan: Plan, findings: Findings, revision: Revision, context: BuildContext
-) -> PackageInfo:
+def _info(package: PackagePlan, findings: Findings, inputs: Inputs) -> PackageInfo:
+    plan, revision = inputs.plan, inputs.revision
     return PackageInfo(
         name=package.name,
         version=plan.full_version,
@@ -160,7 +160,7 @@ def _info(
         description=package.description,
         url=package.url,
         commit=package.commit or revision.commit,
-        maintainer=context.namespace,
+        maintainer=inputs.distribution.namespace,
         build_date=revision.epoch,
         licenses=tuple(entry.license for entry in plan.licences if entry.license),
         depends=findings.depends,
@@ -171,21 +171,6 @@ def _info(
         replaces_priority=package.replaces_priority,
         triggers=package.triggers,
     )
-
-
-def _control(plan: Plan, solution: Solution, revision: Revision) -> list[ControlFile]:
-    """Return what every package of the build carries to be made again: the compiled recipe and the exact inputs."""
-    inputs = {
-        "plan": plan.digest(),
-        "source-date-epoch": revision.epoch,
-        "compressor": COMPRESSOR,
-        "environment": solution.to_json(),
-        "sources": [source.material for source in plan.sources],
-    }
-    return [
-        ControlFile(".melange.yaml", render_compiled(plan, solution.locked).encode(errors="surrogateescape")),
-        ControlFile(".melpy.json", (json.dumps(inputs, indent=1, sort_keys=True) + "\n").encode()),
-    ]
 
 
 def _scripts(package: PackagePlan) -> list[ControlFile]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from melpy import __version__
 from melpy.files import replace_file
+from melpy.plan.form import plan_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,7 +69,7 @@ def write_record(job: Job, log: Path, facts: Facts, steps: Sequence[StepRecord])
     machine = os.uname()
     value = {
         "build": job.plan.job,
-        "plan": job.plan.digest(),
+        "plan": plan_digest(job.plan),
         "ok": facts.ok,
         "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(facts.seconds, 3),
