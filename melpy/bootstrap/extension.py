@@ -73,6 +73,7 @@ def extend_index(spec: SeedSpec, requests: Iterable[str], arch: Arch, monitor: M
     return SeedReport(
         added=tuple(sorted(made)),
         reused=len(kept),
+        answers={name: answer for name, answer in new.requests.items() if name in set(requests)},
         unknown={name: near for name, near in new.unknown.items() if name in set(requests)},
         downloaded=sum(task.size for task in missing.values()),
     )

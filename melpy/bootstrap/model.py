@@ -70,6 +70,7 @@ class SeedReport:
     Attributes:
         added: APK names that are new in the index.
         reused: how many packages of the closure were there already.
+        answers: the APK package that answers each name that was asked for, where there is one.
         unknown: names that the suite has nothing for, each with names that are near.
         downloaded: bytes of Debian packages fetched.
         seconds: wall clock.
@@ -77,6 +78,7 @@ class SeedReport:
 
     added: tuple[str, ...] = ()
     reused: int = 0
+    answers: Mapping[str, str] = field(default_factory=dict)
     unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     downloaded: int = 0
     seconds: float = 0.0

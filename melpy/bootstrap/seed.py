@@ -22,12 +22,12 @@ from melpy.bootstrap.table import recipe_digest
 from melpy.events import Null
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from melpy.arch import Arch
     from melpy.events import Monitor
 
-__all__ = ["SeedReport", "SeedRepository", "SeedSpec", "WantedSource", "extend_seed", "seed_repository"]
+__all__ = ["SeedReport", "SeedRepository", "SeedSpec", "WantedSource", "extend_seed", "find_answers", "seed_repository"]
 
 
 def seed_repository(spec: SeedSpec) -> SeedRepository:
@@ -69,8 +69,23 @@ def extend_seed(
             report = extend_index(spec, requests, arch, monitor or Null(), update=update)
     else:
         unknown = {name: manifest.unknown[name] for name in requests if name in manifest.unknown}
-        report = SeedReport(reused=len(manifest.packages), unknown=unknown)
+        report = SeedReport(reused=len(manifest.packages), answers=_pick(manifest, requests), unknown=unknown)
     return dataclasses.replace(report, seconds=time.monotonic() - started)
+
+
+def find_answers(spec: SeedSpec, names: Iterable[str], arch: Arch) -> Mapping[str, str]:
+    """Return the APK package that answers each name that was asked for before; nothing is fetched or made.
+
+    Raises:
+        PackageFormatError: a name is not an atom.
+        SeedError: there is no table for the suite.
+    """
+    manifest = _load_settled(spec, arch)
+    return _pick(manifest, reduce_requests(names)) if manifest else {}
+
+
+def _pick(manifest: Manifest, requests: Iterable[str]) -> dict[str, str]:
+    return {name: manifest.requests[name] for name in requests if name in manifest.requests}
 
 
 def _load_settled(spec: SeedSpec, arch: Arch) -> Manifest | None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from melpy.cli.signer import find_secrets, find_signer
 from melpy.engine.history import read_epoch
 from melpy.engine.limit import LIMITS, parse_limits
-from melpy.engine.model import BUILD_CACHES, BuildContext, Supply
+from melpy.engine.model import BUILD_CACHES, BuildContext
+from melpy.environment.model import RepositorySpec, parse_location
 from melpy.errors import SettingsError
 from melpy.files import check_writable
 from melpy.plan.licence import parse_licence
-from melpy.repo.layout import index_path
+from melpy.repo.remote import ServerCache
 from melpy.source.place import SourcePlaces, parse_source_limit
 from melpy.source.rewrite import parse_rewrites
 from melpy.unpack import parse_limit
@@ -26,11 +27,18 @@ if TYPE_CHECKING:
     from melpy.arch import Arch
     from melpy.bootstrap.model import SeedSpec
     from melpy.config.model import Settings
+    from melpy.environment.model import Supply
 
 
 def make_context(
-    settings: Settings, monitor: events.Monitor, *, offline: bool = False, signing: bool = True, **extra: Any
-) -> BuildContext:  # BuildContext's own
+    settings: Settings,
+    monitor: events.Monitor,
+    *,
+    offline: bool = False,
+    signing: bool = True,
+    check_signatures: bool = True,
+    **extra: Any,  # BuildContext's own
+) -> BuildContext:
     """Return what builds have in common.
 
     Raises:
@@ -41,24 +49,30 @@ def make_context(
     assert out_dir is not None
     assert cache_dir is not None
     check_writable(cache_dir)
+    places = make_places(settings, offline=offline)
     secrets = find_secrets(settings)  # before the key is read, which closes a descriptor
     return BuildContext(
         out_dir=out_dir,
         cache_dir=cache_dir.resolve(),
-        repositories=settings.items("repositories"),
-        keyring=settings.items("keyring"),
+        repositories=RepositorySpec(
+            own=out_dir,
+            servers=ServerCache(cache_dir.resolve(), offline),
+            locations=tuple(dict.fromkeys(map(parse_location, settings.items("repositories")))),
+            keyring=settings.items("keyring"),
+            check_signatures=check_signatures,
+            local=places.local,
+            supply=make_supply(settings, monitor, offline=offline),
+        ),
         signer=find_signer(settings) if signing else None,
         namespace=settings.text("namespace"),
         git_repo_url=settings.text("git-repo-url"),
         recipe_license=_read_license(settings),
         build_cache=_read_build_cache(settings),
         limits=parse_limits({key: (settings.text(key), _name_setting(settings, key, f"--{key}")) for key in LIMITS}),
-        places=make_places(settings, offline=offline),
+        places=places,
         unpack_limit=parse_limit(settings.text("unpack-limit")),
-        supply=make_supply(settings, monitor, offline=offline),
         epoch=read_epoch(os.environ),
         jobs=os.cpu_count() or 1,
-        offline=offline,
         secrets=secrets,
         **extra,
     )
@@ -145,20 +159,9 @@ class _SeedSupply:
             return {}
         return {key: known.package.format(key=key) for key in keys if key not in known.keys}
 
-    def extend(self, names: Sequence[str], arch: Arch) -> bool:
-        from melpy.bootstrap.seed import extend_seed  # noqa: PLC0415  # likewise
+    def extend(self, names: Sequence[str], arch: Arch) -> Mapping[str, str]:
+        from melpy.bootstrap.seed import extend_seed, find_answers  # noqa: PLC0415  # only where there is a seed
 
         if self.offline:
-            return False
-        before = _stamp(index_path(self.root, arch.apk))
-        extend_seed(self.spec, names, arch, self.monitor)
-        return _stamp(index_path(self.root, arch.apk)) != before
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """Return what changes when a file is replaced; None when there is none."""
-    try:
-        info = path.stat()
-    except FileNotFoundError:
-        return None
-    return info.st_ino, info.st_mtime_ns
+            return find_answers(self.spec, names, arch)
+        return extend_seed(self.spec, names, arch, self.monitor).answers

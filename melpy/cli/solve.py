@@ -49,8 +49,10 @@ def command(
     without a version, it is yours to choose, as with apk. Nothing is installed.
     """
     from melpy.cli.setup import make_context  # noqa: PLC0415  # --help does not need it
-    from melpy.engine.environment import Repositories, resolve_environment  # noqa: PLC0415  # likewise
-    from melpy.plan.model import PlanEnvironment  # noqa: PLC0415  # likewise
+    from melpy.environment.model import EnvironmentSpec  # noqa: PLC0415  # likewise
+    from melpy.environment.repository import Repositories  # noqa: PLC0415  # likewise
+    from melpy.environment.resolution import resolve_environment  # noqa: PLC0415  # likewise
+    from melpy.rootfs.model import RootSpec  # noqa: PLC0415  # likewise
 
     settings = read_settings(flags)
     arches = read_arches(settings)
@@ -61,9 +63,9 @@ def command(
         context = make_context(
             settings, monitor, offline=offline, signing=False, check_signatures=not ignore_signatures
         )
-        solution = resolve_environment(
-            PlanEnvironment(tuple(dict.fromkeys(world))), arches[0], Repositories(context), where="", choosy=True
-        )
+        environment = EnvironmentSpec(RootSpec(arches[0].apk, tuple(dict.fromkeys(world))))
+        found = resolve_environment(environment, Repositories(context.repositories), where="", choosy=True)
+        solution = found.solution
     if explain:
         _explain(explain, world, solution, as_json=as_json)
     elif as_json:

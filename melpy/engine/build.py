@@ -12,7 +12,7 @@ from melpy import events
 from melpy.build.model import Session
 from melpy.build.session import run_plan
 from melpy.engine.buildcache import CACHES, hold_cache
-from melpy.engine.environment import Repositories, ensure_environment
+from melpy.engine.environment import make_environment
 from melpy.engine.history import date_hint, find_revision
 from melpy.engine.inputs import Distribution, Inputs, describe_environment, describe_source, read_recipe_files
 from melpy.engine.licence import load_licence_texts
@@ -27,6 +27,7 @@ from melpy.engine.reentry import check_environment, find_first_step
 from melpy.engine.source import fetch_sources
 from melpy.engine.sourcedir import find_source_directory
 from melpy.engine.workdir import reuse_directory, work_directory
+from melpy.environment.layer import open_environment
 from melpy.errors import MelpyError, OutputError
 from melpy.files import check_writable
 from melpy.plan.git import GitSource
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from melpy.build.model import OutputTree, StepRecord
     from melpy.engine.history import Revision
+    from melpy.environment.repository import Repositories
     from melpy.plan.model import Source
     from melpy.sandbox.model import Limits, NativeTools
     from melpy.solve.model import Solution
@@ -75,12 +77,15 @@ def build_job(job: Job, context: BuildContext, repositories: Repositories, monit
                 revision = _find_revision(job, source_dir, context, monitor)
             with clock.stage("environment"):
                 solution = _find_environment(job, context, repositories)
-                opened = ensure_environment(solution, job.plan.environment, job.arch, context, monitor, job.plan.job)
+                environment = make_environment(job.plan.environment, job.arch)
+                opened = open_environment(solution, environment.root, context.store, monitor, job.plan.job)
                 layers = stack.enter_context(opened)
                 if emulator and not context.emulate_all:
-                    from melpy.engine.native import find_tools  # noqa: PLC0415  # its table takes 25 ms to read
+                    # Its table takes 25 ms to read.
+                    from melpy.environment.native import Foreign, find_tools  # noqa: PLC0415  # see above
 
-                    tools = find_tools(job, solution, layers, repositories, monitor)
+                    foreign = Foreign(environment, solution, layers)
+                    tools = find_tools(foreign, repositories, context.store, monitor, job.plan.job)
             if kept:
                 check_environment(kept, layers, tools)
                 text = f"the steps before {first} are those of an earlier build, and of whoever changed it since"
@@ -209,7 +214,7 @@ def _find_environment(job: Job, context: BuildContext, repositories: Repositorie
     if not context.locks:
         return resolve_job(job, job.plan.environment, repositories)
     path, lock = next((path, lock) for path, lock in context.locks if lock.arch == job.arch.apk)
-    return find_locked(job, lock, context, path)
+    return find_locked(job, lock, context.repositories, path)
 
 
 @dataclass

@@ -6,8 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from melpy.apk.atom import parse_provide
-from melpy.engine.environment import resolve_environment
+from melpy.engine.environment import make_environment
 from melpy.engine.locate import locate_needs
+from melpy.environment.resolution import resolve_environment
 from melpy.errors import MelpyError, Place, UnresolvableError, point_at
 from melpy.plan.library import library_for
 from melpy.plan.planner import examine_recipe, is_for
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from melpy.arch import Arch
-    from melpy.engine.environment import Repositories
     from melpy.engine.model import Job
+    from melpy.environment.repository import Repositories
     from melpy.plan.model import PlanEnvironment
     from melpy.solve.model import Solution
 
@@ -40,7 +41,7 @@ def resolve_job(job: Job, environment: PlanEnvironment, repositories: Repositori
     """
     where = f"{'' if job.evaluation else f'{job.plan.recipe}: '}environment for {job.plan.arch}"
     try:
-        return resolve_environment(environment, job.arch, repositories, where=where)
+        return resolve_environment(make_environment(environment, job.arch), repositories, where=where).solution
     except UnresolvableError as error:
         explain_missing(error, job)
         raise

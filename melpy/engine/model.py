@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from melpy.repo.remote import ServerCache
+from melpy.environment.model import StoreSpec
 from melpy.sandbox.model import NO_LIMITS, Limits
 from melpy.source.place import NOWHERE
 from melpy.unpack import UNPACK_LIMIT, Limit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from melpy.apk.model import IndexEntry
     from melpy.apk.signature import Signer
     from melpy.arch import Arch
+    from melpy.environment.model import RepositorySpec
     from melpy.plan.model import Evaluation, Plan
     from melpy.recipe.model import Recipe
     from melpy.solve.lockfile import Lock
@@ -29,24 +29,6 @@ BUILD_CACHES = ("none", "recipe", "shared")
 
 FileId = tuple[int, int]
 """Device and inode of a file of this machine."""
-
-
-class Supply(Protocol):
-    """A repository that makes packages when they are asked for, such as the seed."""
-
-    @property
-    def root(self) -> Path:
-        """Directory of the repository."""
-
-    @property
-    def public_key(self) -> Path:
-        """Key that it is signed with."""
-
-    def extend(self, names: Sequence[str], arch: Arch) -> bool:
-        """Make the packages with these names, as far as it can; tell whether its index changed."""
-
-    def find_unmet(self, table: str, keys: Sequence[str]) -> Mapping[str, str]:
-        """Return the keys of a range that stand for packages which it cannot make, each with the package."""
 
 
 @dataclass(frozen=True)
@@ -79,16 +61,13 @@ class BuildContext:
     Attributes:
         out_dir: repository that is written.
         cache_dir: sources, extracted packages and work directories.
-        repositories: where environments come from, `place` or `@tag place`.
-        keyring: public keys that repositories are trusted by.
+        repositories: where the packages of environments come from.
         signer: signs packages and indexes; None leaves them unsigned.
         namespace: distribution that packages belong to.
         git_repo_url: repository of the recipes, for the SBOM.
         recipe_license: licence of the recipes themselves, for the SBOM.
         places: where sources are looked for.
         unpack_limit: how much an archive may become.
-        check_signatures: whether repositories must be signed by a trusted key.
-        supply: a repository that is extended as needed.
         epoch: SOURCE_DATE_EPOCH of the process environment; None takes the recipe's last commit.
         keep: keep the work directory of builds that end well, too.
         from_step: begin with this step, by number or name, where an earlier build was kept.
@@ -98,23 +77,19 @@ class BuildContext:
         build_cache: what steps keep at /var/cache/melange: for their recipe (`recipe`), for all (`shared`), or `none`.
         jobs: how many packages are unpacked at once.
         emulate_all: emulate every program of a foreign root, though native tools could be had.
-        offline: ask no server; take what is in the cache.
         secrets: files that no build may read, such as the signing key, and their names for messages.
         locks: lock file and lock of each architecture; environments are what these say, where there are any.
     """
 
     out_dir: Path
     cache_dir: Path
-    repositories: tuple[str, ...] = ()
-    keyring: tuple[str, ...] = ()
+    repositories: RepositorySpec
     signer: Signer | None = None
     namespace: str = "unknown"
     git_repo_url: str = ""
     recipe_license: str = ""
     places: SourcePlaces = NOWHERE
     unpack_limit: Limit = UNPACK_LIMIT
-    check_signatures: bool = True
-    supply: Supply | None = None
     epoch: int | None = None
     keep: bool = False
     from_step: str = ""
@@ -124,7 +99,6 @@ class BuildContext:
     limits: Limits = NO_LIMITS
     jobs: int = 2
     emulate_all: bool = False
-    offline: bool = False
     secrets: tuple[tuple[FileId, str], ...] = ()
     locks: tuple[tuple[Path, Lock], ...] = ()
 
@@ -134,9 +108,9 @@ class BuildContext:
         return SourceSpec(self.cache_dir, self.places)
 
     @property
-    def servers(self) -> ServerCache:
-        """How servers are asked for indexes, keys and packages."""
-        return ServerCache(self.cache_dir, self.offline)
+    def store(self) -> StoreSpec:
+        """Where packages lie extracted."""
+        return StoreSpec(self.cache_dir, self.repositories.servers, self.jobs, self.out_dir)
 
 
 @dataclass(frozen=True)

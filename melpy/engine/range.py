@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from melpy.engine.environment import make_environment
 from melpy.errors import FaultsError, RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from melpy.engine.environment import Repositories
     from melpy.engine.model import Job
+    from melpy.environment.repository import Repositories
     from melpy.plan.template import Spot
 
 
@@ -21,7 +22,7 @@ def check_ranges(jobs: Sequence[Job], repositories: Repositories) -> None:
         FaultsError: some do not.
         RepositoryError: a repository cannot be read.
     """
-    supply = repositories.context.supply
+    supply = repositories.spec.supply
     if supply is None:
         return
     own = {package.name for job in jobs for package in job.plan.packages}
@@ -31,7 +32,8 @@ def check_ranges(jobs: Sequence[Job], repositories: Repositories) -> None:
             unmet = supply.find_unmet(name, keys)
             missing = {key: package for key, package in unmet.items() if package not in own}
             if missing:
-                universe = repositories.universe(job.plan.environment, job.arch.apk, supplied=False)
+                snapshot = repositories.take_snapshot(make_environment(job.plan.environment, job.arch))
+                universe = repositories.find_universe(snapshot)
                 missing = {key: package for key, package in missing.items() if not universe.providers(package)}
             if missing:
                 error = _explain(name, keys, missing, spot)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from melpy import events
 from melpy.engine.build import build_job
-from melpy.engine.environment import Repositories
 from melpy.engine.range import check_ranges
+from melpy.environment.repository import Repositories
 from melpy.errors import CycleError, MelpyError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def run_jobs(
         FaultsError: ranges of recipes need packages that nobody has.
         MelpyError: what went wrong with it.
     """
-    repositories = Repositories(context)
+    repositories = Repositories(context.repositories)
     monitor = events.Once(monitor)
     ordered = order_jobs(jobs)
     check_ranges(ordered, repositories)

@@ -17,6 +17,7 @@ from melpy.apk.model import ADB_INDEX_NAME, INDEX_NAME, LARGEST_INDEX
 from melpy.apk.segment import check_identity
 from melpy.apk.signature import Keyring, load_keyring
 from melpy.bound import open_file, read_file
+from melpy.digest import sha256_hex
 from melpy.errors import (
     KeyFileError,
     PackageFormatError,
@@ -68,16 +69,8 @@ class ServerCache:
         return self.directory / "packages"
 
 
-def split_tag(line: str) -> tuple[str, str]:
-    """Return the tag and the place of a repository line, `@tag place` or `place`."""
-    if line.startswith("@"):
-        tag, _, place = line[1:].partition(" ")
-        return tag, place.strip().rstrip("/")
-    return "", line.rstrip("/") or line
-
-
-def load_repository(place: str, arch: str, cache: ServerCache, *, keyring: Keyring | None) -> Index:
-    """Read the signed index of a repository.
+def load_repository(place: str, arch: str, cache: ServerCache, *, keyring: Keyring | None) -> tuple[Index, str]:
+    """Read the signed index of a repository; return it and the SHA-256 of its file.
 
     Raises:
         RepositoryError: there is no such repository, or it has nothing for the architecture.
@@ -91,9 +84,10 @@ def load_repository(place: str, arch: str, cache: ServerCache, *, keyring: Keyri
         path = Path(base, INDEX_NAME)
         adb = path.with_name(ADB_INDEX_NAME)
         path = adb if adb.is_file() and not path.is_file() else path
-        return read_index(_read(path, place, arch), keyring=keyring, where=str(path))
-    where, data = _fetch_index(base, cache)
-    return read_index(data, keyring=keyring, where=where)
+        where, data = str(path), _read(path, place, arch)
+    else:
+        where, data = _fetch_index(base, cache)
+    return read_index(data, keyring=keyring, where=where), sha256_hex(data)
 
 
 def _fetch_index(base: str, cache: ServerCache) -> tuple[str, bytes]:

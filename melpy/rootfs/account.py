@@ -1,30 +1,38 @@
-"""`etc/passwd` and `etc/group`: the packages' own accounts, the recipe's, and those that every build needs."""
+"""`etc/passwd` and `etc/group`: the packages' own accounts, those that are stated, and defaults."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from melpy.plan.model import PlanGroup, PlanUser
+from melpy.rootfs.model import RootSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_NEEDED_USERS = (PlanUser("root", 0, 0, "/root"), PlanUser("build", 1000, 1000, "/home/build"))
-_NEEDED_GROUPS = (PlanGroup("root", 0), PlanGroup("build", 1000, ("build",)))
+_BUILD_USERS = (PlanUser("root", 0, 0, "/root"), PlanUser("build", 1000, 1000, "/home/build"))
+_BUILD_GROUPS = (PlanGroup("root", 0), PlanGroup("build", 1000, ("build",)))
 
 
-def render_passwd(existing: bytes, users: Iterable[PlanUser]) -> bytes:
-    """Return a passwd file: what is there, the users in place of those with their names, and root and build."""
-    stated = {user.name: _user_line(user) for user in users}
-    needed = {user.name: _user_line(user) for user in _NEEDED_USERS}
-    return _merge(existing, stated, needed)
+def make_build_root(
+    arch: str, world: Iterable[str] = (), users: Iterable[PlanUser] = (), groups: Iterable[PlanGroup] = ()
+) -> RootSpec:
+    """Return the root of a build: root and build have accounts in any case."""
+    return RootSpec(arch, tuple(world), tuple(users), tuple(groups), _BUILD_USERS, _BUILD_GROUPS)
 
 
-def render_group(existing: bytes, groups: Iterable[PlanGroup]) -> bytes:
-    """Return a group file, likewise."""
-    stated = {group.name: _group_line(group) for group in groups}
-    needed = {group.name: _group_line(group) for group in _NEEDED_GROUPS}
-    return _merge(existing, stated, needed)
+def render_passwd(existing: bytes, root: RootSpec) -> bytes:
+    """Return a passwd file: what is there, the root's users in place of those with their names, and its defaults."""
+    stated = {user.name: _user_line(user) for user in root.users}
+    default = {user.name: _user_line(user) for user in root.default_users}
+    return _merge(existing, stated, default)
+
+
+def render_group(existing: bytes, root: RootSpec) -> bytes:
+    """Return a group file, made like a passwd file."""
+    stated = {group.name: _group_line(group) for group in root.groups}
+    default = {group.name: _group_line(group) for group in root.default_groups}
+    return _merge(existing, stated, default)
 
 
 def home_of(user: PlanUser) -> str:
@@ -40,10 +48,10 @@ def _group_line(group: PlanGroup) -> str:
     return f"{group.name}:x:{group.gid}:{','.join(group.members)}"
 
 
-def _merge(existing: bytes, stated: Mapping[str, str], needed: Mapping[str, str]) -> bytes:
+def _merge(existing: bytes, stated: Mapping[str, str], default: Mapping[str, str]) -> bytes:
     lines: dict[str, str] = {}
     for line in existing.decode("utf-8", "surrogateescape").splitlines():
         lines.setdefault(line.partition(":")[0], line)  # the first line of a name is the one that counts
-    # What is neither the packages' nor the recipe's comes last.
-    lines = {**lines, **stated, **{name: line for name, line in needed.items() if name not in {*lines, *stated}}}
+    # Defaults come last.
+    lines = {**lines, **stated, **{name: line for name, line in default.items() if name not in {*lines, *stated}}}
     return "".join(f"{line}\n" for line in lines.values() if line).encode("utf-8", "surrogateescape")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from melpy.rootfs.model import Setting
+    from melpy.rootfs.model import RootSpec
     from melpy.rootfs.tree import Tree
 
 ASSEMBLER = 1
@@ -42,13 +42,13 @@ _DATABASE = "lib/apk"
 _DIRECTORIES = ("etc/apk/keys", "usr/lib/apk/exec", "var/cache/apk", "var/cache/misc")
 
 
-def assemble(store: Path, checksums: Sequence[str], setting: Setting, *, big_endian: bool) -> Held:
+def assemble(store: Path, checksums: Sequence[str], spec: RootSpec, *, big_endian: bool) -> Held:
     """Return the layer above those of packages, made if it is not there yet, and held against pruning.
 
     Args:
         store: the store, which has all the packages.
         checksums: identities of the packages, in install order.
-        setting: what the environment is beside them.
+        spec: the root beside them.
         big_endian: byte order of the architecture.
 
     Raises:
@@ -56,14 +56,14 @@ def assemble(store: Path, checksums: Sequence[str], setting: Setting, *, big_end
         StoreError: the store is damaged.
         OutputError: it cannot be written.
     """
-    name = identity([ASSEMBLER, list(checksums), asdict(setting)])
+    name = identity([ASSEMBLER, list(checksums), asdict(spec)])
     held = hold_entry(store, name)
     if held is None:
         with new_entry(store) as directory:
             packages = [layer_path(store, checksum).parent for checksum in checksums]
             try:
-                made = _make_layer(directory, packages, setting, big_endian=big_endian)
-                facts = {"arch": setting.arch, "packages": [package.name for package in packages], **made}
+                made = _make_layer(directory, packages, spec, big_endian=big_endian)
+                facts = {"arch": spec.arch, "packages": [package.name for package in packages], **made}
                 (directory / PACKAGES).write_text(json.dumps(facts))
                 settle_entry(directory, store / name)
             except (ExtractError, OSError) as error:
@@ -81,7 +81,7 @@ def _store_error(error: ExtractError | OSError, directory: Path) -> Exception:
     return StoreError(f"an environment cannot be assembled: {reason}", where=str(directory.parent), hint=_REPAIR)
 
 
-def _make_layer(directory: Path, packages: Sequence[Path], setting: Setting, *, big_endian: bool) -> dict[str, object]:
+def _make_layer(directory: Path, packages: Sequence[Path], spec: RootSpec, *, big_endian: bool) -> dict[str, object]:
     """Write the layer, and return what is in it: its own files, and those of packages with number and path there."""
     tree = make_tree([load_manifest(package) for package in packages])
     (directory / FILES).mkdir()
@@ -90,21 +90,21 @@ def _make_layer(directory: Path, packages: Sequence[Path], setting: Setting, *, 
         for path in tree.modes:
             layer.make_directory(path)
         layer.lift()
-        _add_accounts(layer, setting)
+        _add_accounts(layer, spec)
         _add_busybox(layer)
         libraries = find_libraries(tree, layer.read)
         if libraries is not None:
             layer.write("etc/ld.so.cache", render_cache(libraries, big_endian=big_endian))
-        _add_database(layer, setting)
+        _add_database(layer, spec)
         layer.finish()
     lifted = {path: place for path, place in tree.lifted.items() if path not in layer.made}
     return {"entries": list(layer.made.values()), "lifted": lifted}
 
 
-def _add_accounts(layer: Layer, setting: Setting) -> None:
-    layer.write("etc/passwd", render_passwd(layer.read("etc/passwd") or b"", setting.users))
-    layer.write("etc/group", render_group(layer.read("etc/group") or b"", setting.groups))
-    for user in setting.users:  # the home of build is the workspace, where each build has its own
+def _add_accounts(layer: Layer, spec: RootSpec) -> None:
+    layer.write("etc/passwd", render_passwd(layer.read("etc/passwd") or b"", spec))
+    layer.write("etc/group", render_group(layer.read("etc/group") or b"", spec))
+    for user in spec.users:  # the home of build is the workspace, where each build has its own
         home = layer.tree.resolve(home_of(user))
         if home and layer.tree.holder(home) is None:
             layer.make_directory(home)
@@ -130,7 +130,7 @@ def _got(layer: Layer, path: str) -> bytes:
     return layer.read(path) or b""
 
 
-def _add_database(layer: Layer, setting: Setting) -> None:
+def _add_database(layer: Layer, spec: RootSpec) -> None:
     tree = layer.tree
     for path in _DIRECTORIES:
         layer.make_directory(path)
@@ -145,8 +145,8 @@ def _add_database(layer: Layer, setting: Setting) -> None:
     layer.write(f"{place}/db/triggers", triggers.encode("utf-8", "surrogateescape"))
     layer.write(f"{place}/db/scripts.tar", b"".join(_scripts(layer.packages)) + END_OF_TAR)
     layer.write(f"{place}/db/lock", b"", 0o600)
-    layer.write("etc/apk/world", "".join(f"{line}\n" for line in _world(setting.world)).encode())
-    layer.write("etc/apk/arch", f"{setting.arch}\n".encode())
+    layer.write("etc/apk/world", "".join(f"{line}\n" for line in _world(spec.world)).encode())
+    layer.write("etc/apk/arch", f"{spec.arch}\n".encode())
     if layer.read("etc/apk/repositories") is None:
         layer.write("etc/apk/repositories", b"")
 

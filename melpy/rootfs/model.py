@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -108,16 +108,19 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What an environment is beside its packages.
+class RootSpec:
+    """A root beside the files of its packages.
 
     Attributes:
         arch: APK architecture.
         world: constraints that it was asked for by.
-        users, groups: accounts that it has beside the packages' own.
+        users, groups: accounts in place of the packages' own of the same names.
+        default_users, default_groups: accounts that it has unless packages or those above have their names.
     """
 
     arch: str
     world: tuple[str, ...] = ()
-    users: tuple[PlanUser, ...] = field(default=())
-    groups: tuple[PlanGroup, ...] = field(default=())
+    users: tuple[PlanUser, ...] = ()
+    groups: tuple[PlanGroup, ...] = ()
+    default_users: tuple[PlanUser, ...] = ()
+    default_groups: tuple[PlanGroup, ...] = ()

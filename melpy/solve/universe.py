@@ -1,7 +1,8 @@
 """Everything that repositories offer for an architecture.
 
 Of an index of many thousand packages an environment looks at some hundred: their names and what they provide are found
-at once, all else when it is asked for.
+at once, all else when it is asked for. Environments that see the same indexes share one universe of each of them, and
+differ in the small ones above and below.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ import binascii
 import re
 from collections import defaultdict
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from melpy.apk.stanza import find_identity, find_items, is_understood, parse_stanza
 from melpy.errors import PackageFormatError
 from melpy.solve.model import Offer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from melpy.apk.model import Index
 
@@ -36,13 +37,32 @@ class _Source(NamedTuple):
     where: str
 
 
-class Universe:
-    """The packages of repositories; each is read when it is looked at.
+class Universe(Protocol):
+    """The packages that an environment may consist of."""
+
+    def __len__(self) -> int:
+        """Return how many there are; a few too many where some are hidden."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all packages."""
+
+    def providers(self, name: str) -> tuple[Answer, ...]:
+        """Return the packages that have or provide a name, with the version they have it at, in the indexes' order."""
+
+    def triggered_by(self, names: Iterable[str]) -> Iterator[Offer]:
+        """Yield the packages whose `install_if` may hold where these names are there."""
+
+
+class IndexUniverse:
+    """The packages of indexes; each is read when it is looked at.
 
     What cannot be installed, since it asks for something that is unknown so far, is not there.
     """
 
     def __init__(self) -> None:
+        # Names with versions and checksums of all packages, those that are passed over included.
+        self.seen: set[tuple[object, ...]] = set()
         self._stanzas: list[tuple[str, _Source]] = []
         self._offers: dict[int, Offer | None] = {}
         self._places: defaultdict[str, list[int]] = defaultdict(list)
@@ -63,8 +83,17 @@ class Universe:
             if not places or places[-1] != place:
                 places.append(place)
 
+    def hides(self, offer: Offer) -> bool:
+        """Tell whether a package of a later index is passed over, since it is here, or another that is called so."""
+        return not self.seen.isdisjoint(_keys(offer.name, offer.version, offer.entry.checksum, offer.tag))
+
+    @property
+    def stanzas(self) -> Iterator[str]:
+        """The lines of each package, in the indexes' order; what is passed over is left out."""
+        return (stanza for stanza, _ in self._stanzas)
+
     def providers(self, name: str) -> tuple[Answer, ...]:
-        """Return the packages that have or provide a name, with the version they have it at, in the indexes' order."""
+        """See `Universe`."""
         if name not in self._providers:
             self._providers[name] = tuple(self._find(name)) if name in self._places else ()
         return self._providers[name]
@@ -88,7 +117,7 @@ class Universe:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The names of all packages."""
+        """See `Universe`."""
         return frozenset(self._names)
 
     @cached_property
@@ -103,7 +132,7 @@ class Universe:
         return found
 
     def triggered_by(self, names: Iterable[str]) -> Iterator[Offer]:
-        """Yield the packages whose `install_if` may hold where these names are there."""
+        """See `Universe`."""
         places = {place for name in ("", *names) for place in self._triggered.get(name, ())}
         for place in sorted(places):
             offer = self._offer(place)
@@ -111,7 +140,43 @@ class Universe:
                 yield offer
 
 
-def make_universe(repositories: Iterable[tuple[str, str, Index]], arch: str = "") -> Universe:
+class LayeredUniverse:
+    """Universes one above the other, which answer like one that is made of all their indexes in this order."""
+
+    def __init__(self, layers: Sequence[IndexUniverse]) -> None:
+        self.layers = layers
+        self._providers: dict[str, tuple[Answer, ...]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self.layers))
+
+    def providers(self, name: str) -> tuple[Answer, ...]:
+        """See `Universe`."""
+        if name not in self._providers:
+            self._providers[name] = tuple(
+                answer
+                for number, layer in enumerate(self.layers)
+                for answer in layer.providers(name)
+                if not self._is_hidden(answer[0], number)
+            )
+        return self._providers[name]
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """See `Universe`; what is hidden is not left out, as names are for hints alone."""
+        return frozenset().union(*(layer.names for layer in self.layers))
+
+    def triggered_by(self, names: Iterable[str]) -> Iterator[Offer]:
+        """See `Universe`."""
+        wanted = tuple(names)
+        for number, layer in enumerate(self.layers):
+            yield from (offer for offer in layer.triggered_by(wanted) if not self._is_hidden(offer, number))
+
+    def _is_hidden(self, offer: Offer, number: int) -> bool:
+        return any(layer.hides(offer) for layer in self.layers[:number])
+
+
+def make_universe(repositories: Iterable[tuple[str, str, Index]], arch: str = "") -> IndexUniverse:
     """Return what repositories, given as root, tag and index, offer; the same package again is passed over.
 
     Args:
@@ -124,9 +189,9 @@ def make_universe(repositories: Iterable[tuple[str, str, Index]], arch: str = ""
     Raises:
         PackageFormatError: a package of an index lacks its name, version or checksum.
     """
-    universe = Universe()
+    universe = IndexUniverse()
     suitable = {arch, "noarch", ""}
-    seen: set[tuple[object, ...]] = set()
+    seen = universe.seen
     for root, tag, index in repositories:
         source = _Source(root, tag, index.where)
         for stanza in index.stanzas:
@@ -136,12 +201,17 @@ def make_universe(repositories: Iterable[tuple[str, str, Index]], arch: str = ""
             if not (name and version and checksum):
                 message = f"a package of the index lacks its name, version or checksum: {stanza.partition('T:')[0]!r}"
                 raise PackageFormatError(message, where=index.where)
-            called, same = (name, version, tag), (_identity(checksum), tag)
+            called, same = _keys(name, version, checksum, tag)
             if called not in seen and same not in seen:
                 universe.add(stanza, source, name)
             seen.add(called)
             seen.add(same)
     return universe
+
+
+def _keys(name: str, version: str, checksum: str, tag: str) -> tuple[tuple[object, ...], tuple[object, ...]]:
+    """Return what another package of the same tag must not have both of: name with version, and checksum."""
+    return (name, version, tag), (_identity(checksum), tag)
 
 
 def _identity(checksum: str) -> object:

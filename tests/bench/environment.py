@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from melpy import events
 from melpy.arch import host_arch
-from melpy.engine.environment import Repositories, ensure_environment, resolve_environment
-from melpy.engine.model import BuildContext
-from melpy.plan.model import PlanEnvironment
+from melpy.environment.layer import open_environment
+from melpy.environment.model import EnvironmentSpec
+from melpy.environment.repository import Repositories
+from melpy.environment.resolution import resolve_environment
+from melpy.rootfs.account import make_build_root
 from melpy.rootfs.environment import make_root
 from melpy.rootfs.layout import STORE
 from melpy.sandbox.identity import find_id_range
@@ -22,6 +24,8 @@ from melpy.sandbox.model import SandboxSpec
 from melpy.sandbox.runner import run_sandbox
 
 if TYPE_CHECKING:
+    from melpy.engine.model import BuildContext
+    from melpy.rootfs.model import RootSpec
     from melpy.solve.model import Solution
 
 _ASSEMBLED = r"[0-9a-f]{64}"
@@ -32,7 +36,7 @@ class Environment:
     """An environment, all of whose packages are in the store."""
 
     context: BuildContext
-    asked: PlanEnvironment
+    root: RootSpec
     solution: Solution
 
     def start(self) -> float:
@@ -41,9 +45,7 @@ class Environment:
         with tempfile.TemporaryDirectory(dir=self.context.cache_dir) as name:
             directory = Path(name)
             start = time.perf_counter()
-            with ensure_environment(
-                self.solution, self.asked, host_arch(), self.context, events.Null(), "bench"
-            ) as layers:
+            with open_environment(self.solution, self.root, self.context.store, events.Null(), "bench") as layers:
                 spec = SandboxSpec(
                     root=make_root(layers, directory),
                     command=("/bin/sh", "-c", "echo first"),
@@ -65,8 +67,8 @@ class Environment:
 
 def make_environment(context: BuildContext, packages: tuple[str, ...]) -> Environment:
     """Find the packages of an environment, and see to it that they are in the store."""
-    asked = PlanEnvironment(packages)
-    solution = resolve_environment(asked, host_arch(), Repositories(context), where="bench")
-    environment = Environment(context, asked, solution)
+    root = make_build_root(host_arch().apk, packages)
+    found = resolve_environment(EnvironmentSpec(root), Repositories(context.repositories), where="bench")
+    environment = Environment(context, root, found.solution)
     environment.start()
     return environment

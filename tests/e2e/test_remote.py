@@ -59,14 +59,14 @@ def answering(*replies: Reply) -> Callable[[Request], Reply]:
 def test_an_index_is_sent_once(server: Server, repository: Repository, tmp_path: Path) -> None:
     cache = ServerCache(tmp_path / "cache")
     keyring = load_keyring([repository.public_key])
-    first = load_repository(server.uri, "x86_64", cache, keyring=keyring)
-    again = load_repository(server.uri, "x86_64", cache, keyring=keyring)
+    first, _ = load_repository(server.uri, "x86_64", cache, keyring=keyring)
+    again, _ = load_repository(server.uri, "x86_64", cache, keyring=keyring)
     assert (len(first.stanzas), again.stanzas) == (1, first.stanzas)
     assert "if-none-match" not in server.requests[0].headers
     assert server.requests[0].headers["user-agent"].startswith("melpy/")
     assert server.requests[1].headers["if-none-match"]
     repository.add("b")
-    assert len(load_repository(server.uri, "x86_64", cache, keyring=keyring).stanzas) == 2
+    assert len(load_repository(server.uri, "x86_64", cache, keyring=keyring)[0].stanzas) == 2
     assert len({request.connection for request in server.requests}) == 1
 
 
@@ -89,7 +89,7 @@ def test_offline_what_was_kept_is_taken(server: Server, repository: Repository, 
         load_repository(server.uri, "x86_64", offline, keyring=keyring)
     load_repository(server.uri, "x86_64", ServerCache(tmp_path / "cache"), keyring=keyring)
     asked = len(server.requests)
-    assert load_repository(server.uri, "x86_64", offline, keyring=keyring).stanzas
+    assert load_repository(server.uri, "x86_64", offline, keyring=keyring)[0].stanzas
     assert len(server.requests) == asked
 
 
@@ -100,7 +100,7 @@ def test_what_was_kept_and_is_damaged_is_fetched_anew(server: Server, repository
     (kept,) = cache.indexes.iterdir()
     data = kept.read_bytes()
     kept.write_bytes(data[:-40] + bytes(40))
-    assert load_repository(server.uri, "x86_64", cache, keyring=keyring).stanzas
+    assert load_repository(server.uri, "x86_64", cache, keyring=keyring)[0].stanzas
     assert kept.read_bytes() == data
 
 
@@ -303,7 +303,7 @@ def test_an_index_of_apk_tools_3_is_found_on_a_server_and_offline(tmp_path: Path
     (tmp_path / "repo/x86_64/Packages.adb").write_bytes(empty)
     with running_server(serve_directory(tmp_path / "repo")) as server:
         for offline in (False, True):
-            found = load_repository(server.uri, "x86_64", ServerCache(tmp_path / "cache", offline), keyring=None)
+            found, _ = load_repository(server.uri, "x86_64", ServerCache(tmp_path / "cache", offline), keyring=None)
             assert found.description == "none"
         with pytest.raises(RepositoryError, match="the server answers 404") as caught:
             load_repository(server.uri, "aarch64", ServerCache(tmp_path / "cache"), keyring=None)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from melpy.apk.model import IndexEntry, PackageInfo
 from melpy.events import Null
 from melpy.pack.package import write_package
+from melpy.rootfs.account import make_build_root
 from melpy.rootfs.assembly import assemble
 from melpy.rootfs.database import render_installed
 from melpy.rootfs.layout import share_store
 from melpy.rootfs.manifest import parse_manifest, render_manifest
 from melpy.rootfs.merge import merge_layers
-from melpy.rootfs.model import Entry, Manifest, Setting, StoredPackage
+from melpy.rootfs.model import Entry, Manifest, RootSpec, StoredPackage
 from melpy.rootfs.store import ensure_layers
 from tests.factories.tree import Directory, File, Link, tree
 
@@ -94,15 +95,15 @@ class Built:
 
 
 def build_environment(
-    directory: Path, *parcels: Parcel, setting: Setting | None = None, big_endian: bool = False
+    directory: Path, *parcels: Parcel, spec: RootSpec | None = None, big_endian: bool = False
 ) -> Built:
     """Pack, extract and assemble packages, given in install order."""
     entries = [parcel.pack(directory) for parcel in parcels]
-    return assemble_packages(directory, entries, setting or Setting("x86_64"), big_endian=big_endian)
+    return assemble_packages(directory, entries, spec or make_build_root("x86_64"), big_endian=big_endian)
 
 
 def assemble_packages(
-    directory: Path, entries: Sequence[IndexEntry], setting: Setting, *, big_endian: bool = False
+    directory: Path, entries: Sequence[IndexEntry], spec: RootSpec, *, big_endian: bool = False
 ) -> Built:
     """Extract and assemble packages that were packed in a directory."""
     store = directory / "store"
@@ -110,7 +111,7 @@ def assemble_packages(
     checksums = tuple(entry.checksum for entry in entries)
     with share_store(store):
         layers = ensure_layers(store, packages, Null())
-        held = assemble(store, checksums, setting, big_endian=big_endian)
+        held = assemble(store, checksums, spec, big_endian=big_endian)
     held.close()
     return Built(store, (*layers, held.layer), checksums)
 

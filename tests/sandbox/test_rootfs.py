@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from melpy.plan.model import PlanUser
+from melpy.rootfs.account import make_build_root
 from melpy.rootfs.environment import make_root
 from melpy.rootfs.merge import merge_layers
-from melpy.rootfs.model import Setting
 from melpy.sandbox.model import Mount, SandboxSpec
 from melpy.sandbox.runner import run_sandbox
 from tests.factories.loader_cache import read_cache
@@ -103,8 +103,8 @@ def test_an_assembled_environment_is_what_its_merged_layers_are(tmp_path: Path, 
     shutil.copytree(base, tmp_path / "trees/busybox")
     first = Parcel("first", {"lib": Link("usr/lib"), "etc/x": "1"}, {"replaces": ("second",)})
     second = Parcel("second", {"lib/a": "a", "lib/b/c": File("c", 0o4711), "etc/x": "2", "srv": Directory(0o2750)})
-    setting = Setting("x86_64", users=(PlanUser("nonroot", 65532, 65532),))
-    built = build_environment(tmp_path, Parcel("busybox", {}), first, second, setting=setting)
+    spec = make_build_root("x86_64", users=(PlanUser("nonroot", 65532, 65532),))
+    built = build_environment(tmp_path, Parcel("busybox", {}), first, second, spec=spec)
     merged = built.merge()
     shown = seen(tmp_path / "overlay", built.layers)
     assert shown == seen(tmp_path / "plain", [merged])
@@ -227,8 +227,8 @@ def test_apk_sees_what_is_installed(tmp_path: Path) -> None:
     info = {"depends": ("two",), "provides": ("cmd:a=1",), "description": "first", "replaces": ("two",)}
     one = Parcel("one", {**files, "srv": Directory(0o750)}, {**info, "licenses": ("MIT",), "origin": "o"})
     two = Parcel("two", {"etc/conf": "2", "lib/two": "two", "var/x/y": "y"}, {"triggers": ("/usr/lib",)})
-    setting = Setting("x86_64", ("one", "two>0"))
-    root = build_environment(tmp_path, two, one, setting=setting).merge()
+    spec = make_build_root("x86_64", ("one", "two>0"))
+    root = build_environment(tmp_path, two, one, spec=spec).merge()
     assert sorted(apk(root, "info", "-v").split()) == ["one-1-r0", "two-1-r0"]
     assert "/etc/conf is owned by one-1-r0" in apk(root, "info", "--who-owns", "/etc/conf")
     assert apk(root, "info", "-qL", "two").split() == ["lib/two", "var/x/y"]

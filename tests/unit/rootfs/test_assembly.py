@@ -16,8 +16,8 @@ from melpy.errors import FileConflictError
 from melpy.pack.model import ControlFile
 from melpy.pack.package import write_package
 from melpy.plan.model import PlanGroup, PlanUser
+from melpy.rootfs.account import make_build_root
 from melpy.rootfs.layout import STORE, hold_entry
-from melpy.rootfs.model import Setting
 from tests.factories.rootfs import Parcel, assemble_packages, build_environment, look
 from tests.factories.tree import Content, Directory, File, Link, program, tree
 
@@ -28,7 +28,7 @@ BASE = Parcel("base", {"lib": Link("usr/lib"), "bin": Link("usr/bin"), "usr/lib/
 
 
 def test_an_environment_of_nothing(tmp_path: Path) -> None:
-    found = look(build_environment(tmp_path, setting=Setting("aarch64", ("b>1", "a@edge"))).merge())
+    found = look(build_environment(tmp_path, spec=make_build_root("aarch64", ("b>1", "a@edge"))).merge())
     assert found["etc/passwd"] == "root:x:0:0:root:/root:/bin/sh\nbuild:x:1000:1000:build:/home/build:/bin/sh\n"
     assert found["etc/group"] == "root:x:0:\nbuild:x:1000:build\n"
     assert found["etc/apk/world"] == "a\nb>1\n"
@@ -76,12 +76,12 @@ def test_what_is_lifted_is_the_stored_file_itself(tmp_path: Path) -> None:
 
 def test_layers_are_assembled_once(tmp_path: Path) -> None:
     entries = [BASE.pack(tmp_path)]
-    first = assemble_packages(tmp_path, entries, Setting("x86_64", ("base",)))
+    first = assemble_packages(tmp_path, entries, make_build_root("x86_64", ("base",)))
     info = first.layers[-1].stat()
-    again = assemble_packages(tmp_path, entries, Setting("x86_64", ("base",)))
+    again = assemble_packages(tmp_path, entries, make_build_root("x86_64", ("base",)))
     assert again == first
     assert again.layers[-1].stat().st_mtime_ns == info.st_mtime_ns
-    other = assemble_packages(tmp_path, entries, Setting("x86_64", ("base", "base>0")))
+    other = assemble_packages(tmp_path, entries, make_build_root("x86_64", ("base", "base>0")))
     assert other.layers[-1] != first.layers[-1]
 
 
@@ -89,8 +89,8 @@ def test_accounts_of_packages_and_recipe(tmp_path: Path) -> None:
     passwd = "root:x:0:0:root:/root:/bin/ash\nmail:x:8:8::/:/none\n\nbuild:x:77:77::/b:/bin/sh\nmail:x:9:9:::\n"
     own = Parcel("own", {"etc/passwd": passwd, "etc/group": "root:x:0:\nwheel:x:10:\n"})
     users = (PlanUser("mail", 12, 12), PlanUser("nonroot", 65532, 65532, "/srv/home", "/bin/false"))
-    setting = Setting("x86_64", (), users, (PlanGroup("staff", 50, ("nonroot", "mail")),))
-    root = build_environment(tmp_path, own, setting=setting).merge()
+    spec = make_build_root("x86_64", (), users, (PlanGroup("staff", 50, ("nonroot", "mail")),))
+    root = build_environment(tmp_path, own, spec=spec).merge()
     assert (root / "etc/passwd").read_text() == (
         "root:x:0:0:root:/root:/bin/ash\n"
         "mail:x:12:12:mail:/home/mail:/bin/sh\n"
@@ -140,7 +140,7 @@ def test_scripts_and_triggers(tmp_path: Path) -> None:
     info = PackageInfo(long_name, "1-r0", "x86_64", triggers=("/usr/lib/*", "/etc"), build_date=7)
     scripts = [ControlFile(name, b"#!/bin/sh\n", 0o755) for name in (".trigger", ".other", ".post-install")]
     entry = write_package(source, info, tmp_path / "x86_64", mtime=1, control=scripts)
-    root = assemble_packages(tmp_path, [entry, BASE.pack(tmp_path)], Setting("x86_64")).merge()
+    root = assemble_packages(tmp_path, [entry, BASE.pack(tmp_path)], make_build_root("x86_64")).merge()
     assert (root / "lib/apk/db/triggers").read_text() == f"{entry.checksum} /usr/lib/* /etc\n"
     with tarfile.open(fileobj=io.BytesIO((root / "lib/apk/db/scripts.tar").read_bytes())) as tar:
         names = tar.getnames()
@@ -215,4 +215,4 @@ def test_identities_of_packages_are_checked(tmp_path: Path) -> None:
     entry = BASE.pack(tmp_path)
     wrong = IndexEntry(entry.info, "Q1" + "A" * 27 + "=", entry.size)
     with pytest.raises(Exception, match="is not the package that the index names"):
-        assemble_packages(tmp_path, [wrong], Setting("x86_64"))
+        assemble_packages(tmp_path, [wrong], make_build_root("x86_64"))

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from melpy import events
-from melpy.arch import host_arch
+from melpy.arch import host_arch, parse_arch
 from melpy.digest import identity
-from melpy.engine.environment import open_packages, supplied_universe
+from melpy.environment.layer import open_packages
+from melpy.environment.resolution import find_snapshot
 from melpy.errors import RepositoryError, SeedError, UnreachableError, UnresolvableError
 from melpy.files import output_error, scratch_directory
 from melpy.sandbox.model import NativeTools
@@ -32,64 +33,82 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from melpy.arch import Arch
-    from melpy.engine.environment import Repositories
-    from melpy.engine.model import BuildContext, Job
+    from melpy.environment.model import EnvironmentSpec, StoreSpec
+    from melpy.environment.repository import Repositories
     from melpy.solve.model import Offer, Solution
     from melpy.solve.universe import Universe
 
-TOOLS = "tools-1"
-"""Directory of native tools in the cache."""
+
+@dataclass(frozen=True)
+class Foreign:
+    """An environment for another architecture than this machine's.
+
+    Attributes:
+        environment: what was asked for.
+        solution: its packages.
+        layers: their files, in the same order.
+    """
+
+    environment: EnvironmentSpec
+    solution: Solution
+    layers: Sequence[Path]
+
+    @property
+    def arch(self) -> Arch:
+        """Its architecture."""
+        return parse_arch(self.environment.root.arch)
 
 
 def find_tools(
-    job: Job, solution: Solution, layers: Sequence[Path], repositories: Repositories, monitor: events.Monitor
+    foreign: Foreign, repositories: Repositories, store: StoreSpec, monitor: events.Monitor, job: str
 ) -> NativeTools | None:
-    """Return native tools for a build's environment; None where none of its packages can be had for this machine.
+    """Return native tools for a foreign environment; None where none of its packages can be had for this machine.
 
-    A build does without them: where repositories have nothing for this machine, or cannot be asked, it is only told.
+    It does without them: where repositories have nothing for this machine, or cannot be asked, it is only told.
 
     Args:
-        job: what is built.
-        solution: packages of its environment.
-        layers: their files, in the same order.
+        foreign: the environment.
         repositories: where packages come from.
+        store: where they are kept.
         monitor: is told what is found.
+        job: whose environment it is, for messages.
     """
     rules = {
         offer.name: _Wanted(tool, offer, layer)
-        for offer, layer in zip(solution.offers, layers, strict=False)
-        if (tool := find_tool_rule(offer.name, job.arch))
+        for offer, layer in zip(foreign.solution.offers, foreign.layers, strict=False)
+        if (tool := find_tool_rule(offer.name, foreign.arch))
     }
     if not rules:
         return None
     try:
-        return _find_tools(job, rules, layers, repositories, monitor)
+        return _find_tools(foreign, rules, repositories, store, monitor, job)
     except (RepositoryError, SeedError, UnreachableError, UnresolvableError) as error:
         text = f"native tools cannot be had, so all is emulated: {error}"
-        monitor.emit(events.Warning(job.plan.job, text, error.hint or ""))
+        monitor.emit(events.Warning(job, text, error.hint or ""))
         return None
 
 
 def _find_tools(
-    job: Job,
+    foreign: Foreign,
     rules: Mapping[str, _Wanted],
-    layers: Sequence[Path],
     repositories: Repositories,
+    store: StoreSpec,
     monitor: events.Monitor,
+    job: str,
 ) -> NativeTools | None:
-    host, context = host_arch(), repositories.context
-    environment = job.plan.environment.with_packages(rules)
-    universe = supplied_universe(environment, host, repositories)
+    host = host_arch()
+    environment = foreign.environment.with_world(rules, host.apk)
+    universe = repositories.find_universe(find_snapshot(environment, repositories))
     chosen = {name: offer for name, wanted in rules.items() if (offer := _find_offer(wanted, universe))}
     left = sorted(rules.keys() - chosen.keys())
     if left:
-        monitor.emit(events.Note(job.plan.job, f"not of one version for {host}, so emulated: {', '.join(left)}"))
+        monitor.emit(events.Note(job, f"not of one version for {host}, so emulated: {', '.join(left)}"))
     if not chosen:
         return None
     world = [f"{name}={offer.version}" for name, offer in chosen.items()]
-    native = solve(world, universe, where=f"native tools for {job.arch}")
-    with open_packages(native, context, monitor, job.plan.job) as native_layers:
-        return _make_tools(chosen, rules, native, native_layers, layers, job.arch, context)
+    native = solve(world, universe, where=f"native tools for {foreign.arch}")
+    with open_packages(native, store, monitor, job) as native_layers:
+        return _make_tools(chosen, rules, native, native_layers, foreign, store.tools)
 
 
 def _make_tools(
@@ -97,21 +116,21 @@ def _make_tools(
     rules: Mapping[str, _Wanted],
     native: Solution,
     native_layers: Sequence[Path],
-    layers: Sequence[Path],
-    arch: Arch,
-    context: BuildContext,
+    foreign: Foreign,
+    tools: Path,
 ) -> NativeTools | None:
     host = host_arch()
     place = dict(zip((offer.name for offer in native.offers), native_layers, strict=True))
     parts = []
     for name, offer in chosen.items():
         wanted = rules[name]
-        made = _ensure_layer(ToolPackage(wanted.tool, wanted.layer, place[name]), wanted.offer, offer, arch, context)
+        package = ToolPackage(wanted.tool, wanted.layer, place[name])
+        made = _ensure_layer(package, wanted.offer, offer, foreign.arch, tools)
         needed = read_needed(made)
         libraries = find_libraries(needed, native_layers, host) if needed else None
         if libraries is not None:
             parts.append(_Part(wanted, offer, made, libraries))
-    return _put_together(parts, layers, context) if parts else None
+    return _put_together(parts, foreign.layers, tools) if parts else None
 
 
 @dataclass(frozen=True)
@@ -124,13 +143,13 @@ class _Part:
     libraries: Mapping[str, Path]
 
 
-def _ensure_layer(package: ToolPackage, foreign: Offer, native: Offer, arch: Arch, context: BuildContext) -> Path:
+def _ensure_layer(package: ToolPackage, foreign: Offer, native: Offer, arch: Arch, tools: Path) -> Path:
     host = host_arch()
     digest = identity([VERSION, package.tool.to_json(), foreign.entry.checksum, native.entry.checksum, host.apk])
-    return _ensure(context, digest, lambda directory: make_layer(package, arch, host, directory))
+    return _ensure(tools / digest, lambda directory: make_layer(package, arch, host, directory))
 
 
-def _put_together(parts: Sequence[_Part], layers: Sequence[Path], context: BuildContext) -> NativeTools:
+def _put_together(parts: Sequence[_Part], layers: Sequence[Path], directory: Path) -> NativeTools:
     host = host_arch()
     tools = [part.wanted.tool for part in parts]
     libraries = {soname: place for part in parts for soname, place in part.libraries.items()}
@@ -148,14 +167,13 @@ def _put_together(parts: Sequence[_Part], layers: Sequence[Path], context: Build
             {path: str(place) for path, place in kept.items()},
         ]
     )
-    made = _ensure(context, digest, lambda directory: make_native(libraries, tools, kept, host, directory))
+    made = _ensure(directory / digest, lambda path: make_native(libraries, tools, kept, host, path))
     names = tuple(sorted(f"{part.native.name}={part.native.version}" for part in parts))
     return NativeTools((*replaced, made / "layer"), made / "native", made / "cache", names)
 
 
-def _ensure(context: BuildContext, digest: str, make: Callable[[Path], None]) -> Path:
+def _ensure(directory: Path, make: Callable[[Path], None]) -> Path:
     """Return a directory that is made once, whole or not at all."""
-    directory = context.cache_dir / TOOLS / digest
     if directory.is_dir():
         return directory
     try:

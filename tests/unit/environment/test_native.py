@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from melpy.arch import host_arch, parse_arch
-from melpy.engine.environment import Repositories, resolve_environment
-from melpy.engine.model import BuildContext, Job
-from melpy.engine.native import find_tools
+from melpy.environment.model import EnvironmentSpec, Location, RepositorySpec, StoreSpec
+from melpy.environment.native import Foreign, find_tools
+from melpy.environment.repository import Repositories
+from melpy.environment.resolution import resolve_environment
 from melpy.events import Tape
-from tests.factories.recipe import plan, recipe
+from melpy.repo.remote import ServerCache
+from melpy.rootfs.model import RootSpec
 from tests.factories.repository import make_repository
 
 if TYPE_CHECKING:
@@ -22,21 +24,16 @@ def test_a_repository_that_has_nothing_for_this_machine(tmp_path: Path) -> None:
     repository = make_repository(tmp_path)
     for name in ("sed", "other"):
         repository.add(name, arch=FOREIGN.apk)
-    repositories = Repositories(
-        BuildContext(
-            tmp_path / "out",
-            tmp_path / "cache",
-            repositories=(str(repository.root),),
-            keyring=(str(repository.public_key),),
-        )
-    )
+    servers = ServerCache(tmp_path / "cache")
+    locations, keyring = (Location(str(repository.root)),), (str(repository.public_key),)
+    repositories = Repositories(RepositorySpec(tmp_path / "out", servers, locations, keyring))
     said = []
     for name in ("sed", "other"):
-        text = f"environment: {{contents: {{packages: [{name}]}}}}"
-        job = Job(recipe(text), plan(text, arch=FOREIGN.apk), FOREIGN)
-        solution = resolve_environment(job.plan.environment, FOREIGN, repositories, where="here")
+        environment = EnvironmentSpec(RootSpec(FOREIGN.apk, (name,)))
+        solution = resolve_environment(environment, repositories, where="here").solution
         tape = Tape()
-        assert find_tools(job, solution, (tmp_path,), repositories, tape) is None
+        foreign = Foreign(environment, solution, (tmp_path,))
+        assert find_tools(foreign, repositories, StoreSpec(tmp_path / "cache", servers), tape, "one") is None
         said.append([getattr(event, "text", "") for event in tape.events])
     expected = f"native tools cannot be had, so all is emulated: {repository.root}: has no index for {host_arch()}"
     assert said == [[expected], []]  # for a package that none would replace, nobody is asked

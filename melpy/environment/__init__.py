@@ -1,0 +1,1 @@
+"""Environments: from constraints and repositories to exact packages, and from these to the layers of a root."""

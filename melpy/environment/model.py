@@ -1,0 +1,178 @@
+"""The nouns of environments: where packages come from, what is asked for, and what may be seen."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from melpy.rootfs.layout import STORE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from melpy.arch import Arch
+    from melpy.repo.remote import ServerCache
+    from melpy.rootfs.model import RootSpec
+    from melpy.solve.model import Solution
+
+TOOLS = "tools-1"
+"""Directory of native tools in the cache."""
+
+
+class Supply(Protocol):
+    """A repository that makes packages when they are asked for, such as the seed.
+
+    Its packages depend on one another by name.
+    """
+
+    @property
+    def root(self) -> Path:
+        """Directory of the repository."""
+
+    @property
+    def public_key(self) -> Path:
+        """Key that it is signed with."""
+
+    def extend(self, names: Sequence[str], arch: Arch) -> Mapping[str, str]:
+        """Make the packages for these names; return the package that answers each, for those that it has one for.
+
+        The answer to a name depends on the name, the architecture and what packages are made of. It does not depend
+        on what was asked for before.
+        """
+
+    def find_unmet(self, table: str, keys: Sequence[str]) -> Mapping[str, str]:
+        """Return the keys of a range that stand for packages which it cannot make, each with the package."""
+
+
+@dataclass(frozen=True)
+class Location:
+    """A repository: a directory or a URL, and the tag that packages are asked for from it by; empty for none."""
+
+    root: str
+    tag: str = ""
+
+
+def parse_location(text: str) -> Location:
+    """Read a repository as settings and recipes write it: `location` or `@tag location`."""
+    if text.startswith("@"):
+        tag, _, root = text[1:].partition(" ")
+        return Location(root.strip().rstrip("/"), tag)
+    return Location(text.rstrip("/") or text)
+
+
+@dataclass(frozen=True)
+class RepositorySpec:
+    """Where the packages of environments come from.
+
+    Attributes:
+        own: repository of the packages that are built here.
+        servers: how servers are asked for indexes, keys and packages.
+        locations: repositories of every environment, in order of preference.
+        keyring: files and URLs of the public keys that they are trusted by.
+        check_signatures: whether indexes must be signed by a trusted key.
+        local: directories of this machine below which the locations that an environment names itself may be.
+        supply: repository that makes what the others lack. It lives, so it is no part of any JSON.
+    """
+
+    own: Path
+    servers: ServerCache
+    locations: tuple[Location, ...] = ()
+    keyring: tuple[str, ...] = ()
+    check_signatures: bool = True
+    local: tuple[Path, ...] = ()
+    supply: Supply | None = None
+
+
+@dataclass(frozen=True)
+class StoreSpec:
+    """Where packages lie extracted, and how they get there.
+
+    Attributes:
+        cache_dir: melpy's cache.
+        servers: how servers are asked for packages.
+        workers: how many packages are extracted at once.
+        own: repository of the packages that are built here; for messages only.
+    """
+
+    cache_dir: Path
+    servers: ServerCache
+    workers: int = 2
+    own: Path | None = None
+
+    @property
+    def store(self) -> Path:
+        """The store of extracted packages."""
+        return self.cache_dir / STORE
+
+    @property
+    def tools(self) -> Path:
+        """Directory of native tools."""
+        return self.cache_dir / TOOLS
+
+
+@dataclass(frozen=True)
+class EnvironmentSpec:
+    """An environment that is asked for.
+
+    Attributes:
+        root: architecture, world and accounts of its root.
+        locations: repositories beyond those of every environment.
+        keyring: files and URLs of the public keys that these are trusted by, beyond those of every environment.
+    """
+
+    root: RootSpec
+    locations: tuple[Location, ...] = ()
+    keyring: tuple[str, ...] = ()
+
+    def with_world(self, world: Iterable[str], arch: str = "") -> EnvironmentSpec:
+        """Return the same with another world, each constraint once, and perhaps for another architecture."""
+        root = dataclasses.replace(self.root, world=tuple(dict.fromkeys(world)), arch=arch or self.root.arch)
+        return dataclasses.replace(self, root=root)
+
+
+@dataclass(frozen=True)
+class SnapshotIndex:
+    """An index at one time: its repository, and the SHA-256 of its file."""
+
+    location: Location
+    digest: str
+
+
+@dataclass(frozen=True)
+class VisiblePackage:
+    """A package of this machine's own making that an environment may have, by its checksum as in indexes."""
+
+    name: str
+    version: str
+    checksum: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that the exact packages of an environment depend on, beside its world.
+
+    Attributes:
+        arch: APK architecture.
+        own: packages that were built here.
+        indexes: repositories, in order of preference.
+        supplied: packages that the supply made for this environment.
+    """
+
+    arch: str
+    own: tuple[VisiblePackage, ...] = ()
+    indexes: tuple[SnapshotIndex, ...] = ()
+    supplied: tuple[VisiblePackage, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON-able values."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """The exact packages of an environment, and what they follow from: `resolve(world, snapshot, …)` gives them."""
+
+    snapshot: Snapshot
+    solution: Solution
