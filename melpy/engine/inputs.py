@@ -26,6 +26,8 @@ from melpy.plan.form import render_plan_form
 from melpy.plan.git import GitSource
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from melpy.engine.history import Revision
     from melpy.plan.model import Plan, Source
     from melpy.solve.model import Offer, Solution
@@ -39,7 +41,7 @@ IDENTITY_FORM = "melpy-identity-1"
 
 @dataclass(frozen=True)
 class EnvironmentPackage:
-    """A package of the environment: one of the output directory by its content, any other by its checksum.
+    """A package of the environment: one that was built here by its content, any other by its checksum.
 
     Attributes:
         name: its name.
@@ -195,22 +197,22 @@ def render_build_inputs(inputs: Inputs) -> dict[str, object]:
     }
 
 
-def describe_environment(solution: Solution, own: Path) -> tuple[EnvironmentPackage, ...]:
+def describe_environment(solution: Solution, own: AbstractSet[str]) -> tuple[EnvironmentPackage, ...]:
     """Return what counts of each package of an environment, by name.
 
     Args:
         solution: the packages.
-        own: the output directory, whose packages count by their content.
+        own: the repositories of one's own packages, which count by their content.
 
     Raises:
-        PackageFormatError: a package of the output directory cannot be read.
+        PackageFormatError: a package of one's own cannot be read.
     """
     return tuple(_describe(offer, own) for offer in sorted(solution.offers, key=lambda offer: offer.name))
 
 
-def _describe(offer: Offer, own: Path) -> EnvironmentPackage:
+def _describe(offer: Offer, own: AbstractSet[str]) -> EnvironmentPackage:
     content = ""
-    if offer.repository == str(own):
+    if offer.repository in own:
         try:
             with open_file(offer.location) as stream:
                 content = find_content(read_segments(stream, where=offer.location))

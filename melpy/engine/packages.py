@@ -1,4 +1,4 @@
-"""Output trees become packages: SBOM, scan, control files, archive. Nothing is published before all are written."""
+"""Output trees become unsigned packages: SBOM, scan, control files, archive."""
 
 from __future__ import annotations
 
@@ -10,27 +10,23 @@ from melpy.attest.sbom import Origin, RecipeOrigin, render_sbom, sbom_path
 from melpy.build.model import Kind
 from melpy.build.tree import add_file
 from melpy.engine.inputs import render_build_inputs
-from melpy.engine.model import BuildContext, BuiltPackage
-from melpy.files import output_error, scratch_directory
 from melpy.pack.acceptance import lint_acceptance
 from melpy.pack.model import ControlFile
 from melpy.pack.overlap import lint_overlap
 from melpy.pack.package import write_package
 from melpy.plan.compiled import render_compiled
-from melpy.repo.repository import publish_packages
-from melpy.repo.signing import LOST_HINT
 from melpy.scan.model import Subject, Switches
 from melpy.scan.scanner import scan_package
 from melpy.scan.sibling import resolve_siblings
-from melpy.text import shorten_list
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
+    from melpy.apk.model import IndexEntry
     from melpy.build.model import OutputTree
     from melpy.engine.inputs import Inputs
     from melpy.plan.model import PackagePlan, Plan
-    from melpy.repo.model import Publication
     from melpy.scan.model import Findings
     from melpy.solve.model import Solution
 
@@ -40,28 +36,25 @@ def write_packages(
     trees: Sequence[OutputTree],
     solution: Solution,
     texts: Mapping[str, str],
-    context: BuildContext,
+    directory: Path,
     monitor: events.Monitor,
-) -> tuple[BuiltPackage, ...]:
-    """Write all packages of a build into the repository's directory of the architecture.
-
-    They are written beside it first; only when all are there, they are published, and then the index.
+) -> tuple[IndexEntry, ...]:
+    """Write all packages of a build, unsigned, into a directory; return what indexes say of them.
 
     Args:
         inputs: what was built.
         trees: the files of each package.
         solution: the environment that it was built in.
         texts: texts of licences by their path in the workspace.
-        context: where packages go, and how they are signed.
+        directory: where they go.
         monitor: is told what happens.
 
     Raises:
-        OutputError: the repository cannot be written.
+        OutputError: the directory cannot be written.
         PackageFormatError: a file cannot be packed.
     """
     plan, revision, distribution = inputs.plan, inputs.revision, inputs.distribution
     _warn_of_emptiness(plan, trees, monitor)
-    directory = context.out_dir / plan.arch
     recipe = RecipeOrigin(distribution.repository, revision.path, distribution.licence)
     origin = Origin(distribution.namespace, revision.commit, revision.epoch, recipe)
     complete = tuple(
@@ -77,19 +70,10 @@ def write_packages(
     packages = tuple(zip(complete, infos, contents, strict=True))
     _warn_of_contents(packages, plan, monitor)
     made_of = render_build_inputs(inputs)
-    try:
-        with scratch_directory(directory) as staged:
-            entries = [
-                write_package(
-                    tree, info, staged, mtime=revision.epoch, signer=context.signer, control=files, inputs=made_of
-                )
-                for tree, info, files in packages
-            ]
-            published = publish_packages(context.out_dir, plan.arch, staged, entries, signer=context.signer)
-    except OSError as error:
-        raise output_error(directory, error) from None
-    _warn_of_publication(published, plan, monitor)
-    return tuple(BuiltPackage(entry, directory / entry.info.file_name) for entry in entries)
+    return tuple(
+        write_package(tree, info, directory, mtime=revision.epoch, control=files, inputs=made_of, durable=False)
+        for tree, info, files in packages
+    )
 
 
 def _warn_of_emptiness(plan: Plan, trees: Sequence[OutputTree], monitor: events.Monitor) -> None:
@@ -110,25 +94,6 @@ def _warn_of_contents(
     for tree, info, files in packages:
         for text in lint_acceptance(tree, info, files):
             monitor.emit(events.Warning(plan.job, f"{info.name}: {text}"))
-
-
-def _warn_of_publication(published: Publication, plan: Plan, monitor: events.Monitor) -> None:
-    """Warn where clients will not take what was built: other content under a known version, or an older version."""
-    if published.replaced:
-        names = shorten_list([entry.info.full_name for entry in published.replaced])
-        text = f"published before with other content: {names}; clients that have installed it will not upgrade"
-        monitor.emit(events.Warning(plan.job, text, "raise the epoch in the recipe"))
-    for key in published.lost:
-        text = f"{published.index} was signed with {key}, and is not any more"
-        monitor.emit(events.Warning(plan.job, text, LOST_HINT))
-    for error in published.damaged:
-        hint = error.hint or "build it again, or remove the file"
-        monitor.emit(events.Warning(plan.job, f"{error}; it is left out of the index", hint))
-    for entry, newer in published.outdated:
-        text = (
-            f"{entry.info.full_name} is older than {newer.info.full_name} of the repository; clients will not take it"
-        )
-        monitor.emit(events.Warning(plan.job, text, "remove the newer one, or raise the version or the epoch"))
 
 
 def _scan(

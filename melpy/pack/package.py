@@ -53,6 +53,7 @@ def write_package(
     control: Sequence[ControlFile] = (),
     inputs: Mapping[str, object] | None = None,
     level: int = LEVEL,
+    durable: bool = True,
 ) -> IndexEntry:
     """Write the package `info.file_name` into a directory and return its index entry.
 
@@ -75,7 +76,7 @@ def write_package(
         segment = write_flat(_control_files(info, control), mtime=mtime)
         head = sign_package(segment, signer, mtime)
         data.seek(0)
-        with replace_file(path) as stream:
+        with replace_file(path, durable=durable) as stream:
             stream.write(head)
             shutil.copyfileobj(data, stream, 1 << 20)
     entry = IndexEntry(info, control_checksum(segment), len(head) + digest.size)

@@ -182,10 +182,10 @@ def _read_current(package: Path, arch: str, known: IndexEntry | None) -> IndexEn
                 check_datahash(stream, read_segments(stream, where=where), where=where)
         except OSError as error:
             raise PackageFormatError(f"cannot be read: {reason_of(error)}", where=where) from None
-    return _placed(entry, arch)
+    return place_entry(entry, arch)
 
 
-def _placed(entry: IndexEntry, arch: str) -> IndexEntry:
+def place_entry(entry: IndexEntry, arch: str) -> IndexEntry:
     """Return a package for every architecture as one for that of its directory, where clients look for it."""
     return replace(entry, info=replace(entry.info, arch=arch)) if entry.info.arch == "noarch" else entry
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from melpy.build.step import Place, find_ended_line, sandbox_spec, step_script
+from melpy.build.step import StepSite, find_ended_line, sandbox_spec, step_script
 from melpy.sandbox.model import BASE_CAPABILITIES, Mount, Root
 from melpy.sandbox.runner import run_sandbox
 from tests.factories.recipe import plan
@@ -154,8 +154,8 @@ class Bench:
         script = state / "step.sh"
         script.write_text(self._prelude + step_script(step))
         root = Root((self._layer,), self.changed, self.directory / "work", self.directory / "root")
-        place = Place(root, self.workspace, state, environment, (1000, 1000), BASE_CAPABILITIES, None, {}, {})
-        spec = sandbox_spec(step, place, script)
+        site = StepSite(root, self.workspace, state, environment, (1000, 1000), BASE_CAPABILITIES)
+        spec = sandbox_spec(step, site, script)
         spec = dataclasses.replace(
             spec,
             command=("/opt/shell/sh", *spec.command[1:]),
