@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from melpy.build.step import find_ended_line, step_script
+from melpy.build.frame import SCRIPT, find_ended, find_step_line, step_script
 from melpy.plan.model import PlanStep
 from tests.factories.project import Project, shell_recipe
 
@@ -351,6 +351,17 @@ SCRIPTS: dict[str, tuple[str, int]] = {
     "in a pipe": ("true\nfalse | cat", 2),
     "after one that may fail": ("set +e\nfalse\nset -e\nfalse || true\n(exit 3)", 5),
     "after a text of lines": ("cat <<X\na\nb\nX\nfalse", 5),
+    "an exit": ("true\nexit 3", 2),
+    "an exit in a condition": ("if true; then\n  exit 4\nfi", 2),
+    "an exit after a failure that counts not": ("false || true\nset +e\nfalse\nexit  3", 4),
+    "an exit after a command": ("true\ntest -f none ||\n  { echo none >&2; exit 1; }\ntrue", 3),
+    "an exit in a function, its call": ("f() {\n  exit 5\n}\nf", 4),
+    "a variable that is unset": ("true\nset -u; echo $none", 2),
+    "a variable that is asked for": ("true\necho ${none:?asked for}", 2),
+    "a file to be read that is not there": ("true\n. /none", 2),
+    "a program to become that is not there": ("true\nexec /none", 2),
+    "a variable that cannot be changed": ("readonly a=1\na=2", 2),
+    "what is no shell": ("true\nfalse || true\nif ; then", 3),
 }
 
 
@@ -371,13 +382,24 @@ def run_frame(
 def test_shells_tell_the_line_of_a_failure(shell: str, case: str, tmp_path: Path) -> None:
     script, line = SCRIPTS[case]
     result = run_frame(SHELLS[shell], script, tmp_path)
-    head = step_script(PlanStep("step", "", workdir=str(tmp_path))).count("\n") - 2
-    told = [found - head for text in result.stderr.splitlines() if (found := find_ended_line(text)) is not None]
+    lines = result.stderr.replace(str(tmp_path / "step.sh"), str(SCRIPT)).splitlines()
+    ended = [found for text in lines if (found := find_ended(text)) is not None]
     assert result.returncode != 0
+    assert len(ended) < 2
+    step = PlanStep("step", script, workdir=str(tmp_path))
+    told = find_step_line(step, "".join(ended), [text for text in lines if find_ended(text) is None])
     if shell == "busybox" and case == "in a pipe":
-        assert told in ([line], [line - 1])  # busybox counts a pipe from the command before
+        assert told in {line, line - 1}  # busybox counts a pipe from the command before
     else:
-        assert told == [line]
+        assert told == line, result.stderr
+
+
+@pytest.mark.parametrize("script", ["exit 3", "true\nexec false", "kill -9 $$"])
+def test_a_line_that_is_not_known_is_not_told(script: str, tmp_path: Path) -> None:
+    result = run_frame(SHELLS["bash"], f"if false; then exit 3; fi\n{script}", tmp_path)
+    assert "in line" not in result.stderr
+    step = PlanStep("step", f"if false; then exit 3; fi\n{script}", workdir=str(tmp_path))
+    assert find_step_line(step, "".join(filter(None, map(find_ended, result.stderr.splitlines()))), ()) == 0
 
 
 @pytest.mark.parametrize("shell", SHELLS)
