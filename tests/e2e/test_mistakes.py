@@ -102,7 +102,11 @@ CASES: dict[str, tuple[str, int, list[str]]] = {
     "a command that is not there": (
         shell_recipe(runs="true\nfrobnicate --all"),
         60,
-        ["packages/one.yaml:15:7: ", "ended with status 127 (a command was not found)"],
+        [
+            "packages/one.yaml:15:7: ",
+            "ended with status 127 (a command was not found)",
+            "hint: add the package that has frobnicate to environment.contents.packages; or look around",
+        ],
     ),
     "a signal": (
         shell_recipe(runs="true\nsh -c 'kill -9 $$'"),
@@ -251,6 +255,31 @@ def test_a_damaged_package_hinders_no_build(project: Project, damage: str) -> No
     assert project.melpy("verify").returncode == 0
 
 
+def test_a_directory_in_the_place_of_a_package(project: Project) -> None:
+    project.write("one.yaml", shell_recipe("one", tail="subpackages:\n  - name: a-sub\n  - name: z-sub\n"))
+    project.write("two.yaml", shell_recipe("two"))
+    place = project.out / "x86_64/one-1.0-r0.apk"
+    place.mkdir(parents=True)
+    (place / "own").touch()
+    result = project.melpy("build", "two.yaml")
+    assert f"warning: {place}: cannot be read: is a directory; it is left out of the index (move the directory" in (
+        result.stderr
+    )
+    result = project.melpy("build", "one.yaml")
+    assert result.returncode == 22
+    assert (
+        f"error: {place}: a directory is in the package's place: directory not empty\n"
+        "hint: move it away, and build again\n"
+    ) in result.stderr
+    assert (place / "own").exists()
+    (place / "own").unlink()
+    assert sorted(path.name for path in place.parent.glob("*.apk")) == ["one-1.0-r0.apk", "two-1.0-r0.apk"]
+    result = project.melpy("build", "one.yaml")
+    assert result.returncode == 0, result.stderr
+    assert place.is_file()
+    assert project.melpy("verify").returncode == 0
+
+
 def test_a_damaged_package_that_a_build_needs_is_told(project: Project) -> None:
     project.write("one.yaml", shell_recipe("one"))
     project.write("two.yaml", needs("one", name="two"))
@@ -286,8 +315,9 @@ def test_a_full_disk_is_named_once(project: Project, require: Callable[..., None
     assert result.returncode == 22, result.stderr
     assert result.stderr.count(str(project.out)) == 1
     assert (
-        f"error: {project.out}/x86_64: cannot write: no space left on device\nhint: free space there" in result.stderr
-    )
+        f"error: {project.out}/x86_64: cannot write: no space left on device\n"
+        "hint: free space there; of the cache's disk, melpy clean and melpy store prune free what builds left\n"
+    ) in result.stderr
 
 
 def test_a_missing_date_is_explained_once(project: Project) -> None:
