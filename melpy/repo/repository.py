@@ -48,7 +48,10 @@ def load_index(root: Path, arch: str, *, keyring: Keyring | None) -> Index:
     except FileNotFoundError:
         return Index(())
     except OSError as error:
-        raise RepositoryError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
+        hints = {IsADirectoryError: "move the directory away", PermissionError: "change its owner or mode"}
+        raise RepositoryError(
+            f"cannot be read: {reason_of(error)}", where=str(path), hint=hints.get(type(error))
+        ) from None
     try:
         return read_index(data, keyring=keyring, where=str(path))
     except SignatureError:

@@ -278,6 +278,11 @@ def test_a_directory_in_the_place_of_a_package(project: Project) -> None:
     assert result.returncode == 0, result.stderr
     assert place.is_file()
     assert project.melpy("verify").returncode == 0
+    index = project.out / "x86_64/APKINDEX.tar.gz"
+    index.unlink()
+    index.mkdir()
+    result = project.melpy("build", "two.yaml")
+    assert f"error: {index}: cannot be read: is a directory\nhint: move the directory away\n" in result.stderr
 
 
 def test_a_damaged_package_that_a_build_needs_is_told(project: Project) -> None:
