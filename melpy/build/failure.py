@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 _SIGNALLED = 128  # what shells add to the number of a signal
 _MOST_SIGNALS = 65
-_STATUS_WORDS = {126: "a command cannot be executed", 127: "a command was not found"}
+_NOT_FOUND = 127
+_NO_COMMAND = re.compile(r"(?:^|: )(?P<name>[^\s/:]+): (?:command )?not found$")
+_STATUS_WORDS = {126: "a command cannot be executed", _NOT_FOUND: "a command was not found"}
 _LOOKED_AT = 4_000  # characters of a line
 _NO_NETWORK = re.compile(
     r"could not resolve host|temporary failure in name resolution|name or service not known|network is unreachable"
@@ -81,6 +83,8 @@ def _find_hint(step: PlanStep, plan: Plan, site: StepSite, outcome: Outcome) -> 
     )
     if tail and tail[-1].startswith("bwrap: execvp /bin/sh: No such file"):
         hint = "the environment has no shell; add busybox to environment.contents.packages"
+    elif outcome.status == _NOT_FOUND and tail and (found := _NO_COMMAND.search(tail[-1][-_LOOKED_AT:])):
+        hint = f"add the package that has {found['name']} to environment.contents.packages; or {hint}"
     elif outcome.stopped == UNENDING:
         hint = "it changed process 1 of its sandbox, which no build needs to do"
     elif outcome.stopped:

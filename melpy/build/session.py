@@ -12,10 +12,11 @@ from melpy.build.capability import capability_xattrs
 from melpy.build.certificate import load_trusted, provide_certificates
 from melpy.build.change import Snapshot, find_changes, look_at
 from melpy.build.failure import explain_failure
+from melpy.build.frame import find_ended
 from melpy.build.model import Kind, Owner, Session, StepRecord, StepsOutcome
 from melpy.build.reentry import save_reached, save_session
 from melpy.build.site import copy_root, find_owners, find_packaged, make_site, return_files
-from melpy.build.step import StepSite, Voice, find_ended_line, find_script_line, run_native, run_script
+from melpy.build.step import StepSite, Voice, find_script_line, run_native, run_script
 from melpy.build.tree import load_tree
 from melpy.build.watch import Watch
 from melpy.build.workspace import fill_workspace
@@ -165,7 +166,7 @@ class _Runner:
     number: int = 0
     label: str = ""
     goes_on: bool = False
-    ended: int = 0  # line of the script at which the step says that it failed
+    ended: str = ""  # how the step's frame says that it failed
     before: Snapshot = field(default_factory=dict)
 
     def run(self, step: PlanStep, package: str) -> None:
@@ -180,7 +181,7 @@ class _Runner:
         self.log.flush()
         save_reached(self.session.directory, self.number)
         self.before = look_at(self.site.root.upper)
-        self.ended = 0
+        self.ended = ""
         try:
             outcome = self._run(step)
         except MelpyError as error:
@@ -188,7 +189,7 @@ class _Runner:
             error.details = (*error.details, f"log: {self.session.log}")
             error.step = StepFault(self.number)
             raise
-        outcome = replace(outcome, tail=tuple(line for line in outcome.tail if find_ended_line(line) is None))
+        outcome = replace(outcome, tail=tuple(line for line in outcome.tail if find_ended(line) is None))
         changed = find_changes(self.before, look_at(self.site.root.upper))
         network = self.site.options.has_network(step) and not step.native
         self.records.append(StepRecord(step.label, package, outcome.status, network, outcome.usage, changed))
@@ -200,7 +201,8 @@ class _Runner:
         if outcome.status or outcome.stopped:
             what = f"step {self.number} of {self.total}, {self.label!r},"
             failure = explain_failure(what, step, self.plan, self.site, outcome, self.session.log)
-            failure.step = StepFault(self.number, find_script_line(step, self.site, self.ended))
+            tail = () if outcome.stopped else outcome.tail
+            failure.step = StepFault(self.number, find_script_line(step, self.site, self.ended, tail))
             raise failure
 
     def _run(self, step: PlanStep) -> Outcome:
@@ -231,7 +233,7 @@ class _Runner:
         self.monitor.emit(events.Warning(self.plan.job, printable(text)))
 
     def _line(self, job: str, line: str) -> None:
-        ended = find_ended_line(line)
+        ended = find_ended(line)
         if ended is not None:
             self.ended = ended
             return

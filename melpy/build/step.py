@@ -14,10 +14,11 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from melpy.archive.tree import TreeWriter
+from melpy.build.frame import SCRIPT, find_step_line, step_script
 from melpy.build.model import FetchedSources, Machine, StepOptions
 from melpy.build.workspace import remove_tree
 from melpy.errors import ExtractError, reason_of
-from melpy.inside import RESERVED, create_file, make_directory, move_tree, open_below, open_root
+from melpy.inside import create_file, make_directory, move_tree, open_below, open_root
 from melpy.plan import git
 from melpy.plan.git import GitSource
 from melpy.plan.model import WORKSPACE, PlanStep, Source, pairs
@@ -29,7 +30,7 @@ from melpy.source.checkout import check_out
 from melpy.unpack import unpack_archive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from melpy.build.watch import Watch
     from melpy.plan.model import Pairs
@@ -42,8 +43,6 @@ BUILD_CACHE = PurePosixPath("/var/cache/melange")
 """Where pipelines of languages keep what they download or compile."""
 _LONGEST_VARIABLE = (128 << 10) - 1  # bytes of NAME=value and its NUL
 _LONGEST_ENVIRONMENT = 1 << 20  # half of what the kernel takes together with all arguments
-_SCRIPT = RESERVED / "step"
-_DIGITS = 9  # of the number of a line
 
 
 @dataclass(frozen=True)
@@ -77,48 +76,16 @@ class StepSite:
     path: str = PATH
 
 
-_ENDED = "==> step ended in line "
-_TELL = "{ MELPY_STATUS=$?; set +x; } 2>/dev/null; [ $MELPY_STATUS = 0 ] || "
-_TRAPS = (
-    'if [ -n "${BASH_VERSION-}" ]; then trap \'MELPY_LINE=$LINENO MELPY_LAST=$_; : "$MELPY_LAST"\' ERR; '
-    f"trap '{_TELL}{{ case $BASH_COMMAND in exit*) MELPY_LINE=;; esac; MELPY_DEPTH=${{#BASH_LINENO[@]}}; "
-    "[ $MELPY_DEPTH -lt 2 ] || MELPY_LINE=${BASH_LINENO[MELPY_DEPTH-2]}; "
-    f'echo "{_ENDED}${{MELPY_LINE:-0}}" >&2; }}\' EXIT; else trap \'{_TELL}echo "{_ENDED}$LINENO" >&2\' EXIT; fi; '
-)
-"""How a script that fails tells its line, where its shell knows it: busybox in a trap at the end, bash in one for
-errors (within functions: the line of the call), dash not at all. A script's own trap takes the place of these."""
-
-
-def step_script(step: PlanStep, *, debug: bool = False, preamble: str = "") -> str:
-    """Return the whole script of a step: it stops at the first failure and runs in its directory.
-
-    The frame is melange's, so that what works there works here, but for traps that tell where a script failed.
+def find_script_line(step: PlanStep, site: StepSite, ended: str, tail: Sequence[str]) -> int:
+    """Return the line of a step's own script at which it failed; 0 where nothing tells it.
 
     Args:
         step: the step.
-        debug: print each command before it is run.
-        preamble: commands before all others.
+        site: where it ran.
+        ended: what the frame said, as `find_ended` returns it; empty where it said nothing.
+        tail: the last lines that the step printed.
     """
-    return f"{_head(step, preamble, debug=debug)}{step.script}\nexit 0\n"
-
-
-def _head(step: PlanStep, preamble: str, *, debug: bool = False) -> str:
-    directory = shlex.quote(step.workdir)
-    enter = f"[ -d {directory} ] || mkdir -p {directory}\ncd {directory}\n"
-    return f"{preamble}{_TRAPS}set -{'ex' if debug else 'e'}o pipefail\n{enter}"
-
-
-def find_ended_line(line: str) -> int | None:
-    """Return the line of the whole script at which a step says that it failed; None for any other text."""
-    number = line.removeprefix(_ENDED)
-    is_number = number != line and number.isascii() and number.isdecimal() and len(number) < _DIGITS
-    return int(number) if is_number else None
-
-
-def find_script_line(step: PlanStep, site: StepSite, line: int) -> int:
-    """Return the line of a step's own script that a line of the whole script is; 0 where it is none."""
-    own = line - _head(step, _preamble(step, site)).count("\n")
-    return own if 0 < own <= step.script.count("\n") + 1 else 0
+    return find_step_line(step, ended, tail, preamble=_preamble(step, site))
 
 
 def run_script(step: PlanStep, site: StepSite, on_line: Callable[[str], None], watch: Watch | None = None) -> Outcome:
@@ -184,13 +151,13 @@ def sandbox_spec(step: PlanStep, site: StepSite, script: Path) -> SandboxSpec:
     exported, _ = split_environment(_environment(step, site))
     return SandboxSpec(
         root=site.root,
-        command=("/bin/sh", str(_SCRIPT)),
+        command=("/bin/sh", str(SCRIPT)),
         workdir=PurePosixPath(WORKSPACE),
         environment=exported,
         state=site.state,
         mounts=(
             Mount(site.workspace, PurePosixPath(WORKSPACE), writable=True),
-            Mount(script, _SCRIPT),
+            Mount(script, SCRIPT),
             *(site.machine.tools.mounts if site.machine.tools else ()),
             *((Mount(site.cache, BUILD_CACHE, writable=True),) if site.cache else ()),
         ),

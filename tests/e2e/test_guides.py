@@ -35,7 +35,6 @@ NOT_RUN = {
     ("docs/tutorial.md", "make setup"): "has run, or there would be no melpy to test",
     ("docs/how-to/offline-sources.md", "melpy build --offline packages/hello.yaml"): "as in README.md",
     ("docs/how-to/offline-sources.md", "git clone --mirror https://github.com/"): "needs a public server",
-    ("docs/how-to/existing-recipes.md", "melpy build py3-toolz.yaml"): "a recipe of Wolfi's tree, which is not here",
     ("docs/how-to/containers.md", "podman run"): "needs podman, and an image",
     ("docs/how-to/containers.md", "jq "): "needs podman's own profile",
     ("docs/how-to/containers.md", "apt-get install"): "changes the machine",
