@@ -17,7 +17,7 @@ from melpy.apk.segment import read_entry
 from melpy.apk.signature import load_signer, write_key_pair
 from melpy.bootstrap.apt import Apt, download_debs, forget_downloads, prepare_apt, update_lists
 from melpy.bootstrap.batch import Workshop, make_packages, plan_tasks
-from melpy.bootstrap.closure import GENERATED, Resolver
+from melpy.bootstrap.closure import Resolver
 from melpy.bootstrap.convert import remove_file
 from melpy.bootstrap.manifest import Manifest, load_manifest, write_manifest
 from melpy.bootstrap.model import SeedReport
@@ -56,13 +56,13 @@ def extend_index(spec: SeedSpec, requests: Iterable[str], arch: Arch, monitor: M
     resolver = Resolver(Suite(path.read_bytes() for path in apt.lists), table)
     entries = _load_entries(root, arch, old)
     wanted = sorted({*old.requests, *requests})
-    answers = _find_answers(wanted, resolver, entries)
+    answers = _find_answers(wanted, resolver)
     tasks = plan_tasks(resolver.close(answers.values()), table, arch)
     kept = {name: made for name, made in old.packages.items() if _is_kept(tasks.get(name), made, entries)}
     missing = {name: task for name, task in tasks.items() if name not in kept}
     made = _make(spec, missing, apt, root / arch.apk, monitor)
     entries = _read_entries(root / arch.apk, kept | made, entries)
-    answers = _check_answers(answers, entries)
+    answers = _check_answers(answers, resolver, entries)
     new = Manifest(
         **_describe_suite(spec, apt),
         packages=kept | made,
@@ -140,38 +140,30 @@ def _find_entry(path: Path, checksum: str) -> IndexEntry | None:
     return entry if entry.checksum == checksum else None
 
 
-def _find_answers(wanted: Iterable[str], resolver: Resolver, entries: Mapping[str, IndexEntry]) -> dict[str, str]:
-    """Return the APK package that answers each name: one that is known to, else one that probably does."""
-    known = _provided(entries.values())
-    answers = {}
-    for request in wanted:
-        answer = resolver.find_answer(request)
-        if answer is None or request.startswith(GENERATED):
-            provider = known.get(request)
-            answer = provider if provider and resolver.find(provider) else answer
-        if answer:
-            answers[request] = answer
-    return answers
+def _find_answers(wanted: Iterable[str], resolver: Resolver) -> dict[str, str]:
+    """Return the APK package that answers each name, or that is looked into to find out whether it does."""
+    return {request: answer for request in wanted if (answer := resolver.find_answer(request))}
 
 
-def _provided(entries: Iterable[IndexEntry]) -> dict[str, str]:
-    return {
-        parse_provide(provide)[0]: entry.info.name for entry in entries for provide in reversed(entry.info.provides)
-    }
+def _check_answers(answers: Mapping[str, str], resolver: Resolver, entries: Mapping[str, IndexEntry]) -> dict[str, str]:
+    """Return the answers that hold now that every package has been looked into.
 
-
-def _check_answers(answers: Mapping[str, str], entries: Mapping[str, IndexEntry]) -> dict[str, str]:
-    """Return the answers that hold now that every package has been looked into."""
-    known = _provided(entries.values())
+    What a package was thought to provide, one that it depends on may provide in its place. No other package counts,
+    though the seed may have it: what was asked for before would decide then.
+    """
     checked = {}
     for request, answer in answers.items():
+        found: str | None = answer
         if request.startswith(("so:", "cmd:", "pc:")):
-            provider = known.get(request)
-            if provider:
-                checked[request] = provider
-        else:
-            checked[request] = answer
+            candidates = (answer, *resolver.close([answer]))
+            found = next((name for name in candidates if name in entries and _has(entries[name], request)), None)
+        if found:
+            checked[request] = found
     return checked
+
+
+def _has(entry: IndexEntry, name: str) -> bool:
+    return any(parse_provide(text)[0] == name for text in entry.info.provides)
 
 
 def _find_unknown(
