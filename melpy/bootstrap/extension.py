@@ -24,7 +24,7 @@ from melpy.bootstrap.model import SeedReport
 from melpy.bootstrap.suite import Suite
 from melpy.bootstrap.table import load_table, recipe_digest
 from melpy.digest import sha256_hex
-from melpy.errors import MelpyError, SeedError
+from melpy.errors import MelpyError, SeedError, ToolMissingError
 from melpy.events import StageFinished, StageStarted
 from melpy.files import write_file
 from melpy.meter import open_meter, watch_files
@@ -77,6 +77,21 @@ def extend_index(spec: SeedSpec, requests: Iterable[str], arch: Arch, monitor: M
         unknown={name: near for name, near in new.unknown.items() if name in set(requests)},
         downloaded=sum(task.size for task in missing.values()),
     )
+
+
+def find_present(spec: SeedSpec, requests: Iterable[str], arch: Arch) -> dict[str, str]:
+    """Return the APK package that answers each name, of those that are there, by the lists that are there."""
+    root = spec.repository.root
+    try:
+        lists = prepare_apt(spec, arch.debian).lists
+    except (SeedError, ToolMissingError):
+        return {}  # the seed was made by another machine
+    if not lists:
+        return {}
+    resolver = Resolver(Suite(path.read_bytes() for path in lists), load_table(spec.suite))
+    entries = _load_entries(root, arch, load_manifest(root / arch.apk))
+    answers = _check_answers(_find_answers(requests, resolver), resolver, entries)
+    return {request: answer for request, answer in answers.items() if answer in entries}
 
 
 def _load_old(spec: SeedSpec, directory: Path) -> Manifest:

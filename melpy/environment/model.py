@@ -42,6 +42,9 @@ class Supply(Protocol):
         on what was asked for before.
         """
 
+    def find_near(self, name: str, arch: Arch) -> Sequence[str]:
+        """Return names that it has something for and that were perhaps meant by one that it has nothing for."""
+
     def find_unmet(self, table: str, keys: Sequence[str]) -> Mapping[str, str]:
         """Return the keys of a range that stand for packages which it cannot make, each with the package."""
 

@@ -29,14 +29,12 @@ if TYPE_CHECKING:
 
     from melpy.apk.model import IndexEntry
     from melpy.environment.model import EnvironmentSpec, Location, RepositorySpec, VisiblePackage
+    from melpy.environment.shelf import Stamp
     from melpy.solve.universe import IndexUniverse, Layer
-
-Stamp = tuple[int, int, int]
-"""Inode, time and size of an index, which is replaced as a whole."""
 
 
 class Repositories:
-    """The repositories of a run.
+    """The repositories of a run; one thread at a time asks for them.
 
     Attributes:
         spec: where they are.
@@ -48,7 +46,7 @@ class Repositories:
         self.signed_by: dict[str, tuple[str, str]] = {}
         self._read: dict[tuple[Location, str, tuple[str, ...]], SnapshotIndex] = {}
         self._universes: dict[tuple[SnapshotIndex, str], IndexUniverse] = {}
-        self._stamps: dict[Path, Stamp] = {}
+        self._near: defaultdict[str, set[str]] = defaultdict(set)  # for hints alone
         self._own: defaultdict[str, Shelf] = defaultdict(Shelf)
         self._supplied: defaultdict[str, Shelf] = defaultdict(Shelf)
 
@@ -84,9 +82,11 @@ class Repositories:
             RepositoryError: it cannot be read.
             PackageFormatError: it is broken.
         """
-        shelf = self._own[arch]
-        if self._has_changed(self.spec.own, arch):
-            shelf.listed = shelf.add(str(self.spec.own), load_index(self.spec.own, arch, keyring=None), arch)
+        shelf, root = self._own[arch], self.spec.own
+        stamp = _find_stamp(root, arch)
+        if stamp is None or shelf.stamp != stamp:
+            shelf.listed = shelf.add(str(root), load_index(root, arch, keyring=None), arch)
+            shelf.stamp = stamp
         return shelf.listed
 
     def add_own(self, root: Path, arch: str, entries: Iterable[IndexEntry]) -> tuple[VisiblePackage, ...]:
@@ -112,13 +112,18 @@ class Repositories:
         supply = self.spec.supply
         if not supply:
             return snapshot
-        answers = supply.extend(sorted(names), parse_arch(snapshot.arch))
+        asked, arch = sorted(names), parse_arch(snapshot.arch)
+        answers = supply.extend(asked, arch)
+        for name in asked:
+            self._near[snapshot.arch].update(() if name in answers else supply.find_near(name, arch))
         shelf, root = self._supplied[snapshot.arch], supply.root
-        if self._has_changed(root, snapshot.arch) and index_path(root, snapshot.arch).is_file():
+        stamp = _find_stamp(root, snapshot.arch)
+        if stamp is not None and shelf.stamp != stamp:
             trusted = load_keys([str(supply.public_key)], self.spec.servers)
             index = load_index(root, snapshot.arch, keyring=trusted)
             self.signed_by[str(root)] = (index.signed_by, trusted.pem(index.signed_by))
             shelf.listed = shelf.add(str(root), index, snapshot.arch)
+            shelf.stamp = stamp
         wanted = {*answers.values(), *(package.name for package in snapshot.supplied)}
         return dataclasses.replace(snapshot, supplied=shelf.close(wanted))
 
@@ -132,11 +137,12 @@ class Repositories:
         layers: list[Layer] = [self._find_visible(snapshot.own, arch)]
         for index in snapshot.indexes:
             if (index, arch) not in self._universes:
-                raise RepositoryError("the index is not the one that is meant", where=index.location.root)
+                message = f"its index is not the one of SHA-256 {index.digest}, which an environment is to be found in"
+                raise RepositoryError(message, where=index.location.root, hint="find the environment anew")
             layers.append(self._universes[index, arch])
         if snapshot.supplied:
             layers.append(self._supplied[arch].find_universe(snapshot.supplied))
-        return LayeredUniverse(layers)
+        return LayeredUniverse(layers, frozenset(self._near[arch]) if self.spec.supply else None)
 
     def _find_visible(self, packages: tuple[VisiblePackage, ...], arch: str) -> Layer:
         shelf = self._own[arch]
@@ -149,18 +155,6 @@ class Repositories:
         except RepositoryError as error:
             error.where = f"{self.spec.own}/{arch}"
             raise
-
-    def _has_changed(self, root: Path, arch: str) -> bool:
-        """Tell whether an index may be another than when this was asked before."""
-        path = index_path(root, arch)
-        try:
-            info = path.stat()
-        except OSError:
-            return True  # reading it says what is wrong
-        stamp = info.st_ino, info.st_mtime_ns, info.st_size
-        changed = self._stamps.get(path) != stamp
-        self._stamps[path] = stamp
-        return changed
 
     def _check_reach(self, root: str) -> None:
         """Check that an environment may name a repository: on a server, or where the user lets recipes reach.
@@ -182,3 +176,12 @@ class Repositories:
             if (known, arch) not in self._universes:
                 self._universes[known, arch] = make_universe([(location.root, location.tag, index)], arch)
         return known
+
+
+def _find_stamp(root: Path, arch: str) -> Stamp | None:
+    """Return what changes when an index is replaced; None where there is none, or it cannot be looked at."""
+    try:
+        info = index_path(root, arch).stat()
+    except OSError:
+        return None
+    return info.st_ino, info.st_mtime_ns, info.st_size

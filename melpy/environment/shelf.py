@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from melpy.solve.universe import Answer
 
 Key = tuple[object, ...]
+Stamp = tuple[int, int, int]
+"""Inode, time and size of an index, which is replaced as a whole."""
 
 
 class Shelf:
@@ -29,9 +31,11 @@ class Shelf:
 
     Attributes:
         listed: packages of the index, in its order.
+        stamp: which index that was; None for none.
     """
 
     def __init__(self) -> None:
+        self.stamp: Stamp | None = None
         self.listed: tuple[VisiblePackage, ...] = ()
         self._all = IndexUniverse()
         self._known: dict[tuple[str, str, str], VisiblePackage] = {}

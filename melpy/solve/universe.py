@@ -41,7 +41,7 @@ class Universe(Protocol):
     """The packages that an environment may consist of."""
 
     def __len__(self) -> int:
-        """Return how many there are; a few too many where some are hidden."""
+        """Return how many there are; a few too many where some are hidden, and 0 only where nobody has any."""
 
     @property
     def names(self) -> frozenset[str]:
@@ -159,14 +159,20 @@ class Layer(Universe, Protocol):
 
 
 class LayeredUniverse:
-    """Universes one above the other, which answer like one that is made of all their indexes in this order."""
+    """Universes one above the other, which answer like one that is made of all their indexes in this order.
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
+    Attributes:
+        layers: the universes, the first preferred.
+        near: names that were perhaps meant, of a supply that could make more than is here; None where there is none.
+    """
+
+    def __init__(self, layers: Sequence[Layer], near: frozenset[str] | None = None) -> None:
         self.layers = layers
+        self.near = near
         self._providers: dict[str, tuple[Answer, ...]] = {}
 
     def __len__(self) -> int:
-        return sum(map(len, self.layers))
+        return sum(map(len, self.layers)) + (self.near is not None)
 
     def providers(self, name: str) -> tuple[Answer, ...]:
         """See `Universe`."""
@@ -182,7 +188,7 @@ class LayeredUniverse:
     @cached_property
     def names(self) -> frozenset[str]:
         """See `Universe`; what is hidden is not left out, as names are for hints alone."""
-        return frozenset().union(*(layer.names for layer in self.layers))
+        return (self.near or frozenset()).union(*(layer.names for layer in self.layers))
 
     def triggered_by(self, names: Iterable[str]) -> Iterator[Offer]:
         """See `Universe`."""

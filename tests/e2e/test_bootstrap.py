@@ -79,6 +79,8 @@ def test_the_answer_to_a_name_does_not_depend_on_what_was_asked_before(spec: See
             report = extend_seed(seed, names, arch)
             assert (dict(report.answers), list(report.unknown)) == (expected, ["cmd:cut"])
             assert find_answers(seed, [*names, "bzip2"], arch) == expected
+    # Offline, names that were never asked for are answered as well, where the package is there.
+    assert find_answers(grown, ["libc6", "so:libm.so.6"], arch) == {"libc6": "libc6", "so:libm.so.6": "libc6"}
 
 
 def test_the_manifest_names_the_debian_packages(spec: SeedSpec) -> None:
