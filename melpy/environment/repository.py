@@ -67,7 +67,7 @@ class Repositories:
         trusted = dict.fromkeys(self.spec.locations, self.spec.keyring)
         for location in environment.locations:
             if location not in trusted:
-                self._check_reach(location.root)
+                self._check_reach(location.address)
             trusted.setdefault(location, (*self.spec.keyring, *environment.keyring))
         return Snapshot(
             arch,
@@ -138,7 +138,7 @@ class Repositories:
         for index in snapshot.indexes:
             if (index, arch) not in self._universes:
                 message = f"its index is not the one of SHA-256 {index.digest}, which an environment is to be found in"
-                raise RepositoryError(message, where=index.location.root, hint="find the environment anew")
+                raise RepositoryError(message, where=index.location.address, hint="find the environment anew")
             layers.append(self._universes[index, arch])
         if snapshot.supplied:
             layers.append(self._supplied[arch].find_universe(snapshot.supplied))
@@ -156,25 +156,25 @@ class Repositories:
             error.where = f"{self.spec.own}/{arch}"
             raise
 
-    def _check_reach(self, root: str) -> None:
+    def _check_reach(self, address: str) -> None:
         """Check that an environment may name a repository: on a server, or where the user lets recipes reach.
 
         Raises:
             UnreachableError: it may not.
         """
-        if not is_remote(root) and Path(root).absolute() != self.spec.own.absolute():
-            find_local(str(Path(root).absolute()), self.spec.local)
+        if not is_remote(address) and Path(address).absolute() != self.spec.own.absolute():
+            find_local(str(Path(address).absolute()), self.spec.local)
 
     def _load(self, location: Location, arch: str, keys: tuple[str, ...]) -> SnapshotIndex:
         known = self._read.get((location, arch, keys))
         if known is None:
             trusted = load_keys(keys, self.spec.servers) if self.spec.check_signatures else None
-            index, digest = load_repository(location.root, arch, self.spec.servers, keyring=trusted)
+            index, digest = load_repository(location.address, arch, self.spec.servers, keyring=trusted)
             if trusted:
-                self.signed_by[location.root] = (index.signed_by, trusted.pem(index.signed_by))
+                self.signed_by[location.address] = (index.signed_by, trusted.pem(index.signed_by))
             known = self._read[location, arch, keys] = SnapshotIndex(location, digest)
             if (known, arch) not in self._universes:
-                self._universes[known, arch] = make_universe([(location.root, location.tag, index)], arch)
+                self._universes[known, arch] = make_universe([(location.address, location.tag, index)], arch)
         return known
 
 

@@ -110,7 +110,7 @@ def test_a_snapshot_is_json_and_names_nothing_of_the_machine_but_the_repositorie
     snapshot = find_snapshot(spec("tool"), repositories)
     value = json.loads(json.dumps(snapshot.to_json()))
     (index,) = value["indexes"]
-    assert (len(index.pop("digest")), index) == (64, {"location": {"root": str(repository.root), "tag": ""}})
+    assert (len(index.pop("digest")), index) == (64, {"location": {"address": str(repository.root), "tag": ""}})
     assert value["own"] == [{"name": "mine", "version": "1-r0", "checksum": entry.checksum}]
     assert str(own.root) not in json.dumps(value)
     assert find_snapshot(spec("tool"), make_repositories(tmp_path, repository, own=own)) == snapshot
