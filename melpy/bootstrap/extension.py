@@ -17,14 +17,14 @@ from melpy.apk.segment import read_entry
 from melpy.apk.signature import load_signer, write_key_pair
 from melpy.bootstrap.apt import Apt, download_debs, forget_downloads, prepare_apt, update_lists
 from melpy.bootstrap.batch import Workshop, make_packages, plan_tasks
-from melpy.bootstrap.closure import GENERATED, Resolver
+from melpy.bootstrap.closure import Resolver
 from melpy.bootstrap.convert import remove_file
 from melpy.bootstrap.manifest import Manifest, load_manifest, write_manifest
 from melpy.bootstrap.model import SeedReport
 from melpy.bootstrap.suite import Suite
 from melpy.bootstrap.table import load_table, recipe_digest
 from melpy.digest import sha256_hex
-from melpy.errors import MelpyError, SeedError
+from melpy.errors import MelpyError, SeedError, ToolMissingError
 from melpy.events import StageFinished, StageStarted
 from melpy.files import write_file
 from melpy.meter import open_meter, watch_files
@@ -56,13 +56,13 @@ def extend_index(spec: SeedSpec, requests: Iterable[str], arch: Arch, monitor: M
     resolver = Resolver(Suite(path.read_bytes() for path in apt.lists), table)
     entries = _load_entries(root, arch, old)
     wanted = sorted({*old.requests, *requests})
-    answers = _find_answers(wanted, resolver, entries)
+    answers = _find_answers(wanted, resolver)
     tasks = plan_tasks(resolver.close(answers.values()), table, arch)
     kept = {name: made for name, made in old.packages.items() if _is_kept(tasks.get(name), made, entries)}
     missing = {name: task for name, task in tasks.items() if name not in kept}
     made = _make(spec, missing, apt, root / arch.apk, monitor)
     entries = _read_entries(root / arch.apk, kept | made, entries)
-    answers = _check_answers(answers, entries)
+    answers = _check_answers(answers, resolver, entries)
     new = Manifest(
         **_describe_suite(spec, apt),
         packages=kept | made,
@@ -77,6 +77,21 @@ def extend_index(spec: SeedSpec, requests: Iterable[str], arch: Arch, monitor: M
         unknown={name: near for name, near in new.unknown.items() if name in set(requests)},
         downloaded=sum(task.size for task in missing.values()),
     )
+
+
+def find_present(spec: SeedSpec, requests: Iterable[str], arch: Arch) -> dict[str, str]:
+    """Return the APK package that answers each name, of those that are there, by the lists that are there."""
+    root = spec.repository.root
+    try:
+        lists = prepare_apt(spec, arch.debian).lists
+    except (SeedError, ToolMissingError):
+        return {}  # the seed was made by another machine
+    if not lists:
+        return {}
+    resolver = Resolver(Suite(path.read_bytes() for path in lists), load_table(spec.suite))
+    entries = _load_entries(root, arch, load_manifest(root / arch.apk))
+    answers = _check_answers(_find_answers(requests, resolver), resolver, entries)
+    return {request: answer for request, answer in answers.items() if answer in entries}
 
 
 def _load_old(spec: SeedSpec, directory: Path) -> Manifest:
@@ -140,38 +155,30 @@ def _find_entry(path: Path, checksum: str) -> IndexEntry | None:
     return entry if entry.checksum == checksum else None
 
 
-def _find_answers(wanted: Iterable[str], resolver: Resolver, entries: Mapping[str, IndexEntry]) -> dict[str, str]:
-    """Return the APK package that answers each name: one that is known to, else one that probably does."""
-    known = _provided(entries.values())
-    answers = {}
-    for request in wanted:
-        answer = resolver.find_answer(request)
-        if answer is None or request.startswith(GENERATED):
-            provider = known.get(request)
-            answer = provider if provider and resolver.find(provider) else answer
-        if answer:
-            answers[request] = answer
-    return answers
+def _find_answers(wanted: Iterable[str], resolver: Resolver) -> dict[str, str]:
+    """Return the APK package that answers each name, or that is looked into to find out whether it does."""
+    return {request: answer for request in wanted if (answer := resolver.find_answer(request))}
 
 
-def _provided(entries: Iterable[IndexEntry]) -> dict[str, str]:
-    return {
-        parse_provide(provide)[0]: entry.info.name for entry in entries for provide in reversed(entry.info.provides)
-    }
+def _check_answers(answers: Mapping[str, str], resolver: Resolver, entries: Mapping[str, IndexEntry]) -> dict[str, str]:
+    """Return the answers that hold now that every package has been looked into.
 
-
-def _check_answers(answers: Mapping[str, str], entries: Mapping[str, IndexEntry]) -> dict[str, str]:
-    """Return the answers that hold now that every package has been looked into."""
-    known = _provided(entries.values())
+    What a package was thought to provide, one that it depends on may provide in its place. No other package counts,
+    though the seed may have it: what was asked for before would decide then.
+    """
     checked = {}
     for request, answer in answers.items():
+        found: str | None = answer
         if request.startswith(("so:", "cmd:", "pc:")):
-            provider = known.get(request)
-            if provider:
-                checked[request] = provider
-        else:
-            checked[request] = answer
+            candidates = (answer, *resolver.close([answer]))
+            found = next((name for name in candidates if name in entries and _has(entries[name], request)), None)
+        if found:
+            checked[request] = found
     return checked
+
+
+def _has(entry: IndexEntry, name: str) -> bool:
+    return any(parse_provide(text)[0] == name for text in entry.info.provides)
 
 
 def _find_unknown(

@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     from melpy.arch import Arch
     from melpy.events import Monitor
 
-__all__ = ["SeedReport", "SeedRepository", "SeedSpec", "WantedSource", "extend_seed", "find_answers", "seed_repository"]
+__all__ = [
+    "SeedReport",
+    "SeedRepository",
+    "SeedSpec",
+    "WantedSource",
+    "extend_seed",
+    "find_answers",
+    "find_near",
+    "seed_repository",
+]
 
 
 def seed_repository(spec: SeedSpec) -> SeedRepository:
@@ -74,14 +83,27 @@ def extend_seed(
 
 
 def find_answers(spec: SeedSpec, names: Iterable[str], arch: Arch) -> Mapping[str, str]:
-    """Return the APK package that answers each name that was asked for before; nothing is fetched or made.
+    """Return the APK package that answers each name, of those that are there; nothing is fetched or made.
 
     Raises:
         PackageFormatError: a name is not an atom.
-        SeedError: there is no table for the suite.
     """
-    manifest = _load_settled(spec, arch)
-    return _pick(manifest, reduce_requests(names)) if manifest else {}
+    requests = reduce_requests(names)
+    directory = spec.repository.root / arch.apk
+    manifest = load_manifest(directory)
+    if not is_current(directory, manifest):
+        return {}
+    answers = _pick(manifest, requests)
+    if not all(map(manifest.knows, requests)):
+        from melpy.bootstrap.extension import find_present  # noqa: PLC0415  # see above
+
+        answers |= find_present(spec, [name for name in requests if not manifest.knows(name)], arch)
+    return answers
+
+
+def find_near(spec: SeedSpec, name: str, arch: Arch) -> tuple[str, ...]:
+    """Return names that were perhaps meant by one that was asked for in vain."""
+    return load_manifest(spec.repository.root / arch.apk).unknown.get(name, ())
 
 
 def _pick(manifest: Manifest, requests: Iterable[str]) -> dict[str, str]:

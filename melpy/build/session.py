@@ -9,7 +9,6 @@ from typing import IO, TYPE_CHECKING
 
 from melpy import events
 from melpy.build.capability import capability_xattrs
-from melpy.build.certificate import load_trusted, provide_certificates
 from melpy.build.change import Snapshot, find_changes, look_at
 from melpy.build.failure import explain_failure
 from melpy.build.frame import find_ended
@@ -20,6 +19,7 @@ from melpy.build.step import StepSite, Voice, find_script_line, run_native, run_
 from melpy.build.tree import load_tree
 from melpy.build.watch import Watch
 from melpy.build.workspace import fill_workspace
+from melpy.environment.certificate import load_trusted, provide_certificates
 from melpy.errors import ExtractError, MelpyError, OverlayError, PackageFormatError, StepFault
 from melpy.inside import is_real_directory, make_directory
 from melpy.plan.model import OUTPUT, WORKSPACE

@@ -143,6 +143,11 @@ class _SeedSupply:
 
         return seed_repository(self.spec).public_key
 
+    def find_near(self, name: str, arch: Arch) -> Sequence[str]:
+        from melpy.bootstrap.seed import find_near  # noqa: PLC0415  # only for names that nobody has
+
+        return find_near(self.spec, name, arch)
+
     def find_unmet(self, table: str, keys: Sequence[str]) -> Mapping[str, str]:
         from melpy.bootstrap.table import load_table  # noqa: PLC0415  # only for recipes with ranges
 

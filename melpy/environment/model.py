@@ -42,23 +42,26 @@ class Supply(Protocol):
         on what was asked for before.
         """
 
+    def find_near(self, name: str, arch: Arch) -> Sequence[str]:
+        """Return names that it has something for and that were perhaps meant by one that it has nothing for."""
+
     def find_unmet(self, table: str, keys: Sequence[str]) -> Mapping[str, str]:
         """Return the keys of a range that stand for packages which it cannot make, each with the package."""
 
 
 @dataclass(frozen=True)
 class Location:
-    """A repository: a directory or a URL, and the tag that packages are asked for from it by; empty for none."""
+    """A repository: a directory or URL, and the tag by which packages of it are asked for; empty for none."""
 
-    root: str
+    address: str
     tag: str = ""
 
 
 def parse_location(text: str) -> Location:
     """Read a repository as settings and recipes write it: `location` or `@tag location`."""
     if text.startswith("@"):
-        tag, _, root = text[1:].partition(" ")
-        return Location(root.strip().rstrip("/"), tag)
+        tag, _, address = text[1:].partition(" ")
+        return Location(address.strip().rstrip("/"), tag)
     return Location(text.rstrip("/") or text)
 
 

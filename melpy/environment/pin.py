@@ -58,19 +58,21 @@ def pin_solution(
 
 def find_signers(used: Iterable[str], repositories: Repositories, base: Path) -> Mapping[str, LockedRepository]:
     """Return who signed the repositories that a lock file names; the seed's key is each machine's own."""
-    signed_by = {_name_location(root, repositories.spec, base): one for root, one in repositories.signed_by.items()}
+    signed_by = {
+        _name_location(address, repositories.spec, base): one for address, one in repositories.signed_by.items()
+    }
     signed_by.pop(SEED, None)
     return {name: LockedRepository(*signed_by.get(name, ("", ""))) for name in used}
 
 
-def _name_location(root: str, spec: RepositorySpec, base: Path) -> str:
+def _name_location(address: str, spec: RepositorySpec, base: Path) -> str:
     """Return what a lock file calls a repository."""
-    if root == str(spec.own):
+    if address == str(spec.own):
         return OUT_DIR
-    if spec.supply and root == str(spec.supply.root):
+    if spec.supply and address == str(spec.supply.root):
         return SEED
-    below = not is_remote(root) and Path(root).is_relative_to(base)
-    return f"./{Path(root).relative_to(base)}" if below else root
+    below = not is_remote(address) and Path(address).is_relative_to(base)
+    return f"./{Path(address).relative_to(base)}" if below else address
 
 
 def find_pinned(
@@ -175,7 +177,7 @@ class _Finder:
             message = f"is another {package.name}-{package.version} than {self.where} locks"
             raise LockError(message, where=location, hint=f"bring back the one that was locked, or {LOCK_ANEW}")
         placed = dataclasses.replace(info, arch=package.arch or self.lock.arch)
-        return Offer(dataclasses.replace(entry, info=placed), self._root(package))
+        return Offer(dataclasses.replace(entry, info=placed), self._find_address(package))
 
     def _keyring(self, package: LockedPackage) -> Keyring | None:
         """Return the key that a package must be signed with; None for what this machine made, and with no checks."""
@@ -195,16 +197,16 @@ class _Finder:
 
     def _location(self, package: LockedPackage) -> str:
         arch = package.arch or self.lock.arch
-        return f"{self._root(package)}/{arch}/{package.name}-{package.version}.apk"
+        return f"{self._find_address(package)}/{arch}/{package.name}-{package.version}.apk"
 
-    def _root(self, package: LockedPackage) -> str:
-        spec, place = self.spec, package.repository
-        if place == OUT_DIR:
+    def _find_address(self, package: LockedPackage) -> str:
+        spec, name = self.spec, package.repository
+        if name == OUT_DIR:
             file = Path(package.arch or self.lock.arch, f"{package.name}-{package.version}.apk")
             return str(next((root for root in self.staged if (root / file).is_file()), spec.own))
-        if place == SEED:
+        if name == SEED:
             if not spec.supply:
                 message = f"{package.name} is locked to the seed, and there is none"
                 raise LockError(message, where="seed", hint='write seed = "trixie"')
             return str(spec.supply.root)
-        return place if is_remote(place) else str(self.where.absolute().parent / place)
+        return name if is_remote(name) else str(self.where.absolute().parent / name)

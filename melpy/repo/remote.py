@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from melpy.apk.model import Index
     from melpy.meter import Meter
 
-_PLACE_HINT = "name the directory above the architectures' directories"
+_LOCATION_HINT = "name the directory above the architectures' directories"
 _KEY_LIMIT = 1 << 20
 _PACKAGE_LIMIT = 16 << 30  # whatever the index says
 _THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
@@ -69,7 +69,7 @@ class ServerCache:
         return self.directory / "packages"
 
 
-def load_repository(place: str, arch: str, cache: ServerCache, *, keyring: Keyring | None) -> tuple[Index, str]:
+def load_repository(location: str, arch: str, cache: ServerCache, *, keyring: Keyring | None) -> tuple[Index, str]:
     """Read the signed index of a repository; return it and the SHA-256 of its file.
 
     Raises:
@@ -77,14 +77,14 @@ def load_repository(place: str, arch: str, cache: ServerCache, *, keyring: Keyri
         SignatureError: it is not signed by a trusted key.
         PackageFormatError: the index is broken.
     """
-    if ("://" in place and not is_remote(place)) or "\0" in place:
-        raise RepositoryError("is neither a directory nor an http or https URL", where=place)
-    base = f"{place}/{arch}"
-    if not is_remote(place):
+    if ("://" in location and not is_remote(location)) or "\0" in location:
+        raise RepositoryError("is neither a directory nor an http or https URL", where=location)
+    base = f"{location}/{arch}"
+    if not is_remote(location):
         path = Path(base, INDEX_NAME)
         adb = path.with_name(ADB_INDEX_NAME)
         path = adb if adb.is_file() and not path.is_file() else path
-        where, data = str(path), _read(path, place, arch)
+        where, data = str(path), _read(path, location, arch)
     else:
         where, data = _fetch_index(base, cache)
     return read_index(data, keyring=keyring, where=where), sha256_hex(data)
@@ -102,16 +102,16 @@ def _fetch_index(base: str, cache: ServerCache) -> tuple[str, bytes]:
             if not error.absent:
                 break
     first = failures[0]
-    hint = _PLACE_HINT if first.absent and not cache.offline else first.hint
+    hint = _LOCATION_HINT if first.absent and not cache.offline else first.hint
     raise RepositoryError(f"cannot be read: {first.message}", where=first.where, hint=hint) from None
 
 
-def _read(path: Path, place: str, arch: str) -> bytes:
+def _read(path: Path, location: str, arch: str) -> bytes:
     try:
         return read_file(path, LARGEST_INDEX)
     except FileNotFoundError:
-        what = f"has no index for {arch}" if Path(place).is_dir() else "no such repository"
-        raise RepositoryError(what, where=place, hint=_PLACE_HINT) from None
+        what = f"has no index for {arch}" if Path(location).is_dir() else "no such repository"
+        raise RepositoryError(what, where=location, hint=_LOCATION_HINT) from None
     except OSError as error:
         raise RepositoryError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
 

@@ -18,7 +18,7 @@ from melpy.errors import PackageFormatError
 from melpy.solve.model import Offer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from melpy.apk.model import Index
 
@@ -29,7 +29,7 @@ _AFTER_NAME = re.compile("[@=><~]")
 """What the name in a dependency ends before."""
 
 
-class _Source(NamedTuple):
+class IndexSource(NamedTuple):
     """Where a stanza comes from: the repository's root and tag, and what its index is called in messages."""
 
     root: str
@@ -41,7 +41,7 @@ class Universe(Protocol):
     """The packages that an environment may consist of."""
 
     def __len__(self) -> int:
-        """Return how many there are; a few too many where some are hidden."""
+        """Return how many there are; a few too many where some are hidden, and 0 only where nobody has any."""
 
     @property
     def names(self) -> frozenset[str]:
@@ -63,17 +63,19 @@ class IndexUniverse:
     def __init__(self) -> None:
         # Names with versions and checksums of all packages, those that are passed over included.
         self.seen: set[tuple[object, ...]] = set()
-        self._stanzas: list[tuple[str, _Source]] = []
+        self._stanzas: list[tuple[str, IndexSource]] = []
         self._offers: dict[int, Offer | None] = {}
         self._places: defaultdict[str, list[int]] = defaultdict(list)
         self._names: list[str] = []
         self._providers: dict[str, tuple[Answer, ...]] = {}
+        self._triggers: defaultdict[str, list[int]] = defaultdict(list)
+        self._looked_at = 0
 
     def __len__(self) -> int:
         return len(self._stanzas)
 
-    def add(self, stanza: str, source: _Source, name: str) -> None:
-        """Take a package in."""
+    def add(self, stanza: str, source: IndexSource, name: str) -> int:
+        """Take a package in, and return its place; what was found by name before is not found anew."""
         place = len(self._stanzas)
         self._stanzas.append((stanza, source))
         self._names.append(name)
@@ -82,10 +84,11 @@ class IndexUniverse:
             places = self._places[text.partition("=")[0]]
             if not places or places[-1] != place:
                 places.append(place)
+        return place
 
     def hides(self, offer: Offer) -> bool:
-        """Tell whether a package of a later index is passed over, since it is here, or another that is called so."""
-        return not self.seen.isdisjoint(_keys(offer.name, offer.version, offer.entry.checksum, offer.tag))
+        """See `Layer`."""
+        return not self.seen.isdisjoint(list_keys(offer.name, offer.version, offer.entry.checksum, offer.tag))
 
     @property
     def stanzas(self) -> Iterator[str]:
@@ -95,17 +98,18 @@ class IndexUniverse:
     def providers(self, name: str) -> tuple[Answer, ...]:
         """See `Universe`."""
         if name not in self._providers:
-            self._providers[name] = tuple(self._find(name)) if name in self._places else ()
+            self._providers[name] = tuple((offer, version) for _, offer, version in self.find_places(name))
         return self._providers[name]
 
-    def _find(self, name: str) -> Iterator[Answer]:
-        for place in self._places[name]:
+    def find_places(self, name: str) -> Iterator[tuple[int, Offer, str]]:
+        """Yield the places of packages that have or provide a name, and the version they have it at."""
+        for place in self._places.get(name, ()):
             offer = self._offer(place)
             if offer is None:
                 continue
             if offer.name == name:
-                yield offer, offer.version
-            yield from ((offer, version) for provided, version in offer.provides if provided == name)
+                yield place, offer, offer.version
+            yield from ((place, offer, version) for provided, version in offer.provides if provided == name)
 
     def _offer(self, place: int) -> Offer | None:
         if place not in self._offers:
@@ -120,35 +124,55 @@ class IndexUniverse:
         """See `Universe`."""
         return frozenset(self._names)
 
-    @cached_property
-    def _triggered(self) -> Mapping[str, list[int]]:
-        """What has an `install_if`, by the name in its last condition, which says most: `docs hello=2.10-r0`."""
-        found: defaultdict[str, list[int]] = defaultdict(list)
-        for place, (stanza, _) in enumerate(self._stanzas):
-            conditions = find_items(stanza, "i")
-            if conditions:
-                positive = [_AFTER_NAME.split(text, 1)[0] for text in conditions if not text.startswith("!")]
-                found[positive[-1] if positive else ""].append(place)
-        return found
+    def name_at(self, place: int) -> str:
+        """Return the name of the package at a place."""
+        return self._names[place]
 
     def triggered_by(self, names: Iterable[str]) -> Iterator[Offer]:
         """See `Universe`."""
-        places = {place for name in ("", *names) for place in self._triggered.get(name, ())}
+        return (offer for _, offer in self.find_triggered(names))
+
+    def find_triggered(self, names: Iterable[str]) -> Iterator[tuple[int, Offer]]:
+        """Yield the packages whose `install_if` may hold where these names are there, with their places."""
+        self._look_for_triggers()
+        places = {place for name in ("", *names) for place in self._triggers.get(name, ())}
         for place in sorted(places):
             offer = self._offer(place)
             if offer is not None:
-                yield offer
+                yield place, offer
+
+    def _look_for_triggers(self) -> None:
+        """Find what has an `install_if`, by the name in its last condition, which says most: `docs hello=2.10-r0`."""
+        for place in range(self._looked_at, len(self._stanzas)):
+            conditions = find_items(self._stanzas[place][0], "i")
+            if conditions:
+                positive = [_AFTER_NAME.split(text, 1)[0] for text in conditions if not text.startswith("!")]
+                self._triggers[positive[-1] if positive else ""].append(place)
+        self._looked_at = len(self._stanzas)
+
+
+class Layer(Universe, Protocol):
+    """A universe that others may lie below."""
+
+    def hides(self, offer: Offer) -> bool:
+        """Tell whether a package of a later index is passed over, since it is here, or another that is called so."""
 
 
 class LayeredUniverse:
-    """Universes one above the other, which answer like one that is made of all their indexes in this order."""
+    """Universes one above the other, which answer like one that is made of all their indexes in this order.
 
-    def __init__(self, layers: Sequence[IndexUniverse]) -> None:
+    Attributes:
+        layers: the universes, the first preferred.
+        near: names that were perhaps meant, of a supply that could make more than is here; None where there is none.
+    """
+
+    def __init__(self, layers: Sequence[Layer], near: frozenset[str] | None = None) -> None:
         self.layers = layers
+        self.near = near
         self._providers: dict[str, tuple[Answer, ...]] = {}
 
     def __len__(self) -> int:
-        return sum(map(len, self.layers))
+        return sum(map(len, self.layers)) + (self.near is not None)
 
     def providers(self, name: str) -> tuple[Answer, ...]:
         """See `Universe`."""
@@ -164,7 +188,7 @@ class LayeredUniverse:
     @cached_property
     def names(self) -> frozenset[str]:
         """See `Universe`; what is hidden is not left out, as names are for hints alone."""
-        return frozenset().union(*(layer.names for layer in self.layers))
+        return (self.near or frozenset()).union(*(layer.names for layer in self.layers))
 
     def triggered_by(self, names: Iterable[str]) -> Iterator[Offer]:
         """See `Universe`."""
@@ -193,7 +217,7 @@ def make_universe(repositories: Iterable[tuple[str, str, Index]], arch: str = ""
     suitable = {arch, "noarch", ""}
     seen = universe.seen
     for root, tag, index in repositories:
-        source = _Source(root, tag, index.where)
+        source = IndexSource(root, tag, index.where)
         for stanza in index.stanzas:
             checksum, name, version, suits = find_identity(stanza)
             if arch and suits not in suitable:
@@ -201,7 +225,7 @@ def make_universe(repositories: Iterable[tuple[str, str, Index]], arch: str = ""
             if not (name and version and checksum):
                 message = f"a package of the index lacks its name, version or checksum: {stanza.partition('T:')[0]!r}"
                 raise PackageFormatError(message, where=index.where)
-            called, same = _keys(name, version, checksum, tag)
+            called, same = list_keys(name, version, checksum, tag)
             if called not in seen and same not in seen:
                 universe.add(stanza, source, name)
             seen.add(called)
@@ -209,8 +233,8 @@ def make_universe(repositories: Iterable[tuple[str, str, Index]], arch: str = ""
     return universe
 
 
-def _keys(name: str, version: str, checksum: str, tag: str) -> tuple[tuple[object, ...], tuple[object, ...]]:
-    """Return what another package of the same tag must not have both of: name with version, and checksum."""
+def list_keys(name: str, version: str, checksum: str, tag: str) -> tuple[tuple[object, ...], tuple[object, ...]]:
+    """Return the name with the version, and the checksum: another package of the same tag may have neither."""
     return (name, version, tag), (_identity(checksum), tag)
 
 

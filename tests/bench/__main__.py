@@ -24,9 +24,12 @@ from melpy.cli.main import COLLECTED_FROM
 from melpy.cli.setup import make_spec
 from melpy.config.load import load_settings
 from melpy.engine.history import find_revision
+from melpy.environment.model import EnvironmentSpec
+from melpy.environment.resolution import resolve_environment
+from melpy.rootfs.model import RootSpec
 from melpy.solve.resolver import solve
 from melpy.solve.universe import make_universe
-from tests.bench.environment import make_environment
+from tests.bench.environment import make_environment, make_large_repositories
 from tests.bench.packages import CORE, NAMES, VERSIONS, write_large_index, write_packages
 from tests.bench.tree import COMMITS, RECIPES, write_history, write_tree
 from tests.factories.project import Project, shell_recipe
@@ -58,6 +61,7 @@ def main() -> None:
         measure_index(directory, 20_000, 20_000, "3 times")
         measure_history(directory)
         measure_solving(directory)
+        measure_sharing(directory)
         measure_environments(directory)
         measure_hello(directory)
         measure_architectures(directory)
@@ -181,6 +185,23 @@ def measure_solving(directory: Path) -> None:
     report(f"reading an index of {NAMES * VERSIONS} packages", min(loading), "signature included; promised: 0.5 s")
     report(f"finding the {CORE} packages of an environment in it", min(first), "promised: 0.3 s")
     report("the same once more", min(again), "")
+
+
+def measure_sharing(directory: Path) -> None:
+    """Find the packages of many environments of one run: the first reads the index, each sees other own packages."""
+    own = 3_000
+    repositories = make_large_repositories(directory / "sharing", own)
+    world = tuple(f"package-{number}" for number in range(CORE))
+    visible = repositories.find_own("x86_64")
+    seconds = []
+    for number in range(2 + 4 * RUNS):
+        asked = EnvironmentSpec(RootSpec("x86_64", world if number % 2 == 0 else world[:10]))
+        start = time.perf_counter()
+        resolve_environment(asked, repositories, own=visible[number:], where="bench")
+        seconds.append(time.perf_counter() - start)
+    report(f"the first environment, of {CORE} packages", seconds[0], f"reads the index; {own} own packages beside it")
+    report("a further one", min(seconds[2::2]), "with other own packages; the universe of the index is shared")
+    report("a further one of 10 packages", min(seconds[3::2]), "promised: 0.015 s")
 
 
 def measure_hello(directory: Path) -> None:

@@ -11,17 +11,24 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from melpy import events
+from melpy.apk.index import write_index
+from melpy.apk.model import IndexEntry, PackageInfo
+from melpy.apk.signature import load_signer, write_key_pair
 from melpy.arch import host_arch
 from melpy.environment.layer import open_environment
-from melpy.environment.model import EnvironmentSpec
+from melpy.environment.model import EnvironmentSpec, Location, RepositorySpec
 from melpy.environment.repository import Repositories
 from melpy.environment.resolution import resolve_environment
+from melpy.files import write_file
+from melpy.repo.layout import index_path
+from melpy.repo.remote import ServerCache
 from melpy.rootfs.account import make_build_root
 from melpy.rootfs.environment import make_root
 from melpy.rootfs.layout import STORE
 from melpy.sandbox.identity import find_id_range
 from melpy.sandbox.model import SandboxSpec
 from melpy.sandbox.runner import run_sandbox
+from tests.bench.packages import write_large_index
 
 if TYPE_CHECKING:
     from melpy.engine.model import BuildSpec
@@ -72,3 +79,17 @@ def make_environment(spec: BuildSpec, packages: tuple[str, ...]) -> Environment:
     environment = Environment(spec, root, found.solution)
     environment.start()
     return environment
+
+
+def make_large_repositories(directory: Path, own: int) -> Repositories:
+    """Write the index of a large repository, and one of packages that were built here."""
+    key = directory / "repository.rsa"
+    public = write_key_pair(key, 2048)
+    write_file(index_path(directory / "repository", "x86_64"), write_large_index(load_signer(key)))
+    entries = [
+        IndexEntry(PackageInfo(f"own-{number}", "1-r0", "x86_64"), f"Q1{number:026d}=", 1) for number in range(own)
+    ]
+    write_file(index_path(directory / "own", "x86_64"), write_index(entries))
+    location = Location(str(directory / "repository"))
+    servers = ServerCache(directory / "cache")
+    return Repositories(RepositorySpec(directory / "own", servers, (location,), (str(public),)))

@@ -15,7 +15,7 @@ from melpy.apk.version import compare_versions
 from melpy.arch import parse_arch
 from melpy.bootstrap.apt import prepare_apt, update_lists
 from melpy.bootstrap.model import WantedSource
-from melpy.bootstrap.seed import SeedSpec, extend_seed, seed_repository
+from melpy.bootstrap.seed import SeedSpec, extend_seed, find_answers, seed_repository
 from melpy.bootstrap.source import OTHERS, find_sources
 from melpy.bootstrap.version import map_version
 from melpy.digest import file_digest
@@ -66,6 +66,21 @@ def test_a_seed_grows_by_what_is_asked_for_and_makes_nothing_twice(spec: SeedSpe
     assert "libc6" not in more.added
     assert not more.unknown
     assert all(path.stat().st_mtime_ns == time for path, time in files.items() if path.suffix == ".apk")
+
+
+def test_the_answer_to_a_name_does_not_depend_on_what_was_asked_before(spec: SeedSpec, tmp_path: Path) -> None:
+    arch = parse_arch("x86_64")
+    names = ["so:libz.so.1", "so:libresolv.so.2", "pc:zlib", "cmd:cut"]
+    expected = {"so:libz.so.1": "zlib1g", "so:libresolv.so.2": "libc6", "pc:zlib": "zlib1g-dev"}
+    grown = SeedSpec(spec.suite, tmp_path / "grown")
+    assert extend_seed(grown, ["coreutils"], arch).answers == {"coreutils": "coreutils"}  # it provides cmd:cut
+    for seed in (spec, grown):
+        for _ in range(2):
+            report = extend_seed(seed, names, arch)
+            assert (dict(report.answers), list(report.unknown)) == (expected, ["cmd:cut"])
+            assert find_answers(seed, [*names, "bzip2"], arch) == expected
+    # Offline, names that were never asked for are answered as well, where the package is there.
+    assert find_answers(grown, ["libc6", "so:libm.so.6"], arch) == {"libc6": "libc6", "so:libm.so.6": "libc6"}
 
 
 def test_the_manifest_names_the_debian_packages(spec: SeedSpec) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from melpy.apk.atom import parse_provide
+from melpy.near import find_nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,6 +47,9 @@ class Store:
     @property
     def public_key(self) -> Path:
         return self.repository.public_key
+
+    def find_near(self, name: str, arch: Arch) -> Sequence[str]:  # noqa: ARG002  # as for every architecture
+        return find_nearest(name, self.goods)
 
     def find_unmet(self, table: str, keys: Sequence[str]) -> Mapping[str, str]:  # noqa: ARG002  # it has no tables
         return {}

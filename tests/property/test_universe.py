@@ -5,7 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from melpy.apk.model import IndexEntry, PackageInfo
+from melpy.apk.model import Index, IndexEntry, PackageInfo
+from melpy.apk.stanza import find_identity
+from melpy.environment.model import VisiblePackage
+from melpy.environment.shelf import Shelf
 from melpy.errors import UnresolvableError
 from melpy.solve.resolver import solve
 from melpy.solve.universe import LayeredUniverse, Universe, make_universe
@@ -44,6 +47,14 @@ def find(world: list[str], universe: Universe, *, choosy: bool) -> list[tuple[st
         return None
 
 
+def check_same(one: Universe, other: Universe) -> None:
+    for name in NAMES:
+        assert one.providers(name) == other.providers(name)
+    assert list(one.triggered_by(NAMES)) == list(other.triggered_by(NAMES))
+    assert bool(one) == bool(other)
+    assert other.names <= one.names
+
+
 @given(
     st.lists(REPOSITORY, max_size=4),
     st.lists(st.sampled_from([*NAMES, "a>1", "a@edge", "!c"]), min_size=1, max_size=3),
@@ -55,9 +66,37 @@ def test_layers_answer_like_one_universe(
     sources = [(f"r{number}", tag, make_index(entries)) for number, (tag, entries) in enumerate(repositories)]
     whole = make_universe(sources, "x86_64")
     layered = LayeredUniverse([make_universe([source], "x86_64") for source in sources])
-    for name in NAMES:
-        assert layered.providers(name) == whole.providers(name)
-    assert list(layered.triggered_by(NAMES)) == list(whole.triggered_by(NAMES))
-    assert bool(layered) == bool(whole)
-    assert whole.names <= layered.names
+    check_same(layered, whole)
     assert find(world, layered, choosy=choosy) == find(world, whole, choosy=choosy)
+
+
+@given(
+    st.lists(st.lists(PACKAGE, max_size=4), min_size=1, max_size=3),
+    st.lists(PACKAGE, max_size=4),
+    st.lists(st.sampled_from([*NAMES, "a>1", "!c"]), min_size=1, max_size=3),
+    st.data(),
+)
+def test_a_part_of_what_was_built_here_answers_like_an_index_of_that_part(
+    built: list[list[IndexEntry]], others: list[IndexEntry], world: list[str], data: st.DataObject
+) -> None:
+    """Whatever else was seen before, in whichever order, and whichever other parts others see."""
+    shelf = Shelf()
+    stanzas: dict[VisiblePackage, str] = {}
+    for entries in built:
+        index = make_index(entries)
+        for package in shelf.add("own", index, "x86_64"):
+            stanzas.setdefault(package, next(text for text in index.stanzas if _name(text) == package))
+        shelf.find_universe(tuple(stanzas)).triggered_by(NAMES)
+        shelf.find_universe(tuple(stanzas)).providers("a")
+    visible = tuple(data.draw(st.lists(st.sampled_from(list(stanzas)), unique=True))) if stanzas else ()
+    foreign = ("r", "", make_index(others))
+    layered = LayeredUniverse([shelf.find_universe(visible), make_universe([foreign], "x86_64")])
+    own = Index(tuple(stanzas[package] for package in visible), where="index")
+    whole = make_universe([("own", "", own), foreign], "x86_64")
+    check_same(layered, whole)
+    assert find(world, layered, choosy=False) == find(world, whole, choosy=False)
+
+
+def _name(stanza: str) -> VisiblePackage:
+    checksum, name, version, _ = find_identity(stanza)
+    return VisiblePackage(name, version, checksum)

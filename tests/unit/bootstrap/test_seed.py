@@ -8,7 +8,7 @@ import pytest
 
 from melpy.arch import parse_arch
 from melpy.bootstrap.manifest import Made, Manifest, is_current, load_manifest, write_manifest
-from melpy.bootstrap.seed import SeedSpec, extend_seed, seed_repository
+from melpy.bootstrap.seed import SeedSpec, extend_seed, find_answers, seed_repository
 from melpy.bootstrap.table import recipe_digest
 from melpy.digest import sha256_hex
 from melpy.errors import PackageFormatError, SeedError
@@ -48,6 +48,7 @@ def test_what_was_asked_for_before_is_answered_at_once(tmp_path: Path) -> None:
     settle(spec)
     report = extend_seed(spec, ["zlib-dev>=1.2", "zlob", "!other"], ARCH)
     assert (report.added, report.reused, dict(report.unknown)) == ((), 1, {"zlob": ("zlib",)})
+    assert report.answers == find_answers(spec, ["zlib-dev", "zlob", "other"], ARCH) == {"zlib-dev": "zlib-dev"}
     assert seed_repository(spec).exists(ARCH)
 
 

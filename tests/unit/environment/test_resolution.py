@@ -12,7 +12,7 @@ from melpy.environment.layer import open_environment
 from melpy.environment.model import EnvironmentSpec, Location, RepositorySpec, StoreSpec, parse_location
 from melpy.environment.repository import Repositories
 from melpy.environment.resolution import find_snapshot, resolve, resolve_environment
-from melpy.errors import RepositoryError, SignatureError, UnreachableError, UnresolvableError
+from melpy.errors import PackageFormatError, RepositoryError, SignatureError, UnreachableError, UnresolvableError
 from melpy.events import Null
 from melpy.repo.remote import ServerCache
 from melpy.rootfs.account import make_build_root
@@ -110,7 +110,7 @@ def test_a_snapshot_is_json_and_names_nothing_of_the_machine_but_the_repositorie
     snapshot = find_snapshot(spec("tool"), repositories)
     value = json.loads(json.dumps(snapshot.to_json()))
     (index,) = value["indexes"]
-    assert (len(index.pop("digest")), index) == (64, {"location": {"root": str(repository.root), "tag": ""}})
+    assert (len(index.pop("digest")), index) == (64, {"location": {"address": str(repository.root), "tag": ""}})
     assert value["own"] == [{"name": "mine", "version": "1-r0", "checksum": entry.checksum}]
     assert str(own.root) not in json.dumps(value)
     assert find_snapshot(spec("tool"), make_repositories(tmp_path, repository, own=own)) == snapshot
@@ -181,3 +181,28 @@ def test_a_root_that_is_no_builds_has_no_user_of_builds(tmp_path: Path) -> None:
             lines = (layers[-1] / "etc/passwd").read_text().splitlines()
             accounts[root] = [line.partition(":")[0] for line in lines]
     assert list(accounts.values()) == [[], ["root", "build"]]
+
+
+def test_an_index_that_is_broken_is_an_error_every_time(tmp_path: Path) -> None:
+    own = make_repository(tmp_path / "own")
+    own.add("tool")
+    (own.root / "x86_64/APKINDEX.tar.gz").write_bytes(b"broken")
+    repositories = make_repositories(tmp_path, own=own)
+    for _ in range(2):
+        with pytest.raises(PackageFormatError, match="is not gzip"):
+            find_snapshot(spec("tool"), repositories)
+    own.add("tool")
+    assert names(resolve_environment(spec("tool"), repositories, where="").solution) == ["tool-1-r0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("compilr", "did you mean 'compiler'?"), ("xyzzy", "nothing has a similar name; correct it, or add a repository")],
+)
+def test_what_nobody_has_is_explained_by_what_the_supply_could_make(tmp_path: Path, name: str, hint: str) -> None:
+    supply = Store(make_repository(tmp_path / "supply"), GOODS)
+    for repositories in (make_repositories(tmp_path, supply=supply), make_repositories(tmp_path, supply=supply)):
+        with pytest.raises(UnresolvableError, match=f"no repository has '{name}'") as caught:
+            resolve_environment(spec(name), repositories, where="")
+        assert hint in (caught.value.hint or "")
+        resolve_environment(spec("tool"), repositories, where="")

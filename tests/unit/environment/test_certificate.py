@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from melpy.build.certificate import load_trusted, provide_certificates
+from melpy.environment.certificate import load_trusted, provide_certificates
 from melpy.errors import SettingsError
 from melpy.plan.model import PlanCertificate
 from melpy.sandbox.model import Root
