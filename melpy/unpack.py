@@ -16,6 +16,7 @@ from melpy.archive.model import ArchiveMember, MemberKind, show_path
 from melpy.archive.reader import load_members
 from melpy.archive.tree import OutsideError, TreeWriter
 from melpy.bound import LONGEST_PATH, BoundError, parse_size
+from melpy.codec import Noun
 from melpy.errors import ExtractError, SettingsError, reason_of
 from melpy.inside import open_below, open_root
 
@@ -28,8 +29,7 @@ _FEWEST_ENTRIES = 10_000
 _NAMED = 3  # members that a message names
 
 
-@dataclass(frozen=True)
-class Limit:
+class Limit(Noun, frozen=True):
     """How much an archive may become.
 
     Attributes:

@@ -6,13 +6,13 @@ recipe nor the repositories are needed.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from melpy.build.step import Place, prepare_step, sandbox_spec
+from melpy.codec import asdict, replace
 from melpy.errors import OutputError, reason_of
 from melpy.files import replace_file
 from melpy.plan.model import PlanStep, pairs
@@ -59,15 +59,15 @@ def save_session(directory: Path, plan: Plan, place: Place) -> None:
         OutputError: it cannot be written.
     """
     # Sources are not run again.
-    bare = dataclasses.replace(place, sources={}, checkouts={})
+    bare = replace(place, sources={}, checkouts={})
     steps = [(package.name, step) for package in plan.packages for step in package.steps]
     value = {
         "format": _FORMAT,
         "name": plan.name,
         "arch": plan.arch,
         "job": plan.job,
-        "place": dataclasses.asdict(bare),
-        "steps": [[name, dataclasses.asdict(step)] for name, step in steps],
+        "place": asdict(bare),
+        "steps": [[name, asdict(step)] for name, step in steps],
     }
     with replace_file(directory / _FILE, durable=False) as stream:
         stream.write(json.dumps(value, indent=1, default=_encode).encode(errors="surrogateescape"))
@@ -89,13 +89,13 @@ def shell_spec(kept: Kept, number: int, command: Sequence[str], *, terminal: str
         network: whether the network is seen, even if the step does not.
     """
     step = kept.steps[number - 1][1]
-    place = dataclasses.replace(kept.place, network=kept.place.network or network)
+    place = replace(kept.place, network=kept.place.network or network)
     spec = sandbox_spec(step, place, prepare_step(step, place))
     # A shell that is given a script forgets the prompt, which the one after it is to have.
     script = 'cd "$1" 2>/dev/null; p=$2; shift 2; if [ $# = 0 ]; then PS1=$p exec /bin/sh; fi; exec "$@"'
     variables = {**dict(spec.environment), "TERM": terminal}
     prompt = f"{kept.name} {number}:\\w\\$ "
-    return dataclasses.replace(
+    return replace(
         spec,
         command=("/bin/sh", "-c", script, "sh", step.workdir, prompt, *command),
         environment=tuple(sorted(variables.items())),

@@ -8,13 +8,14 @@ import shlex
 import shutil
 import time
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from melpy.archive.tree import TreeWriter
 from melpy.build.workspace import remove_tree
+from melpy.codec import replace
 from melpy.errors import ExtractError, reason_of
 from melpy.inside import RESERVED, create_file, make_directory, move_tree, open_below, open_root
 from melpy.plan import git

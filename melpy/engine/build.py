@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from melpy import events
 from melpy.build.model import Session
 from melpy.build.session import run_plan
+from melpy.codec import replace
 from melpy.engine.buildcache import CACHES, hold_cache
 from melpy.engine.environment import Repositories, ensure_environment
 from melpy.engine.history import date_hint, find_revision

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from melpy.apk.atom import parse_dependency
 from melpy.apk.segment import read_entry
 from melpy.apk.signature import Keyring, parse_keyring
+from melpy.codec import replace
 from melpy.engine.environment import CONNECTIONS
 from melpy.engine.missing import resolve_job
 from melpy.errors import LockError, MelpyError, UnresolvableError
@@ -61,9 +61,7 @@ def lock_jobs(jobs: Sequence[Job], arch: Arch, repositories: Repositories, base:
     signed_by = {_name_place(place, repositories.context, base): one for place, one in repositories.signed_by.items()}
     signed_by.pop(SEED, None)  # each machine makes a key of its own for it
     used = {package.repository for package in lock.packages()}
-    return dataclasses.replace(
-        lock, repositories={place: LockedRepository(*signed_by.get(place, ("", ""))) for place in used}
-    )
+    return replace(lock, repositories={place: LockedRepository(*signed_by.get(place, ("", ""))) for place in used})
 
 
 def _lock_recipe(job: Job, repositories: Repositories, base: Path) -> LockedRecipe:
@@ -186,8 +184,8 @@ class _Finder:
         if (entry.checksum, info.name, info.version) != (package.checksum, package.name, package.version):
             message = f"is another {package.name}-{package.version} than {self.where} locks"
             raise LockError(message, where=location, hint=f"bring back the one that was locked, or {_ANEW}")
-        placed = dataclasses.replace(info, arch=package.arch or self.arch.apk)
-        return Offer(dataclasses.replace(entry, info=placed), self._root(package))
+        placed = replace(info, arch=package.arch or self.arch.apk)
+        return Offer(replace(entry, info=placed), self._root(package))
 
     def _keyring(self, package: LockedPackage) -> Keyring | None:
         """Return the key that a package must be signed with; None for what this machine made, and with no checks."""

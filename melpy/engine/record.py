@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from melpy import __version__
+from melpy.codec import asdict
 from melpy.files import replace_file
 
 if TYPE_CHECKING:

@@ -11,12 +11,15 @@ import multiprocessing
 import secrets
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec import Struct, field
+
+from melpy.codec import Noun, replace
 from melpy.errors import FaultsError, MelpyError, Place, ProcessError, RecipeError
 from melpy.files import output_error
+from melpy.graph.model import Needs
 from melpy.graph.needs import find_needs
 from melpy.plan.compiled import compile_recipe, compiled_text
 from melpy.plan.library import library_for, load_definition
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from melpy.arch import Arch
-    from melpy.graph.model import Needs
     from melpy.plan.model import Evaluation
     from melpy.recipe.model import Recipe
 
@@ -36,8 +38,7 @@ Result = TypeVar("Result")
 _CHUNK = 48  # recipes that a process takes at once; some take a hundred times as long as others
 
 
-@dataclass(frozen=True)
-class TreeSpec:
+class TreeSpec(Struct, frozen=True):
     """What is to be done with recipes.
 
     Attributes:
@@ -53,8 +54,7 @@ class TreeSpec:
     output_dir: Path | None = None
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Noun, frozen=True):
     """One thing that is wrong, or probably not meant.
 
     Attributes:
@@ -87,8 +87,7 @@ class Finding:
         return Place(self.file, self.line, self.column)
 
 
-@dataclass(frozen=True)
-class RecipeReport:
+class RecipeReport(Noun, frozen=True):
     """What became of one recipe.
 
     Attributes:

@@ -6,7 +6,6 @@ programs, or the one of Debian's, bash with GNU's.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from melpy.build.step import Place, find_ended_line, sandbox_spec, step_script
+from melpy.codec import replace
 from melpy.sandbox.model import BASE_CAPABILITIES, Mount, Root
 from melpy.sandbox.runner import run_sandbox
 from tests.factories.recipe import plan
@@ -156,7 +156,7 @@ class Bench:
         root = Root((self._layer,), self.changed, self.directory / "work", self.directory / "root")
         place = Place(root, self.workspace, state, environment, (1000, 1000), BASE_CAPABILITIES, None, {}, {})
         spec = sandbox_spec(step, place, script)
-        spec = dataclasses.replace(
+        spec = replace(
             spec,
             command=("/opt/shell/sh", *spec.command[1:]),
             environment=(*((key, value) for key, value in spec.environment if key != "PATH"), ("PATH", _PATH)),
