@@ -14,9 +14,11 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from enum import Enum
 from functools import lru_cache
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 import msgspec
 from msgspec import Struct
@@ -24,6 +26,8 @@ from msgspec import Struct
 from melpy.errors import ValueFormatError
 
 if TYPE_CHECKING:
+    from types import UnionType
+
     from melpy.errors import Place
 
 Value = TypeVar("Value")
@@ -66,11 +70,18 @@ def encode(value: object) -> bytes:
     # Texts that JSON has no form for are rare, and walking through all of a value takes 20 times as long.
     if data and _ESCAPED not in data and b"null" not in data:
         return data
-    plain = msgspec.to_builtins(value, str_keys=True, enc_hook=_plain_path)
-    return _ENCODER.encode(_map_texts(plain, _write_text))
+    return _ENCODER.encode(_spell(value))
 
 
-def decode(data: bytes, kind: type[Value], where: Place | str | None = None) -> Value:
+@overload
+def decode(data: bytes, kind: type[Value], where: Place | str | None = None) -> Value: ...
+
+
+@overload
+def decode(data: bytes, kind: UnionType, where: Place | str | None = None) -> Any: ...
+
+
+def decode(data: bytes, kind: Any, where: Place | str | None = None) -> Any:
     """Return the value of a type that `encode` wrote.
 
     Args:
@@ -83,15 +94,15 @@ def decode(data: bytes, kind: type[Value], where: Place | str | None = None) -> 
     """
     try:
         if _ESCAPED not in data:
-            return _decoder(kind).decode(data)  # type: ignore[arg-type, no-any-return]  # types have a hash
-        plain = _map_texts(msgspec.json.decode(data), _read_text)
+            return _decoder(kind).decode(data)
+        plain = _read_texts(msgspec.json.decode(data))
         return msgspec.convert(plain, kind, str_keys=True, dec_hook=_make_path)
-    # A reader of strangers' bytes: nesting without end is a RecursionError.
     except (ValueError, RecursionError) as error:
-        message = str(error) or "is nested too deep"
-        raise ValueFormatError(
-            f"is no {getattr(kind, '__name__', 'value')} of this version of melpy: {_lower(message)}", where=where
-        ) from None
+        reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        if not reason[:2].isupper():  # `JSON`
+            reason = reason[:1].lower() + reason[1:]
+        name = getattr(kind, "__name__", "value")
+        raise ValueFormatError(f"is no {name} of this version of melpy: {reason}", where=where) from None
 
 
 def replace(value: Value, /, **changes: Any) -> Value:
@@ -112,10 +123,8 @@ def asdict(value: object) -> dict[str, Any]:
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, Struct):
-        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if (names := _field_names(value)) is not None:
+        return {name: _plain(getattr(value, name)) for name in names}
     if isinstance(value, (tuple, list)):
         return [_plain(item) for item in value] if isinstance(value, list) else tuple(_plain(item) for item in value)
     if isinstance(value, Mapping):
@@ -143,21 +152,52 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind, dec_hook=_make_path)
 
 
-def _map_texts(value: Any, change: Any) -> Any:
-    """Change all texts in a value made of JSON's own types."""
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, dict):
-        return {change(key): _map_texts(item, change) for key, item in value.items()}
+def _spell(value: object) -> object:
+    """Return a value made of types that msgspec has an order for, with the texts that JSON has no form for written."""
+    if isinstance(value, (str, PurePath)) and not isinstance(value, Enum):
+        return _write_text(str(value))
+    if isinstance(value, Mapping):
+        return {_spell_key(key): _spell(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_map_texts(item, change) for item in value]
+        return [_spell(item) for item in value]
+    if isinstance(value, AbstractSet):
+        return sorted(map(_spell, value), key=_ENCODER.encode)
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"a number that has no JSON: {value}")
-    return value
+    names = _field_names(value)
+    if names is None:
+        return value
+    config = getattr(value, "__struct_config__", None)
+    tag = {config.tag_field: config.tag} if config and config.tag_field else {}
+    return {**tag, **{name: _spell(getattr(value, name)) for name in names}}
+
+
+def _field_names(value: object) -> tuple[str, ...] | None:
+    """Return the names of the fields of a noun or a data class; None for anything else."""
+    if isinstance(value, Struct):
+        return value.__struct_fields__
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return tuple(field.name for field in dataclasses.fields(value))
+    return None
+
+
+def _spell_key(key: object) -> str:
+    value = key.value if isinstance(key, Enum) else key
+    if not isinstance(value, (str, int, PurePath)):
+        raise TypeError(f"{type(value).__name__} is no key of JSON: {value!r}")
+    return _write_text(str(value))
 
 
 def _write_text(text: str) -> str:
     return _ODD.sub(lambda match: f"\0{ord(match[0]):04x}", text)
+
+
+def _read_texts(value: object) -> object:
+    if isinstance(value, str):
+        return _read_text(value)
+    if isinstance(value, dict):
+        return {_read_text(key): _read_texts(item) for key, item in value.items()}
+    return [_read_texts(item) for item in value] if isinstance(value, list) else value
 
 
 def _read_text(text: str) -> str:
@@ -167,7 +207,3 @@ def _read_text(text: str) -> str:
         return chr(int(match[1], 16))
 
     return _WRITTEN.sub(read, text)
-
-
-def _lower(message: str) -> str:
-    return message[:1].lower() + message[1:]

@@ -15,7 +15,7 @@ from melpy.codec import Noun
 # Escape sequences of terminals, and control characters but the tab: what a step prints must not drive ours.
 
 
-class Event(Noun, frozen=True):
+class Event(Noun, frozen=True, tag=True):
     """Something happened. `job` names what it happened to, such as `hello-2.10-r0/x86_64`, or is empty."""
 
     job: str
@@ -108,6 +108,22 @@ class Warning(Event, frozen=True):  # noqa: A001  # the field's word; it is alwa
 
     text: str
     hint: str = ""
+
+
+AnyEvent = (
+    StageStarted
+    | StageFinished
+    | StepStarted
+    | StepFinished
+    | Output
+    | JobStarted
+    | JobFinished
+    | Progress
+    | Transfer
+    | Note
+    | Warning
+)
+"""Every event, for the codec to tell which one it reads."""
 
 
 class Monitor(Protocol):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from msgspec import field
+from msgspec import Struct, field
 
-from melpy.build.model import OutputTree
 from melpy.codec import Noun
+
+if TYPE_CHECKING:
+    from melpy.build.model import OutputTree
 
 
 class Switches(Noun, frozen=True):
@@ -19,7 +22,7 @@ class Switches(Noun, frozen=True):
     no_versioned_shlib_deps: bool = False
 
 
-class Subject(Noun, frozen=True):
+class Subject(Struct, frozen=True):
     """One package to be scanned, and what the scanners need to know beside its files.
 
     Attributes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from melpy import events
@@ -24,7 +25,6 @@ from melpy.source.submodule import Link, find_links
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from melpy.errors import MelpyError
     from melpy.plan.git import CherryPick
