@@ -7,13 +7,12 @@ QEMU. The triplets are those that melange gives to recipes.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
+from melpy.codec import Noun
 from melpy.errors import SettingsError, hint_near
 
 
-@dataclass(frozen=True)
-class Arch:
+class Arch(Noun, frozen=True):
     """One architecture.
 
     Attributes:

@@ -302,6 +302,13 @@ class SeedError(MelpyError):
     exit_status = 70
 
 
+class ValueFormatError(MelpyError):
+    """A value of melpy's own is not the JSON that it is written as, or is of another version."""
+
+    code = "value-format"
+    exit_status = 72
+
+
 class ProcessError(MelpyError):
     """A host program that melpy called failed."""
 

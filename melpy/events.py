@@ -7,32 +7,28 @@ lines and for JSON; tests have `Tape`, which remembers.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+from melpy.codec import Noun
 
 # Escape sequences of terminals, and control characters but the tab: what a step prints must not drive ours.
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(Noun, frozen=True, tag=True):
     """Something happened. `job` names what it happened to, such as `hello-2.10-r0/x86_64`, or is empty."""
 
     job: str
 
 
-@dataclass(frozen=True)
-class StageStarted(Event):
+class StageStarted(Event, frozen=True):
     """A stage of a job began: `history`, `environment`, `sources`, `steps`, `packages`."""
 
     stage: str
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class StageFinished(Event):
+class StageFinished(Event, frozen=True):
     """A stage of a job ended well."""
 
     stage: str
@@ -40,8 +36,7 @@ class StageFinished(Event):
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class StepStarted(Event):
+class StepStarted(Event, frozen=True):
     """A pipeline step began; steps count from 1."""
 
     label: str
@@ -49,8 +44,7 @@ class StepStarted(Event):
     total: int
 
 
-@dataclass(frozen=True)
-class StepFinished(Event):
+class StepFinished(Event, frozen=True):
     """A pipeline step ended."""
 
     label: str
@@ -60,30 +54,26 @@ class StepFinished(Event):
     status: int
 
 
-@dataclass(frozen=True)
-class Output(Event):
+class Output(Event, frozen=True):
     """A step printed a line."""
 
     line: str
 
 
-@dataclass(frozen=True)
-class JobStarted(Event):
+class JobStarted(Event, frozen=True):
     """A recipe began to be built for one architecture."""
 
     log: Path | None = None
 
 
-@dataclass(frozen=True)
-class JobFinished(Event):
+class JobFinished(Event, frozen=True):
     """A recipe was built for one architecture, or failed."""
 
     seconds: float
     ok: bool
 
 
-@dataclass(frozen=True)
-class Progress(Event):
+class Progress(Event, frozen=True):
     """Some of a countable amount of work is done."""
 
     what: str
@@ -91,8 +81,7 @@ class Progress(Event):
     total: int
 
 
-@dataclass(frozen=True)
-class Transfer(Event):
+class Transfer(Event, frozen=True):
     """Some bytes of a download have come.
 
     Attributes:
@@ -108,19 +97,33 @@ class Transfer(Event):
     ended: bool = False
 
 
-@dataclass(frozen=True)
-class Note(Event):
+class Note(Event, frozen=True):
     """Something worth saying."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class Warning(Event):  # noqa: A001  # the field's word; it is always used as events.Warning
+class Warning(Event, frozen=True):  # noqa: A001  # the field's word; it is always used as events.Warning
     """Something that may not be what the user wants."""
 
     text: str
     hint: str = ""
+
+
+AnyEvent = (
+    StageStarted
+    | StageFinished
+    | StepStarted
+    | StepFinished
+    | Output
+    | JobStarted
+    | JobFinished
+    | Progress
+    | Transfer
+    | Note
+    | Warning
+)
+"""Every event, for the codec to tell which one it reads."""
 
 
 class Monitor(Protocol):

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import functools
 import time
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
+
+from msgspec import Struct
 
 from melpy import __version__
 from melpy.bound import shorten
@@ -140,8 +141,7 @@ def _absent(error: UnreachableError) -> UnreachableError:
     return error
 
 
-@dataclass(frozen=True)
-class _Patience:
+class _Patience(Struct, frozen=True):
     """How long a server is waited for, and how much is taken from it."""
 
     timeout: float | None

@@ -15,10 +15,10 @@ import threading
 import time
 from collections import deque
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from melpy.codec import Noun
 from melpy.errors import ProcessError, ToolMissingError
 from melpy.terminal import Terminal
 from melpy.text import quote_line
@@ -33,8 +33,7 @@ LINE_LIMIT = 1 << 16
 _WATCH_PAUSE = 0.25
 
 
-@dataclass(frozen=True)
-class Usage:
+class Usage(Noun, frozen=True):
     """What a process and all that it waited for have used.
 
     Attributes:
@@ -48,8 +47,7 @@ class Usage:
     memory: int = 0
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Noun, frozen=True):
     """How a process ended.
 
     Attributes:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from melpy.archive.model import ArchiveMember, MemberKind, show_path
-from melpy.archive.reader import load_members
 from melpy.archive.tree import OutsideError, TreeWriter
 from melpy.bound import LONGEST_PATH, BoundError, parse_size
+from melpy.codec import Noun
 from melpy.errors import ExtractError, SettingsError, reason_of
 from melpy.inside import open_below, open_root
 
@@ -28,8 +28,7 @@ _FEWEST_ENTRIES = 10_000
 _NAMED = 3  # members that a message names
 
 
-@dataclass(frozen=True)
-class Limit:
+class Limit(Noun, frozen=True):
     """How much an archive may become.
 
     Attributes:
@@ -98,6 +97,9 @@ def unpack_stream(
     try:
         with open_root(directory) as root, open_below(root, below) as place:
             meter = _Meter(limit)
+            # libarchive and zipfile take 9 ms, and most builds unpack nothing.
+            from melpy.archive.reader import load_members  # noqa: PLC0415
+
             with closing(TreeWriter(place, meter.count_entry)) as tree, closing(load_members(stream)) as members:
                 unpacking = _Unpacking(tree, strip, meter)
                 for member in members:

@@ -12,11 +12,12 @@ import base64
 import hashlib
 import io
 import tarfile
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from msgspec import Struct
 from zlib_ng import zlib_ng
 
+from melpy.codec import Noun
 from melpy.errors import PackageFormatError
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ _BLOCK = 512
 _CHUNK = 1 << 20
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(Struct, frozen=True):
     """One entry of a data tar.
 
     Attributes:
@@ -63,8 +63,7 @@ class Member:
     open: Callable[[], IO[bytes]] = io.BytesIO
 
 
-@dataclass(frozen=True)
-class DataDigest:
+class DataDigest(Noun, frozen=True):
     """The data member as written: its size and SHA-256."""
 
     size: int

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
 
 from melpy.apk.version import compare_versions, is_version
+from melpy.codec import Noun
 from melpy.errors import PackageFormatError
 
 _ATOM = re.compile(
@@ -18,8 +18,7 @@ _ATOM = re.compile(
 _OPERATORS = {"=", "<", ">", "<=", ">=", "~", "=~", "~=", "<~", ">~", "><", "=="}
 
 
-@dataclass(frozen=True)
-class Atom:
+class Atom(Noun, frozen=True):
     """One requirement.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from melpy.codec import Noun
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +23,7 @@ ADB_INDEX_NAME = "Packages.adb"
 """File name of an index of apk-tools 3's own form."""
 
 
-@dataclass(frozen=True)
-class PackageInfo:
+class PackageInfo(Noun, frozen=True):
     """What `.PKGINFO` says about a package. Empty values are not written unless the format demands the key.
 
     Attributes:
@@ -81,8 +81,7 @@ class PackageInfo:
         return f"{self.full_name}.apk"
 
 
-@dataclass(frozen=True)
-class IndexEntry:
+class IndexEntry(Noun, frozen=True):
     """One package of an index.
 
     Attributes:
@@ -97,8 +96,7 @@ class IndexEntry:
     size: int
 
 
-@dataclass(frozen=True)
-class Index:
+class Index(Noun, frozen=True):
     """An APKINDEX.
 
     Attributes:

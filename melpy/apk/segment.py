@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tarfile
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Protocol
 
 from zlib_ng import zlib_ng
@@ -19,10 +19,11 @@ from melpy.apk.model import IndexEntry
 from melpy.apk.pkginfo import parse_pkginfo
 from melpy.apk.tar import TarError, read_files
 from melpy.bound import open_file
+from melpy.codec import Noun
 from melpy.errors import PackageFormatError, SignatureError, reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from melpy.apk.signature import Keyring
@@ -35,8 +36,7 @@ _FACTS_LIMIT = 4 << 20  # of .PKGINFO; the longest lists of provides take a tent
 _MOST_SIGNATURES = 32
 
 
-@dataclass(frozen=True)
-class Segments:
+class Segments(Noun, frozen=True):
     """The head of a package or index: its signatures, and where what they sign begins.
 
     Attributes:

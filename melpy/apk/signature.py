@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from msgspec import Struct
 
 from melpy.apk.secret import MARKS, SIZE_LIMIT, read_secret
 from melpy.bound import read_file
@@ -34,8 +34,7 @@ _KEYGEN_HINT = "make one with: melpy keygen"
 _LOCKED_HINT = "say where it is kept: --signing-passphrase with a file, env:VARIABLE or fd:NUMBER"
 
 
-@dataclass(frozen=True)
-class Signer:
+class Signer(Struct, frozen=True):
     """A private key and the name under which its public key is trusted.
 
     Attributes:
@@ -65,8 +64,7 @@ class Signer:
         return signature
 
 
-@dataclass(frozen=True)
-class Keyring:
+class Keyring(Struct, frozen=True):
     """The public keys that are trusted, by file name."""
 
     keys: tuple[tuple[str, rsa.RSAPublicKey], ...]

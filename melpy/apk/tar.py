@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import io
 import tarfile
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from melpy.bound import LARGEST_ID, LARGEST_NUMBER, LONGEST_PATH, clamp_time, parse_number, parse_time, shorten
+from melpy.codec import Noun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -37,8 +37,7 @@ class TarError(ValueError):
     """The bytes are no tar, damaged, or out of bounds; readers turn it into an error of their own."""
 
 
-@dataclass(frozen=True)
-class TarMember:
+class TarMember(Noun, frozen=True):
     """One entry of a tar.
 
     Attributes:

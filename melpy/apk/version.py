@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
 from enum import IntEnum
+
+from msgspec import Struct
 
 from melpy.errors import PackageFormatError
 
@@ -42,8 +43,7 @@ class _Token(IntEnum):
     INVALID = 8
 
 
-@dataclass(frozen=True)
-class _Part:
+class _Part(Struct, frozen=True):
     token: _Token
     number: int
     text: str

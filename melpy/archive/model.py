@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from melpy.bound import LARGEST_TIME, SMALLEST_TIME
 
@@ -27,8 +28,7 @@ class MemberKind(Enum):
     OTHER = "device, pipe or socket"
 
 
-@dataclass(frozen=True)
-class ArchiveMember:
+class ArchiveMember(Struct, frozen=True):
     """One member of an archive.
 
     Attributes:

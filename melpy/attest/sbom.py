@@ -10,11 +10,11 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from melpy import __version__
+from melpy.codec import Noun
 from melpy.digest import identity
 from melpy.plan.form import plan_digest
 from melpy.plan.git import GitSource, repository_url
@@ -29,8 +29,7 @@ _NOASSERTION = "NOASSERTION"
 _LICENCE_LIST = "3.27"  # that of the library license-expression 30.4.4
 
 
-@dataclass(frozen=True)
-class RecipeOrigin:
+class RecipeOrigin(Noun, frozen=True):
     """Where a recipe comes from, as far as somebody says so.
 
     Attributes:
@@ -44,8 +43,7 @@ class RecipeOrigin:
     licence: str = ""
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(Noun, frozen=True):
     """Where a build comes from.
 
     Attributes:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy.bootstrap.mirror import find_keyring, find_mirror
+from melpy.codec import Noun
 from melpy.digest import file_digest
 from melpy.errors import SeedError, UnreachableError
 from melpy.files import write_file
@@ -21,7 +22,6 @@ from melpy.run import find_tool, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from melpy.bootstrap.model import Deb, SeedSpec
     from melpy.run import Outcome
@@ -75,8 +75,7 @@ Signed-By: {keyring}
 """
 
 
-@dataclass(frozen=True)
-class Apt:
+class Apt(Noun, frozen=True):
     """One private state of apt.
 
     Attributes:

@@ -8,14 +8,17 @@ from __future__ import annotations
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from melpy.bootstrap.convert import Content, Job, Place, convert_package, flush_files, open_unpacking, render_job
 from melpy.bootstrap.manifest import Made
+from melpy.bootstrap.model import Deb
 from melpy.bootstrap.version import map_version, readable_version
+from melpy.codec import Noun
 from melpy.errors import SeedError
-from melpy.events import Progress
+from melpy.events import Monitor, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -24,15 +27,12 @@ if TYPE_CHECKING:
 
     from melpy.arch import Arch
     from melpy.bootstrap.closure import Node
-    from melpy.bootstrap.model import Deb
     from melpy.bootstrap.table import Table
-    from melpy.events import Monitor
 
 _SMALL = 256 << 10  # as much as is converted while another process would still be starting
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(Noun, frozen=True):
     """A package that is to be in the seed: how it is made, and the Debian package it is made from, if any."""
 
     job: Job
@@ -44,8 +44,7 @@ class Task:
         return self.deb.size if self.deb else 0
 
 
-@dataclass(frozen=True)
-class Workshop:
+class Workshop(Struct, frozen=True):
     """Where packages are made.
 
     Attributes:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from melpy.apk.atom import parse_atom
 from melpy.bootstrap.table import Change, Name
@@ -31,8 +32,7 @@ GENERATED = ("so:", "cmd:", "pc:", "/")
 """Beginnings of names that are not packages but what packages provide."""
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(Struct, frozen=True):
     """One APK package of the seed.
 
     Attributes:

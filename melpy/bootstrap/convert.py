@@ -8,15 +8,16 @@ already is the one that would be made.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import json
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import field
 
 from melpy.apk.atom import parse_atom
 from melpy.apk.model import PackageInfo
@@ -28,6 +29,7 @@ from melpy.bootstrap.manifest import CONVERTER
 from melpy.bootstrap.python import add_record
 from melpy.build.model import Kind
 from melpy.build.tree import load_tree
+from melpy.codec import Noun, asdict
 from melpy.digest import identity
 from melpy.errors import OutputError, PackageFormatError, SeedError
 from melpy.files import make_directory, output_error, scratch_directory
@@ -36,7 +38,7 @@ from melpy.scan.model import Subject
 from melpy.scan.scanner import scan_package
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from melpy.apk.signature import Signer
     from melpy.arch import Arch
@@ -51,21 +53,19 @@ _ROOM = 4 << 30  # the largest packages of a suite have some 500 MB of files, an
 _COMMANDS = ("usr/bin", "usr/sbin")
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(Noun, frozen=True):
     """What goes into a package beside the files of a Debian package; see `melpy.bootstrap.table`."""
 
-    directories: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    files: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    links: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    concatenate: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    edits: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+    directories: Mapping[str, int] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
+    concatenate: Mapping[str, str] = field(default_factory=dict)
+    edits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     omit: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(Noun, frozen=True):
     """What a package of the seed is made from.
 
     Attributes:
@@ -104,11 +104,10 @@ class Job:
     @property
     def identity(self) -> str:
         """What the bytes of the package depend on, but for the key."""
-        return identity({"converter": CONVERTER, "job": dataclasses.asdict(self)})
+        return identity({"converter": CONVERTER, "job": asdict(self)})
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Noun, frozen=True):
     """Where the files of a conversion are: the Debian package (or empty), the key, the result, and room to work."""
 
     deb: str
@@ -119,7 +118,7 @@ class Place:
 
 def render_job(job: Job, place: Place) -> str:
     """Return a job and its place as JSON."""
-    return json.dumps({"job": dataclasses.asdict(job), "place": dataclasses.asdict(place)})
+    return json.dumps({"job": asdict(job), "place": asdict(place)})
 
 
 def convert_package(text: str) -> str:

@@ -14,13 +14,13 @@ from __future__ import annotations
 import os
 import posixpath
 import tarfile
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 import libarchive
 
 from melpy.apk.tar import TarError, TarReader
 from melpy.bound import BoundError, check_path, parse_number
+from melpy.codec import Noun
 from melpy.errors import ExtractError
 from melpy.unpack import UNPACK_LIMIT
 
@@ -39,8 +39,7 @@ _LARGEST_SCRIPT = 1 << 20
 _FOLDED = {"usr/sbin": "usr/bin", "usr/lib64": "usr/lib"}
 
 
-@dataclass(frozen=True)
-class Filter:
+class Filter(Noun, frozen=True):
     """Which files of a package are left out: those listed, and those below directories that are dropped."""
 
     drop: tuple[str, ...] = ()

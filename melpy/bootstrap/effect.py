@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import posixpath
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from melpy.bootstrap.deb import make_parents, merge_path, read_scripts
 from melpy.bootstrap.script import parse_alternatives, parse_diversions
+from melpy.codec import Noun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from melpy.bootstrap.script import Alternative
 
 
-@dataclass(frozen=True)
-class Effect:
+class Effect(Noun, frozen=True):
     """What the scripts of a package did.
 
     Attributes:

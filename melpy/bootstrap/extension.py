@@ -5,7 +5,6 @@ The index always holds the closure of everything that was asked for so far, and 
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import time
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from melpy.bootstrap.manifest import Manifest, load_manifest, write_manifest
 from melpy.bootstrap.model import SeedReport
 from melpy.bootstrap.suite import Suite
 from melpy.bootstrap.table import load_table, recipe_digest
+from melpy.codec import replace
 from melpy.digest import sha256_hex
 from melpy.errors import MelpyError, SeedError, ToolMissingError
 from melpy.events import StageFinished, StageStarted
@@ -248,5 +248,5 @@ def _describe_suite(spec: SeedSpec, apt: Apt) -> dict[str, str]:
 def _write(spec: SeedSpec, root: Path, arch: Arch, manifest: Manifest, entries: Iterable[IndexEntry]) -> None:
     description = f"Debian {spec.suite}, released {manifest.released}"
     index = write_index(sort_entries(entries), signer=load_signer(spec.key), description=description)
-    write_manifest(root / arch.apk, dataclasses.replace(manifest, index=sha256_hex(index)))
+    write_manifest(root / arch.apk, replace(manifest, index=sha256_hex(index)))
     write_file(index_path(root, arch.apk), index)

@@ -8,17 +8,18 @@ is not the one named here, a run was interrupted, and the next one looks at ever
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from msgspec import field
+
 from melpy.apk.model import INDEX_NAME
+from melpy.codec import Noun, asdict
 from melpy.digest import sha256_hex
 from melpy.files import write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 MANIFEST = "seed.json"
@@ -28,8 +29,7 @@ CONVERTER = 5
 """Version of the conversion: raised when the same input gives other bytes, so that packages are made again."""
 
 
-@dataclass(frozen=True)
-class Made:
+class Made(Noun, frozen=True):
     """One package of the seed and where it comes from.
 
     Attributes:
@@ -51,8 +51,7 @@ class Made:
     sha256: str = ""
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(Noun, frozen=True):
     """The state of a seed for one architecture.
 
     Attributes:
@@ -99,7 +98,7 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    value = {"format": FORMAT} | dataclasses.asdict(manifest)
+    value = {"format": FORMAT} | asdict(manifest)
     write_file(directory / MANIFEST, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import field
+
 from melpy.apk.model import INDEX_NAME
+from melpy.codec import Noun
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from melpy.arch import Arch
 
 
-@dataclass(frozen=True)
-class SeedRepository:
+class SeedRepository(Noun, frozen=True):
     """The repository that a seed is.
 
     Attributes:
@@ -31,8 +31,7 @@ class SeedRepository:
         return (self.root / arch.apk / INDEX_NAME).is_file()
 
 
-@dataclass(frozen=True)
-class SeedSpec:
+class SeedSpec(Noun, frozen=True):
     """Where a seed comes from and where it lies.
 
     Attributes:
@@ -63,8 +62,7 @@ class SeedSpec:
         return SeedRepository(self.home / "repository", self.key.with_name(f"{self.key.name}.pub"))
 
 
-@dataclass(frozen=True)
-class SeedReport:
+class SeedReport(Noun, frozen=True):
     """What extending a seed did.
 
     Attributes:
@@ -84,8 +82,7 @@ class SeedReport:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class WantedSource:
+class WantedSource(Noun, frozen=True):
     """An upstream archive that a recipe names by digest.
 
     Attributes:
@@ -99,8 +96,7 @@ class WantedSource:
     uri: str
 
 
-@dataclass(frozen=True)
-class Deb:
+class Deb(Noun, frozen=True):
     """A binary package of a suite, as its Packages list describes it.
 
     Attributes:

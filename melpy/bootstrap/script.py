@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from melpy.codec import Noun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,8 +28,7 @@ _DEPTH = 5  # of loops in loops
 _WITH_VALUE = ("--divert", "--package", "--admindir", "--instdir", "--root")
 
 
-@dataclass(frozen=True)
-class Alternative:
+class Alternative(Noun, frozen=True):
     """A name that a package gives to one of its files, unless another package gives it with a higher priority.
 
     Attributes:

@@ -10,7 +10,6 @@ the suite stay on disk, out of the index.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from melpy.bootstrap.manifest import Manifest, is_current, load_manifest
 from melpy.bootstrap.model import SeedReport, SeedRepository, SeedSpec, WantedSource
 from melpy.bootstrap.request import reduce_requests
 from melpy.bootstrap.table import recipe_digest
+from melpy.codec import replace
 from melpy.events import Null
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def extend_seed(
     else:
         unknown = {name: manifest.unknown[name] for name in requests if name in manifest.unknown}
         report = SeedReport(reused=len(manifest.packages), answers=_pick(manifest, requests), unknown=unknown)
-    return dataclasses.replace(report, seconds=time.monotonic() - started)
+    return replace(report, seconds=time.monotonic() - started)
 
 
 def find_answers(spec: SeedSpec, names: Iterable[str], arch: Arch) -> Mapping[str, str]:

@@ -14,13 +14,13 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from melpy import events
 from melpy.arch import host_arch
 from melpy.bootstrap.apt import download_source, prepare_apt, update_lists
 from melpy.bootstrap.lock import lock_seed
+from melpy.codec import Noun
 from melpy.digest import file_digest
 from melpy.errors import SeedError, UnreachableError
 from melpy.events import Progress, StageFinished, StageStarted
@@ -43,8 +43,7 @@ OTHERS = ("unstable", "testing", "stable", "oldstable")
 """Suites that are looked into after the seed's own: the newest first, as recipes are mostly newer than a seed."""
 
 
-@dataclass(frozen=True)
-class Archive:
+class Archive(Noun, frozen=True):
     """An archive of a source package of the suite.
 
     Attributes:

@@ -6,22 +6,22 @@ import enum
 import io
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from melpy.sandbox.model import NO_LIMITS
-from melpy.unpack import UNPACK_LIMIT
+from melpy.codec import Noun
+from melpy.plan.model import Source
+from melpy.run import Usage
+from melpy.sandbox.model import NO_LIMITS, Emulator, IdRange, Limits, NativeTools
+from melpy.source.git import Pinned
+from melpy.unpack import UNPACK_LIMIT, Limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from melpy.errors import MelpyError
     from melpy.plan.git import GitSource
-    from melpy.plan.model import PlanStep, Source
-    from melpy.run import Usage
-    from melpy.sandbox.model import Emulator, IdRange, Limits, NativeTools
-    from melpy.source.git import Pinned
-    from melpy.unpack import Limit
+    from melpy.plan.model import PlanStep
 
 
 class Kind(enum.Enum):
@@ -122,8 +122,7 @@ class Owner:
     group: str
 
 
-@dataclass(frozen=True)
-class StepRecord:
+class StepRecord(Noun, frozen=True):
     """What a step did and used.
 
     Attributes:
@@ -171,8 +170,7 @@ class StepsOutcome:
     failure: MelpyError | None = None
 
 
-@dataclass(frozen=True)
-class StepOptions:
+class StepOptions(Noun, frozen=True):
     """How the steps of a build run; nothing of it is part of what a package is made from.
 
     Attributes:
@@ -192,8 +190,7 @@ class StepOptions:
         return self.network or step.network
 
 
-@dataclass(frozen=True)
-class Machine:
+class Machine(Noun, frozen=True):
     """How programs run on this machine.
 
     Attributes:
@@ -207,16 +204,14 @@ class Machine:
     ids: IdRange | None = None
 
 
-@dataclass(frozen=True)
-class FetchedFile:
+class FetchedFile(Noun, frozen=True):
     """A source and its verified file on this machine."""
 
     source: Source
     path: Path
 
 
-@dataclass(frozen=True)
-class FetchedSources:
+class FetchedSources(Noun, frozen=True):
     """What was fetched for a build: verified files, and commits in mirrors."""
 
     files: tuple[FetchedFile, ...] = ()

@@ -6,7 +6,6 @@ recipe nor the repositories are needed.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from melpy.build.model import FetchedSources, Machine, StepOptions
 from melpy.build.step import StepSite, prepare_step, sandbox_spec
+from melpy.codec import asdict, replace
 from melpy.errors import OutputError, reason_of
 from melpy.files import replace_file
 from melpy.plan.model import PlanStep, pairs
@@ -61,15 +61,15 @@ def save_session(directory: Path, plan: Plan, site: StepSite) -> None:
         OutputError: it cannot be written.
     """
     # Sources are not run again.
-    bare = dataclasses.replace(site, sources=FetchedSources())
+    bare = replace(site, sources=FetchedSources())
     steps = [(package.name, step) for package in plan.packages for step in package.steps]
     value = {
         "format": _FORMAT,
         "name": plan.name,
         "arch": plan.arch,
         "job": plan.job,
-        "site": dataclasses.asdict(bare),
-        "steps": [[name, dataclasses.asdict(step)] for name, step in steps],
+        "site": asdict(bare),
+        "steps": [[name, asdict(step)] for name, step in steps],
     }
     with replace_file(directory / _FILE, durable=False) as stream:
         stream.write(json.dumps(value, indent=1, default=_encode).encode(errors="surrogateescape"))
@@ -91,14 +91,14 @@ def shell_spec(kept: Kept, number: int, command: Sequence[str], *, terminal: str
         network: whether the network is seen, even if the step does not.
     """
     step = kept.steps[number - 1][1]
-    options = dataclasses.replace(kept.site.options, network=kept.site.options.network or network)
-    site = dataclasses.replace(kept.site, options=options)
+    options = replace(kept.site.options, network=kept.site.options.network or network)
+    site = replace(kept.site, options=options)
     spec = sandbox_spec(step, site, prepare_step(step, site))
     # A shell that is given a script forgets the prompt, which the one after it is to have.
     script = 'cd "$1" 2>/dev/null; p=$2; shift 2; if [ $# = 0 ]; then PS1=$p exec /bin/sh; fi; exec "$@"'
     variables = {**dict(spec.environment), "TERM": terminal}
     prompt = f"{kept.name} {number}:\\w\\$ "
-    return dataclasses.replace(
+    return replace(
         spec,
         command=("/bin/sh", "-c", script, "sh", step.workdir, prompt, *command),
         environment=tuple(sorted(variables.items())),

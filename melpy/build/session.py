@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from melpy.build.step import StepSite, Voice, find_script_line, run_native, run_
 from melpy.build.tree import load_tree
 from melpy.build.watch import Watch
 from melpy.build.workspace import fill_workspace
+from melpy.codec import replace
 from melpy.environment.certificate import load_trusted, provide_certificates
 from melpy.errors import ExtractError, MelpyError, OverlayError, PackageFormatError, StepFault
 from melpy.inside import is_real_directory, make_directory

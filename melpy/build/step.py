@@ -7,8 +7,9 @@ import posixpath
 import shlex
 import shutil
 import time
+from collections.abc import Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
@@ -17,24 +18,24 @@ from melpy.archive.tree import TreeWriter
 from melpy.build.frame import SCRIPT, find_step_line, step_script
 from melpy.build.model import FetchedSources, Machine, StepOptions
 from melpy.build.workspace import remove_tree
+from melpy.codec import Noun, replace
 from melpy.errors import ExtractError, reason_of
 from melpy.inside import create_file, make_directory, move_tree, open_below, open_root
 from melpy.plan import git
 from melpy.plan.git import GitSource
 from melpy.plan.model import WORKSPACE, PlanStep, Source, pairs
 from melpy.run import Outcome, Usage
-from melpy.sandbox.model import Mount, SandboxSpec
+from melpy.sandbox.model import Mount, Root, SandboxSpec
 from melpy.sandbox.runner import run_sandbox
 from melpy.source.cache import file_name
 from melpy.source.checkout import check_out
 from melpy.unpack import unpack_archive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from melpy.build.watch import Watch
     from melpy.plan.model import Pairs
-    from melpy.sandbox.model import Root
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
 _OUTSIDE = ".melpy-outside"
@@ -45,8 +46,7 @@ _LONGEST_VARIABLE = (128 << 10) - 1  # bytes of NAME=value and its NUL
 _LONGEST_ENVIRONMENT = 1 << 20  # half of what the kernel takes together with all arguments
 
 
-@dataclass(frozen=True)
-class StepSite:
+class StepSite(Noun, frozen=True):
     """Where steps run.
 
     Attributes:
@@ -69,9 +69,9 @@ class StepSite:
     environment: Mapping[str, str]
     user: tuple[int, int]
     capabilities: tuple[str, ...]
-    machine: Machine = field(default=Machine())
-    options: StepOptions = field(default=StepOptions())
-    sources: FetchedSources = field(default=FetchedSources())
+    machine: Machine = Machine()
+    options: StepOptions = StepOptions()
+    sources: FetchedSources = FetchedSources()
     cache: Path | None = None
     path: str = PATH
 

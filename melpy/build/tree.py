@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from melpy.bound import MOST_LEVELS, shorten
 from melpy.build.attribute import read_attributes
 from melpy.build.model import Entry, Kind, OutputTree
+from melpy.codec import replace
 from melpy.errors import PackageFormatError
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from melpy.cli.option import (
 )
 from melpy.cli.report import count_text, near_path, print_json, print_text, print_warning, short_list
 from melpy.cli.table import Column, print_table
+from melpy.codec import replace
 from melpy.errors import FaultsError, LockError, MelpyError
 from melpy.text import shorten_list, size_text
 

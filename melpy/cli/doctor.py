@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
-from dataclasses import asdict
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import click
 from melpy.cli.help import Command
 from melpy.cli.option import SIGNING, read_arches, read_settings, setting_options
 from melpy.cli.report import has_color, print_json
+from melpy.codec import asdict
 from melpy.errors import MelpyError, SandboxError
 from melpy.text import printable
 

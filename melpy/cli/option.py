@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from melpy.arch import ARCHES, Arch, parse_arch
+from melpy.codec import replace
 from melpy.config.load import load_settings
 
 if TYPE_CHECKING:

@@ -7,14 +7,15 @@ Source: the Go standard library, debug/buildinfo, "The build info blob left by t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from msgspec import field
+
+from melpy.codec import Noun
 from melpy.elf.model import ElfError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from melpy.elf.image import Image
 
 _SECTION = ".go.buildinfo"
@@ -29,8 +30,7 @@ _PT_LOAD = 1
 _PF_X, _PF_W = 1, 2
 
 
-@dataclass(frozen=True)
-class GoInfo:
+class GoInfo(Noun, frozen=True):
     """What Go recorded.
 
     Attributes:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import io
 import struct
-from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, NamedTuple
 
+from melpy.codec import Noun
 from melpy.elf.model import ElfError
 
 MAGIC = b"\x7fELF"
@@ -73,8 +73,7 @@ _LAYOUTS = {
 }
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(Noun, frozen=True):
     """The ELF header, without what is derived from it."""
 
     type: int

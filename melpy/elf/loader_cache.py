@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
+
+from melpy.codec import Noun
 
 if TYPE_CHECKING:
     import io
@@ -30,8 +31,7 @@ _ARM_SOFT = 0x200
 _FLAGS_AT = {32: 36, 64: 48}  # where an ELF header has its processor flags
 
 
-@dataclass(frozen=True)
-class CacheEntry:
+class CacheEntry(Noun, frozen=True):
     """One name that the loader can find.
 
     Attributes:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
+from msgspec import field
+
+from melpy.codec import Noun
 from melpy.errors import ElfError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["ET_CORE", "ET_DYN", "ET_EXEC", "ET_REL", "ElfError", "ElfFacts"]
 
@@ -18,8 +17,7 @@ ET_DYN = 3
 ET_CORE = 4
 
 
-@dataclass(frozen=True)
-class ElfFacts:
+class ElfFacts(Noun, frozen=True):
     """What is known about one ELF file.
 
     Attributes:

@@ -6,11 +6,11 @@ pyelftools would follow. Source: the System V ABI, chapter 5.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from melpy.codec import replace
 from melpy.elf.fast import read_elf_fast
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _read(stream: IO[bytes]) -> ElfFacts | None:
     if said is None or any("\ufffd" in name for names in said.values() for name in names):
         return facts
     interpreter = next(iter(said.pop("interpreter")), None)
-    return dataclasses.replace(facts, interpreter=interpreter, **said)
+    return replace(facts, interpreter=interpreter, **said)
 
 
 def _read_dynamic(stream: IO[bytes]) -> dict[str, Any] | None:

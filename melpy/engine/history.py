@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from melpy.bound import LARGEST_NUMBER, LARGEST_TIME, BoundError, parse_number, shorten
+from melpy.codec import Noun
 from melpy.engine.gitrepo import ask_git
 from melpy.engine.lastcommit import DIRECTORY, find_last_commit
 from melpy.errors import SettingsError
@@ -21,8 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 
-@dataclass(frozen=True)
-class Revision:
+class Revision(Noun, frozen=True):
     """A commit: its id (empty when there is none) and its time in seconds since 1970.
 
     Attributes:
@@ -65,8 +66,7 @@ def find_revision(
     return Revision(first.commit, max(revision.epoch for revision in (first, *others)), problem, first.path)
 
 
-@dataclass(frozen=True)
-class _Facts:
+class _Facts(Struct, frozen=True):
     """What is to be known of the repository that a directory is in.
 
     Attributes:

@@ -12,24 +12,25 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy.apk.archive import COMPRESSOR
 from melpy.apk.segment import read_segments
 from melpy.bound import open_file
+from melpy.codec import Noun
 from melpy.digest import file_digest, identity, sha256_hex
+from melpy.engine.history import Revision
 from melpy.errors import PackageFormatError, reason_of
 from melpy.pack.content import find_content
 from melpy.plan.form import render_plan_form
 from melpy.plan.git import GitSource
+from melpy.plan.model import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from melpy.engine.history import Revision
-    from melpy.plan.model import Plan, Source
+    from melpy.plan.model import Source
     from melpy.solve.model import Offer, Solution
 
 RULES = 1
@@ -39,8 +40,7 @@ KEY_FORM = "melpy-key-1"
 IDENTITY_FORM = "melpy-identity-1"
 
 
-@dataclass(frozen=True)
-class EnvironmentPackage:
+class EnvironmentPackage(Noun, frozen=True):
     """A package of the environment: one that was built here by its content, any other by its checksum.
 
     Attributes:
@@ -61,8 +61,7 @@ class EnvironmentPackage:
         return {"name": self.name, "version": self.version, **identified}
 
 
-@dataclass(frozen=True)
-class SourceDigest:
+class SourceDigest(Noun, frozen=True):
     """A source by digest; where the recipe states none, by that of what was fetched.
 
     Attributes:
@@ -84,8 +83,7 @@ class SourceDigest:
         return {"uri": self.uri, "sha256": self.sha256, "sha512": self.sha512}
 
 
-@dataclass(frozen=True)
-class RecipeFile:
+class RecipeFile(Noun, frozen=True):
     """A file of the directory of a recipe.
 
     Attributes:
@@ -99,8 +97,7 @@ class RecipeFile:
     value: str = ""
 
 
-@dataclass(frozen=True)
-class Distribution:
+class Distribution(Noun, frozen=True):
     """What the packages belong to, as their SBOMs and .PKGINFO say.
 
     Attributes:
@@ -114,8 +111,7 @@ class Distribution:
     licence: str = ""
 
 
-@dataclass(frozen=True)
-class Inputs:
+class Inputs(Noun, frozen=True):
     """All that decides the bytes of the packages of a build.
 
     Attributes:

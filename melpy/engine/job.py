@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy.build.model import FetchedSources, StepOptions
+from melpy.codec import Noun
+from melpy.engine.inputs import Inputs
 from melpy.engine.limit import Requests
+from melpy.environment.model import StoreSpec
+from melpy.environment.native import ToolChoice
+from melpy.solve.model import Solution
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from melpy.apk.model import IndexEntry
     from melpy.build.model import StepRecord
-    from melpy.engine.inputs import Inputs
-    from melpy.environment.model import StoreSpec
-    from melpy.environment.native import ToolChoice
     from melpy.errors import MelpyError
-    from melpy.solve.model import Solution
 
 
-@dataclass(frozen=True)
-class Locations:
+class Locations(Noun, frozen=True):
     """Where a build finds and leaves its files on this machine.
 
     Attributes:
@@ -39,8 +38,7 @@ class Locations:
     kept: Path | None = None
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(Noun, frozen=True):
     """How a build is made. Nothing of it is part of a digest: it does not change the packages.
 
     Attributes:
@@ -57,17 +55,16 @@ class Run:
 
     locations: Locations
     solution: Solution
-    sources: FetchedSources = field(default=FetchedSources())
-    options: StepOptions = field(default=StepOptions())
+    sources: FetchedSources = FetchedSources()
+    options: StepOptions = StepOptions()
     tools: ToolChoice | None = None
-    requests: Requests = field(default=Requests())
+    requests: Requests = Requests()
     first: int = 1
     keep: bool = False
     attempt: int = 1
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(Noun, frozen=True):
     """One recipe for one architecture to be built: all that the process which builds it is told."""
 
     inputs: Inputs

@@ -17,9 +17,10 @@ import json
 import os
 import re
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from melpy.codec import asdict, replace
 from melpy.engine.gitrepo import ask_git, read_git
 from melpy.errors import OutputError
 from melpy.files import read_own_file, replace_file

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from melpy.bound import LARGEST_NUMBER, BoundError, shorten
+from melpy.codec import Noun, replace
 from melpy.errors import SettingsError
 from melpy.sandbox.model import Limits
 
@@ -29,8 +29,7 @@ _LEAST_MEMORY = 16 << 20
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-@dataclass(frozen=True)
-class Requests:
+class Requests(Noun, frozen=True):
     """What a recipe asks for; 0 where it does not say.
 
     Attributes:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
+from melpy.codec import replace
 from melpy.engine.missing import resolve_build
 from melpy.environment.pin import LOCK_ANEW, check_complete, check_world, find_pinned, find_signers, pin_solution
 from melpy.errors import LockError, UnresolvableError
@@ -41,7 +41,7 @@ def lock_builds(builds: Sequence[PlannedBuild], arch: Arch, repositories: Reposi
     recipes = {build.plan.name: _lock_recipe(build, repositories, base) for build in own}
     lock = Lock(arch.apk, {}, recipes)
     used = {package.repository for package in lock.packages()}
-    return dataclasses.replace(lock, repositories=find_signers(used, repositories, base))
+    return replace(lock, repositories=find_signers(used, repositories, base))
 
 
 def _lock_recipe(build: PlannedBuild, repositories: Repositories, base: Path) -> LockedRecipe:

@@ -6,10 +6,10 @@ All that the process of the job is not trusted with, or has no means for, is don
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from melpy import events
+from melpy.codec import replace
 from melpy.engine.environment import make_environment
 from melpy.engine.history import date_hint, find_revision
 from melpy.engine.inputs import (

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from melpy import events
 from melpy.apk.archive import sign_package
 from melpy.apk.segment import read_segments
 from melpy.bound import open_file
+from melpy.codec import replace
 from melpy.engine.model import BuildResult, BuiltPackage, Visible
 from melpy.files import output_error, replace_file, scratch_directory
 from melpy.repo.repository import place_entry, publish_packages, sort_packages

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from melpy import __version__
+from melpy.codec import asdict
 from melpy.engine.inputs import job_identity, job_key
 from melpy.engine.limit import find_limits, find_requests
 from melpy.files import replace_file

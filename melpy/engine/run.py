@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from melpy import events
+from melpy.codec import replace
 from melpy.engine.clock import Clock
 from melpy.engine.execute import execute
 from melpy.engine.job import Result

@@ -7,33 +7,32 @@ from __future__ import annotations
 
 import functools
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy import events
 from melpy.build.model import FetchedFile, FetchedSources
+from melpy.codec import Noun, replace
 from melpy.engine.locate import locate_source
 from melpy.engine.tree import Finding, TreeSpec, describe_fault, map_recipes
 from melpy.errors import DigestMismatchError, FaultsError, MelpyError, UnreachableError
 from melpy.plan.git import GitSource
 from melpy.plan.library import library_for
+from melpy.plan.model import Source
 from melpy.plan.planner import is_for, plan_recipe
 from melpy.recipe.load import load_recipe
 from melpy.source.cache import check_source, fetch_source, find_source
-from melpy.source.git import fetch_git, find_git
+from melpy.source.git import Pinned, fetch_git, find_git
 from melpy.source.mirror import check_mirror, mirror_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from melpy.engine.model import SourceSpec
-    from melpy.plan.model import Evaluation, Source
-    from melpy.source.git import Pinned
+    from melpy.plan.model import Evaluation
 
 
-@dataclass(frozen=True)
-class RecipeSources:
+class RecipeSources(Noun, frozen=True):
     """What one recipe fetches.
 
     Attributes:
@@ -49,8 +48,7 @@ class RecipeSources:
     findings: tuple[Finding, ...] = ()
 
 
-@dataclass(frozen=True)
-class Kept:
+class Kept(Noun, frozen=True):
     """What the cache has of a source.
 
     Attributes:

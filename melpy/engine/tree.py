@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import functools
 import gc
-import multiprocessing
 import secrets
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec import Struct, field
+
+from melpy.codec import Noun, replace
 from melpy.errors import FaultsError, MelpyError, Place, ProcessError, RecipeError
 from melpy.files import output_error
+from melpy.graph.model import Needs
 from melpy.graph.needs import find_needs
 from melpy.plan.compiled import compile_recipe, compiled_text
 from melpy.plan.library import library_for, load_definition
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from melpy.arch import Arch
-    from melpy.graph.model import Needs
     from melpy.plan.model import Evaluation
     from melpy.recipe.model import Recipe
 
@@ -36,8 +35,7 @@ Result = TypeVar("Result")
 _CHUNK = 48  # recipes that a process takes at once; some take a hundred times as long as others
 
 
-@dataclass(frozen=True)
-class TreeSpec:
+class TreeSpec(Struct, frozen=True):
     """What is to be done with recipes.
 
     Attributes:
@@ -53,8 +51,7 @@ class TreeSpec:
     output_dir: Path | None = None
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Noun, frozen=True):
     """One thing that is wrong, or probably not meant.
 
     Attributes:
@@ -87,8 +84,7 @@ class Finding:
         return Place(self.file, self.line, self.column)
 
 
-@dataclass(frozen=True)
-class RecipeReport:
+class RecipeReport(Noun, frozen=True):
     """What became of one recipe.
 
     Attributes:
@@ -136,8 +132,13 @@ def map_recipes(work: Callable[[Path], Result], files: Sequence[Path], jobs: int
         for chunk in chunks:
             yield from _map_chunk(chunk, work)
         return
+    # Importing these takes 6 ms, and a build of one recipe needs none of them.
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
+    from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415
+    from multiprocessing import get_context  # noqa: PLC0415
+
     # Forked, so that modules are there already.
-    context = multiprocessing.get_context("fork")
+    context = get_context("fork")
     with ProcessPoolExecutor(min(jobs, len(chunks)), mp_context=context, initializer=gc.disable) as pool:
         try:
             for reports in pool.map(functools.partial(_map_chunk, work=work), chunks):

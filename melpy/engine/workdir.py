@@ -11,11 +11,11 @@ import fcntl
 import os
 import tempfile
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy.build.workspace import remove_tree
+from melpy.codec import Noun
 from melpy.errors import EmulationError, MelpyError, OutputError, SandboxError, ToolMissingError, reason_of
 from melpy.files import is_locked, make_directory, output_error
 from melpy.sandbox.identity import find_id_range
@@ -31,8 +31,7 @@ _LOCK = "lock"
 _ASKED = "kept by --keep"
 
 
-@dataclass(frozen=True)
-class WorkDirectory:
+class WorkDirectory(Noun, frozen=True):
     """A directory that a build worked in, or works in.
 
     Attributes:

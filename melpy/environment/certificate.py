@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,10 +48,15 @@ def provide_certificates(root: Root, certificates: Iterable[PlanCertificate], *,
     known = set(_blocks(bundle))
     more = [block for block in dict.fromkeys([*(text for _, text in own), *_blocks(trusted)]) if block not in known]
     for name, text in own:
-        der = ssl.PEM_cert_to_DER_cert(text.decode())
-        _write(root.upper, f"{_OWN}/{name}-{sha256_hex(der)}.crt", text + b"\n")
+        _write(root.upper, f"{_OWN}/{name}-{_fingerprint(text.decode())}.crt", text + b"\n")
     if more:
         _write(root.upper, _BUNDLE, b"".join(block.rstrip(b"\n") + b"\n" for block in (bundle, *more) if block))
+
+
+def _fingerprint(certificate: str) -> str:
+    import ssl  # noqa: PLC0415  # it takes 4 ms, and few recipes have certificates of their own
+
+    return sha256_hex(ssl.PEM_cert_to_DER_cert(certificate))
 
 
 def load_trusted(environment: Mapping[str, str] = os.environ) -> bytes:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from melpy.codec import Noun, asdict, replace
+from melpy.repo.remote import ServerCache
 from melpy.rootfs.layout import STORE
+from melpy.rootfs.model import RootSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from melpy.arch import Arch
-    from melpy.repo.remote import ServerCache
-    from melpy.rootfs.model import RootSpec
     from melpy.solve.model import Solution
 
 TOOLS = "tools-1"
@@ -49,8 +49,7 @@ class Supply(Protocol):
         """Return the keys of a range that stand for packages which it cannot make, each with the package."""
 
 
-@dataclass(frozen=True)
-class Location:
+class Location(Noun, frozen=True):
     """A repository: a directory or URL, and the tag by which packages of it are asked for; empty for none."""
 
     address: str
@@ -88,8 +87,7 @@ class RepositorySpec:
     supply: Supply | None = None
 
 
-@dataclass(frozen=True)
-class StoreSpec:
+class StoreSpec(Noun, frozen=True):
     """Where packages lie extracted, and how they get there.
 
     Attributes:
@@ -115,8 +113,7 @@ class StoreSpec:
         return self.cache_dir / TOOLS
 
 
-@dataclass(frozen=True)
-class EnvironmentSpec:
+class EnvironmentSpec(Noun, frozen=True):
     """An environment that is asked for.
 
     Attributes:
@@ -131,20 +128,18 @@ class EnvironmentSpec:
 
     def with_world(self, world: Iterable[str], arch: str = "") -> EnvironmentSpec:
         """Return the same with another world, each constraint once, and perhaps for another architecture."""
-        root = dataclasses.replace(self.root, world=tuple(dict.fromkeys(world)), arch=arch or self.root.arch)
-        return dataclasses.replace(self, root=root)
+        root = replace(self.root, world=tuple(dict.fromkeys(world)), arch=arch or self.root.arch)
+        return replace(self, root=root)
 
 
-@dataclass(frozen=True)
-class SnapshotIndex:
+class SnapshotIndex(Noun, frozen=True):
     """An index at one time: its repository, and the SHA-256 of its file."""
 
     location: Location
     digest: str
 
 
-@dataclass(frozen=True)
-class VisiblePackage:
+class VisiblePackage(Noun, frozen=True):
     """A package of this machine's own making that an environment may have, by its checksum as in indexes."""
 
     name: str
@@ -152,8 +147,7 @@ class VisiblePackage:
     checksum: str
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Noun, frozen=True):
     """All that the exact packages of an environment depend on, beside its world.
 
     Attributes:
@@ -170,7 +164,7 @@ class Snapshot:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-able values."""
-        return dataclasses.asdict(self)
+        return asdict(self)
 
 
 @dataclass(frozen=True)

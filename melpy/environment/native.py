@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from melpy import events
 from melpy.arch import host_arch, parse_arch
+from melpy.codec import Noun
 from melpy.digest import identity
 from melpy.environment.layer import open_packages
 from melpy.environment.resolution import find_snapshot
@@ -26,6 +27,7 @@ from melpy.sandbox.native import (
     read_needed,
 )
 from melpy.sandbox.tooltable import Tool, find_tool_rule
+from melpy.solve.model import Offer, Solution
 from melpy.solve.resolver import solve
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from melpy.arch import Arch
     from melpy.environment.model import EnvironmentSpec, StoreSpec
     from melpy.environment.repository import Repositories
-    from melpy.solve.model import Offer, Solution
     from melpy.solve.universe import Universe
 
 
@@ -59,8 +60,7 @@ class Foreign:
         return dict(zip((offer.name for offer in self.solution.offers), self.layers, strict=False))
 
 
-@dataclass(frozen=True)
-class ToolChoice:
+class ToolChoice(Noun, frozen=True):
     """The packages of this machine that native tools for a foreign environment are made of.
 
     Attributes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from melpy.apk.atom import parse_dependency
 from melpy.apk.segment import read_entry
 from melpy.apk.signature import Keyring, parse_keyring
 from melpy.arch import parse_arch
+from melpy.codec import replace
 from melpy.environment.layer import CONNECTIONS
 from melpy.errors import LockError, MelpyError
 from melpy.net import is_remote
@@ -176,8 +176,8 @@ class _Finder:
         if (entry.checksum, info.name, info.version) != (package.checksum, package.name, package.version):
             message = f"is another {package.name}-{package.version} than {self.where} locks"
             raise LockError(message, where=location, hint=f"bring back the one that was locked, or {LOCK_ANEW}")
-        placed = dataclasses.replace(info, arch=package.arch or self.lock.arch)
-        return Offer(dataclasses.replace(entry, info=placed), self._find_address(package))
+        placed = replace(info, arch=package.arch or self.lock.arch)
+        return Offer(replace(entry, info=placed), self._find_address(package))
 
     def _keyring(self, package: LockedPackage) -> Keyring | None:
         """Return the key that a package must be signed with; None for what this machine made, and with no checks."""

@@ -6,7 +6,6 @@ here is read from the index of its repository, or told by `add_own` where it is 
 
 from __future__ import annotations
 
-import dataclasses
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from melpy.apk.model import Index
 from melpy.apk.stanza import render_stanza
 from melpy.arch import parse_arch
+from melpy.codec import replace
 from melpy.environment.model import Snapshot, SnapshotIndex
 from melpy.environment.shelf import Shelf
 from melpy.errors import RepositoryError
@@ -125,7 +125,7 @@ class Repositories:
             shelf.listed = shelf.add(str(root), index, snapshot.arch)
             shelf.stamp = stamp
         wanted = {*answers.values(), *(package.name for package in snapshot.supplied)}
-        return dataclasses.replace(snapshot, supplied=shelf.close(wanted))
+        return replace(snapshot, supplied=shelf.close(wanted))
 
     def find_universe(self, snapshot: Snapshot) -> LayeredUniverse:
         """Return the packages of a snapshot: what is built here first, then the repositories, then the supply.

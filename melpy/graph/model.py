@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from melpy.codec import Noun
 
 
 class Ask(NamedTuple):
@@ -39,8 +40,7 @@ class Needs(NamedTuple):
     asks: tuple[Ask, ...]
 
 
-@dataclass(frozen=True)
-class Edge:
+class Edge(Noun, frozen=True):
     """One recipe needs another, and why.
 
     Attributes:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from melpy.codec import Noun
 
 
-@dataclass(frozen=True)
-class ControlFile:
+class ControlFile(Noun, frozen=True):
     """A file of the control member beside `.PKGINFO`: its name, content and mode (scripts are 0755)."""
 
     name: str

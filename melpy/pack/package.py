@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import shutil
 import tarfile
@@ -14,6 +13,7 @@ from melpy.apk.archive import LEVEL, Member, control_checksum, sign_package, wri
 from melpy.apk.model import IndexEntry, PackageInfo
 from melpy.apk.pkginfo import render_pkginfo
 from melpy.build.model import Entry, Kind, OutputTree
+from melpy.codec import replace
 from melpy.errors import PackageFormatError, reason_of
 from melpy.files import output_error, replace_file
 from melpy.pack.acceptance import check_acceptance
@@ -72,7 +72,7 @@ def write_package(
         if inputs is not None:
             text = render_inputs(inputs, content_digest(tree, info, control, digests))
             control = (*control, ControlFile(INPUTS_FILE, text))
-        info = dataclasses.replace(info, installed_size=max(1, installed_size(tree)), datahash=digest.sha256)
+        info = replace(info, installed_size=max(1, installed_size(tree)), datahash=digest.sha256)
         segment = write_flat(_control_files(info, control), mtime=mtime)
         head = sign_package(segment, signer, mtime)
         data.seek(0)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import unquote, urlsplit
+
+from melpy.codec import Noun, PartNoun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,16 +44,14 @@ class InputError(ValueError):
         self.offset = offset
 
 
-@dataclass(frozen=True)
-class CherryPick:
+class CherryPick(Noun, frozen=True):
     """A commit that is applied on top; its branch only helps to find it."""
 
     commit: str
     branch: str = ""
 
 
-@dataclass(frozen=True)
-class Patience:
+class Patience(Noun, frozen=True):
     """How often a server is asked, and the seconds in between."""
 
     retries: int = 3
@@ -60,8 +59,7 @@ class Patience:
     longest: int = 60
 
 
-@dataclass(frozen=True)
-class GitSource:
+class GitSource(PartNoun, frozen=True, tag="git"):
     """A checkout of a git repository.
 
     Attributes:
@@ -90,7 +88,9 @@ class GitSource:
     jobs: int = 1
     cherry_picks: tuple[CherryPick, ...] = ()
     sparse_paths: tuple[str, ...] = ()
-    patience: Patience = field(default=Patience(), compare=False)
+    patience: Patience = Patience()
+
+    uncounted: ClassVar = ("patience",)  # how they are fetched: two may differ in that and be the same
 
     @classmethod
     def from_inputs(cls, inputs: Mapping[str, str]) -> GitSource:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from melpy.errors import PipelineError, RecipeError, find_near
 from melpy.recipe.load import parse_pipeline, read_text
@@ -22,8 +23,7 @@ _LONGEST = 200  # characters of a name; file names have 255 bytes
 BUILT_IN = Path(__file__).parent.parent / "pipelines"
 
 
-@dataclass(frozen=True)
-class Definition:
+class Definition(Struct, frozen=True):
     """A pipeline definition.
 
     Attributes:

@@ -13,10 +13,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from melpy.apk.model import join_licences
+from melpy.codec import Noun
 from melpy.errors import find_near
 
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ class LicenceProblem(NamedTuple):
     fatal: bool = False
 
 
-@dataclass(frozen=True)
-class LicenceExpression:
+class LicenceExpression(Noun, frozen=True):
     """An expression that was read.
 
     Attributes:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from melpy.apk.acceptance import find_script_problem, find_trigger_problem
 from melpy.apk.atom import parse_dependency
+from melpy.codec import replace
 from melpy.errors import PackageFormatError, RecipeError, ScriptError, WrongTypeError
 from melpy.plan.licence import parse_licence
 from melpy.plan.model import Licence, PackagePlan, Pairs, SetCapability, pairs

@@ -5,17 +5,20 @@ A plan is for one recipe and one architecture. It names nothing of this machine:
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+
+from msgspec import Struct
+
+from melpy.codec import Noun, PartNoun, asdict, replace
+from melpy.plan.git import GitSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from melpy.plan.git import GitSource
     from melpy.plan.step import CompiledStep
     from melpy.plan.template import Spot
     from melpy.recipe.model import Recipe, Subpackage
+
 
 Pairs = tuple[tuple[str, str], ...]
 """An immutable mapping of strings, sorted by key."""
@@ -34,8 +37,7 @@ def pairs(mapping: Mapping[str, str]) -> Pairs:
     return tuple(sorted(mapping.items()))
 
 
-@dataclass(frozen=True)
-class PlanStep:
+class PlanStep(Noun, frozen=True):
     """One step to run: a script in the sandbox, or something melpy does itself.
 
     Attributes:
@@ -57,8 +59,7 @@ class PlanStep:
     network: bool = False
 
 
-@dataclass(frozen=True)
-class FetchPatience:
+class FetchPatience(Noun, frozen=True):
     """How long a server is waited for, as wget has it.
 
     Attributes:
@@ -75,8 +76,7 @@ class FetchPatience:
         return (self.tries or _MOST_TRIES) - 1
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(PartNoun, frozen=True, tag="fetch"):
     """An upstream file by digest.
 
     Attributes:
@@ -93,7 +93,9 @@ class Source:
     sha512: str = ""
     name: str = ""
     version: str = ""
-    patience: FetchPatience = field(default=FetchPatience(), compare=False)
+    patience: FetchPatience = FetchPatience()
+
+    uncounted: ClassVar = ("patience",)  # how they are fetched: two may differ in that and be the same
 
     @property
     def material(self) -> dict[str, str]:
@@ -113,8 +115,7 @@ class Source:
         )
 
 
-@dataclass(frozen=True)
-class SetCapability:
+class SetCapability(Noun, frozen=True):
     """File capabilities: the path in the package, capability names with their flags, and why."""
 
     path: str
@@ -122,8 +123,7 @@ class SetCapability:
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class Licence:
+class Licence(Noun, frozen=True):
     """A copyright entry of the recipe."""
 
     license: str
@@ -132,8 +132,7 @@ class Licence:
     paths: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class PackagePlan:
+class PackagePlan(Noun, frozen=True):
     """One package that the build makes: its metadata, and the steps that fill its directory."""
 
     name: str
@@ -161,8 +160,7 @@ class PackagePlan:
         return f"{OUTPUT}/{self.name}"
 
 
-@dataclass(frozen=True)
-class PlanUser:
+class PlanUser(Noun, frozen=True):
     """A user of the build environment; an empty home or shell is the usual one."""
 
     name: str
@@ -172,8 +170,7 @@ class PlanUser:
     shell: str = ""
 
 
-@dataclass(frozen=True)
-class PlanGroup:
+class PlanGroup(Noun, frozen=True):
     """A group of the build environment."""
 
     name: str
@@ -181,16 +178,14 @@ class PlanGroup:
     members: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class PlanCertificate:
+class PlanCertificate(Noun, frozen=True):
     """A certificate authority that steps trust: the name of its file, and one certificate in PEM."""
 
     name: str
     content: str
 
 
-@dataclass(frozen=True)
-class PlanEnvironment:
+class PlanEnvironment(Noun, frozen=True):
     """The build environment: what is installed, from where, and how steps see it.
 
     Attributes:
@@ -214,11 +209,10 @@ class PlanEnvironment:
 
     def with_packages(self, names: Iterable[str]) -> PlanEnvironment:
         """Return the same with other packages, each once."""
-        return dataclasses.replace(self, packages=tuple(dict.fromkeys(names)))
+        return replace(self, packages=tuple(dict.fromkeys(names)))
 
 
-@dataclass(frozen=True)
-class PackageTest:
+class PackageTest(Noun, frozen=True):
     """The test of a package: what it runs, in an environment that has the package.
 
     Attributes:
@@ -232,8 +226,7 @@ class PackageTest:
     steps: tuple[PlanStep, ...] = ()
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Noun, frozen=True):
     """A recipe for one architecture.
 
     Attributes:
@@ -282,13 +275,12 @@ class Plan:
 
     def to_json(self) -> dict[str, object]:
         """Return the plan as JSON-able values; pairs become mappings."""
-        data = _plain(dataclasses.asdict(self))
+        data = _plain(asdict(self))
         assert isinstance(data, dict)
         return data
 
 
-@dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Struct, frozen=True):
     """A recipe evaluated for one architecture, its steps still nested as the recipe has them.
 
     Attributes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from melpy.apk.version import is_melange_version, is_version
 from melpy.errors import RecipeError, WrongTypeError, hint_near
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from melpy.recipe.step import Step
 
 
-@dataclass(frozen=True)
-class PlanOptions:
+class PlanOptions(Struct, frozen=True):
     """What the caller sets beside the recipe.
 
     Attributes:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import yaml
+from msgspec import Struct
 
+from melpy.codec import Noun
 from melpy.errors import FaultsError, Place, RecipeError, RecipeSyntaxError
 
 if TYPE_CHECKING:
@@ -37,8 +38,7 @@ _BOMB = "aliases that hold aliases multiply; write the values out"
 _ANCHOR = re.compile(r"&(?<![^\s\[{,?:\ufeff]&)[^\s&]")  # perhaps an anchor; without one there are no aliases
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(Noun, frozen=True):
     """Where a value stands in the text: counting from 1, and whether it is a `|` block."""
 
     line: int
@@ -46,8 +46,7 @@ class Mark:
     block: bool = False  # a `|` text, whose lines are those of the file; those of `>` are not
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(Struct, frozen=True, dict=True):
     """A YAML file as plain values, and where each of them stands.
 
     Attributes:

@@ -7,8 +7,9 @@ the reference and the JSON schema are made.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from melpy.recipe.image import Environment
 from melpy.recipe.package import Checks, Dependencies, Package, PackageOptions, Scriptlets, SetCap
@@ -154,8 +155,7 @@ class RecipeModel(Part):
     """Tests of the main package."""
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """A recipe file that was read and found valid.
 
     Attributes:

@@ -14,11 +14,11 @@ import hashlib
 import os
 import time
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from melpy import __version__
 from melpy.apk.model import STANZA_FORM
+from melpy.codec import Noun
 from melpy.errors import OutputError
 from melpy.files import read_own_file, replace_file
 from melpy.repo.model import IndexReport, Record
@@ -37,8 +37,7 @@ CHANGING = "changing"
 """The stamp of a file that must be looked into."""
 
 
-@dataclass(frozen=True)
-class Memory:
+class Memory(Noun, frozen=True):
     """What an index was made from.
 
     Attributes:

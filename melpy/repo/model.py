@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
+
+from melpy.codec import Noun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from melpy.apk.model import IndexEntry
     from melpy.apk.signature import Signer
@@ -32,8 +35,7 @@ class Record(NamedTuple):
     stanza: str
 
 
-@dataclass(frozen=True)
-class IndexSpec:
+class IndexSpec(Struct, frozen=True):
     """How an index is made.
 
     Attributes:
@@ -53,8 +55,7 @@ class IndexSpec:
     jobs: int = 1
 
 
-@dataclass(frozen=True)
-class IndexReport:
+class IndexReport(Noun, frozen=True):
     """What became of an index.
 
     Attributes:
@@ -78,8 +79,7 @@ class IndexReport:
     lost: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Publication:
+class Publication(Struct, frozen=True):
     """What publishing packages did to a repository.
 
     Attributes:

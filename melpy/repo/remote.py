@@ -7,7 +7,6 @@ digest in the package. Indexes and keys are kept, and asked for anew only when t
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ from melpy.apk.model import ADB_INDEX_NAME, INDEX_NAME, LARGEST_INDEX
 from melpy.apk.segment import check_identity
 from melpy.apk.signature import Keyring, load_keyring
 from melpy.bound import open_file, read_file
+from melpy.codec import Noun
 from melpy.digest import sha256_hex
 from melpy.errors import (
     KeyFileError,
@@ -41,8 +41,7 @@ _PACKAGE_LIMIT = 16 << 30  # whatever the index says
 _THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
 
 
-@dataclass(frozen=True)
-class ServerCache:
+class ServerCache(Noun, frozen=True):
     """Where is kept what comes from servers, and whether they may be asked.
 
     Attributes:

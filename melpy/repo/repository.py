@@ -10,7 +10,6 @@ import fcntl
 import itertools
 import os
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from melpy.apk.index import read_entries, read_index, write_index
@@ -18,6 +17,7 @@ from melpy.apk.model import LARGEST_INDEX, Index, IndexEntry
 from melpy.apk.segment import check_datahash, read_entry, read_segments
 from melpy.apk.version import compare_versions, version_key
 from melpy.bound import open_file, read_file
+from melpy.codec import replace
 from melpy.errors import MelpyError, OutputError, PackageFormatError, RepositoryError, SignatureError, reason_of
 from melpy.files import output_error, remove_leftovers, write_file
 from melpy.repo.layout import index_path

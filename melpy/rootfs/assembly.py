@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import errno
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from melpy.codec import asdict
 from melpy.digest import identity
 from melpy.elf.loader_cache import render_cache
 from melpy.errors import ExtractError, StoreError, reason_of

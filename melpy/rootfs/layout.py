@@ -19,10 +19,10 @@ import shutil
 import stat
 import tempfile
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from melpy.codec import Noun
 from melpy.errors import PackageFormatError
 from melpy.files import is_locked, output_error
 from melpy.rootfs.model import FILES, PACKAGES
@@ -52,8 +52,7 @@ def layer_path(store: Path, checksum: str) -> Path:
     return store / digest.hex() / FILES
 
 
-@dataclass(frozen=True)
-class Held:
+class Held(Noun, frozen=True):
     """An environment that nobody prunes until it is closed.
 
     Attributes:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from melpy.plan.model import PlanGroup, PlanUser
+from melpy.codec import Noun
+from melpy.plan.model import PlanGroup, PlanUser
 
 MANIFEST = "manifest"
 """File of a store entry that says what is in it."""
@@ -24,8 +22,7 @@ PACKAGES = "packages"
 """File of a store entry that is an environment: the entries that it lies upon. Its time is that of the last use."""
 
 
-@dataclass(frozen=True)
-class StoredPackage:
+class StoredPackage(Noun, frozen=True):
     """A package file and the identity that a trusted index gives it."""
 
     path: Path
@@ -67,8 +64,7 @@ class Library(NamedTuple):
     flags: int
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(Noun, frozen=True):
     """What a package is and holds, read from the store.
 
     Attributes:
@@ -107,8 +103,7 @@ class Manifest:
         return f"{self.name}-{self.version}"
 
 
-@dataclass(frozen=True)
-class RootSpec:
+class RootSpec(Noun, frozen=True):
     """A root beside the files of its packages.
 
     Attributes:

@@ -7,8 +7,6 @@ the data. How entries lie on disk is said in `melpy.rootfs.layout`.
 from __future__ import annotations
 
 import os
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 from melpy import events
@@ -65,6 +63,10 @@ def ensure_layers(
 def _extract_all(
     store: Path, missing: Sequence[StoredPackage], monitor: events.Monitor, job: str, workers: int
 ) -> None:
+    # Importing these takes 4 ms, and packages are new once.
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
+    from multiprocessing import get_context  # noqa: PLC0415
+
     # Forking a process that has threads can block; a fork server has none.
     with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
         # The largest first, so that no process is left with it at the end.

@@ -7,19 +7,23 @@ another. Nothing is read from disk, and symlinks lead around in this tree only: 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import Struct, field
+
+from melpy.codec import Noun, replace
 from melpy.errors import FileConflictError
 from melpy.rootfs.manifest import DIRECTORY_MODE, list_entries
+from melpy.rootfs.model import Manifest
 from melpy.rootfs.replacement import Verdict, judge_directory, judge_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from collections.abc import Set as AbstractSet
+    from collections.abc import Iterable, Sequence
 
-    from melpy.rootfs.model import Entry, Manifest
+    from melpy.rootfs.model import Entry
 
 _MOST_LINKS = 40  # as the kernel has it
 _SHOWN = 9  # further conflicts that an error names
@@ -32,8 +36,7 @@ class Place(NamedTuple):
     path: str
 
 
-@dataclass(frozen=True)
-class Package:
+class Package(Noun, frozen=True, dict=True):
     """A package at its place in a tree.
 
     Attributes:
@@ -65,8 +68,7 @@ class Package:
         return self.entries[self.moved.get(path, path)]
 
 
-@dataclass(frozen=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """An installed tree.
 
     Attributes:

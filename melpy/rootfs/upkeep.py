@@ -8,9 +8,10 @@ import os
 import secrets
 import stat
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from melpy.codec import Noun
 from melpy.errors import StoreError, reason_of
 from melpy.rootfs.extraction import q1
 from melpy.rootfs.layout import NEW, is_held, remove_entry_tree
@@ -19,7 +20,6 @@ from melpy.rootfs.model import FILES, MANIFEST, PACKAGES, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
 _CHUNK = 1 << 20
 _KINDS = {"environment": PACKAGES, "package": MANIFEST}
@@ -27,8 +27,7 @@ _UNKNOWN = "?"
 _TOUCHED = {"f": stat.S_IRUSR, "d": stat.S_IRWXU, "l": 0}  # what extraction adds to modes
 
 
-@dataclass(frozen=True)
-class StoreEntry:
+class StoreEntry(Noun, frozen=True):
     """One entry of the store.
 
     Attributes:
@@ -53,8 +52,7 @@ class StoreEntry:
         return self.path.name
 
 
-@dataclass(frozen=True)
-class Damage:
+class Damage(Noun, frozen=True):
     """What is wrong with an entry: one line each."""
 
     entry: StoreEntry

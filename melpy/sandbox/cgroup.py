@@ -11,9 +11,10 @@ import functools
 import os
 import secrets
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from melpy.codec import Noun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +26,7 @@ _OWN = Path("/proc/self/cgroup")
 _WANTED = ("memory", "pids")
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(Noun, frozen=True):
     """A control group that was made for one run of a sandbox.
 
     Attributes:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from melpy.codec import Noun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +29,7 @@ _MARKS = {
 }
 
 
-@dataclass(frozen=True)
-class MountPoint:
+class MountPoint(Noun, frozen=True):
     """One mount of this process's mount namespace.
 
     Attributes:

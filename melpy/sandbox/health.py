@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from melpy.arch import host_arch
+from melpy.codec import Noun, replace
 from melpy.errors import MelpyError
 from melpy.files import check_writable, scratch_directory
 from melpy.run import find_tool, run
@@ -43,8 +43,7 @@ _ENOUGH = 5_000_000_000
 State = Literal["good", "poor", "bad"]
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(Noun, frozen=True):
     """What was found out about one thing.
 
     Attributes:

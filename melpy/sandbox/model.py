@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
 
+from melpy.codec import Noun
 from melpy.inside import RESERVED
-
-if TYPE_CHECKING:
-    from pathlib import Path, PurePosixPath
 
 NATIVE = RESERVED / "native"
 """Where the loader and the libraries of native tools are seen."""
@@ -29,8 +26,7 @@ BASE_CAPABILITIES = (
 """What installing files may need. They reach only what belongs to the sandbox's own user namespace."""
 
 
-@dataclass(frozen=True)
-class Mount:
+class Mount(Noun, frozen=True):
     """A directory or file of this machine that is seen inside."""
 
     source: Path
@@ -38,8 +34,7 @@ class Mount:
     writable: bool = False
 
 
-@dataclass(frozen=True)
-class IdRange:
+class IdRange(Noun, frozen=True):
     """Ids of this machine that a sandbox may use beside the user's own: 65,535 from a start on.
 
     Attributes:
@@ -73,8 +68,7 @@ def _inside(number: int, own: int, start: int, user: int) -> int:
     return 0 if place == user else place
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Noun, frozen=True):
     """What a sandbox may use; None and 0 are without a limit.
 
     Attributes:
@@ -95,8 +89,7 @@ class Limits:
 NO_LIMITS = Limits()
 
 
-@dataclass(frozen=True)
-class Emulator:
+class Emulator(Noun, frozen=True):
     """How programs of another architecture are run.
 
     Attributes:
@@ -110,8 +103,7 @@ class Emulator:
     registration: bytes = b""
 
 
-@dataclass(frozen=True)
-class NativeTools:
+class NativeTools(Noun, frozen=True):
     """Programs of this machine in the places of foreign ones; see `melpy.sandbox.native`.
 
     Attributes:
@@ -132,8 +124,7 @@ class NativeTools:
         return (Mount(self.directory, NATIVE), Mount(self.cache, LOADER_CACHE))
 
 
-@dataclass(frozen=True)
-class Root:
+class Root(Noun, frozen=True):
     """A root directory as overlay layers.
 
     Attributes:
@@ -149,8 +140,7 @@ class Root:
     mountpoint: Path
 
 
-@dataclass(frozen=True)
-class SandboxSpec:
+class SandboxSpec(Noun, frozen=True):
     """One command in one sandbox.
 
     Attributes:

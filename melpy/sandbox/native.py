@@ -19,9 +19,10 @@ import json
 import os
 import posixpath
 import shutil
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from melpy.elf.fast import read_elf_fast
 from melpy.elf.image import MAGIC
@@ -48,8 +49,7 @@ _MOST_LINKS = 8  # in a row
 _HEAD = 4096  # bytes of a script
 
 
-@dataclass(frozen=True)
-class ToolPackage:
+class ToolPackage(Struct, frozen=True):
     """A package of the table that both architectures have, extracted.
 
     Attributes:

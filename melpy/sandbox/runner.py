@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from melpy.codec import replace
 from melpy.errors import SandboxError
 from melpy.files import scratch_directory
 from melpy.run import Outcome, attach, find_tool, run, stream

@@ -6,10 +6,10 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from melpy.codec import asdict
 from melpy.sandbox.identity import WANTED
 from melpy.sandbox.model import NO_LIMITS
 from melpy.sandbox.mountpoint import settle_mount_points

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib import resources
 from typing import TYPE_CHECKING
 
 import yaml
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field
 
 from melpy.sandbox.model import NATIVE
@@ -38,8 +38,7 @@ class ToolRule(BaseModel):
     files: dict[str, str] = Field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Tool:
+class Tool(Struct, frozen=True):
     """A package of the table, for one architecture.
 
     Attributes:

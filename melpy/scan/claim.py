@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from melpy.codec import Noun
 from melpy.scan.model import Role
 
 if TYPE_CHECKING:
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from melpy.scan.view import View
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(Noun, frozen=True):
     """One generated item: its role for the package, its name and version, and the path of the file that shows it.
 
     A dependency is all name, with its operator if it has one; only provides have a version.
@@ -31,8 +30,7 @@ class Claim:
         return f"{self.name}={self.version}" if self.version else self.name
 
 
-@dataclass(frozen=True)
-class Doubt:
+class Doubt(Noun, frozen=True):
     """A file that could not be read or understood, and why."""
 
     path: str

@@ -12,8 +12,6 @@ import re
 import struct
 import zlib
 
-import libarchive
-
 Bytes = bytes | bytearray
 
 _VERSION = re.compile(rb"[0-9.\-_A-Za-z]+")
@@ -121,6 +119,8 @@ def _unpack_gzip(data: memoryview, limit: int) -> bytearray:
 
 
 def _unpack_other(data: bytes, limit: int) -> bytearray:
+    import libarchive  # noqa: PLC0415  # it takes 6 ms, and few packages have a kernel
+
     unpacked = bytearray()
     try:
         # No other filter: for some, libarchive runs programs of this machine.

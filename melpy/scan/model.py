@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+
+from melpy.codec import Noun
 
 if TYPE_CHECKING:
     from melpy.build.model import OutputTree
 
 
-@dataclass(frozen=True)
-class Switches:
+class Switches(Noun, frozen=True):
     """What a recipe's `options` turn off."""
 
     no_provides: bool = False
@@ -20,8 +22,7 @@ class Switches:
     no_versioned_shlib_deps: bool = False
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """One package to be scanned, and what the scanners need to know beside its files.
 
     Attributes:
@@ -55,8 +56,7 @@ class Role(StrEnum):
     VENDORED = "vendored"
 
 
-@dataclass(frozen=True, order=True)
-class Finding:
+class Finding(Noun, frozen=True, order=True):
     """One generated item and the evidence for it.
 
     Attributes:
@@ -72,8 +72,7 @@ class Finding:
     role: Role = Role.DEPENDS
 
 
-@dataclass(frozen=True)
-class Findings:
+class Findings(Noun, frozen=True):
     """What a scan says about a package.
 
     Attributes:

@@ -11,10 +11,10 @@ most such names nobody says that they are libraries of the system.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from melpy.build.model import Kind
+from melpy.codec import replace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

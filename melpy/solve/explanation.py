@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from melpy.apk.atom import parse_dependency
+from melpy.codec import Noun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from melpy.solve.model import Offer, Solution
 
 
-@dataclass(frozen=True)
-class Reason:
+class Reason(Noun, frozen=True):
     """One link of the chain.
 
     Attributes:

@@ -15,16 +15,19 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from msgspec import field
 
 from melpy.apk.version import is_version
 from melpy.bound import parse_json, read_file
+from melpy.codec import Noun
 from melpy.errors import LockError, reason_of
 from melpy.recipe.document import is_utf8
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
 FORMAT = "melpy-lock-1"
@@ -33,8 +36,7 @@ _CHECKSUM = re.compile(r"Q[12][A-Za-z0-9+/]+=*")
 OUT_DIR, SEED = "out-dir", "seed"
 
 
-@dataclass(frozen=True)
-class LockedPackage:
+class LockedPackage(Noun, frozen=True):
     """An exact package: its name and version, its identity as indexes have it, and where it comes from.
 
     Its architecture is only stated where it is another than the lock's: `noarch`.
@@ -47,32 +49,28 @@ class LockedPackage:
     arch: str = ""
 
 
-@dataclass(frozen=True)
-class LockedEnvironment:
+class LockedEnvironment(Noun, frozen=True):
     """An environment: what was asked for, and the packages that answer it."""
 
     world: tuple[str, ...]
     packages: tuple[LockedPackage, ...]
 
 
-@dataclass(frozen=True)
-class LockedRecipe:
+class LockedRecipe(Noun, frozen=True):
     """The environments of a recipe: that of the build, and those of its tests by package."""
 
     build: LockedEnvironment
     tests: Mapping[str, LockedEnvironment] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class LockedRepository:
+class LockedRepository(Noun, frozen=True):
     """By whom a repository's index was signed: file name and PEM of the public key; empty where nobody checked."""
 
     key: str = ""
     pem: str = ""
 
 
-@dataclass(frozen=True)
-class Lock:
+class Lock(Noun, frozen=True):
     """The environments of recipes for an architecture."""
 
     arch: str
@@ -168,11 +166,12 @@ def _check_places(lock: Lock) -> None:
 
 def _take(kind: type[Any], data: Any) -> Any:  # JSON
     """Return an object of texts."""
-    known = {item.name for item in fields(kind)}
+    known = set(kind.__struct_fields__)
     for key, value in data.items():
         if key not in known or not isinstance(value, str) or not is_utf8(value):
             raise TypeError(f"unknown key {key!r}" if key not in known else f"{key} is not a text: {value!r}")
-    missing = [item.name for item in fields(kind) if item.default is MISSING and item.name not in data]
+    required = kind.__struct_fields__[: len(kind.__struct_fields__) - len(kind.__struct_defaults__)]
+    missing = [name for name in required if name not in data]
     if missing:
         raise KeyError(missing[0])
     return kind(**data)

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from melpy.apk.atom import parse_dependency, parse_provide
+from melpy.apk.atom import Atom, parse_dependency, parse_provide
+from melpy.apk.model import IndexEntry
+from melpy.codec import Noun
 from melpy.errors import PackageFormatError
 
-if TYPE_CHECKING:
-    from melpy.apk.atom import Atom
-    from melpy.apk.model import IndexEntry
 
-
-@dataclass(frozen=True)
-class Offer:
+class Offer(Noun, frozen=True, dict=True):
     """A package that a repository offers.
 
     Attributes:
@@ -103,8 +99,7 @@ class Offer:
         return self.entry.info.full_name
 
 
-@dataclass(frozen=True)
-class Cause:
+class Cause(Noun, frozen=True):
     """One of the facts that together leave no choice.
 
     Attributes:
@@ -123,8 +118,7 @@ class Cause:
     other: Offer | None = None
 
 
-@dataclass(frozen=True)
-class Solution:
+class Solution(Noun, frozen=True):
     """The exact packages of an environment, dependencies before what depends on them."""
 
     offers: tuple[Offer, ...]

@@ -6,11 +6,11 @@ Source of the rules: apk-tools 3, apk-package(5), and its solver's test cases.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from melpy.apk.atom import Atom, parse_atom
 from melpy.apk.version import compare_versions, version_key
+from melpy.codec import replace
 from melpy.errors import PackageFormatError, UnresolvableError
 from melpy.solve.model import Offer, Solution
 from melpy.solve.preference import is_selectable

@@ -11,17 +11,21 @@ from __future__ import annotations
 
 import heapq
 import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from melpy.solve.model import Cause
+import msgspec
+from msgspec import Struct
+
+from melpy.codec import Noun, replace
+from melpy.solve.model import Cause, Offer
 from melpy.solve.preference import is_selectable, rank_offers, urgency
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from melpy.apk.atom import Atom
-    from melpy.solve.model import Offer
     from melpy.solve.universe import Universe
 
 
@@ -31,8 +35,7 @@ _POSTPONED = 1_000_000
 """How late a name is decided that others may help."""
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Noun, frozen=True):
     """Packages that go together, and which of them answers each name that was asked for."""
 
     offers: tuple[Offer, ...]
@@ -55,8 +58,7 @@ class Budget:
             raise TooLongError
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """What holds for a search.
 
     Attributes:
@@ -70,7 +72,7 @@ class Rules:
     universe: Universe
     strict: bool = False
     choosy: bool = False
-    budget: Budget = field(default_factory=Budget)
+    budget: Budget = msgspec.field(default_factory=Budget)
 
 
 class ImpossibleError(Exception):
@@ -150,8 +152,7 @@ def _begin(world: Sequence[Atom], rules: Rules) -> _State:
     return state
 
 
-@dataclass(frozen=True)
-class _Reason:
+class _Reason(Struct, frozen=True):
     """Why a package cannot be taken: what is to be told, and the chosen packages that are to blame."""
 
     causes: tuple[Cause, ...]

@@ -7,10 +7,12 @@ remembers that, and the network is not needed. A source that expects nothing is 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from melpy import events
+from melpy.codec import PartNoun, replace
 from melpy.digest import identity, sha256_hex
 from melpy.errors import DigestMismatchError, UnreachableError
 from melpy.meter import open_meter, watch_files
@@ -23,7 +25,6 @@ from melpy.source.submodule import Link, find_links
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from melpy.errors import MelpyError
     from melpy.plan.git import CherryPick
@@ -35,8 +36,7 @@ _NESTED = 20  # submodules within submodules
 _MOST_LINKS = 1_000  # submodules in all
 
 
-@dataclass(frozen=True)
-class Pinned:
+class Pinned(PartNoun, frozen=True):
     """A commit that is in a mirror, with all that belongs to it.
 
     Attributes:
@@ -55,7 +55,8 @@ class Pinned:
     tag_object: str = ""
     picks: tuple[tuple[Path, str], ...] = ()
     submodules: tuple[tuple[Link, Pinned], ...] = ()
-    origin: str = field(default="", compare=False)
+    origin: str = ""
+    uncounted: ClassVar = ("origin",)
 
     def mirrors(self) -> Iterator[tuple[Path, str]]:
         """Yield every mirror that it needs, and what it mirrors."""

@@ -13,15 +13,15 @@ import random
 import re
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from melpy.codec import Noun
 from melpy.credential import describe_logins, find_login
 from melpy.digest import sha256_hex
 from melpy.errors import DigestMismatchError, UnreachableError
 from melpy.files import output_error
 from melpy.net import is_remote
-from melpy.plan.git import ALL, is_local
+from melpy.plan.git import ALL, Patience, is_local
 from melpy.source.git_command import ask_login, complaint, git, login_environment, serving
 from melpy.source.place import SOURCE_LIMIT, limit_hint
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from melpy.plan.git import Patience
     from melpy.run import Outcome
 
 MISSING = "missing"
@@ -53,8 +52,7 @@ _LONGEST_FETCH = 3600  # seconds; of all transports only http tells git when a s
 _HINT = "check the repository and the network"
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(Noun, frozen=True):
     """Where a repository is fetched from.
 
     Attributes:

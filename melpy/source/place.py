@@ -8,19 +8,18 @@ only: nothing else says that they are what a recipe means.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 from melpy.bound import BoundError, check_path, parse_size
+from melpy.codec import Noun
 from melpy.errors import SettingsError, UnreachableError, reason_of
 from melpy.inside import find_below, open_file_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
-    from melpy.source.rewrite import Rewrite
 
 SOURCE_LIMIT = 10 * 10**9
 """Bytes of a source; the largest of Wolfi's recipes has 5 GB."""
@@ -30,8 +29,19 @@ _DISTRUST = "do not trust this recipe"
 _LOCAL_HINT = "allow its directory with local-sources in melpy.toml or --local-source"
 
 
-@dataclass(frozen=True)
-class SourcePlaces:
+class Rewrite(Noun, frozen=True):
+    """One rewrite.
+
+    Attributes:
+        prefix: what URLs begin with; it ends where a part of the path does.
+        place: the URL or absolute path of a directory that stands for it.
+    """
+
+    prefix: str
+    place: str
+
+
+class SourcePlaces(Noun, frozen=True):
     """Where sources are looked for.
 
     Attributes:
@@ -53,8 +63,7 @@ NOWHERE = SourcePlaces()
 """Sources come from their own places on servers alone."""
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(Noun, frozen=True):
     """A place where a file may be.
 
     Attributes:

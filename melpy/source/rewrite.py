@@ -8,7 +8,6 @@ recipe's URL, and its digest or commit decides whether it is taken.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -16,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from melpy.bound import BoundError
 from melpy.errors import DigestMismatchError, SettingsError
 from melpy.inside import find_below
-from melpy.source.place import Candidate, decode_name, make_candidate
+from melpy.source.place import Candidate, Rewrite, decode_name, make_candidate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,19 +27,6 @@ FORM = "a rewrite is PREFIX=PLACE, such as https://github.com/=/srv/git/"
 _URL = re.compile(r"(?P<head>[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)(?P<rest>.*)", re.DOTALL)
 _SCP = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9][A-Za-z0-9.-]*:")
 _GIT_ONLY = ("ssh://", "git://")
-
-
-@dataclass(frozen=True)
-class Rewrite:
-    """One rewrite.
-
-    Attributes:
-        prefix: what URLs begin with; it ends where a part of the path does.
-        place: the URL or absolute path of a directory that stands for it.
-    """
-
-    prefix: str
-    place: str
 
 
 def split_rewrite(text: str, where: str) -> tuple[str, str]:

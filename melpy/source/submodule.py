@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from melpy.codec import Noun
 from melpy.errors import UnreachableError
 from melpy.plan.git import check_repository, is_local
 from melpy.source.git_command import complaint, git
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 _MOST_DIGITS = 6  # of the bytes of .gitmodules
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(Noun, frozen=True):
     """A submodule as a commit names it.
 
     Attributes:

@@ -6,7 +6,6 @@ programs, or the one of Debian's, bash with GNU's.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from melpy.build.frame import find_ended, step_script
 from melpy.build.step import StepSite, sandbox_spec
+from melpy.codec import replace
 from melpy.sandbox.model import BASE_CAPABILITIES, Mount, Root
 from melpy.sandbox.runner import run_sandbox
 from tests.factories.recipe import plan
@@ -157,7 +157,7 @@ class Bench:
         root = Root((self._layer,), self.changed, self.directory / "work", self.directory / "root")
         site = StepSite(root, self.workspace, state, environment, (1000, 1000), BASE_CAPABILITIES)
         spec = sandbox_spec(step, site, script)
-        spec = dataclasses.replace(
+        spec = replace(
             spec,
             command=("/opt/shell/sh", *spec.command[1:]),
             environment=(*((key, value) for key, value in spec.environment if key != "PATH"), ("PATH", _PATH)),

@@ -17,7 +17,7 @@ import os
 import subprocess
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from melpy.codec import replace
 from melpy.errors import ExtractError
 from melpy.unpack import Limit, unpack_archive
 from tests.factories.archive import (

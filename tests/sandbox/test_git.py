@@ -6,13 +6,13 @@ import os
 import shutil
 import subprocess
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from melpy import events
+from melpy.codec import replace
 from melpy.credential import Login
 from melpy.errors import DigestMismatchError, StepFailedError, ToolMissingError, UnreachableError
 from melpy.plan.git import ALL, GitSource

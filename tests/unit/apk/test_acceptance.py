@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from melpy.apk.acceptance import (
@@ -18,6 +16,7 @@ from melpy.apk.acceptance import (
     is_writable,
 )
 from melpy.apk.model import IndexEntry, PackageInfo
+from melpy.codec import replace
 
 INFO = PackageInfo("hello", "1.0-r0", "x86_64")
 
@@ -111,7 +110,7 @@ def test_trigger_paths_that_it_does_not(path: str) -> None:
     ],
 )
 def test_info_that_apk_reads(changes: dict[str, object]) -> None:
-    assert [*find_info_problems(dataclasses.replace(INFO, **changes), has_scripts=True)] == []  # type: ignore[arg-type]  # fields of the dataclass
+    assert [*find_info_problems(replace(INFO, **changes), has_scripts=True)] == []
 
 
 @pytest.mark.parametrize(
@@ -139,20 +138,20 @@ def test_info_that_apk_reads(changes: dict[str, object]) -> None:
     ],
 )
 def test_info_that_it_misreads(changes: dict[str, object], problem: str) -> None:
-    (found,) = find_info_problems(dataclasses.replace(INFO, **changes), has_scripts=True)  # type: ignore[arg-type]  # fields of the dataclass
+    (found,) = find_info_problems(replace(INFO, **changes), has_scripts=True)
     assert found.startswith(problem)
 
 
 @pytest.mark.parametrize("value", ["-1", "65536", "9" * 5000])
 def test_priorities_that_it_reads_otherwise(value: str) -> None:
-    info = dataclasses.replace(INFO, provider_priority=value, replaces_priority="65535")
+    info = replace(INFO, provider_priority=value, replaces_priority="65535")
     assert [*find_info_doubts(info)] == [f"apk reads a provider priority from 0 to 65535, not {value!r}"]
 
 
 def test_a_long_item_is_more_than_apk_can_keep() -> None:
     assert is_writable("cmd:" + "x" * 251)
     assert not is_writable("cmd:" + "x" * 252)
-    info = dataclasses.replace(INFO, depends=("cmd:" + "x" * 252,))
+    info = replace(INFO, depends=("cmd:" + "x" * 252,))
     assert "longer than the 255 bytes" in next(find_info_problems(info, has_scripts=False))
 
 
@@ -176,7 +175,7 @@ def test_what_can_be_written(item: str, *, is_dependency: bool, is_provide: bool
     assert is_writable(item) is is_dependency
     assert is_writable(item, provided=True) is is_provide
     if is_provide:
-        info = dataclasses.replace(INFO, provides=(item,))
+        info = replace(INFO, provides=(item,))
         assert [*find_info_problems(info, has_scripts=False)] == []
 
 
@@ -187,4 +186,4 @@ def test_an_index_line_that_apk_cannot_read() -> None:
 
 
 def _providing(provides: tuple[str, ...]) -> PackageInfo:
-    return dataclasses.replace(INFO, provides=provides)
+    return replace(INFO, provides=provides)

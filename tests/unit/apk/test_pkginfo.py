@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from melpy.apk.model import PackageInfo
 from melpy.apk.pkginfo import parse_pkginfo, render_pkginfo
+from melpy.codec import replace
 from melpy.errors import PackageFormatError
 
 INFO = PackageInfo(
@@ -80,7 +79,7 @@ def test_what_is_empty_is_left_out_but_for_what_the_format_wants() -> None:
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r", "\n\n  "])
 def test_a_newline_in_a_description_starts_no_key(newline: str) -> None:
-    info = dataclasses.replace(INFO, description=f"one{newline}depend = evil")
+    info = replace(INFO, description=f"one{newline}depend = evil")
     found = parse_pkginfo(render_pkginfo(info))
     assert found.description == "one depend = evil"
     assert found.depends == INFO.depends
@@ -88,7 +87,7 @@ def test_a_newline_in_a_description_starts_no_key(newline: str) -> None:
 
 @pytest.mark.parametrize("separator", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
 def test_other_line_separators_start_no_key(separator: str) -> None:
-    info = dataclasses.replace(INFO, description=f"one{separator}depend = evil")
+    info = replace(INFO, description=f"one{separator}depend = evil")
     assert parse_pkginfo(render_pkginfo(info)).depends == INFO.depends
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from melpy.apk.segment import read_entry
 from melpy.apk.signature import load_keyring, write_key_pair
 from melpy.bootstrap.convert import Content, Job, Place, convert_package, render_job
+from melpy.codec import replace
 from melpy.errors import SeedError
 from tests.factories.elf import elf
 from tests.factories.package import open_data
@@ -27,7 +27,7 @@ def key(tmp_path: Path) -> Path:
 
 def job(**changes: object) -> Job:
     plain = Job("tool", "1.0_p1-r0", "x86_64", ("libc6",), "0" * 64, Content(), "a tool", "https://tool.example", "src")
-    return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]  # any field
+    return replace(plain, **changes)
 
 
 def convert(tmp_path: Path, key: Path, todo: Job, *items: Item, **scripts: str) -> Path:

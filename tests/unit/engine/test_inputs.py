@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from melpy.arch import parse_arch
+from melpy.codec import replace
 from melpy.engine.history import Revision
 from melpy.engine.inputs import (
     Distribution,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import pytest
 from melpy.apk.model import PackageInfo
 from melpy.build.model import Entry, Kind, OutputTree, Owner
 from melpy.build.tree import load_tree
+from melpy.codec import replace
 from melpy.errors import PackageFormatError
 from melpy.pack.acceptance import check_acceptance, lint_acceptance
 from melpy.pack.model import ControlFile
@@ -85,7 +85,7 @@ def test_scripts_that_cannot_run(tmp_path: Path) -> None:
 
 
 def test_values_of_the_info(tmp_path: Path) -> None:
-    info = dataclasses.replace(INFO, depends=("a b",), triggers=("usr",))
+    info = replace(INFO, depends=("a b",), triggers=("usr",))
     assert refused(tree(tmp_path, {}), info).split("\n") == [
         "it depends on 'a b', which apk cannot read",
         "the trigger path 'usr' does not begin with / or +/, so apk never runs the script for it",
@@ -148,5 +148,5 @@ def test_scripts_that_may_not_be_meant(tmp_path: Path) -> None:
         "the script trigger has lines that end in a carriage return",
         "apk never runs the script trigger: no path is watched",
     ]
-    info = dataclasses.replace(INFO, triggers=("/usr",))
+    info = replace(INFO, triggers=("/usr",))
     assert [*lint_acceptance(files, info, ())] == ["nothing is run for the trigger paths: there is no script trigger"]

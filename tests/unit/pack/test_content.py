@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from melpy.apk.model import PackageInfo
 from melpy.apk.segment import read_segments
 from melpy.build.tree import load_tree
+from melpy.codec import replace
 from melpy.pack.content import find_content
 from melpy.pack.model import ControlFile
 from melpy.pack.package import write_package
@@ -95,7 +95,7 @@ def test_what_counts_of_files(tmp_path: Path, files: Mapping[str, Content]) -> N
     ],
 )
 def test_what_counts_of_the_facts(tmp_path: Path, change: Mapping[str, object]) -> None:
-    assert content(tmp_path, info=replace(INFO, **change)) != content(tmp_path)  # type: ignore[arg-type]  # fields of its own
+    assert content(tmp_path, info=replace(INFO, **change)) != content(tmp_path)
 
 
 def test_scripts_count(tmp_path: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
 
 from melpy.apk.model import PackageInfo
+from melpy.codec import replace
 from melpy.pack.overlap import lint_overlap
 from tests.factories.tree import Directory, File, Link, tree
 
@@ -23,12 +23,12 @@ INFO = PackageInfo("one", "1.0-r0", "x86_64", provides=("so:libx.so.1=1", "virtu
 def found(
     directory: Path, one: Mapping[str, Content], two: Mapping[str, Content], **info: tuple[str, ...]
 ) -> list[str]:
-    rival = dataclasses.replace(INFO, name="two", provides=("virtual",))
-    changed = dataclasses.replace(rival, **info)  # type: ignore[arg-type]  # fields of the dataclass
+    rival = replace(INFO, name="two", provides=("virtual",))
+    changed = replace(rival, **info)
     packages = [
         (tree(directory / "one", one, "one"), INFO),
         (tree(directory / "two", two, "two"), changed),
-        (tree(directory / "three", {"usr/other": ""}, "three"), dataclasses.replace(rival, name="three")),
+        (tree(directory / "three", {"usr/other": ""}, "three"), replace(rival, name="three")),
     ]
     return [*lint_overlap(packages)]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path, PurePosixPath
 
+from melpy.codec import replace
 from melpy.sandbox.bubblewrap import bubblewrap_argv
 from melpy.sandbox.model import BASE_CAPABILITIES, IdRange, Mount, Root, SandboxSpec
 
@@ -35,17 +35,17 @@ def test_the_whole_command_line() -> None:
 
 
 def test_a_range_of_ids_comes_with_a_user_namespace_that_enter_makes() -> None:
-    argv = bubblewrap_argv(dataclasses.replace(SPEC, ids=IdRange(100000, 100000)))
+    argv = bubblewrap_argv(replace(SPEC, ids=IdRange(100000, 100000)))
     assert argv[argv.index("--userns2") + 1] == "@USERNS"
     assert not {"--unshare-user", "--unshare-all", "--uid"} & set(argv)
     others = {"--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try", "--unshare-net"}
     assert others <= set(argv)
-    assert "--unshare-net" not in bubblewrap_argv(dataclasses.replace(SPEC, ids=IdRange(1, 1), network=True))
+    assert "--unshare-net" not in bubblewrap_argv(replace(SPEC, ids=IdRange(1, 1), network=True))
 
 
 def test_a_terminal_is_had_only_when_asked_for() -> None:
     assert "--new-session" in bubblewrap_argv(SPEC)
-    assert "--new-session" not in bubblewrap_argv(dataclasses.replace(SPEC, terminal=True))
+    assert "--new-session" not in bubblewrap_argv(replace(SPEC, terminal=True))
 
 
 def test_the_command_keeps_its_arguments_apart() -> None:
@@ -55,7 +55,7 @@ def test_the_command_keeps_its_arguments_apart() -> None:
 
 def test_the_network_is_seen_only_when_asked_for() -> None:
     assert "--share-net" not in bubblewrap_argv(SPEC)
-    argv = bubblewrap_argv(dataclasses.replace(SPEC, network=True))
+    argv = bubblewrap_argv(replace(SPEC, network=True))
     assert argv.index("--share-net") > argv.index("--unshare-all")
 
 
@@ -66,7 +66,7 @@ def test_nothing_is_bound_but_what_is_named() -> None:
 
 
 def test_the_user() -> None:
-    argv = bubblewrap_argv(dataclasses.replace(SPEC, user=(0, 7)))
+    argv = bubblewrap_argv(replace(SPEC, user=(0, 7)))
     assert argv[argv.index("--uid") + 1] == "0"
     assert argv[argv.index("--gid") + 1] == "7"
 
