@@ -45,36 +45,47 @@ def make_context(
         KeyFileError: the signing key cannot be read.
         SettingsError: SOURCE_DATE_EPOCH is not a number, or a limit no quantity.
     """
-    out_dir, cache_dir = settings.path("out-dir"), settings.path("cache-dir")
-    assert out_dir is not None
-    assert cache_dir is not None
-    check_writable(cache_dir)
-    places = make_places(settings, offline=offline)
+    repositories = make_repositories(settings, monitor, offline=offline, check_signatures=check_signatures)
     secrets = find_secrets(settings)  # before the key is read, which closes a descriptor
     return BuildContext(
-        out_dir=out_dir,
-        cache_dir=cache_dir.resolve(),
-        repositories=RepositorySpec(
-            own=out_dir,
-            servers=ServerCache(cache_dir.resolve(), offline),
-            locations=tuple(dict.fromkeys(map(parse_location, settings.items("repositories")))),
-            keyring=settings.items("keyring"),
-            check_signatures=check_signatures,
-            local=places.local,
-            supply=make_supply(settings, monitor, offline=offline),
-        ),
+        out_dir=repositories.own,
+        cache_dir=repositories.servers.directory,
+        repositories=repositories,
         signer=find_signer(settings) if signing else None,
         namespace=settings.text("namespace"),
         git_repo_url=settings.text("git-repo-url"),
         recipe_license=_read_license(settings),
         build_cache=_read_build_cache(settings),
         limits=parse_limits({key: (settings.text(key), _name_setting(settings, key, f"--{key}")) for key in LIMITS}),
-        places=places,
+        places=make_places(settings, offline=offline),
         unpack_limit=parse_limit(settings.text("unpack-limit")),
         epoch=read_epoch(os.environ),
         jobs=os.cpu_count() or 1,
         secrets=secrets,
         **extra,
+    )
+
+
+def make_repositories(
+    settings: Settings, monitor: events.Monitor, *, offline: bool, check_signatures: bool
+) -> RepositorySpec:
+    """Return where the packages of environments come from.
+
+    Raises:
+        OutputError: the cache cannot be written.
+    """
+    out_dir, cache_dir = settings.path("out-dir"), settings.path("cache-dir")
+    assert out_dir is not None
+    assert cache_dir is not None
+    check_writable(cache_dir)
+    return RepositorySpec(
+        own=out_dir,
+        servers=ServerCache(cache_dir.resolve(), offline),
+        locations=tuple(dict.fromkeys(map(parse_location, settings.items("repositories")))),
+        keyring=settings.items("keyring"),
+        check_signatures=check_signatures,
+        local=tuple(map(Path, settings.items("local-sources"))),
+        supply=make_supply(settings, monitor, offline=offline),
     )
 
 
