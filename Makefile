@@ -58,6 +58,8 @@ jq|command -v jq
 cpio|command -v cpio
 pkgconf|command -v pkgconf
 unzip|command -v unzip
+mount|command -v mount
+util-linux|command -v unshare
 locales|test -e /usr/share/i18n/charmaps/ISO-8859-1.gz
 endef
 export NEEDED NEEDED_FOR_TESTS

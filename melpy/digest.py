@@ -11,8 +11,13 @@ if TYPE_CHECKING:
 
 
 def canonical_json(value: object) -> bytes:
-    """Return `value` as JSON with one possible spelling: sorted keys, no spaces, UTF-8."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    """Return `value` as JSON with one possible spelling: sorted keys, no spaces, UTF-8.
+
+    Bytes of names that are not UTF-8, which Python holds as lone surrogates, are written as they are: no text has
+    these.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode(errors="surrogateescape")
 
 
 def sha256_hex(data: bytes) -> str:

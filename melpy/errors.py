@@ -74,6 +74,7 @@ class MelpyError(Exception):
         self.details = tuple(details)
         self.job = ""  # the build that it ended, such as hello-2.10-r0/x86_64
         self.step = StepFault()
+        self.keys: tuple[str | int, ...] = ()  # where it lies in the recipe, as far as that is not known by line
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message

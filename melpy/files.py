@@ -187,7 +187,7 @@ def check_writable(directory: Path) -> None:
 
 
 WRITE_HINTS = {
-    errno.ENOSPC: "free space there (melpy clean and melpy store prune remove what builds left)",
+    errno.ENOSPC: "free space there; of the cache's disk, melpy clean and melpy store prune free what builds left",
     errno.EDQUOT: "free space there, or ask for a larger quota",
     errno.EROFS: "it is mounted read-only; choose another place",
     errno.EISDIR: "a directory is in the way; move it away",

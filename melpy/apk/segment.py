@@ -168,7 +168,8 @@ def read_entry(path: Path, *, keyring: Keyring | None = None) -> IndexEntry:
             segments = read_segments(stream, where=str(path))
             size = os.fstat(stream.fileno()).st_size
     except OSError as error:
-        raise PackageFormatError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
+        hint = "move the directory away" if isinstance(error, IsADirectoryError) else None
+        raise PackageFormatError(f"cannot be read: {reason_of(error)}", where=str(path), hint=hint) from None
     if keyring is not None:
         check_signatures(segments.signatures, segments.control, keyring, where=str(path))
     return make_entry(segments, size, where=str(path))

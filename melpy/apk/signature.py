@@ -149,7 +149,9 @@ def load_signer(place: str | Path, *, key_name: str = "", passphrase: str = "") 
         key = serialization.load_pem_private_key(data, password, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         if encrypted:
-            raise KeyFileError("the passphrase does not open it", where=where, hint=_LOCKED_HINT) from None
+            message = f"the passphrase from {passphrase} does not open it"
+            hint = "name the passphrase of this key with --signing-passphrase, or another key with --signing-key"
+            raise KeyFileError(message, where=where, hint=hint) from None
         raise KeyFileError("not an RSA private key in PEM form", where=where, hint=_KEYGEN_HINT) from None
     if not isinstance(key, rsa.RSAPrivateKey):
         raise KeyFileError("not an RSA key, and APK signatures are RSA", where=where, hint=_KEYGEN_HINT)

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from melpy import __version__
 from melpy.digest import identity
+from melpy.plan.form import plan_digest
 from melpy.plan.git import GitSource, repository_url
 from melpy.plan.licence import combine_licences, parse_licence, resolve_licences
 
@@ -105,7 +106,7 @@ def render_sbom(package: PackagePlan, plan: Plan, origin: Origin, texts: Mapping
 
 def _namespace(package: PackagePlan, plan: Plan, origin: Origin) -> str:
     # Unique for what the document describes; nothing random, or two builds would differ.
-    key = [origin.namespace, package.name, plan.full_version, plan.arch, origin.commit, origin.epoch, plan.digest()]
+    key = [origin.namespace, package.name, plan.full_version, plan.arch, origin.commit, origin.epoch, plan_digest(plan)]
     recipe = origin.recipe
     key += [recipe.repository, recipe.path, recipe.licence] if recipe.repository or recipe.licence else []
     return f"https://spdx.org/spdxdocs/melpy/{package.name}-{plan.full_version}-{identity(key)[:32]}"

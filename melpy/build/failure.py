@@ -13,13 +13,15 @@ from melpy.text import size_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from melpy.build.step import Place
+    from melpy.build.step import StepSite
     from melpy.plan.model import Plan, PlanStep
     from melpy.run import Outcome
 
 _SIGNALLED = 128  # what shells add to the number of a signal
 _MOST_SIGNALS = 65
-_STATUS_WORDS = {126: "a command cannot be executed", 127: "a command was not found"}
+_NOT_FOUND = 127
+_NO_COMMAND = re.compile(r"(?:^|: )(?P<name>[^\s/:]+): (?:command )?not found$")
+_STATUS_WORDS = {126: "a command cannot be executed", _NOT_FOUND: "a command was not found"}
 _LOOKED_AT = 4_000  # characters of a line
 _NO_NETWORK = re.compile(
     r"could not resolve host|temporary failure in name resolution|name or service not known|network is unreachable"
@@ -36,7 +38,7 @@ _NO_PROCESS = re.compile(r"resource temporarily unavailable|cannot fork|can't fo
 
 
 def explain_failure(
-    what: str, step: PlanStep, plan: Plan, place: Place, outcome: Outcome, log: Path
+    what: str, step: PlanStep, plan: Plan, site: StepSite, outcome: Outcome, log: Path
 ) -> StepFailedError:
     """Return the error that tells of a step that failed.
 
@@ -44,7 +46,7 @@ def explain_failure(
         what: names the step, as in `step 3 of 9, 'make',`.
         step: the step.
         plan: the plan that it is of.
-        place: where it ran.
+        site: where it ran.
         outcome: how it ended.
         log: where all is that it printed.
     """
@@ -52,8 +54,8 @@ def explain_failure(
     return StepFailedError(
         f"{what} {outcome.stopped or ended}",
         where=plan.job,
-        details=[*(f"  {line}" for line in outcome.quoted), f"log: {log}", f"workspace: {place.workspace}"],
-        hint=_find_hint(step, plan, place, outcome),
+        details=[*(f"  {line}" for line in outcome.quoted), f"log: {log}", f"workspace: {site.workspace}"],
+        hint=_find_hint(step, plan, site, outcome),
     )
 
 
@@ -68,8 +70,8 @@ def describe_status(status: int) -> str:
     return f"ended with status {status}{f' ({meaning})' if meaning else ''}"
 
 
-def _find_hint(step: PlanStep, plan: Plan, place: Place, outcome: Outcome) -> str:
-    tail, limits = outcome.tail, place.limits
+def _find_hint(step: PlanStep, plan: Plan, site: StepSite, outcome: Outcome) -> str:
+    tail, limits = outcome.tail, site.options.limits
 
     def said(pattern: re.Pattern[str]) -> bool:
         # Of a line that goes on and on, the beginning: some patterns take time that grows with its square.
@@ -77,22 +79,24 @@ def _find_hint(step: PlanStep, plan: Plan, place: Place, outcome: Outcome) -> st
 
     hint = (
         f"look around where it failed: melpy shell {plan.name} --arch {plan.arch}"
-        f"{'' if place.debug else '; --debug shows each command'}"
+        f"{'' if site.options.debug else '; --debug shows each command'}"
     )
     if tail and tail[-1].startswith("bwrap: execvp /bin/sh: No such file"):
         hint = "the environment has no shell; add busybox to environment.contents.packages"
+    elif outcome.status == _NOT_FOUND and tail and (found := _NO_COMMAND.search(tail[-1][-_LOOKED_AT:])):
+        hint = f"add the package that has {found['name']} to environment.contents.packages; or {hint}"
     elif outcome.stopped == UNENDING:
         hint = "it changed process 1 of its sandbox, which no build needs to do"
     elif outcome.stopped:
         hint = "allow more with --timeout or --disk, or in melpy.toml; a `timeout` may also be the recipe's"
-    elif not place.has_network(step) and said(_NO_NETWORK):
+    elif not site.options.has_network(step) and said(_NO_NETWORK):
         hint = (
             "steps see no network: have fetch or git-checkout bring what they need, or say network: true in the step "
             "or its pipeline, or --network for a whole build"
         )
     elif said(_NO_SPACE):
-        hint = f"the disk is full: free space for {place.workspace.parent}, or have it elsewhere with --cache-dir"
-    elif place.ids is None and said(_NO_OWNER):
+        hint = f"the disk is full: free space for {site.workspace.parent}, or have it elsewhere with --cache-dir"
+    elif site.machine.ids is None and said(_NO_OWNER):
         hint = "files can be given to others only where the machine grants ids for it; melpy doctor says how"
     elif limits.memory and said(_NO_MEMORY):
         hint = f"a process may have {size_text(limits.memory)} of memory; allow more with --memory or in melpy.toml"

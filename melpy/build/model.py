@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from melpy.errors import MelpyError
     from melpy.plan.git import GitSource
-    from melpy.plan.model import Source
+    from melpy.plan.model import PlanStep, Source
     from melpy.run import Usage
     from melpy.sandbox.model import Emulator, IdRange, Limits, NativeTools
     from melpy.source.git import Pinned
@@ -156,45 +157,108 @@ class StepRecord:
 
 
 @dataclass(frozen=True)
+class StepsOutcome:
+    """What the steps of a plan did.
+
+    Attributes:
+        records: what each step did, up to the one that failed.
+        trees: the files of each package, in the plan's order; empty where a step failed.
+        failure: why a step failed.
+    """
+
+    records: tuple[StepRecord, ...]
+    trees: tuple[OutputTree, ...] = ()
+    failure: MelpyError | None = None
+
+
+@dataclass(frozen=True)
+class StepOptions:
+    """How the steps of a build run; nothing of it is part of what a package is made from.
+
+    Attributes:
+        limits: what the steps may use.
+        network: whether all of them see the network, not only those that say so.
+        debug: whether they print each command before they run it.
+        unpack_limit: how much an archive may become.
+    """
+
+    limits: Limits = NO_LIMITS
+    network: bool = False
+    debug: bool = False
+    unpack_limit: Limit = UNPACK_LIMIT
+
+    def has_network(self, step: PlanStep) -> bool:
+        """Tell whether a step sees the network."""
+        return self.network or step.network
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How programs run on this machine.
+
+    Attributes:
+        emulator: runs foreign programs; None where there are none.
+        tools: programs of this machine that run in place of foreign ones.
+        ids: ids beside the user's own.
+    """
+
+    emulator: Emulator | None = None
+    tools: NativeTools | None = None
+    ids: IdRange | None = None
+
+
+@dataclass(frozen=True)
+class FetchedFile:
+    """A source and its verified file on this machine."""
+
+    source: Source
+    path: Path
+
+
+@dataclass(frozen=True)
+class FetchedSources:
+    """What was fetched for a build: verified files, and commits in mirrors."""
+
+    files: tuple[FetchedFile, ...] = ()
+    checkouts: tuple[Pinned, ...] = ()
+
+    def find_file(self, source: Source) -> Path:
+        """Return the file of a source."""
+        return next(file.path for file in self.files if file.source == source)
+
+    def find_commit(self, source: GitSource) -> Pinned:
+        """Return the commit of a git source."""
+        return next(pinned for pinned in self.checkouts if pinned.source == source)
+
+
+@dataclass(frozen=True)
 class Session:
-    """What running a plan needs beside the plan.
+    """Inputs for running a plan.
 
     Attributes:
         directory: a directory of this machine, for the workspace and the root's changes: empty, or that of an earlier
             run whose steps before `first` are not run again.
         layers: the environment's packages, extracted; dependencies first.
         source_dir: the recipe's own files, copied into the workspace, if there are any.
-        sources: the verified file of every source.
-        checkouts: the verified commit of every git source.
+        sources: what was fetched.
         epoch: SOURCE_DATE_EPOCH.
         log: receives everything that the steps print.
-        emulator: how foreign programs are run.
-        tools: programs of this machine that run in place of foreign ones.
-        ids: ids beside the user's own.
-        limits: what the steps may use.
-        network: whether all steps see the network.
-        debug: whether steps print each command before they run it.
+        machine: how programs run.
+        options: how steps run.
         first: number of the first step that is run.
         cache: what steps see as /var/cache/melange, and is kept.
-        unpack_limit: how much an archive may become.
     """
 
     directory: Path
     layers: Sequence[Path]
     source_dir: Path | None
-    sources: Mapping[Source, Path]
-    checkouts: Mapping[GitSource, Pinned]
+    sources: FetchedSources
     epoch: int
     log: Path
-    emulator: Emulator | None
-    tools: NativeTools | None = None
-    ids: IdRange | None = None
-    limits: Limits = NO_LIMITS
-    network: bool = False
-    debug: bool = False
+    machine: Machine
+    options: StepOptions
     first: int = 1
     cache: Path | None = None
-    unpack_limit: Limit = UNPACK_LIMIT
 
     @property
     def workspace(self) -> Path:

@@ -1,6 +1,6 @@
 """A build that was kept can be entered again: what its sandbox is made of, as JSON in its directory.
 
-`session.json` holds the place (root, workspace, user, emulator, tools, ids, limits) and the steps, so that neither the
+`session.json` holds the site of the steps (root, workspace, user, machine, options) and the steps, so that neither the
 recipe nor the repositories are needed.
 """
 
@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from melpy.build.step import Place, prepare_step, sandbox_spec
+from melpy.build.model import FetchedSources, Machine, StepOptions
+from melpy.build.step import StepSite, prepare_step, sandbox_spec
 from melpy.errors import OutputError, reason_of
 from melpy.files import replace_file
 from melpy.plan.model import PlanStep, pairs
 from melpy.sandbox.model import NO_LIMITS, Emulator, IdRange, Limits, NativeTools, Root
+from melpy.unpack import Limit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 _FILE = "session.json"
 _REACHED = "reached"
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Kept:
         name: name of the main package.
         arch: its architecture.
         job: what the build was called.
-        place: where its steps run.
+        site: where its steps run.
         steps: its steps, with the package that each is for.
         reached: number of the last step that was begun.
     """
@@ -47,26 +49,26 @@ class Kept:
     name: str
     arch: str
     job: str
-    place: Place
+    site: StepSite
     steps: tuple[tuple[str, PlanStep], ...]
     reached: int
 
 
-def save_session(directory: Path, plan: Plan, place: Place) -> None:
+def save_session(directory: Path, plan: Plan, site: StepSite) -> None:
     """Write down what it takes to enter a build again.
 
     Raises:
         OutputError: it cannot be written.
     """
     # Sources are not run again.
-    bare = dataclasses.replace(place, sources={}, checkouts={})
+    bare = dataclasses.replace(site, sources=FetchedSources())
     steps = [(package.name, step) for package in plan.packages for step in package.steps]
     value = {
         "format": _FORMAT,
         "name": plan.name,
         "arch": plan.arch,
         "job": plan.job,
-        "place": dataclasses.asdict(bare),
+        "site": dataclasses.asdict(bare),
         "steps": [[name, dataclasses.asdict(step)] for name, step in steps],
     }
     with replace_file(directory / _FILE, durable=False) as stream:
@@ -89,8 +91,9 @@ def shell_spec(kept: Kept, number: int, command: Sequence[str], *, terminal: str
         network: whether the network is seen, even if the step does not.
     """
     step = kept.steps[number - 1][1]
-    place = dataclasses.replace(kept.place, network=kept.place.network or network)
-    spec = sandbox_spec(step, place, prepare_step(step, place))
+    options = dataclasses.replace(kept.site.options, network=kept.site.options.network or network)
+    site = dataclasses.replace(kept.site, options=options)
+    spec = sandbox_spec(step, site, prepare_step(step, site))
     # A shell that is given a script forgets the prompt, which the one after it is to have.
     script = 'cd "$1" 2>/dev/null; p=$2; shift 2; if [ $# = 0 ]; then PS1=$p exec /bin/sh; fi; exec "$@"'
     variables = {**dict(spec.environment), "TERM": terminal}
@@ -133,13 +136,13 @@ def _read_kept(value: dict[str, Any], directory: Path) -> Kept:
     if value["format"] != _FORMAT:
         raise ValueError(value["format"])
     steps = tuple((name, _step(step)) for name, step in value["steps"])
-    place = _place(value["place"])
+    site = _site(value["site"])
     return Kept(
         directory=directory,
         name=value["name"],
         arch=value["arch"],
         job=value["job"],
-        place=place,
+        site=site,
         steps=steps,
         reached=min(max(_read_reached(directory), 1), len(steps)),
     )
@@ -158,22 +161,20 @@ def _step(value: dict[str, Any]) -> PlanStep:
     )
 
 
-def _place(value: dict[str, Any]) -> Place:
-    return Place(
+def _site(value: dict[str, Any]) -> StepSite:
+    machine, options = value["machine"], value["options"]
+    ids = IdRange(**machine["ids"]) if machine["ids"] else None
+    return StepSite(
         root=_root(value["root"]),
         workspace=Path(value["workspace"]),
         state=Path(value["state"]),
         environment=value["environment"],
         user=(value["user"][0], value["user"][1]),
         capabilities=tuple(value["capabilities"]),
-        emulator=_emulator(value["emulator"]),
-        sources={},
-        checkouts={},
-        tools=_tools(value["tools"]),
-        ids=IdRange(**value["ids"]) if value["ids"] else None,
-        limits=Limits(**value["limits"]),
-        network=value["network"],
-        debug=value["debug"],
+        machine=Machine(_emulator(machine["emulator"]), _tools(machine["tools"]), ids),
+        options=StepOptions(
+            Limits(**options["limits"]), options["network"], options["debug"], Limit(**options["unpack_limit"])
+        ),
         cache=Path(value["cache"]) if value["cache"] else None,
         path=value["path"],
     )

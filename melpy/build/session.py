@@ -11,10 +11,11 @@ from melpy import events
 from melpy.build.capability import capability_xattrs
 from melpy.build.change import Snapshot, find_changes, look_at
 from melpy.build.failure import explain_failure
-from melpy.build.model import Kind, Owner, Session, StepRecord
-from melpy.build.place import copy_root, find_owners, find_packaged, make_place, return_files
+from melpy.build.frame import find_ended
+from melpy.build.model import Kind, Owner, Session, StepRecord, StepsOutcome
 from melpy.build.reentry import save_reached, save_session
-from melpy.build.step import Place, Voice, find_ended_line, find_script_line, run_native, run_script
+from melpy.build.site import copy_root, find_owners, find_packaged, make_site, return_files
+from melpy.build.step import StepSite, Voice, find_script_line, run_native, run_script
 from melpy.build.tree import load_tree
 from melpy.build.watch import Watch
 from melpy.build.workspace import fill_workspace
@@ -44,60 +45,64 @@ _OWNED = re.compile(r"\s-[og]\b")
 _SHOWN = 2000  # characters of a line that monitors are told; the log has all
 
 
-def run_plan(
-    plan: Plan, session: Session, monitor: events.Monitor, records: list[StepRecord]
-) -> tuple[OutputTree, ...]:
-    """Run all steps of a plan and return the tree of each package, in the plan's order.
+def run_plan(plan: Plan, session: Session, monitor: events.Monitor) -> StepsOutcome:
+    """Run all steps of a plan, up to the first that fails.
+
+    The outcome has an error of these classes where a step failed: StepFailedError, its command ended with another
+    status than 0; ExtractError, a source cannot be unpacked; SandboxError, this machine cannot run the sandbox.
 
     Args:
         plan: the plan.
         session: where and how.
         monitor: is told what happens.
-        records: what each step did is appended; they are there when one failed, too.
 
     Raises:
-        StepFailedError: a step ended with another status than 0.
-        ExtractError: a source cannot be unpacked.
-        SandboxError: this machine cannot run the sandbox.
+        OutputError: the workspace cannot be written.
+        PackageFormatError: what the steps left cannot be packed.
     """
     workspace = session.workspace
     if session.first == 1:
         fill_workspace(workspace, session.source_dir)
-    place = make_place(plan, session, workspace)
-    place.state.mkdir(parents=True, exist_ok=True)
-    return_files(place)
+    site = make_site(plan, session, workspace)
+    site.state.mkdir(parents=True, exist_ok=True)
+    return_files(site)
     if session.first == 1:
-        _provide_certificates(plan, place)
-    save_session(session.directory, plan, place)
+        _provide_certificates(plan, site)
+    save_session(session.directory, plan, site)
     session.log.parent.mkdir(parents=True, exist_ok=True)
     total = sum(len(package.steps) for package in plan.packages)
     _warn_of_owners(plan, session, monitor)
-    watch = Watch(session.limits, (workspace, session.log))
-    watch.add_root(place.root)
+    watch = Watch(session.options.limits, (workspace, session.log))
+    watch.add_root(site.root)
     with session.log.open("a" if session.first > 1 else "w", encoding="utf-8", errors="surrogateescape") as log:
-        runner = _Runner(plan, place, session, log, monitor, total, records, watch)
-        for package in plan.packages:
-            make_directory(workspace, _relative(package.outdir))
-            for step in package.steps:
-                runner.run(step, package.name)
-    place = runner.place
+        runner = _Runner(plan, site, session, log, monitor, total, watch)
+        try:
+            for package in plan.packages:
+                make_directory(workspace, _relative(package.outdir))
+                for step in package.steps:
+                    runner.run(step, package.name)
+        except MelpyError as error:
+            return StepsOutcome(tuple(runner.records), failure=error)
+    site = runner.site
     # Only now: whoever enters a build that failed finds its files as the steps left them.
-    owners = reclaim(place.ids, (workspace, place.root.upper), place.state) if place.ids else {}
-    given = find_owners(owners, place, workspace)
-    translate = partial(find_packaged, place)
+    owners = reclaim(site.machine.ids, (workspace, site.root.upper), site.state) if site.machine.ids else {}
+    given = find_owners(owners, site, workspace)
+    translate = partial(find_packaged, site)
     trees = tuple(_load_output(workspace, package, given, translate) for package in plan.packages)
     for tree in trees:
-        _check_size(tree, session.limits)
-        if place.tools:
+        _check_size(tree, session.options.limits)
+        if site.machine.tools:
             _check_no_tools(tree)
-    return trees
+    return StepsOutcome(tuple(runner.records), trees)
 
 
-def _provide_certificates(plan: Plan, place: Place) -> None:
+def _provide_certificates(plan: Plan, site: StepSite) -> None:
     """Have steps trust the recipe's certificate authorities, and melpy's own where they see the network."""
-    networked = any(place.has_network(step) and not step.native for package in plan.packages for step in package.steps)
+    networked = any(
+        site.options.has_network(step) and not step.native for package in plan.packages for step in package.steps
+    )
     trusted = load_trusted() if networked else b""
-    provide_certificates(place.root, plan.environment.certificates, trusted=trusted)
+    provide_certificates(site.root, plan.environment.certificates, trusted=trusted)
 
 
 def _check_size(tree: OutputTree, limits: Limits) -> None:
@@ -119,7 +124,7 @@ def _check_no_tools(tree: OutputTree) -> None:
 
 def _warn_of_owners(plan: Plan, session: Session, monitor: events.Monitor) -> None:
     """Say so where steps may want to give files to others, and cannot."""
-    if session.ids:
+    if session.machine.ids:
         return
     steps = [step.label for package in plan.packages for step in package.steps if _gives(step.script)]
     if steps:
@@ -132,13 +137,13 @@ def _load_output(
     workspace: Path, package: PackagePlan, owners: Mapping[str, Owner], translate: Translate
 ) -> OutputTree:
     """Read what the steps left for a package; a symlink that they put in its place is not followed."""
-    place = _relative(package.outdir)
-    if not is_real_directory(workspace, place):
+    directory = _relative(package.outdir)
+    if not is_real_directory(workspace, directory):
         hint = "steps fill it, they must not replace it"
         raise ExtractError("is no directory any more, or cannot be opened", where=package.outdir, hint=hint)
-    own = {path[len(place) + 1 :]: owner for path, owner in owners.items() if path.startswith(f"{place}/")}
+    own = {path[len(directory) + 1 :]: owner for path, owner in owners.items() if path.startswith(f"{directory}/")}
     xattrs = capability_xattrs(package)
-    return load_tree(package.name, workspace / place, xattrs=xattrs, owners=own, translate=translate)
+    return load_tree(package.name, workspace / directory, xattrs=xattrs, owners=own, translate=translate)
 
 
 def _relative(path: str) -> str:
@@ -151,17 +156,17 @@ class _Runner:
     """Runs one step after the other and tells of each."""
 
     plan: Plan
-    place: Place
+    site: StepSite
     session: Session
     log: IO[str]
     monitor: events.Monitor
     total: int
-    records: list[StepRecord]
     watch: Watch
+    records: list[StepRecord] = field(default_factory=list)
     number: int = 0
     label: str = ""
     goes_on: bool = False
-    ended: int = 0  # line of the script at which the step says that it failed
+    ended: str = ""  # how the step's frame says that it failed
     before: Snapshot = field(default_factory=dict)
 
     def run(self, step: PlanStep, package: str) -> None:
@@ -175,8 +180,8 @@ class _Runner:
         self.log.write(f"==> step {self.number}/{self.total}: {self.label}\n")
         self.log.flush()
         save_reached(self.session.directory, self.number)
-        self.before = look_at(self.place.root.upper)
-        self.ended = 0
+        self.before = look_at(self.site.root.upper)
+        self.ended = ""
         try:
             outcome = self._run(step)
         except MelpyError as error:
@@ -184,9 +189,9 @@ class _Runner:
             error.details = (*error.details, f"log: {self.session.log}")
             error.step = StepFault(self.number)
             raise
-        outcome = replace(outcome, tail=tuple(line for line in outcome.tail if find_ended_line(line) is None))
-        changed = find_changes(self.before, look_at(self.place.root.upper))
-        network = self.place.has_network(step) and not step.native
+        outcome = replace(outcome, tail=tuple(line for line in outcome.tail if find_ended(line) is None))
+        changed = find_changes(self.before, look_at(self.site.root.upper))
+        network = self.site.options.has_network(step) and not step.native
         self.records.append(StepRecord(step.label, package, outcome.status, network, outcome.usage, changed))
         self._finish(outcome.status, outcome.usage)
         if changed:
@@ -195,15 +200,16 @@ class _Runner:
             self.monitor.emit(events.Note(job, printable(text)))
         if outcome.status or outcome.stopped:
             what = f"step {self.number} of {self.total}, {self.label!r},"
-            failure = explain_failure(what, step, self.plan, self.place, outcome, self.session.log)
-            failure.step = StepFault(self.number, find_script_line(step, self.place, self.ended))
+            failure = explain_failure(what, step, self.plan, self.site, outcome, self.session.log)
+            tail = () if outcome.stopped else outcome.tail
+            failure.step = StepFault(self.number, find_script_line(step, self.site, self.ended, tail))
             raise failure
 
     def _run(self, step: PlanStep) -> Outcome:
         try:
             return self._attempt(step)
         except OverlayError as error:
-            if not self.place.root.layers:
+            if not self.site.root.layers:
                 raise
             text = "the kernel mounts no overlay here, so the build root is copied, which takes longer"
             self.monitor.emit(events.Warning(self.plan.job, f"{text}: {error}", error.hint or ""))
@@ -211,23 +217,23 @@ class _Runner:
         return self._attempt(step)
 
     def _copy_root(self) -> None:
-        self.place = replace(self.place, root=copy_root(self.place.root, self.session.directory))
-        self.before = look_at(self.place.root.upper)
-        self.watch.add_root(self.place.root)
-        save_session(self.session.directory, self.plan, self.place)
+        self.site = replace(self.site, root=copy_root(self.site.root, self.session.directory))
+        self.before = look_at(self.site.root.upper)
+        self.watch.add_root(self.site.root)
+        save_session(self.session.directory, self.plan, self.site)
 
     def _attempt(self, step: PlanStep) -> Outcome:
         on_line = partial(self._line, self.plan.job)
         if step.native:
-            return run_native(step, self.place, Voice(on_line, self._warn), self.watch)
-        return run_script(step, self.place, on_line, self.watch)
+            return run_native(step, self.site, Voice(on_line, self._warn), self.watch)
+        return run_script(step, self.site, on_line, self.watch)
 
     def _warn(self, text: str) -> None:
         self.log.write(f"==> warning: {printable(text)}\n")
         self.monitor.emit(events.Warning(self.plan.job, printable(text)))
 
     def _line(self, job: str, line: str) -> None:
-        ended = find_ended_line(line)
+        ended = find_ended(line)
         if ended is not None:
             self.ended = ended
             return

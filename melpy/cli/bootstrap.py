@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from melpy.bootstrap.model import SeedSpec
-    from melpy.engine.model import Job
+    from melpy.engine.model import PlannedBuild
 
 
 @click.command(
@@ -93,7 +93,7 @@ def _extend(
     return report.unknown
 
 
-def _find_sources(spec: SeedSpec, jobs: Sequence[Job], cache: Path, monitor: events.Monitor) -> None:
+def _find_sources(spec: SeedSpec, jobs: Sequence[PlannedBuild], cache: Path, monitor: events.Monitor) -> None:
     from melpy.bootstrap.model import WantedSource  # noqa: PLC0415  # --help does not need it
     from melpy.bootstrap.source import find_sources  # noqa: PLC0415  # likewise
     from melpy.plan.model import Source  # noqa: PLC0415  # likewise

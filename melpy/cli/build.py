@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from melpy.arch import Arch
-    from melpy.engine.model import BuildResult, Job
+    from melpy.engine.model import BuildResult, PlannedBuild
     from melpy.solve.lockfile import Lock
 
 _COLUMNS = (
@@ -99,12 +100,14 @@ def command(
     another, each against the repositories and what was built before. Without arguments, ./melange.yaml is built.
     """
     from melpy.cli.planning import default_recipe, plan_recipes  # noqa: PLC0415  # --help does not need it
-    from melpy.cli.setup import make_context  # noqa: PLC0415  # likewise
-    from melpy.engine.run import run_jobs  # noqa: PLC0415  # likewise
+    from melpy.cli.setup import make_spec  # noqa: PLC0415  # likewise
+    from melpy.cli.signer import find_signer  # noqa: PLC0415  # likewise
+    from melpy.engine.model import PublishSpec  # noqa: PLC0415  # likewise
+    from melpy.engine.run import run_builds  # noqa: PLC0415  # likewise
 
     places = recipes or default_recipe("build")
     start = time.monotonic()
-    results: list[BuildResult] = []
+    results: Sequence[BuildResult] = ()
     try:
         settings = read_settings(flags, places)
         arches = read_arches(settings)
@@ -114,22 +117,23 @@ def command(
                 if recipe not in [job.recipe for job in jobs]:
                     text = f"{recipe.path}: not meant for {', '.join(map(str, arches))}, so nothing is built of it"
                     monitor.emit(events.Warning("", text))
-            context = make_context(
-                settings,
-                monitor,
-                check_signatures=not ignore_signatures,
+            spec = make_spec(settings, monitor, offline=offline, check_signatures=not ignore_signatures)
+            asked = replace(
+                spec.steps,
+                options=replace(spec.steps.options, network=network, debug=debug),
                 emulate_all=emulate_all,
-                network=network,
                 keep=keep,
                 from_step=from_step,
-                debug=debug,
-                offline=offline,
-                locks=_load_locks(lock_file or LOCK_NAME, arches) if lock or lock_file else (),
             )
-            if context.signer is None:
+            locks = _load_locks(lock_file or LOCK_NAME, arches) if lock or lock_file else ()
+            spec = replace(spec, steps=asked, locks=locks)
+            publication = PublishSpec(spec.out_dir, find_signer(settings))
+            if publication.signer is None:
                 hint = "make a key with melpy keygen, and name it with --signing-key or in melpy.toml"
                 monitor.emit(events.Warning("", "packages and index are not signed", hint))
-            run_jobs(jobs, context, monitor, results.append)
+            results, failure = run_builds(jobs, spec, publication, monitor)
+            if failure:
+                raise failure
     except MelpyError as error:
         # What was built before is there all the same.
         _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet, failure=error)
@@ -173,7 +177,7 @@ def _report(
         print_text(f"{count_text(len(rows), 'package')} in {seconds:.1f} s", err=True)
 
 
-def _report_left_out(jobs: Sequence[Job]) -> None:
+def _report_left_out(jobs: Sequence[PlannedBuild]) -> None:
     for job in jobs:
         if job.left_out:
             count = count_text(len(job.left_out), "subpackage")

@@ -57,7 +57,7 @@ def command(
     """
     from melpy.cli.planning import default_recipe, plan_recipes  # noqa: PLC0415  # --help does not need it
     from melpy.cli.setup import make_repositories  # noqa: PLC0415  # likewise
-    from melpy.engine.locking import lock_jobs  # noqa: PLC0415  # likewise
+    from melpy.engine.locking import lock_builds  # noqa: PLC0415  # likewise
     from melpy.environment.repository import Repositories  # noqa: PLC0415  # likewise
     from melpy.files import write_file  # noqa: PLC0415  # likewise
     from melpy.solve.lockfile import render_lock  # noqa: PLC0415  # likewise
@@ -70,7 +70,7 @@ def command(
         spec = make_repositories(settings, monitor, offline=offline, check_signatures=not ignore_signatures)
         repositories = Repositories(spec)
         paths = {arch: Path((lock_file or LOCK_NAME).replace("{arch}", arch.apk)) for arch in arches}
-        locks = {arch: lock_jobs(jobs, arch, repositories, path.absolute().parent) for arch, path in paths.items()}
+        locks = {arch: lock_builds(jobs, arch, repositories, path.absolute().parent) for arch, path in paths.items()}
     if not jobs:
         raise RecipeError("none of these recipes is meant for these architectures")
     if len(set(paths.values())) < len(paths):

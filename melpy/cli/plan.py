@@ -37,13 +37,14 @@ def command(recipes: tuple[Path, ...], options: tuple[str, ...], as_json: bool, 
     """
     from melpy.cli.plan_view import describe_plan  # noqa: PLC0415  # --help does not need it
     from melpy.cli.planning import default_recipe, plan_recipes  # noqa: PLC0415  # likewise
+    from melpy.plan.form import plan_digest  # noqa: PLC0415  # likewise
 
     recipes = recipes or default_recipe("plan")
     settings = read_settings(flags, recipes)
     arches = read_arches(settings)
     loaded, jobs = plan_recipes(recipes, arches, settings, print_warning, options)
     if as_json:
-        plans = [{**job.plan.to_json(), "digest": job.plan.digest()} for job in jobs]
+        plans = [{**job.plan.to_json(), "digest": plan_digest(job.plan)} for job in jobs]
         for plan in plans:
             plan["compiled"] = json.loads(str(plan["compiled"]))
         print_json(plans)

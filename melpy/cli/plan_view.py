@@ -8,6 +8,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from melpy.cli.report import count_text
+from melpy.plan.form import plan_digest
 from melpy.plan.model import WORKSPACE
 from melpy.text import printable
 
@@ -29,7 +30,7 @@ def describe_plan(plan: Plan, width: int | None) -> Iterator[str]:
         width: how long lines may be; None for as long as they are.
     """
     yield f"{plan.name} {plan.full_version} for {plan.arch}"
-    yield from _field("digest", [plan.digest()], width)
+    yield from _field("digest", [plan_digest(plan)], width)
     yield from _field("environment", [" ".join(plan.environment.packages) or "nothing"], width)
     yield from _field("sources", [_source(source.material) for source in plan.sources], width)
     for package in plan.packages:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from melpy.arch import Arch
     from melpy.config.model import Settings
-    from melpy.engine.model import Job
+    from melpy.engine.model import PlannedBuild
     from melpy.engine.tree import TreeSpec
     from melpy.plan.fault import Faults
     from melpy.plan.library import Library
@@ -73,7 +73,7 @@ def plan_recipes(
     options: Sequence[str] = (),
     *,
     together: bool = False,
-) -> tuple[tuple[Recipe, ...], tuple[Job, ...]]:
+) -> tuple[tuple[Recipe, ...], tuple[PlannedBuild, ...]]:
     """Read recipes and plan them for architectures; those that are not meant for one are left out there.
 
     Args:
@@ -94,7 +94,7 @@ def plan_recipes(
     faults = {(str(fault), fault.hint): fault for fault in unread}
     warned: dict[str, RecipeError] = {}
     directories = pipeline_directories(settings)
-    jobs: list[Job] = []
+    jobs: list[PlannedBuild] = []
     for arch in arches:
         plan_options = make_options(arch, settings, options)
         for recipe in recipes:
@@ -112,21 +112,21 @@ def plan_recipes(
     return tuple(recipes), tuple(jobs)
 
 
-def _plan(recipe: Recipe, arch: Arch, library: Library, options: PlanOptions) -> tuple[Job | None, Faults]:
+def _plan(recipe: Recipe, arch: Arch, library: Library, options: PlanOptions) -> tuple[PlannedBuild | None, Faults]:
     """Return the job of a recipe, unless it has faults."""
-    from melpy.engine.model import Job  # noqa: PLC0415  # 20 ms that a query does without
+    from melpy.engine.model import PlannedBuild  # noqa: PLC0415  # 20 ms that a query does without
 
     found, problems = examine_recipe(recipe, arch, library, options)
     if problems.found:
         return None, problems
     used = [library.find(name) for name in found.pipelines]
     files = tuple(definition.file for definition in used if not definition.built_in)
-    return Job(recipe, make_plan(found), arch, files, found, found.left_out), problems
+    return PlannedBuild(recipe, make_plan(found), arch, files, found, found.left_out), problems
 
 
-def _find_clashes(jobs: Iterable[Job], arch: Arch) -> Iterator[RecipeError]:
+def _find_clashes(jobs: Iterable[PlannedBuild], arch: Arch) -> Iterator[RecipeError]:
     """Yield a fault for each package that two recipes make."""
-    makers: dict[str, Job] = {}
+    makers: dict[str, PlannedBuild] = {}
     for job in jobs:
         for package in job.plan.packages if job.arch == arch else ():
             other = makers.setdefault(package.name, job)
@@ -136,7 +136,7 @@ def _find_clashes(jobs: Iterable[Job], arch: Arch) -> Iterator[RecipeError]:
                 yield RecipeError(f"package {package.name!r} is made by two recipes", where=second, hint=hint)
 
 
-def _made_at(job: Job, package: str) -> Place:
+def _made_at(job: PlannedBuild, package: str) -> Place:
     found = job.evaluation
     assert found
     for plan, spot in zip(found.packages, found.spots, strict=True):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from melpy.cli.signer import find_secrets, find_signer
+from melpy.build.model import StepOptions
+from melpy.cli.signer import find_secrets
 from melpy.engine.history import read_epoch
+from melpy.engine.inputs import Distribution
 from melpy.engine.limit import LIMITS, parse_limits
-from melpy.engine.model import BUILD_CACHES, BuildContext
-from melpy.environment.model import RepositorySpec, parse_location
+from melpy.engine.model import BUILD_CACHES, BuildSpec, SourceSpec, StepSettings
+from melpy.environment.model import RepositorySpec, StoreSpec, parse_location
 from melpy.errors import SettingsError
 from melpy.files import check_writable
 from melpy.plan.licence import parse_licence
@@ -30,39 +32,28 @@ if TYPE_CHECKING:
     from melpy.environment.model import Supply
 
 
-def make_context(
-    settings: Settings,
-    monitor: events.Monitor,
-    *,
-    offline: bool = False,
-    signing: bool = True,
-    check_signatures: bool = True,
-    **extra: Any,  # BuildContext's own
-) -> BuildContext:
-    """Return what builds have in common.
+def make_spec(
+    settings: Settings, monitor: events.Monitor, *, offline: bool = False, check_signatures: bool = True
+) -> BuildSpec:
+    """Return what builds are prepared from; the signing key is not looked at.
 
     Raises:
-        KeyFileError: the signing key cannot be read.
         SettingsError: SOURCE_DATE_EPOCH is not a number, or a limit no quantity.
     """
     repositories = make_repositories(settings, monitor, offline=offline, check_signatures=check_signatures)
-    secrets = find_secrets(settings)  # before the key is read, which closes a descriptor
-    return BuildContext(
-        out_dir=repositories.own,
-        cache_dir=repositories.servers.directory,
+    servers = repositories.servers
+    limits = {key: (settings.text(key), _name_setting(settings, key, f"--{key}")) for key in LIMITS}
+    return BuildSpec(
         repositories=repositories,
-        signer=find_signer(settings) if signing else None,
-        namespace=settings.text("namespace"),
-        git_repo_url=settings.text("git-repo-url"),
-        recipe_license=_read_license(settings),
-        build_cache=_read_build_cache(settings),
-        limits=parse_limits({key: (settings.text(key), _name_setting(settings, key, f"--{key}")) for key in LIMITS}),
-        places=make_places(settings, offline=offline),
-        unpack_limit=parse_limit(settings.text("unpack-limit")),
+        store=StoreSpec(servers.directory, servers, os.cpu_count() or 1, repositories.own),
+        sources=SourceSpec(servers.directory, make_places(settings, offline=offline)),
+        distribution=Distribution(settings.text("namespace"), settings.text("git-repo-url"), _read_license(settings)),
+        steps=StepSettings(
+            StepOptions(parse_limits(limits), unpack_limit=parse_limit(settings.text("unpack-limit"))),
+            build_cache=_read_build_cache(settings),
+        ),
         epoch=read_epoch(os.environ),
-        jobs=os.cpu_count() or 1,
-        secrets=secrets,
-        **extra,
+        secrets=find_secrets(settings),
     )
 
 

@@ -8,24 +8,23 @@ from typing import TYPE_CHECKING
 
 from melpy.errors import ExtractError, RecipeError
 from melpy.inside import read_regular
-from melpy.plan.template import Spot
 
 if TYPE_CHECKING:
-    from melpy.engine.model import Job
+    from melpy.plan.model import Plan
 
 _LARGEST = 8 << 20  # bytes; Chromium's licences together have 3 MB
 
 
-def load_licence_texts(job: Job, workspace: Path) -> dict[str, str]:
+def load_licence_texts(plan: Plan, workspace: Path) -> dict[str, str]:
     """Return the text of each file that a `license-path` names, by that path.
 
     Symlinks are followed as long as they stay in the workspace. A text that is not UTF-8 is taken for Latin-1.
 
     Raises:
-        RecipeError: there is no such file, or it is too large.
+        RecipeError: there is no such file, or it is too large; the error names the keys of the recipe.
     """
     texts = {}
-    for number, licence in enumerate(job.plan.licences):
+    for number, licence in enumerate(plan.licences):
         if not licence.license_path:
             continue
         try:
@@ -34,9 +33,10 @@ def load_licence_texts(job: Job, workspace: Path) -> dict[str, str]:
         except ExtractError as error:
             data, problem = None, error.message
         if data is None:
-            spot = Spot(job.recipe.document, ("package", "copyright", number, "license-path"))
             hint = "name the file with the licence's text, below the workspace, as it is after the last step"
-            raise spot.at("", 0, RecipeError, f"{problem}: {licence.license_path!r}", hint)
+            missing = RecipeError(f"{problem}: {licence.license_path!r}", hint=hint)
+            missing.keys = ("package", "copyright", number, "license-path")
+            raise missing
         texts[licence.license_path] = _decode(data)
     return texts
 

@@ -8,6 +8,7 @@ from melpy.errors import (
     DigestMismatchError,
     EmulationError,
     MelpyError,
+    RecipeError,
     SandboxError,
     ToolMissingError,
     UnresolvableError,
@@ -15,10 +16,12 @@ from melpy.errors import (
 )
 from melpy.plan.git import GitSource
 from melpy.plan.position import find_needs, find_source, find_step
+from melpy.plan.template import Spot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from melpy.engine.model import PlannedBuild
     from melpy.plan.model import Evaluation, Source
     from melpy.plan.position import Position
 
@@ -33,6 +36,14 @@ def locate_step(error: MelpyError, found: Evaluation | None) -> None:
     """Let an error of a step point at the step, and at its line where the shell told it."""
     if found and error.step.number and not isinstance(error, _OF_THE_MACHINE):
         _point(error, find_step(found, error.step.number, error.step.line))
+
+
+def locate_failure(error: MelpyError, build: PlannedBuild) -> None:
+    """Let the error of a build, which may come from a process without the recipe, point at the place in the recipe."""
+    locate_step(error, build.evaluation)
+    if error.keys and isinstance(error, RecipeError):
+        located = Spot(build.recipe.document, error.keys).at("", 0, type(error), error.message, error.hint)
+        error.where, error.details, error.keys = located.where, (*located.details, *error.details), ()
 
 
 def locate_source(error: MelpyError, source: Source | GitSource, found: Evaluation | None) -> None:

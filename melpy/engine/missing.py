@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from melpy.arch import Arch
-    from melpy.engine.model import Job
+    from melpy.engine.model import PlannedBuild
+    from melpy.environment.model import VisiblePackage
     from melpy.environment.repository import Repositories
     from melpy.plan.model import PlanEnvironment
     from melpy.solve.model import Solution
@@ -32,24 +33,38 @@ _COMMON = {"lib", "dev", "doc", "cmd", "bin", "usr", "pkg", "static", "utils", "
 """Words of names that say nothing about who makes them."""
 
 
-def resolve_job(job: Job, environment: PlanEnvironment, repositories: Repositories) -> Solution:
+def resolve_build(
+    build: PlannedBuild,
+    environment: PlanEnvironment,
+    repositories: Repositories,
+    *,
+    own: tuple[VisiblePackage, ...] | None = None,
+) -> Solution:
     """Return the exact packages of an environment of a recipe.
+
+    Args:
+        build: the recipe.
+        environment: the environment: of its build, or of one of its tests.
+        repositories: where packages come from.
+        own: packages built here that it may have; None for those of the repository's index.
 
     Raises:
         UnresolvableError: there is no such set of packages; the error names the lines that ask for what is missing.
         RepositoryError: a repository cannot be read.
     """
-    where = f"{'' if job.evaluation else f'{job.plan.recipe}: '}environment for {job.plan.arch}"
+    where = f"{'' if build.evaluation else f'{build.plan.recipe}: '}environment for {build.plan.arch}"
     try:
-        return resolve_environment(make_environment(environment, job.arch), repositories, where=where).solution
+        return resolve_environment(
+            make_environment(environment, build.arch), repositories, own=own, where=where
+        ).solution
     except UnresolvableError as error:
-        explain_missing(error, job)
+        explain_missing(error, build)
         raise
 
 
-def explain_missing(error: UnresolvableError, job: Job) -> None:
+def explain_missing(error: UnresolvableError, build: PlannedBuild) -> None:
     """Let an error about an environment name the lines that ask for what is missing, and the recipes that make it."""
-    makers = find_makers(error.missing, job.recipe.path, job.arch)
+    makers = find_makers(error.missing, build.recipe.path, build.arch)
     if makers:
         hints = []
         for file in dict.fromkeys(makers.values()):
@@ -57,8 +72,8 @@ def explain_missing(error: UnresolvableError, job: Job) -> None:
             what = "it" if len(error.missing) == 1 else " and ".join(made)
             hints.append(f"{file} makes {what}: build it too, in the same run or before")
         error.hint = render_instead([*hints, *(text for name, text in error.instead.items() if name not in makers)])
-    if job.evaluation and not locate_needs(error, job.evaluation):
-        point_at(error, Place(str(job.recipe.path)))  # the settings ask for it
+    if build.evaluation and not locate_needs(error, build.evaluation):
+        point_at(error, Place(str(build.recipe.path)))  # the settings ask for it
 
 
 def find_makers(names: Sequence[str], recipe: Path, arch: Arch) -> dict[str, Path]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from melpy.environment.model import StoreSpec
-from melpy.sandbox.model import NO_LIMITS, Limits
+from melpy.build.model import StepOptions
+from melpy.engine.inputs import Distribution
 from melpy.source.place import NOWHERE
-from melpy.unpack import UNPACK_LIMIT, Limit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from melpy.apk.model import IndexEntry
     from melpy.apk.signature import Signer
     from melpy.arch import Arch
-    from melpy.environment.model import RepositorySpec
+    from melpy.environment.model import RepositorySpec, StoreSpec, VisiblePackage
     from melpy.plan.model import Evaluation, Plan
     from melpy.recipe.model import Recipe
     from melpy.solve.lockfile import Lock
@@ -55,67 +54,75 @@ class SourceSpec:
 
 
 @dataclass(frozen=True)
-class BuildContext:
-    """What every build of a run has in common.
+class StepSettings:
+    """What a user asks of the steps of all builds of a run.
 
     Attributes:
-        out_dir: repository that is written.
-        cache_dir: sources, extracted packages and work directories.
-        repositories: where the packages of environments come from.
-        signer: signs packages and indexes; None leaves them unsigned.
-        namespace: distribution that packages belong to.
-        git_repo_url: repository of the recipes, for the SBOM.
-        recipe_license: licence of the recipes themselves, for the SBOM.
-        places: where sources are looked for.
-        unpack_limit: how much an archive may become.
-        epoch: SOURCE_DATE_EPOCH of the process environment; None takes the recipe's last commit.
+        options: how steps run; a recipe's own timeout counts where no limit of time is stated.
+        build_cache: what steps keep at /var/cache/melange: for their recipe (`recipe`), for all (`shared`), or `none`.
+        emulate_all: emulate every program of a foreign root, though native tools could be had.
         keep: keep the work directory of builds that end well, too.
         from_step: begin with this step, by number or name, where an earlier build was kept.
-        network: let every step see the network.
-        debug: have steps print each command before they run it.
-        limits: what a build may use.
-        build_cache: what steps keep at /var/cache/melange: for their recipe (`recipe`), for all (`shared`), or `none`.
-        jobs: how many packages are unpacked at once.
-        emulate_all: emulate every program of a foreign root, though native tools could be had.
+    """
+
+    options: StepOptions = field(default=StepOptions())
+    build_cache: str = "none"
+    emulate_all: bool = False
+    keep: bool = False
+    from_step: str = ""
+
+
+@dataclass(frozen=True)
+class BuildSpec:
+    """What the builds of a run are prepared from, beside their recipes. The signing key is no part of it.
+
+    Attributes:
+        repositories: where the packages of environments come from, and where those that are built go.
+        store: where packages lie extracted.
+        sources: where sources are kept and looked for.
+        distribution: what the packages belong to.
+        steps: what is asked of all steps.
+        epoch: SOURCE_DATE_EPOCH of the process environment; None takes the recipe's last commit.
         secrets: files that no build may read, such as the signing key, and their names for messages.
         locks: lock file and lock of each architecture; environments are what these say, where there are any.
     """
 
-    out_dir: Path
-    cache_dir: Path
     repositories: RepositorySpec
-    signer: Signer | None = None
-    namespace: str = "unknown"
-    git_repo_url: str = ""
-    recipe_license: str = ""
-    places: SourcePlaces = NOWHERE
-    unpack_limit: Limit = UNPACK_LIMIT
+    store: StoreSpec
+    sources: SourceSpec
+    distribution: Distribution = field(default=Distribution())
+    steps: StepSettings = field(default=StepSettings())
     epoch: int | None = None
-    keep: bool = False
-    from_step: str = ""
-    network: bool = False
-    debug: bool = False
-    build_cache: str = "none"
-    limits: Limits = NO_LIMITS
-    jobs: int = 2
-    emulate_all: bool = False
     secrets: tuple[tuple[FileId, str], ...] = ()
     locks: tuple[tuple[Path, Lock], ...] = ()
 
     @property
-    def sources(self) -> SourceSpec:
-        """Where sources are kept, and where they are looked for."""
-        return SourceSpec(self.cache_dir, self.places)
+    def cache_dir(self) -> Path:
+        """Melpy's cache."""
+        return self.store.cache_dir
 
     @property
-    def store(self) -> StoreSpec:
-        """Where packages lie extracted."""
-        return StoreSpec(self.cache_dir, self.repositories.servers, self.jobs, self.out_dir)
+    def out_dir(self) -> Path:
+        """The repository that is written."""
+        return self.repositories.own
 
 
 @dataclass(frozen=True)
-class Job:
-    """One recipe for one architecture.
+class PublishSpec:
+    """Where packages are published, and how they are signed.
+
+    Attributes:
+        root: the repository.
+        signer: signs packages and indexes; None leaves them unsigned.
+    """
+
+    root: Path
+    signer: Signer | None = None
+
+
+@dataclass(frozen=True)
+class PlannedBuild:
+    """One recipe for one architecture, as it was planned in this process.
 
     Attributes:
         recipe: the recipe.
@@ -135,8 +142,23 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Visible:
+    """Packages built here that a build may have in its environment.
+
+    Attributes:
+        packages: those that may be seen; None for all that the repository has.
+        staged: directories of packages that are not published yet, as repositories, the last one first.
+        own: all repositories of packages that were built here.
+    """
+
+    packages: tuple[VisiblePackage, ...] | None
+    staged: tuple[Path, ...]
+    own: frozenset[str]
+
+
+@dataclass(frozen=True)
 class BuiltPackage:
-    """A package that was written."""
+    """A package that was published."""
 
     entry: IndexEntry
     path: Path
@@ -144,18 +166,16 @@ class BuiltPackage:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build left.
+    """What a build left in the repository.
 
     Attributes:
-        job: name of the job.
+        job: name of the build.
         packages: the packages, main package first.
         stages: seconds that each stage took, in order.
         log: what its steps printed.
-        left_out: subpackages that were not made, since the user restricts their ranges.
     """
 
     job: str
     packages: tuple[BuiltPackage, ...]
     stages: tuple[tuple[str, float], ...]
     log: Path
-    left_out: tuple[str, ...] = ()

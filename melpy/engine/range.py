@@ -10,12 +10,12 @@ from melpy.errors import FaultsError, RecipeError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from melpy.engine.model import Job
+    from melpy.engine.model import PlannedBuild
     from melpy.environment.repository import Repositories
     from melpy.plan.template import Spot
 
 
-def check_ranges(jobs: Sequence[Job], repositories: Repositories) -> None:
+def check_ranges(jobs: Sequence[PlannedBuild], repositories: Repositories) -> None:
     """Check that the keys of ranges stand for packages that a repository has, the supply makes, or these jobs make.
 
     Raises:
@@ -42,7 +42,7 @@ def check_ranges(jobs: Sequence[Job], repositories: Repositories) -> None:
         raise FaultsError(faults.values())
 
 
-def _find_ranges(job: Job) -> dict[str, tuple[Spot, list[str]]]:
+def _find_ranges(job: PlannedBuild) -> dict[str, tuple[Spot, list[str]]]:
     """Return the first `range` that names each table, and the keys that subpackages are made for."""
     assert job.evaluation
     found = job.evaluation

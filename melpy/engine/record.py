@@ -9,49 +9,22 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from melpy import __version__
+from melpy.engine.inputs import job_identity, job_key
+from melpy.engine.limit import find_limits, find_requests
 from melpy.files import replace_file
+from melpy.plan.form import plan_digest
+from melpy.sandbox.emulator import find_emulator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from melpy.build.model import StepRecord
-    from melpy.engine.limit import Requests
-    from melpy.engine.model import Job
-    from melpy.sandbox.model import Emulator, Limits, NativeTools
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What there is to say of a build beside its steps.
-
-    Attributes:
-        ok: whether it ended well.
-        seconds: how long it took.
-        stages: seconds of each stage.
-        emulator: how foreign programs were run.
-        tools: what was run natively instead.
-        limits: what it might use.
-        requests: what the recipe asks for.
-        network: whether all steps saw the network.
-        build_cache: what steps kept from earlier builds: `none`, `recipe` or `shared`.
-        first: number of the first step that was run; those before were an earlier build's.
-    """
-
-    ok: bool
-    seconds: float
-    stages: Mapping[str, float]
-    emulator: Emulator | None
-    tools: NativeTools | None
-    limits: Limits
-    requests: Requests
-    network: bool
-    build_cache: str
-    first: int = 1
+    from melpy.engine.clock import Clock
+    from melpy.engine.job import Job, Result
+    from melpy.engine.model import BuildSpec, PlannedBuild
 
 
 def record_path(log: Path) -> Path:
@@ -59,31 +32,43 @@ def record_path(log: Path) -> Path:
     return log.with_suffix(".json")
 
 
-def write_record(job: Job, log: Path, facts: Facts, steps: Sequence[StepRecord]) -> None:
+def write_record(build: PlannedBuild, spec: BuildSpec, job: Job | None, result: Result, clock: Clock) -> None:
     """Write the record of a build beside its log.
+
+    Args:
+        build: the planned recipe.
+        spec: what it was prepared from.
+        job: the job; None where its preparation failed.
+        result: what it came to.
+        clock: what measured it.
 
     Raises:
         OutputError: it cannot be written.
     """
+    assert clock.log
     machine = os.uname()
+    emulator = find_emulator(build.arch)
+    steps = spec.steps
     value = {
-        "build": job.plan.job,
-        "plan": job.plan.digest(),
-        "ok": facts.ok,
+        "build": build.plan.job,
+        "plan": plan_digest(build.plan),
+        "key": job_key(job.inputs) if job else None,
+        "identity": job_identity(job.inputs) if job else None,
+        "ok": not result.failure,
         "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "seconds": round(facts.seconds, 3),
-        "stages": {name: round(seconds, 3) for name, seconds in facts.stages.items()},
+        "seconds": round(clock.elapsed, 3),
+        "stages": {name: round(seconds, 3) for name, seconds in clock.seconds.items()},
         "melpy": __version__,
         "machine": {"name": machine.nodename, "kernel": machine.release, "arch": machine.machine},
         "processors": len(os.sched_getaffinity(0)),
-        "emulator": facts.emulator.interpreter or "the host's" if facts.emulator else None,
-        "native-tools": list(facts.tools.packages) if facts.tools else [],
-        "network": facts.network or any(step.network for step in steps),
-        "first-step": facts.first,
-        "build-cache": facts.build_cache,
-        "limits": asdict(facts.limits),
-        "requests": asdict(facts.requests),
-        "steps": [step.to_json() for step in steps],
+        "emulator": emulator.interpreter or "the host's" if emulator else None,
+        "native-tools": list(result.native),
+        "network": steps.options.network or any(step.network for step in result.steps),
+        "first-step": job.run.first if job else 1,
+        "build-cache": steps.build_cache,
+        "limits": asdict(find_limits(build.recipe, steps.options.limits)),
+        "requests": asdict(find_requests(build.recipe)),
+        "steps": [step.to_json() for step in result.steps],
     }
-    with replace_file(record_path(log), durable=False) as stream:
+    with replace_file(record_path(clock.log), durable=False) as stream:
         stream.write((json.dumps(value, indent=1) + "\n").encode(errors="surrogateescape"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
-from melpy.build.place import return_files
 from melpy.build.reentry import load_session
+from melpy.build.site import return_files
 from melpy.engine.buildcache import hold_cache
 from melpy.engine.workdir import WORK, find_work, reuse_kept
 from melpy.errors import StoreError, UsageError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from melpy.build.reentry import Kept
-    from melpy.engine.model import BuildContext, Job
+    from melpy.engine.model import BuildSpec, PlannedBuild
     from melpy.sandbox.model import NativeTools
 
 
@@ -33,21 +33,21 @@ def open_kept(directory: Path) -> Iterator[Kept]:
         stack.enter_context(reuse_kept(directory))
         kept = load_session(directory)
         _hold_layers(kept, stack)
-        if kept.place.cache:
-            stack.enter_context(hold_cache(kept.place.cache))
-        return_files(kept.place)
+        if kept.site.cache:
+            stack.enter_context(hold_cache(kept.site.cache))
+        return_files(kept.site)
         yield kept
 
 
 def _hold_layers(kept: Kept, stack: ExitStack) -> None:
-    layers = kept.place.root.layers
+    layers = kept.site.root.layers
     # The topmost layer of the environment is an entry of the store that keeps all below it.
     for store in {layer.parent.parent for layer in layers if layer.parent.parent.name == STORE}:
         with share_store(store):
             for layer in layers:
                 if layer.parent.parent == store and (held := hold_entry(store, layer.parent.name)):
                     stack.enter_context(closing(held))
-    tools = kept.place.tools
+    tools = kept.site.machine.tools
     needed = (*layers, *((tools.directory, tools.cache) if tools else ()))
     gone = [layer for layer in needed if not layer.exists()]
     if gone:
@@ -55,21 +55,23 @@ def _hold_layers(kept: Kept, stack: ExitStack) -> None:
         raise StoreError(f"was pruned, and the build root of {kept.job} lies upon it", where=str(gone[0]), hint=hint)
 
 
-def find_first_step(job: Job, context: BuildContext) -> tuple[int, Kept | None]:
+def find_first_step(build: PlannedBuild, spec: BuildSpec) -> tuple[int, Kept | None]:
     """Return the number of the step to begin with, and the kept build that ran those before.
 
     Raises:
         UsageError: there is no such step or build, or a step before it is another by now.
     """
-    if not context.from_step:
+    if not spec.steps.from_step:
         return 1, None
-    steps = [step for package in job.plan.packages for step in package.steps]
+    steps = [step for package in build.plan.packages for step in package.steps]
     labels = [step.label for step in steps]
-    first = find_step(context.from_step, labels, "--from-step")
-    base = context.cache_dir / WORK
-    work = next((work for work in find_work(base, f"{job.plan.name}-{job.arch.apk}") if work.kept), None)
+    first = find_step(spec.steps.from_step, labels, "--from-step")
+    base = spec.cache_dir / WORK
+    work = next((work for work in find_work(base, f"{build.plan.name}-{build.arch.apk}") if work.kept), None)
     if work is None:
-        raise UsageError(f"no build of {job.plan.job} was kept", where="--from-step", hint="build it with --keep first")
+        raise UsageError(
+            f"no build of {build.plan.job} was kept", where="--from-step", hint="build it with --keep first"
+        )
     kept = load_session(work.path)
     before = [step for _, step in kept.steps]
     for number, step in enumerate(steps[: first - 1], 1):
@@ -87,7 +89,7 @@ def check_environment(kept: Kept, layers: Sequence[Path], tools: NativeTools | N
     Raises:
         UsageError: they did not.
     """
-    before = kept.place.root.layers
+    before = kept.site.root.layers
     # A root that was copied has none; what was in it then is still there.
     if before and before != tuple(reversed((*layers, *(tools.layers if tools else ())))):
         hint = "build it from the beginning, without --from-step"

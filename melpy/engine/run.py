@@ -1,63 +1,118 @@
-"""Several jobs, one after the other, each after those it needs."""
+"""The builds of a run, one after the other, each after those it needs; what was built is published at the end."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from melpy import events
-from melpy.engine.build import build_job
+from melpy.engine.clock import Clock
+from melpy.engine.execute import execute
+from melpy.engine.job import Result
+from melpy.engine.locate import locate_failure
+from melpy.engine.prepare import prepare
+from melpy.engine.publish import Stage, publish
 from melpy.engine.range import check_ranges
+from melpy.engine.record import write_record
 from melpy.environment.repository import Repositories
-from melpy.errors import CycleError, MelpyError
+from melpy.errors import CycleError, MelpyError, OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from melpy.engine.model import BuildContext, BuildResult, Job
+    from melpy.engine.job import Job
+    from melpy.engine.model import BuildResult, BuildSpec, PlannedBuild, PublishSpec
 
 
-def order_jobs(jobs: Sequence[Job]) -> tuple[Job, ...]:
-    """Return jobs in the order in which they can be built: architecture by architecture.
+def order_builds(builds: Sequence[PlannedBuild]) -> tuple[PlannedBuild, ...]:
+    """Return builds in the order in which they can be made: architecture by architecture.
 
     Raises:
         CycleError: recipes need one another.
         RecipeError: two recipes make the same package.
     """
-    if len(jobs) < 2:
-        return tuple(jobs)
+    if len(builds) < 2:
+        return tuple(builds)
     from melpy.engine.cycle import explain_cycle  # noqa: PLC0415  # networkx takes 150 ms, one recipe needs no order
     from melpy.graph.order import order_plans  # noqa: PLC0415  # likewise
 
-    ordered: list[Job] = []
-    for arch in dict.fromkeys(job.arch for job in jobs):
-        own = [job for job in jobs if job.arch == arch]
-        by_name = {job.plan.name: job for job in own}
+    ordered: list[PlannedBuild] = []
+    for arch in dict.fromkeys(build.arch for build in builds):
+        own = [build for build in builds if build.arch == arch]
+        by_name = {build.plan.name: build for build in own}
         try:
-            ordered += [by_name[plan.name] for plan in order_plans([job.plan for job in own])]
+            ordered += [by_name[plan.name] for plan in order_plans([build.plan for build in own])]
         except CycleError as error:
-            raise explain_cycle(error.edges, {job.plan.name: job.evaluation for job in own if job.evaluation}) from None
+            known = {build.plan.name: build.evaluation for build in own if build.evaluation}
+            raise explain_cycle(error.edges, known) from None
     return tuple(ordered)
 
 
-def run_jobs(
-    jobs: Sequence[Job], context: BuildContext, monitor: events.Monitor, on_result: Callable[[BuildResult], None]
-) -> None:
-    """Build all jobs in order, handing on each result; stop at the first that fails.
+def run_builds(
+    builds: Sequence[PlannedBuild],
+    spec: BuildSpec,
+    publication: PublishSpec,
+    monitor: events.Monitor,
+) -> tuple[tuple[BuildResult, ...], MelpyError | None]:
+    """Make all builds in order, up to the first that fails, and publish what was built.
+
+    Args:
+        builds: the builds.
+        spec: what they are prepared from.
+        publication: where packages are published, and how they are signed.
+        monitor: is told what happens.
+
+    Returns:
+        What was published, and why not all was built.
 
     Raises:
         FaultsError: ranges of recipes need packages that nobody has.
-        MelpyError: what went wrong with it.
+        CycleError: recipes need one another.
+        MelpyError: the packages cannot be published.
     """
-    repositories = Repositories(context.repositories)
+    repositories = Repositories(spec.repositories)
     monitor = events.Once(monitor)
-    ordered = order_jobs(jobs)
+    ordered = order_builds(builds)
     check_ranges(ordered, repositories)
-    for number, job in enumerate(ordered, 1):
-        try:
-            on_result(build_job(job, context, repositories, monitor))
-        except MelpyError as error:
-            error.job = job.plan.job
-            if number < len(ordered):
-                names = ", ".join(other.plan.job for other in ordered[number:])
-                monitor.emit(events.Warning("", f"not built, since {job.plan.job} failed: {names}"))
-            raise
+    stage = Stage(repositories)
+    failure: MelpyError | None = None
+    results: tuple[BuildResult, ...] = ()
+    try:
+        for number, build in enumerate(ordered, 1):
+            failure = run_build(build, spec, stage, monitor)
+            if failure:
+                failure.job = build.plan.job
+                left = ", ".join(other.plan.job for other in ordered[number:])
+                if left:
+                    monitor.emit(events.Warning("", f"not built, since {build.plan.job} failed: {left}"))
+                break
+    finally:
+        # What was built before an interrupt is not lost either.
+        if stage.builds:
+            results = publish(stage.builds, publication, monitor)
+    return results, failure
+
+
+def run_build(build: PlannedBuild, spec: BuildSpec, stage: Stage, monitor: events.Monitor) -> MelpyError | None:
+    """Make a build and stage its packages; return why it failed, or None."""
+    clock = Clock(build.plan.job, monitor)
+    job: Job | None = None
+    result = Result(build.plan.job, failure=MelpyError("was interrupted"))
+    try:
+        job = prepare(build, spec, stage, clock)
+        result = execute(job, monitor)
+        clock.seconds.update(result.stages)
+        if not result.failure:
+            stage.add(job, result, clock)
+    except MelpyError as error:
+        result = replace(result, failure=error)
+    finally:
+        if clock.log:
+            # Where something failed, that is more useful than what is wrong with the record.
+            with suppress(*((OutputError,) if result.failure else ())):
+                write_record(build, spec, job, result, clock)
+            monitor.emit(events.JobFinished(build.plan.job, clock.elapsed, ok=not result.failure))
+    if result.failure:
+        locate_failure(result.failure, build)
+    return result.failure

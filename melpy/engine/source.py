@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from melpy import events
+from melpy.build.model import FetchedFile, FetchedSources
 from melpy.engine.locate import locate_source
 from melpy.engine.tree import Finding, TreeSpec, describe_fault, map_recipes
 from melpy.errors import DigestMismatchError, FaultsError, MelpyError, UnreachableError
@@ -69,7 +70,7 @@ def fetch_sources(
     monitor: events.Monitor,
     job: str,
     evaluation: Evaluation | None = None,
-) -> tuple[dict[Source, Path], dict[GitSource, Pinned]]:
+) -> FetchedSources:
     """Return the verified file or commit of each source, fetching what is not in the cache.
 
     Args:
@@ -82,18 +83,18 @@ def fetch_sources(
     Raises:
         MelpyError: one cannot be had, or is not what the recipe names.
     """
-    files: dict[Source, Path] = {}
-    checkouts: dict[GitSource, Pinned] = {}
+    files: list[FetchedFile] = []
+    checkouts: list[Pinned] = []
     for source in sources:
         try:
             if isinstance(source, GitSource):
-                checkouts[source] = fetch_git(source, spec.repositories, monitor, job, spec.places)
+                checkouts.append(fetch_git(source, spec.repositories, monitor, job, spec.places))
             else:
-                files[source] = fetch_source(source, spec.files, spec.places, monitor, job)
+                files.append(FetchedFile(source, fetch_source(source, spec.files, spec.places, monitor, job)))
         except MelpyError as error:
             locate_source(error, source, evaluation)
             raise
-    return files, checkouts
+    return FetchedSources(tuple(files), tuple(checkouts))
 
 
 def survey_sources(files: Sequence[Path], spec: TreeSpec, jobs: int) -> Iterator[RecipeSources]:

@@ -13,33 +13,33 @@ from typing import TYPE_CHECKING
 from melpy.errors import RecipeError
 
 if TYPE_CHECKING:
-    from melpy.engine.model import BuildContext, FileId, Job
+    from melpy.engine.model import BuildSpec, FileId, PlannedBuild
 
 _OUT_DIR = "the output directory"
 _GIT = "a git repository's own files"
 _HINT = "name the recipe otherwise, or keep that elsewhere"
 
 
-def find_source_directory(job: Job, context: BuildContext) -> Path | None:
+def find_source_directory(build: PlannedBuild, spec: BuildSpec) -> Path | None:
     """Return the directory with the recipe's own files, or None; recipes may share one through symlinks.
 
     Raises:
         RecipeError: a symlink leads out of the recipe's own directory, or the directory holds what no build may see.
     """
-    directory = job.recipe.path.parent / job.recipe.path.stem
+    directory = build.recipe.path.parent / build.recipe.path.stem
     if not directory.is_dir():
         return None
     resolved = directory.resolve()
-    if job.recipe.path.parent.resolve() not in resolved.parents:
+    if build.recipe.path.parent.resolve() not in resolved.parents:
         hint = "what is elsewhere on this machine is not copied into a build"
         raise RecipeError("is a symlink that leaves the directory of the recipe", where=str(directory), hint=hint)
-    _check_private(directory, resolved, _find_private(context))
+    _check_private(directory, resolved, _find_private(spec))
     return directory
 
 
-def _find_private(context: BuildContext) -> dict[FileId, str]:
-    private = dict(context.secrets)
-    for path, what in ((context.out_dir, _OUT_DIR), (context.cache_dir, "the cache")):
+def _find_private(spec: BuildSpec) -> dict[FileId, str]:
+    private = dict(spec.secrets)
+    for path, what in ((spec.out_dir, _OUT_DIR), (spec.cache_dir, "the cache")):
         info = path.stat() if path.exists() else None
         if info:
             private[info.st_dev, info.st_ino] = what

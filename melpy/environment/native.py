@@ -44,92 +44,116 @@ class Foreign:
     """An environment for another architecture than this machine's.
 
     Attributes:
-        environment: what was asked for.
+        arch: its architecture.
         solution: its packages.
         layers: their files, in the same order.
     """
 
-    environment: EnvironmentSpec
+    arch: Arch
     solution: Solution
     layers: Sequence[Path]
 
     @property
-    def arch(self) -> Arch:
-        """Its architecture."""
-        return parse_arch(self.environment.root.arch)
+    def files(self) -> dict[str, Path]:
+        """The files of each package, by its name."""
+        return dict(zip((offer.name for offer in self.solution.offers), self.layers, strict=False))
 
 
-def find_tools(
-    foreign: Foreign, repositories: Repositories, store: StoreSpec, monitor: events.Monitor, job: str
-) -> NativeTools | None:
-    """Return native tools for a foreign environment; None where none of its packages can be had for this machine.
+@dataclass(frozen=True)
+class ToolChoice:
+    """The packages of this machine that native tools for a foreign environment are made of.
+
+    Attributes:
+        chosen: name of a package of the environment, and the one of this machine whose programs stand for its own.
+        solution: those packages with all that they depend on.
+    """
+
+    chosen: tuple[tuple[str, Offer], ...]
+    solution: Solution
+
+
+def choose_tools(
+    environment: EnvironmentSpec, solution: Solution, repositories: Repositories, monitor: events.Monitor, job: str
+) -> ToolChoice | None:
+    """Return packages for native tools of a foreign environment; None where none can be had for this machine.
 
     It does without them: where repositories have nothing for this machine, or cannot be asked, it is only told.
 
     Args:
-        foreign: the environment.
+        environment: what was asked for.
+        solution: its packages.
         repositories: where packages come from.
-        store: where they are kept.
         monitor: is told what is found.
         job: whose environment it is, for messages.
     """
-    rules = {
-        offer.name: _Wanted(tool, offer, layer)
-        for offer, layer in zip(foreign.solution.offers, foreign.layers, strict=False)
-        if (tool := find_tool_rule(offer.name, foreign.arch))
-    }
+    rules = _find_rules(solution, parse_arch(environment.root.arch))
     if not rules:
         return None
     try:
-        return _find_tools(foreign, rules, repositories, store, monitor, job)
+        return _choose_tools(environment, rules, repositories, monitor, job)
     except (RepositoryError, SeedError, UnreachableError, UnresolvableError) as error:
         text = f"native tools cannot be had, so all is emulated: {error}"
         monitor.emit(events.Warning(job, text, error.hint or ""))
         return None
 
 
-def _find_tools(
-    foreign: Foreign,
-    rules: Mapping[str, _Wanted],
+def _find_rules(solution: Solution, arch: Arch) -> dict[str, tuple[Tool, Offer]]:
+    """Return the packages of an environment that the table has, by name."""
+    return {offer.name: (tool, offer) for offer in solution.offers if (tool := find_tool_rule(offer.name, arch))}
+
+
+def _choose_tools(
+    environment: EnvironmentSpec,
+    rules: Mapping[str, tuple[Tool, Offer]],
     repositories: Repositories,
-    store: StoreSpec,
     monitor: events.Monitor,
     job: str,
-) -> NativeTools | None:
+) -> ToolChoice | None:
     host = host_arch()
-    environment = foreign.environment.with_world(rules, host.apk)
-    universe = repositories.find_universe(find_snapshot(environment, repositories))
-    chosen = {name: offer for name, wanted in rules.items() if (offer := _find_offer(wanted, universe))}
+    universe = repositories.find_universe(find_snapshot(environment.with_world(rules, host.apk), repositories))
+    chosen = {name: offer for name, rule in rules.items() if (offer := _find_offer(*rule, universe))}
     left = sorted(rules.keys() - chosen.keys())
     if left:
         monitor.emit(events.Note(job, f"not of one version for {host}, so emulated: {', '.join(left)}"))
     if not chosen:
         return None
     world = [f"{name}={offer.version}" for name, offer in chosen.items()]
-    native = solve(world, universe, where=f"native tools for {foreign.arch}")
-    with open_packages(native, store, monitor, job) as native_layers:
-        return _make_tools(chosen, rules, native, native_layers, foreign, store.tools)
+    native = solve(world, universe, where=f"native tools for {environment.root.arch}")
+    return ToolChoice(tuple(chosen.items()), native)
 
 
-def _make_tools(
-    chosen: Mapping[str, Offer],
-    rules: Mapping[str, _Wanted],
-    native: Solution,
-    native_layers: Sequence[Path],
-    foreign: Foreign,
-    tools: Path,
+def make_tools(
+    choice: ToolChoice, foreign: Foreign, store: StoreSpec, monitor: events.Monitor, job: str
 ) -> NativeTools | None:
+    """Make native tools, or take those that were made before; None where none of them would run.
+
+    Args:
+        choice: the packages that they are made of.
+        foreign: the environment.
+        store: where packages and tools are kept.
+        monitor: is told of what takes long.
+        job: whose environment it is, for messages.
+
+    Raises:
+        PackageFormatError: a package is damaged or is not the one that the index means.
+        OutputError: they cannot be written.
+    """
+    with open_packages(choice.solution, store, monitor, job) as layers:
+        return _make_tools(choice, foreign, layers, store.tools)
+
+
+def _make_tools(choice: ToolChoice, foreign: Foreign, native_layers: Sequence[Path], tools: Path) -> NativeTools | None:
     host = host_arch()
-    place = dict(zip((offer.name for offer in native.offers), native_layers, strict=True))
+    rules, files = _find_rules(foreign.solution, foreign.arch), foreign.files
+    natively = dict(zip((offer.name for offer in choice.solution.offers), native_layers, strict=True))
     parts = []
-    for name, offer in chosen.items():
-        wanted = rules[name]
-        package = ToolPackage(wanted.tool, wanted.layer, place[name])
-        made = _ensure_layer(package, wanted.offer, offer, foreign.arch, tools)
+    for name, native in choice.chosen:
+        tool, offer = rules[name]
+        made = _ensure_layer(ToolPackage(tool, files[name], natively[name]), offer, native, foreign.arch, tools)
         needed = read_needed(made)
         libraries = find_libraries(needed, native_layers, host) if needed else None
         if libraries is not None:
-            parts.append(_Part(wanted, offer, made, libraries))
+            parts.append(_Part(tool, native, made, libraries))
     return _put_together(parts, foreign.layers, tools) if parts else None
 
 
@@ -137,7 +161,7 @@ def _make_tools(
 class _Part:
     """A package whose programs are replaced: what was wanted and found, the layer, and the libraries that it needs."""
 
-    wanted: _Wanted
+    tool: Tool
     native: Offer
     directory: Path
     libraries: Mapping[str, Path]
@@ -151,7 +175,7 @@ def _ensure_layer(package: ToolPackage, foreign: Offer, native: Offer, arch: Arc
 
 def _put_together(parts: Sequence[_Part], layers: Sequence[Path], directory: Path) -> NativeTools:
     host = host_arch()
-    tools = [part.wanted.tool for part in parts]
+    tools = [part.tool for part in parts]
     libraries = {soname: place for part in parts for soname, place in part.libraries.items()}
     replaced = [part.directory / "layer" for part in parts]
     top_first = tuple(reversed(layers))
@@ -187,21 +211,11 @@ def _ensure(directory: Path, make: Callable[[Path], None]) -> Path:
     return directory
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """A package of the environment that the table has: what it says, which package, and its files."""
-
-    tool: Tool
-    offer: Offer
-    layer: Path
-
-
-def _find_offer(wanted: _Wanted, universe: Universe) -> Offer | None:
+def _find_offer(tool: Tool, own: Offer, universe: Universe) -> Offer | None:
     """Return this machine's package of the same name and version, the same release if there is one."""
-    own = wanted.offer
     offers = [
         offer
         for offer, _ in universe.providers(own.name)
-        if offer.name == own.name and not offer.tag and wanted.tool.accepts(own.version, offer.version)
+        if offer.name == own.name and not offer.tag and tool.accepts(own.version, offer.version)
     ]
     return next((offer for offer in offers if offer.version == own.version), next(iter(offers), None))

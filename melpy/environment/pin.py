@@ -75,7 +75,9 @@ def _name_location(address: str, spec: RepositorySpec, base: Path) -> str:
     return f"./{Path(address).relative_to(base)}" if below else address
 
 
-def find_pinned(locked: LockedEnvironment, lock: Lock, spec: RepositorySpec, where: Path) -> Solution:
+def find_pinned(
+    locked: LockedEnvironment, lock: Lock, spec: RepositorySpec, where: Path, staged: Sequence[Path] = ()
+) -> Solution:
     """Return the packages that an environment is pinned to.
 
     Args:
@@ -83,12 +85,13 @@ def find_pinned(locked: LockedEnvironment, lock: Lock, spec: RepositorySpec, whe
         lock: the lock that it is part of.
         spec: where packages are.
         where: the lock file.
+        staged: repositories of packages that were built here and are not published yet.
 
     Raises:
         LockError: a package is another one, or has no key that it could be checked by.
         UnreachableError: a package is gone.
     """
-    finder = _Finder(lock, spec, where)
+    finder = _Finder(lock, spec, where, staged)
     finder.extend_seed(locked.packages)
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         return Solution(tuple(pool.map(finder.find, locked.packages)))
@@ -146,6 +149,7 @@ class _Finder:
     lock: Lock
     spec: RepositorySpec
     where: Path
+    staged: Sequence[Path] = ()
 
     def extend_seed(self, packages: Iterable[LockedPackage]) -> None:
         """Have the seed make what it does not have."""
@@ -198,7 +202,8 @@ class _Finder:
     def _find_address(self, package: LockedPackage) -> str:
         spec, name = self.spec, package.repository
         if name == OUT_DIR:
-            return str(spec.own)
+            file = Path(package.arch or self.lock.arch, f"{package.name}-{package.version}.apk")
+            return str(next((root for root in self.staged if (root / file).is_file()), spec.own))
         if name == SEED:
             if not spec.supply:
                 message = f"{package.name} is locked to the seed, and there is none"

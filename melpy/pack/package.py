@@ -17,13 +17,14 @@ from melpy.build.model import Entry, Kind, OutputTree
 from melpy.errors import PackageFormatError, reason_of
 from melpy.files import output_error, replace_file
 from melpy.pack.acceptance import check_acceptance
+from melpy.pack.content import INPUTS_FILE, content_digest, render_inputs
+from melpy.pack.model import ControlFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from melpy.apk.signature import Signer
-    from melpy.pack.model import ControlFile
 
 _TYPES = {
     Kind.FILE: tarfile.REGTYPE,
@@ -50,11 +51,14 @@ def write_package(
     mtime: int,
     signer: Signer | None = None,
     control: Sequence[ControlFile] = (),
+    inputs: Mapping[str, object] | None = None,
     level: int = LEVEL,
+    durable: bool = True,
 ) -> IndexEntry:
     """Write the package `info.file_name` into a directory and return its index entry.
 
-    The file appears whole or not at all. The size and the data's digest in `info` are filled in here.
+    The file appears whole or not at all. The size and the data's digest in `info` are filled in here. Where `inputs`
+    are given, they are put into `.melpy.json` together with the package's content digest.
 
     Raises:
         OutputError: the directory cannot be written.
@@ -62,13 +66,17 @@ def write_package(
     """
     check_acceptance(tree, info, control)
     path = destination / info.file_name
+    digests: dict[str, str] = {}
     with _scratch_file(destination) as data:
-        digest = write_data(_members(tree), data, mtime=mtime, level=level)
+        digest = write_data(_members(tree, digests), data, mtime=mtime, level=level)
+        if inputs is not None:
+            text = render_inputs(inputs, content_digest(tree, info, control, digests))
+            control = (*control, ControlFile(INPUTS_FILE, text))
         info = dataclasses.replace(info, installed_size=max(1, installed_size(tree)), datahash=digest.sha256)
         segment = write_flat(_control_files(info, control), mtime=mtime)
         head = sign_package(segment, signer, mtime)
         data.seek(0)
-        with replace_file(path) as stream:
+        with replace_file(path, durable=durable) as stream:
             stream.write(head)
             shutil.copyfileobj(data, stream, 1 << 20)
     entry = IndexEntry(info, control_checksum(segment), len(head) + digest.size)
@@ -92,29 +100,34 @@ def _control_files(info: PackageInfo, control: Sequence[ControlFile]) -> Iterato
     yield from ((file.name, file.content, file.mode) for file in sorted(control, key=lambda file: file.name))
 
 
-def _members(tree: OutputTree) -> Iterable[Member]:
+def _members(tree: OutputTree, digests: dict[str, str]) -> Iterable[Member]:
+    """Yield the members of a tree, noting the SHA-256 of each file."""
     first_names: dict[tuple[int, int], str] = {}
     for entry in tree:
         if entry.kind is Kind.FILE:
             first = first_names.setdefault(entry.inode, entry.path)
-            yield _file(tree, entry) if first == entry.path else _hard_link(entry, first)
+            yield _file(tree, entry, digests) if first == entry.path else _hard_link(entry, first)
         else:
             yield _other(entry)
 
 
-def _file(tree: OutputTree, entry: Entry) -> Member:
+def _file(tree: OutputTree, entry: Entry, digests: dict[str, str]) -> Member:
+    sha1, sha256 = hashlib.sha1(), hashlib.sha256()
     try:
         with tree.open(entry) as stream:
-            checksum = hashlib.file_digest(stream, "sha1").hexdigest()  # type: ignore[arg-type]  # any binary stream
+            while piece := stream.read(1 << 20):
+                sha1.update(piece)
+                sha256.update(piece)
     except OSError as error:
         raise PackageFormatError(f"{entry.path} cannot be read: {reason_of(error)}", where=tree.package) from None
+    digests[entry.path] = sha256.hexdigest()
     return Member(
         entry.path,
         tarfile.REGTYPE,
         entry.mode,
         size=entry.size,
         **_owner(entry),
-        records={_CHECKSUM: checksum} | _xattr_records(entry),
+        records={_CHECKSUM: sha1.hexdigest()} | _xattr_records(entry),
         open=lambda: tree.open(entry),
     )
 

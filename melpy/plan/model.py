@@ -9,8 +9,6 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from melpy.digest import identity
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -287,10 +285,6 @@ class Plan:
         data = _plain(dataclasses.asdict(self))
         assert isinstance(data, dict)
         return data
-
-    def digest(self) -> str:
-        """Return the plan's identity: of all that decides the packages' bytes, which tests do not."""
-        return identity(dataclasses.replace(self, tests=()).to_json())
 
 
 @dataclass(frozen=True)

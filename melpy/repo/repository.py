@@ -18,7 +18,7 @@ from melpy.apk.model import LARGEST_INDEX, Index, IndexEntry
 from melpy.apk.segment import check_datahash, read_entry, read_segments
 from melpy.apk.version import compare_versions, version_key
 from melpy.bound import open_file, read_file
-from melpy.errors import MelpyError, PackageFormatError, RepositoryError, SignatureError, reason_of
+from melpy.errors import MelpyError, OutputError, PackageFormatError, RepositoryError, SignatureError, reason_of
 from melpy.files import output_error, remove_leftovers, write_file
 from melpy.repo.layout import index_path
 from melpy.repo.model import Publication
@@ -48,7 +48,10 @@ def load_index(root: Path, arch: str, *, keyring: Keyring | None) -> Index:
     except FileNotFoundError:
         return Index(())
     except OSError as error:
-        raise RepositoryError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
+        hints = {IsADirectoryError: "move the directory away", PermissionError: "change its owner or mode"}
+        raise RepositoryError(
+            f"cannot be read: {reason_of(error)}", where=str(path), hint=hints.get(type(error))
+        ) from None
     try:
         return read_index(data, keyring=keyring, where=str(path))
     except SignatureError:
@@ -85,6 +88,8 @@ def publish_packages(
     """
     directory = root / arch
     with locked(directory):
+        for entry in entries:
+            _clear_place(directory / entry.info.file_name)
         known, damaged = _current_entries(root, arch, {entry.info.file_name for entry in entries})
         for entry in entries:
             (staged / entry.info.file_name).replace(directory / entry.info.file_name)
@@ -95,6 +100,23 @@ def publish_packages(
         lost = find_lost(before, path.read_bytes(), str(path))
     replaced, outdated = _find_replaced(known, entries), _find_outdated(known, entries)
     return Publication(index, tuple(replaced), tuple(outdated), tuple(damaged), lost)
+
+
+def _clear_place(path: Path) -> None:
+    """Make way for a package where an empty directory has its name; one that has files is its owner's to move.
+
+    Raises:
+        OutputError: there is such a directory. No package has been replaced then.
+    """
+    if not path.is_dir() or path.is_symlink():
+        return
+    try:
+        path.rmdir()
+    except OSError as error:
+        hint = "move it away, and build again"
+        raise OutputError(
+            f"a directory is in the package's place: {reason_of(error)}", where=str(path), hint=hint
+        ) from None
 
 
 def _find_replaced(known: Iterable[IndexEntry], entries: Iterable[IndexEntry]) -> Iterator[IndexEntry]:
@@ -182,10 +204,10 @@ def _read_current(package: Path, arch: str, known: IndexEntry | None) -> IndexEn
                 check_datahash(stream, read_segments(stream, where=where), where=where)
         except OSError as error:
             raise PackageFormatError(f"cannot be read: {reason_of(error)}", where=where) from None
-    return _placed(entry, arch)
+    return place_entry(entry, arch)
 
 
-def _placed(entry: IndexEntry, arch: str) -> IndexEntry:
+def place_entry(entry: IndexEntry, arch: str) -> IndexEntry:
     """Return a package for every architecture as one for that of its directory, where clients look for it."""
     return replace(entry, info=replace(entry.info, arch=arch)) if entry.info.arch == "noarch" else entry
 

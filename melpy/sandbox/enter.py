@@ -54,6 +54,7 @@ PR_SET_PDEATHSIG = 1
 SYS_OPEN_TREE, SYS_MOVE_MOUNT, SYS_MOUNT_SETATTR = 428, 429, 442  # the same on every architecture
 ALL_IDS = 65536
 CAPABILITY = "security.capability"
+MOST_LAYERS = 500  # in one overlay
 NAME_ROOM = 32  # bytes for the name of a process in /proc, and more than it can have
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -371,13 +372,25 @@ def write(path: str, data: bytes) -> None:
 
 
 def mount_overlay(names: str, layers: int, mountpoint: str) -> None:
-    """Mount the root. Its directories are named by short links, since a page must hold all options."""
+    """Mount the root, whose directories are named by short links, since a page must hold all options.
+
+    The kernel takes 500 layers in one overlay (OVL_MAX_STACK of fs/overlayfs), and overlays as layers of another, one
+    deep (FILESYSTEM_MAX_STACK_DEPTH). So the lowest layers of a larger root are overlays of up to 500 each.
+    """
     os.chdir(names)
-    lower = ":".join(format(number, "x") for number in range(layers))
-    options = f"lowerdir={lower},upperdir=upper,workdir=work,userxattr,volatile".encode()
-    if len(options) > 4095:
-        raise SetupError("overlay: too many layers")
-    call("overlay", libc.mount(b"overlay", os.fsencode(mountpoint), b"overlay", 0, options))
+    lower = [format(number, "x") for number in range(layers)]
+    groups = max(0, -((MOST_LAYERS - layers) // (MOST_LAYERS - 1)))
+    own = MOST_LAYERS - groups
+    below, lower = lower[own:], lower[:own]
+    for number in range(groups):
+        name = f"group{number:x}"
+        group = below[number * MOST_LAYERS : (number + 1) * MOST_LAYERS]
+        os.makedirs(name, exist_ok=True)  # noqa: PTH103  # pathlib is not loaded
+        options = f"lowerdir={':'.join(group)},userxattr"  # at least two, as an overlay without `upperdir` needs
+        call("overlay", libc.mount(b"overlay", name.encode(), b"overlay", MS_RDONLY, options.encode()))
+        lower.append(name)
+    options = f"lowerdir={':'.join(lower)},upperdir=upper,workdir=work,userxattr,volatile"
+    call("overlay", libc.mount(b"overlay", os.fsencode(mountpoint), b"overlay", 0, options.encode()))
     os.chdir("/")
 
 

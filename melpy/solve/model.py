@@ -133,10 +133,3 @@ class Solution:
     def locked(self) -> tuple[str, ...]:
         """The packages as `name=version`, sorted."""
         return tuple(sorted(f"{offer.name}={offer.version}" for offer in self.offers))
-
-    def to_json(self) -> list[dict[str, object]]:
-        """Return the packages as JSON-able values: what names each of them exactly, and nothing of this machine."""
-        return [
-            {"name": offer.name, "version": offer.version, "checksum": offer.entry.checksum}
-            for offer in sorted(self.offers, key=lambda offer: offer.name)
-        ]

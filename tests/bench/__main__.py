@@ -21,7 +21,7 @@ from melpy.apk.index import read_index
 from melpy.apk.signature import load_keyring, load_signer, write_key_pair
 from melpy.arch import host_arch
 from melpy.cli.main import COLLECTED_FROM
-from melpy.cli.setup import make_context
+from melpy.cli.setup import make_spec
 from melpy.config.load import load_settings
 from melpy.engine.history import find_revision
 from melpy.environment.model import EnvironmentSpec
@@ -38,7 +38,7 @@ from tests.factories.repository import add_busybox, make_repository
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from melpy.engine.model import BuildContext
+    from melpy.engine.model import BuildSpec
 
 ROOT = Path(__file__).parent.parent.parent
 RUNS = 3
@@ -237,7 +237,7 @@ def measure_hello(directory: Path) -> None:
 
 def measure_environments(directory: Path) -> None:
     """Measure roots of packages of the seed, which are extracted first if they are not yet."""
-    context = seed_context(directory)
+    context = seed_spec(directory)
     for count, packages in ENVIRONMENTS.items():
         environment = make_environment(context, packages)
         number = len(environment.solution.offers)
@@ -278,9 +278,9 @@ def measure_architectures(directory: Path) -> None:
     print(f"promised: at most 2 times with native tools; the same bytes as emulated: {'yes' if same else 'NO'}")  # noqa: T201  # likewise
 
 
-def seed_context(directory: Path) -> BuildContext:
+def seed_spec(directory: Path) -> BuildSpec:
     settings = load_settings({"out-dir": str(directory / "none")}, {}, ROOT)
-    return make_context(settings, events.Null(), signing=False)
+    return make_spec(settings, events.Null())
 
 
 def report(what: str, seconds: float, note: str) -> None:

@@ -31,7 +31,7 @@ from melpy.sandbox.runner import run_sandbox
 from tests.bench.packages import write_large_index
 
 if TYPE_CHECKING:
-    from melpy.engine.model import BuildContext
+    from melpy.engine.model import BuildSpec
     from melpy.rootfs.model import RootSpec
     from melpy.solve.model import Solution
 
@@ -42,17 +42,17 @@ _ASSEMBLED = r"[0-9a-f]{64}"
 class Environment:
     """An environment, all of whose packages are in the store."""
 
-    context: BuildContext
+    spec: BuildSpec
     root: RootSpec
     solution: Solution
 
     def start(self) -> float:
         """Return the seconds from the packages to the first line that a program in the sandbox prints."""
         lines: list[float] = []
-        with tempfile.TemporaryDirectory(dir=self.context.cache_dir) as name:
+        with tempfile.TemporaryDirectory(dir=self.spec.cache_dir) as name:
             directory = Path(name)
             start = time.perf_counter()
-            with open_environment(self.solution, self.root, self.context.store, events.Null(), "bench") as layers:
+            with open_environment(self.solution, self.root, self.spec.store, events.Null(), "bench") as layers:
                 spec = SandboxSpec(
                     root=make_root(layers, directory),
                     command=("/bin/sh", "-c", "echo first"),
@@ -67,16 +67,16 @@ class Environment:
 
     def forget(self) -> None:
         """Remove what was assembled before; the packages stay."""
-        for directory in (self.context.cache_dir / STORE).iterdir():
+        for directory in (self.spec.cache_dir / STORE).iterdir():
             if re.fullmatch(_ASSEMBLED, directory.name):
                 shutil.rmtree(directory)
 
 
-def make_environment(context: BuildContext, packages: tuple[str, ...]) -> Environment:
+def make_environment(spec: BuildSpec, packages: tuple[str, ...]) -> Environment:
     """Find the packages of an environment, and see to it that they are in the store."""
     root = make_build_root(host_arch().apk, packages)
-    found = resolve_environment(EnvironmentSpec(root), Repositories(context.repositories), where="bench")
-    environment = Environment(context, root, found.solution)
+    found = resolve_environment(EnvironmentSpec(root), Repositories(spec.repositories), where="bench")
+    environment = Environment(spec, root, found.solution)
     environment.start()
     return environment
 

@@ -342,18 +342,23 @@ def test_an_interrupt_of_imports_ends_with_130(project: Project) -> None:
     """However early: from the time that Python has started on, which takes some 20 ms here."""
     project.write("one.yaml", shell_recipe())
     statuses = set()
+    command = [sys.executable, "-c", "from melpy.__main__ import main\nprint(flush=True)\nmain()", "plan", "one.yaml"]
+    environment = {**project.full_environment(), "PYTHONPATH": str(ROOT)}
+    start = time.monotonic()
+    subprocess.run(command, cwd=project.directory, env=environment, check=True, capture_output=True)
+    whole = time.monotonic() - start
     for number in range(1, 25):  # the first pause lets the line that it waits for be printed to its end
         process = subprocess.Popen(
-            [sys.executable, "-c", "from melpy.__main__ import main\nprint(flush=True)\nmain()", "plan", "one.yaml"],
+            command,
             cwd=project.directory,
-            env={**project.full_environment(), "PYTHONPATH": str(ROOT)},
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         assert process.stdout
         process.stdout.readline()
-        time.sleep(number * 0.025)
+        time.sleep(number / 20 * whole)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
         assert "Traceback" not in errors, errors

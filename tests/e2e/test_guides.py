@@ -226,7 +226,7 @@ def test_the_recipes_of_the_guide(clone: Clone) -> None:
     assert {path for path in files if not path.startswith("usr/lib")} >= {
         "usr/bin/hail",
         "usr/share/man/man1/hail.1",
-        "usr/share/perl5/Hail.pm",
+        "usr/share/perl5/vendor_perl/Hail.pm",
         "usr/bin/hail-go",
         "usr/share/hail/words.txt",
     }

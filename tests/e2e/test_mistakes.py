@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from melpy.build.step import find_ended_line, step_script
+from melpy.build.frame import SCRIPT, find_ended, find_step_line, step_script
 from melpy.plan.model import PlanStep
 from tests.factories.project import Project, shell_recipe
 
@@ -102,7 +102,11 @@ CASES: dict[str, tuple[str, int, list[str]]] = {
     "a command that is not there": (
         shell_recipe(runs="true\nfrobnicate --all"),
         60,
-        ["packages/one.yaml:15:7: ", "ended with status 127 (a command was not found)"],
+        [
+            "packages/one.yaml:15:7: ",
+            "ended with status 127 (a command was not found)",
+            "hint: add the package that has frobnicate to environment.contents.packages; or look around",
+        ],
     ),
     "a signal": (
         shell_recipe(runs="true\nsh -c 'kill -9 $$'"),
@@ -251,6 +255,36 @@ def test_a_damaged_package_hinders_no_build(project: Project, damage: str) -> No
     assert project.melpy("verify").returncode == 0
 
 
+def test_a_directory_in_the_place_of_a_package(project: Project) -> None:
+    project.write("one.yaml", shell_recipe("one", tail="subpackages:\n  - name: a-sub\n  - name: z-sub\n"))
+    project.write("two.yaml", shell_recipe("two"))
+    place = project.out / "x86_64/one-1.0-r0.apk"
+    place.mkdir(parents=True)
+    (place / "own").touch()
+    result = project.melpy("build", "two.yaml")
+    assert f"warning: {place}: cannot be read: is a directory; it is left out of the index (move the directory" in (
+        result.stderr
+    )
+    result = project.melpy("build", "one.yaml")
+    assert result.returncode == 22
+    assert (
+        f"error: {place}: a directory is in the package's place: directory not empty\n"
+        "hint: move it away, and build again\n"
+    ) in result.stderr
+    assert (place / "own").exists()
+    (place / "own").unlink()
+    assert sorted(path.name for path in place.parent.glob("*.apk")) == ["one-1.0-r0.apk", "two-1.0-r0.apk"]
+    result = project.melpy("build", "one.yaml")
+    assert result.returncode == 0, result.stderr
+    assert place.is_file()
+    assert project.melpy("verify").returncode == 0
+    index = project.out / "x86_64/APKINDEX.tar.gz"
+    index.unlink()
+    index.mkdir()
+    result = project.melpy("build", "two.yaml")
+    assert f"error: {index}: cannot be read: is a directory\nhint: move the directory away\n" in result.stderr
+
+
 def test_a_damaged_package_that_a_build_needs_is_told(project: Project) -> None:
     project.write("one.yaml", shell_recipe("one"))
     project.write("two.yaml", needs("one", name="two"))
@@ -286,8 +320,9 @@ def test_a_full_disk_is_named_once(project: Project, require: Callable[..., None
     assert result.returncode == 22, result.stderr
     assert result.stderr.count(str(project.out)) == 1
     assert (
-        f"error: {project.out}/x86_64: cannot write: no space left on device\nhint: free space there" in result.stderr
-    )
+        f"error: {project.out}/x86_64: cannot write: no space left on device\n"
+        "hint: free space there; of the cache's disk, melpy clean and melpy store prune free what builds left\n"
+    ) in result.stderr
 
 
 def test_a_missing_date_is_explained_once(project: Project) -> None:
@@ -351,6 +386,17 @@ SCRIPTS: dict[str, tuple[str, int]] = {
     "in a pipe": ("true\nfalse | cat", 2),
     "after one that may fail": ("set +e\nfalse\nset -e\nfalse || true\n(exit 3)", 5),
     "after a text of lines": ("cat <<X\na\nb\nX\nfalse", 5),
+    "an exit": ("true\nexit 3", 2),
+    "an exit in a condition": ("if true; then\n  exit 4\nfi", 2),
+    "an exit after a failure that counts not": ("false || true\nset +e\nfalse\nexit  3", 4),
+    "an exit after a command": ("true\ntest -f none ||\n  { echo none >&2; exit 1; }\ntrue", 3),
+    "an exit in a function, its call": ("f() {\n  exit 5\n}\nf", 4),
+    "a variable that is unset": ("true\nset -u; echo $none", 2),
+    "a variable that is asked for": ("true\necho ${none:?asked for}", 2),
+    "a file to be read that is not there": ("true\n. /none", 2),
+    "a program to become that is not there": ("true\nexec /none", 2),
+    "a variable that cannot be changed": ("readonly a=1\na=2", 2),
+    "what is no shell": ("true\nfalse || true\nif ; then", 3),
 }
 
 
@@ -371,13 +417,24 @@ def run_frame(
 def test_shells_tell_the_line_of_a_failure(shell: str, case: str, tmp_path: Path) -> None:
     script, line = SCRIPTS[case]
     result = run_frame(SHELLS[shell], script, tmp_path)
-    head = step_script(PlanStep("step", "", workdir=str(tmp_path))).count("\n") - 2
-    told = [found - head for text in result.stderr.splitlines() if (found := find_ended_line(text)) is not None]
+    lines = result.stderr.replace(str(tmp_path / "step.sh"), str(SCRIPT)).splitlines()
+    ended = [found for text in lines if (found := find_ended(text)) is not None]
     assert result.returncode != 0
+    assert len(ended) < 2
+    step = PlanStep("step", script, workdir=str(tmp_path))
+    told = find_step_line(step, "".join(ended), [text for text in lines if find_ended(text) is None])
     if shell == "busybox" and case == "in a pipe":
-        assert told in ([line], [line - 1])  # busybox counts a pipe from the command before
+        assert told in {line, line - 1}  # busybox counts a pipe from the command before
     else:
-        assert told == [line]
+        assert told == line, result.stderr
+
+
+@pytest.mark.parametrize("script", ["exit 3", "true\nexec false", "kill -9 $$"])
+def test_a_line_that_is_not_known_is_not_told(script: str, tmp_path: Path) -> None:
+    result = run_frame(SHELLS["bash"], f"if false; then exit 3; fi\n{script}", tmp_path)
+    assert "in line" not in result.stderr
+    step = PlanStep("step", f"if false; then exit 3; fi\n{script}", workdir=str(tmp_path))
+    assert find_step_line(step, "".join(filter(None, map(find_ended, result.stderr.splitlines()))), ()) == 0
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from melpy.apk.model import PackageInfo
 from tests.factories.project import Project, shell_recipe
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RUNS = """\
 echo new > /usr/new
@@ -65,3 +71,20 @@ def test_what_fills_a_root_that_is_copied_counts_and_the_copy_does_not(project: 
     run = project.melpy("build", "one.yaml", "--disk", "10M", prefix=prefix)
     assert run.returncode == 60
     assert "of disk, and the build may fill 10.0 MB" in run.stderr
+
+
+def test_an_environment_of_more_packages_than_an_overlay_has_layers_is_mounted(
+    project: Project, tmp_path: Path
+) -> None:
+    names = [f"part{number}" for number in range(520)]
+    for name in names:
+        (tmp_path / name / "usr/share/parts").mkdir(parents=True)
+        (tmp_path / name / "usr/share/parts" / name).write_text(name)
+    project.repository.add_all([(PackageInfo(name, "1-r0", "x86_64", origin=name), tmp_path / name) for name in names])
+    project.repository.add("all", depends=tuple(names))
+    runs = "test $(ls /usr/share/parts | wc -l) = 520\ngrep -q part519 /usr/share/parts/part519\nrm -r /usr/share/parts"
+    recipe = shell_recipe(runs=f"{runs}\nmkdir -p /usr/share/parts\nls -A /usr/share/parts | wc -l | grep -x 0")
+    project.write("one.yaml", recipe.replace("- busybox", "- busybox\n      - all"))
+    run = project.melpy("build", "one.yaml")
+    assert run.returncode == 0, run.stderr
+    assert "overlay" not in run.stderr

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from melpy.build.step import Place, find_ended_line, sandbox_spec, step_script
+from melpy.build.frame import find_ended, step_script
+from melpy.build.step import StepSite, sandbox_spec
 from melpy.sandbox.model import BASE_CAPABILITIES, Mount, Root
 from melpy.sandbox.runner import run_sandbox
 from tests.factories.recipe import plan
@@ -154,8 +155,8 @@ class Bench:
         script = state / "step.sh"
         script.write_text(self._prelude + step_script(step))
         root = Root((self._layer,), self.changed, self.directory / "work", self.directory / "root")
-        place = Place(root, self.workspace, state, environment, (1000, 1000), BASE_CAPABILITIES, None, {}, {})
-        spec = sandbox_spec(step, place, script)
+        site = StepSite(root, self.workspace, state, environment, (1000, 1000), BASE_CAPABILITIES)
+        spec = sandbox_spec(step, site, script)
         spec = dataclasses.replace(
             spec,
             command=("/opt/shell/sh", *spec.command[1:]),
@@ -170,7 +171,7 @@ class Bench:
         )
         told: list[str] = []
         status = run_sandbox(spec, told.append).status
-        lines += [line for line in told if find_ended_line(line) is None]  # which builds do not show either
+        lines += [line for line in told if find_ended(line) is None]  # which builds do not show either
         return status
 
     def _usr(self) -> Path:

@@ -18,7 +18,7 @@ from melpy.repo.layout import index_path
 from melpy.repo.model import IndexSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 # Where Debian's busybox-static puts the one program that a build environment can do with.
 BUSYBOX = Path("/bin/busybox")
@@ -45,11 +45,18 @@ class Repository:
         self, name: str, files: Path | None = None, *, version: str = "1-r0", arch: str = "x86_64", **info: object
     ) -> IndexEntry:
         """Pack a directory (or nothing) as a package and index it."""
-        tree = load_tree(name, files or self.root / "nothing")
         facts = PackageInfo(name=name, version=version, arch=arch, origin=name, **info)  # type: ignore[arg-type]  # a test's own facts
-        entry = write_package(tree, facts, self.root / arch, mtime=0, signer=self.signer)
+        return self.add_all([(facts, files or self.root / "nothing")])[0]
+
+    def add_all(self, packages: Sequence[tuple[PackageInfo, Path]]) -> list[IndexEntry]:
+        """Pack directories of one architecture as packages and index them."""
+        arch = packages[0][0].arch
+        entries = [
+            write_package(load_tree(facts.name, files), facts, self.root / arch, mtime=0, signer=self.signer)
+            for facts, files in packages
+        ]
         refresh_index(self.root, arch, IndexSpec(index_path(self.root, arch), lambda: self.signer))
-        return entry
+        return entries
 
 
 def make_repository(directory: Path) -> Repository:

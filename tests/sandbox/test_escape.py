@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from melpy.arch import parse_arch
-from melpy.build.step import Place, run_script
+from melpy.build.model import Machine
+from melpy.build.step import StepSite, run_script
 from melpy.plan.model import PlanStep
 from melpy.sandbox.emulator import registration
 from melpy.sandbox.identity import WANTED, find_id_range
@@ -278,7 +279,7 @@ def test_mount_points_that_a_step_replaced_lead_nowhere(tmp_path: Path, layer: P
     """bubblewrap makes mount points where the host is seen as /oldroot, and follows symlinks there."""
     host = tmp_path / "host"
     host.mkdir()
-    place = _place(tmp_path, layer)
+    place = _site(tmp_path, layer)
     plant = (
         "busybox mv /run/melpy /gone; busybox mkdir -p /run/melpy\n"
         f"busybox ln -s /oldroot{host}/planted /run/melpy/{replaced}; busybox ls -l /run/melpy"
@@ -327,7 +328,7 @@ def test_mount_points_that_a_package_ships_lead_nowhere(
         shipped.symlink_to(f"/oldroot{host}/{target}")
     lines: list[str] = []
     script = "busybox cat /run/melpy/native/file /run/melpy/cache; echo x > file; echo y > /var/cache/melange/file"
-    outcome = run_script(_step(script), _place(tmp_path, layer, ids), lines.append)
+    outcome = run_script(_step(script), _site(tmp_path, layer, ids), lines.append)
     assert (outcome.status, lines) == (0, ["of the toolsof the cache"])
     assert (tmp_path / "workspace/file").read_text() == "x\n"
     assert (tmp_path / "kept/file").read_text() == "y\n"
@@ -335,23 +336,19 @@ def test_mount_points_that_a_package_ships_lead_nowhere(
     assert (host / "file").read_text() == "of the host"
 
 
-def _place(tmp_path: Path, layer: Path, ids: IdRange | None = None) -> Place:
+def _site(tmp_path: Path, layer: Path, ids: IdRange | None = None) -> StepSite:
     for name in ("workspace", "state", "tools", "kept", "upper"):
         (tmp_path / name).mkdir()
     (tmp_path / "tools/file").write_text("of the tools")
     (tmp_path / "cache").write_text("of the cache")
-    return Place(
+    return StepSite(
         root=Root((layer,), tmp_path / "upper", tmp_path / "work", tmp_path / "root"),
         workspace=tmp_path / "workspace",
         state=tmp_path / "state",
         environment={},
         user=(1000, 1000),
         capabilities=BASE_CAPABILITIES,
-        emulator=None,
-        sources={},
-        checkouts={},
-        tools=NativeTools((), tmp_path / "tools", tmp_path / "cache", ()),
-        ids=ids,
+        machine=Machine(None, NativeTools((), tmp_path / "tools", tmp_path / "cache", ()), ids),
         cache=tmp_path / "kept",
         path="/bin",
     )

@@ -58,15 +58,25 @@ def test_upper_layers_hide_lower_ones_and_changes_go_to_the_top(tmp_path: Path, 
     assert (layer / "bin/busybox").exists()
 
 
-def test_three_hundred_layers_mount(tmp_path: Path, layer: Path) -> None:
+@pytest.mark.parametrize("count", [300, 500, 501, 1100])
+def test_any_number_of_layers_mounts(tmp_path: Path, layer: Path, count: int) -> None:
+    """Each layer has a file of its own and hides that of the next one. The kernel takes 500 layers in one overlay."""
     layers = []
-    for number in range(300):
+    for number in range(count - 1):
         directory = tmp_path / f"layers/{number}"
         directory.mkdir(parents=True)
-        (directory / f"file{number}").touch()
+        (directory / f"file{number}").write_text("own\n")
+        (directory / f"file{number + 1}").write_text("above\n")
         layers.append(directory)
-    status, lines = run(spec(tmp_path, (*layers, layer), "busybox ls / | busybox grep -c file"))
-    assert (status, lines) == (0, ["300"])
+    last = f"/file{count - 2}"
+    script = (
+        "busybox ls / | busybox grep -c file; busybox cat /file* | busybox sort | busybox uniq -c;"
+        f"echo new > {last}; busybox cat {last}; busybox rm /file9; busybox test ! -e /file9"
+    )
+    status, lines = run(spec(tmp_path, (*layers, layer), script))
+    assert status == 0, lines
+    assert [line.split() for line in lines] == [[str(count)], [str(count - 1), "above"], ["1", "own"], ["new"]]
+    assert (layers[-1] / last[1:]).read_text() == "own\n"
 
 
 def test_changes_last_from_one_run_to_the_next(tmp_path: Path, layer: Path) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.factories.bench import Bench
 
 TEXT = "one\ntwo\nthree\nfour\nfive\nsix\nseven\n"
+OWN = " (a recipe's own belong into the directory of its name, beside it)"
 
 
 def difference(old: str, new: str, *, file: str = "a/text", text: str = TEXT) -> str:
@@ -100,8 +101,8 @@ def test_an_option_is_for_its_own_line(bench: Bench) -> None:
         ("a.patch --dry-run", "a series has an option that is not known: --dry-run"),
         ("a.patch -o/etc/passwd -p1", "a series has an option that is not known: -o/etc/passwd"),
         ("a.patch -p1x", "-p of a series must be a number, found '1x'"),
-        ("a.patch b.patch", "there is no patch a.patch b.patch"),
-        ("gone.patch -p1", "there is no patch gone.patch"),
+        ("a.patch b.patch", f"there is no patch a.patch b.patch{OWN}"),
+        ("gone.patch -p1", f"there is no patch gone.patch{OWN}"),
         ("#", "there are no patches to apply; give patches or series"),
         (" # a.patch", "there are no patches to apply; give patches or series"),
     ],
@@ -166,7 +167,7 @@ def test_names_with_shell_characters_are_refused(bench: Bench, name: str) -> Non
         ({"patches": " \n"}, "there are no patches to apply; give patches or series"),
         ({"series": "empty"}, "there are no patches to apply; give patches or series"),
         ({"series": "gone"}, "there is no series gone"),
-        ({"patches": "gone.patch"}, "there is no patch gone.patch"),
+        ({"patches": "gone.patch"}, f"there is no patch gone.patch{OWN}"),
         ({"patches": "a", "strip-components": "one"}, "strip-components must be a number, found 'one'"),
         ({"patches": "a", "strip-components": "-1"}, "strip-components must be a number, found '-1'"),
         ({"patches": "a", "fuzz": "2;id"}, "fuzz must be a number, found '2;id'"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from melpy.build.step import step_script
+from melpy.build.frame import step_script
 from melpy.plan.library import Library
 from tests.factories.recipe import built_in_use, plan
 from tests.factories.repository import BUSYBOX

@@ -100,7 +100,7 @@ def test_a_passphrase_opens_a_key(
     ("said", "message"),
     [
         (None, "has a passphrase, and none is named"),
-        (b"another", "the passphrase does not open it"),
+        (b"another", "the passphrase from .*/passphrase does not open it"),
         (b"", "signing-passphrase: is empty"),
     ],
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from melpy.arch import host_arch, parse_arch
-from melpy.environment.model import EnvironmentSpec, Location, RepositorySpec, StoreSpec
-from melpy.environment.native import Foreign, find_tools
+from melpy.environment.model import EnvironmentSpec, Location, RepositorySpec
+from melpy.environment.native import choose_tools
 from melpy.environment.repository import Repositories
 from melpy.environment.resolution import resolve_environment
 from melpy.events import Tape
@@ -32,8 +32,7 @@ def test_a_repository_that_has_nothing_for_this_machine(tmp_path: Path) -> None:
         environment = EnvironmentSpec(RootSpec(FOREIGN.apk, (name,)))
         solution = resolve_environment(environment, repositories, where="here").solution
         tape = Tape()
-        foreign = Foreign(environment, solution, (tmp_path,))
-        assert find_tools(foreign, repositories, StoreSpec(tmp_path / "cache", servers), tape, "one") is None
+        assert choose_tools(environment, solution, repositories, tape, "one") is None
         said.append([getattr(event, "text", "") for event in tape.events])
     expected = f"native tools cannot be had, so all is emulated: {repository.root}: has no index for {host_arch()}"
     assert said == [[expected], []]  # for a package that none would replace, nobody is asked

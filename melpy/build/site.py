@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from melpy.arch import host_arch, parse_arch
 from melpy.build.model import Owner
-from melpy.build.step import BUILD_CACHE, PATH, Place
+from melpy.build.step import BUILD_CACHE, PATH, StepSite
 from melpy.inside import read_regular
 from melpy.rootfs.environment import make_root
 from melpy.rootfs.merge import merge_layers
@@ -38,7 +38,7 @@ def _told(plan: Plan) -> dict[str, str]:
 
 
 def _root(session: Session) -> Root:
-    layers = (*session.layers, *(session.tools.layers if session.tools else ()))
+    layers = (*session.layers, *(session.machine.tools.layers if session.machine.tools else ()))
     if (session.directory / _COPIED).is_dir():  # an earlier run could not mount an overlay
         return _copied_root(session.directory)
     return make_root(layers, session.directory)
@@ -55,10 +55,10 @@ def _path(session: Session) -> str:
     return ":".join([*(f"/{name}" for name in links), PATH])
 
 
-def make_place(plan: Plan, session: Session, workspace: Path) -> Place:
+def make_site(plan: Plan, session: Session, workspace: Path) -> StepSite:
     """Return where the steps of a plan run."""
     kept = [name for name in BASE_CAPABILITIES if name not in plan.capabilities_drop]
-    return Place(
+    return StepSite(
         root=_root(session),
         workspace=workspace,
         state=session.directory / "state",
@@ -70,17 +70,11 @@ def make_place(plan: Plan, session: Session, workspace: Path) -> Place:
         },
         user=plan.environment.user,
         capabilities=(*kept, *plan.capabilities_add),
-        emulator=session.emulator,
-        tools=session.tools,
-        ids=session.ids,
-        limits=session.limits,
-        network=session.network,
-        debug=session.debug,
+        machine=session.machine,
+        options=session.options,
+        sources=session.sources,
         cache=session.cache,
         path=_path(session),
-        sources=session.sources,
-        checkouts=session.checkouts,
-        unpack_limit=session.unpack_limit,
     )
 
 
@@ -96,43 +90,43 @@ def copy_root(root: Root, directory: Path) -> Root:
     return _copied_root(directory)
 
 
-def return_files(place: Place) -> None:
+def return_files(site: StepSite) -> None:
     """Give the files of a build that was kept back to those whom steps gave them to; when it ended, they were taken.
 
     Raises:
         SandboxError: it cannot be done.
     """
-    if place.ids:
-        give_back(place.ids, (place.workspace, place.root.upper), place.state)
+    if site.machine.ids:
+        give_back(site.machine.ids, (site.workspace, site.root.upper), site.state)
 
 
-def find_owners(found: Mapping[bytes, tuple[int, int]], place: Place, workspace: Path) -> dict[str, Owner]:
+def find_owners(found: Mapping[bytes, tuple[int, int]], site: StepSite, workspace: Path) -> dict[str, Owner]:
     """Return whose files of the workspace are in the package: what is the steps' own is root's there."""
-    if not found or place.ids is None:
+    if not found or site.machine.ids is None:
         return {}
-    users, groups = (_names(place, name) for name in ("etc/passwd", "etc/group"))
+    users, groups = (_names(site, name) for name in ("etc/passwd", "etc/group"))
     prefix = f"{workspace}/"
     owners = {}
     for path, (uid, gid) in found.items():
         name = os.fsdecode(path)
         if not name.startswith(prefix):
             continue
-        user, group = find_packaged(place, uid, gid)
+        user, group = find_packaged(site, uid, gid)
         owners[name[len(prefix) :]] = Owner(user, group, users.get(user, ""), groups.get(group, ""))
     return owners
 
 
-def find_packaged(place: Place, uid: int, gid: int) -> tuple[int, int]:
+def find_packaged(site: StepSite, uid: int, gid: int) -> tuple[int, int]:
     """Return user and group id in the package of ids of this machine: those of the steps' user are root's there."""
-    if place.ids is None:
+    if site.machine.ids is None:
         return 0, 0  # nobody else is known in the sandbox
-    inside = place.ids.inside(uid, gid, (os.geteuid(), os.getegid()), place.user)
-    return 0 if inside[0] == place.user[0] else inside[0], 0 if inside[1] == place.user[1] else inside[1]
+    inside = site.machine.ids.inside(uid, gid, (os.geteuid(), os.getegid()), site.user)
+    return 0 if inside[0] == site.user[0] else inside[0], 0 if inside[1] == site.user[1] else inside[1]
 
 
-def _names(place: Place, path: str) -> dict[int, str]:
+def _names(site: StepSite, path: str) -> dict[int, str]:
     """Return the names of users or groups that the root knows, by number."""
-    found = (read_regular(layer, path, _ACCOUNTS_LIMIT) for layer in (place.root.upper, *place.root.layers))
+    found = (read_regular(layer, path, _ACCOUNTS_LIMIT) for layer in (site.root.upper, *site.root.layers))
     text = next((data for data in found if data is not None), b"").decode(errors="replace")
     rows = [line.split(":") for line in text.splitlines()]
     names = {int(row[2]): row[0] for row in reversed(rows) if len(row) > 2 and _ID.fullmatch(row[2])}

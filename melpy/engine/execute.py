@@ -1,0 +1,141 @@
+"""Executes a job: environment, steps, scan, unsigned packages. It needs the job and its files, and no settings.
+
+A step that fails, and all else that can go wrong with a job, is an outcome in the result.
+"""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from melpy import events
+from melpy.arch import parse_arch
+from melpy.build.model import Machine, Session
+from melpy.build.reentry import load_session
+from melpy.build.session import run_plan
+from melpy.engine.buildcache import CACHES, hold_cache
+from melpy.engine.clock import Clock
+from melpy.engine.environment import make_environment
+from melpy.engine.job import Result
+from melpy.engine.licence import load_licence_texts
+from melpy.engine.packages import write_packages
+from melpy.engine.reentry import check_environment
+from melpy.engine.workdir import reuse_directory, work_directory
+from melpy.environment.layer import open_environment
+from melpy.errors import MelpyError
+from melpy.files import output_error, scratch_directory
+from melpy.sandbox.emulator import find_emulator
+from melpy.sandbox.identity import find_id_range
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from melpy.apk.model import IndexEntry
+    from melpy.build.model import StepRecord
+    from melpy.engine.job import Job
+    from melpy.sandbox.model import NativeTools
+
+
+def execute(job: Job, monitor: events.Monitor) -> Result:
+    """Build a recipe for an architecture, and leave its unsigned packages in the job's directory for results.
+
+    Args:
+        job: what is built, and where.
+        monitor: is told what happens.
+    """
+    clock = Clock(job.name, monitor)
+    steps: tuple[StepRecord, ...] = ()
+    entries: tuple[IndexEntry, ...] = ()
+    failure: MelpyError | None = None
+    tools: NativeTools | None = None
+    try:
+        with ExitStack() as stack:
+            session, tools = _open_session(job, clock, stack)
+            with clock.stage("steps"):
+                outcome = run_plan(job.inputs.plan, session, monitor)
+                steps = outcome.records
+                if outcome.failure:
+                    raise outcome.failure
+            with clock.stage("packages"):
+                texts = load_licence_texts(job.inputs.plan, session.workspace)
+                with _open_results(job.run.locations.results) as directory:
+                    target = directory / job.inputs.plan.arch
+                    entries = write_packages(job.inputs, outcome.trees, job.run.solution, texts, target, monitor)
+    except MelpyError as error:
+        failure, entries = error, ()
+    return Result(job.name, entries, steps, tuple(clock.seconds.items()), tools.packages if tools else (), failure)
+
+
+def _open_session(job: Job, clock: Clock, stack: ExitStack) -> tuple[Session, NativeTools | None]:
+    plan, run, locations, monitor = job.inputs.plan, job.run, job.run.locations, clock.monitor
+    arch = parse_arch(plan.arch)
+    tools: NativeTools | None = None
+    with clock.stage("environment"):
+        root = make_environment(plan.environment, arch).root
+        layers = stack.enter_context(open_environment(run.solution, root, locations.store, monitor, job.name))
+        if run.tools:
+            # Its table takes 25 ms to read.
+            from melpy.environment.native import Foreign, make_tools  # noqa: PLC0415  # see above
+
+            tools = make_tools(run.tools, Foreign(arch, run.solution, layers), locations.store, monitor, job.name)
+    if locations.kept:
+        check_environment(load_session(locations.kept), layers, tools)
+        text = f"the steps before {run.first} are those of an earlier build, and of whoever changed it since"
+        monitor.emit(events.Warning(job.name, text))
+    session = Session(
+        directory=stack.enter_context(_open_directory(job, monitor)),
+        layers=layers,
+        source_dir=locations.source_dir,
+        sources=run.sources,
+        epoch=job.inputs.revision.epoch,
+        log=locations.log,
+        machine=Machine(find_emulator(arch), tools, find_id_range()),
+        options=run.options,
+        first=run.first,
+        cache=stack.enter_context(_open_cache(job)),
+    )
+    return session, tools
+
+
+@contextmanager
+def _open_cache(job: Job) -> Iterator[Path | None]:
+    """Give the directory that steps see as /var/cache/melange; architectures never share one."""
+    kind, plan = job.inputs.build_cache, job.inputs.plan
+    if kind == "none":
+        yield None
+        return
+    name = "shared" if kind == "shared" else f"recipe-{plan.name}"
+    with hold_cache(job.run.locations.store.cache_dir / CACHES / plan.arch / name) as directory:
+        yield directory
+
+
+@contextmanager
+def _open_directory(job: Job, monitor: events.Monitor) -> Iterator[Path]:
+    plan, run = job.inputs.plan, job.run
+    name = f"{plan.name}-{plan.arch}"
+    if run.locations.kept:
+        with reuse_directory(run.locations.kept, name, keep=run.keep) as directory:
+            yield directory
+    else:
+        with work_directory(run.locations.store.cache_dir, name, keep=run.keep) as directory:
+            yield directory
+    if run.keep:
+        enter = f"melpy shell {plan.name} --arch {plan.arch} enters it"
+        monitor.emit(events.Note(job.name, f"kept: {directory / 'workspace'}; {enter}"))
+
+
+@contextmanager
+def _open_results(directory: Path) -> Iterator[Path]:
+    """Give a new directory for results, which takes the place of an earlier one at the end if all went well."""
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with scratch_directory(directory.parent) as temporary:
+            temporary.chmod(0o755)
+            yield temporary
+            if directory.exists():  # the same packages, of a run that was killed before it published them
+                shutil.rmtree(directory)
+            temporary.rename(directory)
+    except OSError as error:
+        raise output_error(directory, error) from None

@@ -1,0 +1,257 @@
+"""The inputs of a build: all that decides the bytes of its packages, and the two digests of it.
+
+The key is of the inputs without the recipe's revision: a recipe whose packages have the key is up to date, be it
+committed anew, moved or commented. The identity is of the key and the revision: a build with the same identity makes
+the same bytes.
+
+Not among the inputs is how a run makes the packages: limits, locations, native tools, debugging, attempts. Forms of
+digests have keys of their own, apart from Python's names, and are named after versions; tests hold them.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from melpy.apk.archive import COMPRESSOR
+from melpy.apk.segment import read_segments
+from melpy.bound import open_file
+from melpy.digest import file_digest, identity, sha256_hex
+from melpy.errors import PackageFormatError, reason_of
+from melpy.pack.content import find_content
+from melpy.plan.form import render_plan_form
+from melpy.plan.git import GitSource
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+    from melpy.engine.history import Revision
+    from melpy.plan.model import Plan, Source
+    from melpy.solve.model import Offer, Solution
+
+RULES = 1
+"""Another number whenever scan, pack or builtin steps make other packages of the same files and scripts."""
+
+KEY_FORM = "melpy-key-1"
+IDENTITY_FORM = "melpy-identity-1"
+
+
+@dataclass(frozen=True)
+class EnvironmentPackage:
+    """A package of the environment: one that was built here by its content, any other by its checksum.
+
+    Attributes:
+        name: its name.
+        version: its full version.
+        content: content digest, SHA-256 in hex; empty where the package counts by its checksum.
+        checksum: checksum as in indexes, `Q1…`; empty where the package counts by its content.
+    """
+
+    name: str
+    version: str
+    content: str = ""
+    checksum: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        """Return it as packages and digests name it."""
+        identified = {"content": self.content} if self.content else {"checksum": self.checksum}
+        return {"name": self.name, "version": self.version, **identified}
+
+
+@dataclass(frozen=True)
+class SourceDigest:
+    """A source by digest; where the recipe states none, by that of what was fetched.
+
+    Attributes:
+        uri: where upstream offers it; of a git repository with the commit.
+        sha256: SHA-256 of a file in hex, or empty.
+        sha512: SHA-512 of a file in hex, or empty.
+        commit: commit of a git repository, or empty.
+    """
+
+    uri: str
+    sha256: str = ""
+    sha512: str = ""
+    commit: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        """Return it as packages and digests name it; digests are named as in-toto names them."""
+        if self.commit:
+            return {"uri": self.uri, "gitCommit": self.commit}
+        return {"uri": self.uri, "sha256": self.sha256, "sha512": self.sha512}
+
+
+@dataclass(frozen=True)
+class RecipeFile:
+    """A file of the directory of a recipe.
+
+    Attributes:
+        path: path below the directory, with slashes.
+        kind: `file`, `executable`, `directory` or `symlink`.
+        value: SHA-256 of a file in hex, target of a symlink, else empty.
+    """
+
+    path: str
+    kind: str
+    value: str = ""
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """What the packages belong to, as their SBOMs and .PKGINFO say.
+
+    Attributes:
+        namespace: name of the distribution, as in purls.
+        repository: URL of the repository of the recipes, or empty.
+        licence: licence of the recipes themselves, or empty.
+    """
+
+    namespace: str = "unknown"
+    repository: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that decides the bytes of the packages of a build.
+
+    Attributes:
+        plan: the recipe for an architecture.
+        environment: the exact packages that it is built in, by name.
+        sources: what its steps fetch, in order.
+        files: the files of the recipe's directory, by path.
+        distribution: what the packages belong to.
+        network: whether all steps see the network, or only those that say so.
+        build_cache: kind of the build cache, which steps may take files of earlier builds from.
+        revision: the recipe's last commit.
+        compressor: what writes the archives.
+        rules: `RULES`.
+    """
+
+    plan: Plan
+    environment: tuple[EnvironmentPackage, ...]
+    sources: tuple[SourceDigest, ...]
+    files: tuple[RecipeFile, ...]
+    distribution: Distribution
+    network: bool
+    build_cache: str
+    revision: Revision
+    compressor: str = COMPRESSOR
+    rules: int = RULES
+
+
+def job_key(inputs: Inputs) -> str:
+    """Return the key of inputs, SHA-256 in hex: that of all but the revision."""
+    return identity(
+        {
+            "form": KEY_FORM,
+            **render_plan_form(inputs.plan),
+            "world": list(inputs.plan.environment.packages),
+            "packages-installed": [package.to_json() for package in inputs.environment],
+            "sources": [source.to_json() for source in inputs.sources],
+            "files": [[file.path, file.kind, file.value] for file in inputs.files],
+            "distribution": [
+                inputs.distribution.namespace,
+                inputs.distribution.repository,
+                inputs.distribution.licence,
+            ],
+            "network": inputs.network,
+            "build-cache": inputs.build_cache,
+            "compressor": inputs.compressor,
+            "rules": inputs.rules,
+        }
+    )
+
+
+def job_identity(inputs: Inputs) -> str:
+    """Return the identity of inputs, SHA-256 in hex: that of their key, the revision and the compiled recipe."""
+    revision = inputs.revision
+    return identity(
+        {
+            "form": IDENTITY_FORM,
+            "key": job_key(inputs),
+            "recipe": inputs.plan.recipe,
+            "compiled": sha256_hex(inputs.plan.compiled.encode(errors="surrogateescape")),
+            "revision": [revision.commit, revision.epoch, revision.path],
+        }
+    )
+
+
+def render_build_inputs(inputs: Inputs) -> dict[str, object]:
+    """Return what packages say of the build that made them, as JSON-able values."""
+    return {
+        "key": job_key(inputs),
+        "identity": job_identity(inputs),
+        "commit": inputs.revision.commit,
+        "source-date-epoch": inputs.revision.epoch,
+        "environment": [package.to_json() for package in inputs.environment],
+        "sources": [source.to_json() for source in inputs.sources],
+        "files": [[file.path, file.kind, file.value] for file in inputs.files],
+        "network": inputs.network,
+        "build-cache": inputs.build_cache,
+        "compressor": inputs.compressor,
+        "rules": inputs.rules,
+    }
+
+
+def describe_environment(solution: Solution, own: AbstractSet[str]) -> tuple[EnvironmentPackage, ...]:
+    """Return what counts of each package of an environment, by name.
+
+    Args:
+        solution: the packages.
+        own: the repositories of one's own packages, which count by their content.
+
+    Raises:
+        PackageFormatError: a package of one's own cannot be read.
+    """
+    return tuple(_describe(offer, own) for offer in sorted(solution.offers, key=lambda offer: offer.name))
+
+
+def _describe(offer: Offer, own: AbstractSet[str]) -> EnvironmentPackage:
+    content = ""
+    if offer.repository in own:
+        try:
+            with open_file(offer.location) as stream:
+                content = find_content(read_segments(stream, where=offer.location))
+        except OSError as error:
+            raise PackageFormatError(f"cannot be read: {reason_of(error)}", where=offer.location) from None
+    return EnvironmentPackage(offer.name, offer.version, content, "" if content else offer.entry.checksum)
+
+
+def describe_source(source: Source | GitSource, found: Path | str) -> SourceDigest:
+    """Return what counts of a source.
+
+    Args:
+        source: what the recipe says.
+        found: the file that was fetched, or the commit; it counts where the recipe states no digest.
+    """
+    if isinstance(source, GitSource):
+        return SourceDigest(source.location, commit=source.commit or str(found))
+    sha256 = source.sha256 if source.sha256 or source.sha512 else file_digest(Path(found))
+    return SourceDigest(source.uri, sha256, source.sha512)
+
+
+def read_recipe_files(directory: Path | None) -> tuple[RecipeFile, ...]:
+    """Return the files of a recipe's directory as far as a workspace gets them: see `build.workspace.fill_workspace`.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    return tuple(_files(directory)) if directory else ()
+
+
+def _files(directory: Path) -> list[RecipeFile]:
+    found = []
+    for path in sorted(directory.rglob("*")):
+        mode = path.lstat().st_mode
+        name = path.relative_to(directory).as_posix()
+        if stat.S_ISDIR(mode):
+            found.append(RecipeFile(name, "directory"))
+        elif stat.S_ISLNK(mode):
+            found.append(RecipeFile(name, "symlink", os.readlink(path)))  # noqa: PTH115  # pathlib would tidy it up
+        elif stat.S_ISREG(mode):
+            found.append(RecipeFile(name, "executable" if mode & stat.S_IXUSR else "file", file_digest(path)))
+    return found
