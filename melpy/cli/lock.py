@@ -56,7 +56,7 @@ def command(
     the repositories; commit it beside the recipes. It holds the environments of these recipes and no others.
     """
     from melpy.cli.planning import default_recipe, plan_recipes  # noqa: PLC0415  # --help does not need it
-    from melpy.cli.setup import make_spec  # noqa: PLC0415  # likewise
+    from melpy.cli.setup import make_repositories  # noqa: PLC0415  # likewise
     from melpy.engine.locking import lock_builds  # noqa: PLC0415  # likewise
     from melpy.environment.repository import Repositories  # noqa: PLC0415  # likewise
     from melpy.files import write_file  # noqa: PLC0415  # likewise
@@ -67,8 +67,8 @@ def command(
     arches = read_arches(settings)
     _, jobs = plan_recipes(recipes, arches, settings, print_warning, options)
     with open_monitor(verbose=False, quiet=False) as monitor:
-        spec = make_spec(settings, monitor, offline=offline, check_signatures=not ignore_signatures)
-        repositories = Repositories(spec.repositories)
+        spec = make_repositories(settings, monitor, offline=offline, check_signatures=not ignore_signatures)
+        repositories = Repositories(spec)
         paths = {arch: Path((lock_file or LOCK_NAME).replace("{arch}", arch.apk)) for arch in arches}
         locks = {arch: lock_builds(jobs, arch, repositories, path.absolute().parent) for arch, path in paths.items()}
     if not jobs:

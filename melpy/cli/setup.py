@@ -40,26 +40,13 @@ def make_spec(
     Raises:
         SettingsError: SOURCE_DATE_EPOCH is not a number, or a limit no quantity.
     """
-    out_dir, cache_dir = settings.path("out-dir"), settings.path("cache-dir")
-    assert out_dir is not None
-    assert cache_dir is not None
-    check_writable(cache_dir)
-    cache_dir = cache_dir.resolve()
-    places = make_places(settings, offline=offline)
-    servers = ServerCache(cache_dir, offline)
+    repositories = make_repositories(settings, monitor, offline=offline, check_signatures=check_signatures)
+    servers = repositories.servers
     limits = {key: (settings.text(key), _name_setting(settings, key, f"--{key}")) for key in LIMITS}
     return BuildSpec(
-        repositories=RepositorySpec(
-            own=out_dir,
-            servers=servers,
-            locations=tuple(dict.fromkeys(map(parse_location, settings.items("repositories")))),
-            keyring=settings.items("keyring"),
-            check_signatures=check_signatures,
-            local=places.local,
-            supply=make_supply(settings, monitor, offline=offline),
-        ),
-        store=StoreSpec(cache_dir, servers, os.cpu_count() or 1, out_dir),
-        sources=SourceSpec(cache_dir, places),
+        repositories=repositories,
+        store=StoreSpec(servers.directory, servers, os.cpu_count() or 1, repositories.own),
+        sources=SourceSpec(servers.directory, make_places(settings, offline=offline)),
         distribution=Distribution(settings.text("namespace"), settings.text("git-repo-url"), _read_license(settings)),
         steps=StepSettings(
             StepOptions(parse_limits(limits), unpack_limit=parse_limit(settings.text("unpack-limit"))),
@@ -67,6 +54,29 @@ def make_spec(
         ),
         epoch=read_epoch(os.environ),
         secrets=find_secrets(settings),
+    )
+
+
+def make_repositories(
+    settings: Settings, monitor: events.Monitor, *, offline: bool, check_signatures: bool
+) -> RepositorySpec:
+    """Return where the packages of environments come from.
+
+    Raises:
+        OutputError: the cache cannot be written.
+    """
+    out_dir, cache_dir = settings.path("out-dir"), settings.path("cache-dir")
+    assert out_dir is not None
+    assert cache_dir is not None
+    check_writable(cache_dir)
+    return RepositorySpec(
+        own=out_dir,
+        servers=ServerCache(cache_dir.resolve(), offline),
+        locations=tuple(dict.fromkeys(map(parse_location, settings.items("repositories")))),
+        keyring=settings.items("keyring"),
+        check_signatures=check_signatures,
+        local=tuple(map(Path, settings.items("local-sources"))),
+        supply=make_supply(settings, monitor, offline=offline),
     )
 
 

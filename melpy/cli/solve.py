@@ -48,7 +48,7 @@ def command(
     or without a version, as in /etc/apk/world. Where several packages provide a name
     without a version, it is yours to choose, as with apk. Nothing is installed.
     """
-    from melpy.cli.setup import make_spec  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.setup import make_repositories  # noqa: PLC0415  # --help does not need it
     from melpy.environment.model import EnvironmentSpec  # noqa: PLC0415  # likewise
     from melpy.environment.repository import Repositories  # noqa: PLC0415  # likewise
     from melpy.environment.resolution import resolve_environment  # noqa: PLC0415  # likewise
@@ -60,9 +60,9 @@ def command(
         names = ", ".join(arch.apk for arch in arches)
         raise SettingsError(f"packages are found for one architecture, not for {names}", hint="name one with --arch")
     with open_monitor(verbose=False, quiet=False) as monitor:
-        spec = make_spec(settings, monitor, offline=offline, check_signatures=not ignore_signatures)
+        spec = make_repositories(settings, monitor, offline=offline, check_signatures=not ignore_signatures)
         environment = EnvironmentSpec(RootSpec(arches[0].apk, tuple(dict.fromkeys(world))))
-        found = resolve_environment(environment, Repositories(spec.repositories), where="", choosy=True)
+        found = resolve_environment(environment, Repositories(spec), where="", choosy=True)
         solution = found.solution
     if explain:
         _explain(explain, world, solution, as_json=as_json)

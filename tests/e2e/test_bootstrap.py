@@ -24,6 +24,8 @@ from melpy.events import Null, Tape
 from melpy.repo.repository import load_index
 from melpy.run import run
 from tests.factories.debian import debian_key
+from tests.factories.project import Project
+from tests.factories.repository import make_repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +83,22 @@ def test_the_answer_to_a_name_does_not_depend_on_what_was_asked_before(spec: See
             assert find_answers(seed, [*names, "bzip2"], arch) == expected
     # Offline, names that were never asked for are answered as well, where the package is there.
     assert find_answers(grown, ["libc6", "so:libm.so.6"], arch) == {"libc6": "libc6", "so:libm.so.6": "libc6"}
+
+
+def test_an_environment_is_the_same_whatever_the_seed_has_made_for_others(spec: SeedSpec, tmp_path: Path) -> None:
+    repository = make_repository(tmp_path / "repository")
+    repository.add("bzip2", version="0.1-r0", depends=("so:libz.so.1",))
+    project = Project(tmp_path / "project", repository)
+    with (project.directory / "melpy.toml").open("a") as stream:
+        stream.write(f'seed = "{spec.suite}"\n')
+    fresh = project.melpy("solve", "bzip2")
+    assert fresh.returncode == 0, fresh.stderr
+    assert "bzip2-0.1-r0" in fresh.stdout
+    made = project.melpy("bootstrap", "bzip2", "zlib-dev")
+    assert made.returncode == 0, made.stderr
+    assert list(project.directory.glob("cache/seed/*/repository/x86_64/bzip2-1.*.apk"))
+    assert project.melpy("solve", "bzip2").stdout == fresh.stdout
+    assert project.melpy("solve", "bzip2", "--offline").stdout == fresh.stdout
 
 
 def test_the_manifest_names_the_debian_packages(spec: SeedSpec) -> None:

@@ -206,3 +206,16 @@ def test_what_nobody_has_is_explained_by_what_the_supply_could_make(tmp_path: Pa
             resolve_environment(spec(name), repositories, where="")
         assert hint in (caught.value.hint or "")
         resolve_environment(spec("tool"), repositories, where="")
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "tag"),
+    [
+        ("https://example.org/os/", "https://example.org/os", ""),
+        ("@edge  /srv/packages/ ", "/srv/packages", "edge"),
+        ("@edge", "", "edge"),
+        ("/", "/", ""),
+    ],
+)
+def test_locations_are_read(text: str, address: str, tag: str) -> None:
+    assert parse_location(text) == Location(address, tag)
