@@ -5,8 +5,11 @@ A place is written as openssl-passphrase-options(1) has it, `env:VARIABLE` or `f
 
 from __future__ import annotations
 
+import ctypes
 import os
+import posix
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from melpy.errors import KeyFileError, reason_of
@@ -53,6 +56,24 @@ def read_secret(place: str, what: str, *, where: str = "", hint: str | None = No
     if len(data) > SIZE_LIMIT:
         raise KeyFileError(f"too large to be a {what}", where=where)
     return data
+
+
+def forget_secret(place: str) -> None:
+    """Give up all that this process could learn a secret from: a forked process calls it that is not to know it.
+
+    A variable is also overwritten where the process got it from its caller, which /proc/PID/environ shows.
+    """
+    if place.startswith("env:"):
+        name = os.fsencode(place.removeprefix("env:"))
+        libc = ctypes.CDLL(None)
+        libc.getenv.restype = ctypes.c_void_p
+        address, value = libc.getenv(name), os.environb.pop(name, b"")
+        if address:
+            ctypes.memset(address, 0, len(value))
+        posix.environ.pop(name, None)
+    elif re.fullmatch("fd:[0-9]{1,9}", place):
+        with suppress(OSError):
+            os.close(int(place.removeprefix("fd:")))
 
 
 def stat_secret(place: str) -> os.stat_result | None:

@@ -178,12 +178,14 @@ class StepOptions(Noun, frozen=True):
         network: whether all of them see the network, not only those that say so.
         debug: whether they print each command before they run it.
         unpack_limit: how much an archive may become.
+        processors: numbers of the processors that they may use, where a limit says how many.
     """
 
     limits: Limits = NO_LIMITS
     network: bool = False
     debug: bool = False
     unpack_limit: Limit = UNPACK_LIMIT
+    processors: tuple[int, ...] = ()
 
     def has_network(self, step: PlanStep) -> bool:
         """Tell whether a step sees the network."""
@@ -231,6 +233,7 @@ class Session:
     """Inputs for running a plan.
 
     Attributes:
+        name: name of the build and its attempt, by which its control group is told from those of others.
         directory: a directory of this machine, for the workspace and the root's changes: empty, or that of an earlier
             run whose steps before `first` are not run again.
         layers: the environment's packages, extracted; dependencies first.
@@ -244,6 +247,7 @@ class Session:
         cache: what steps see as /var/cache/melange, and is kept.
     """
 
+    name: str
     directory: Path
     layers: Sequence[Path]
     source_dir: Path | None

@@ -6,22 +6,20 @@ recipe nor the repositories are needed.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from melpy.build.model import FetchedSources, Machine, StepOptions
+from melpy.build.model import FetchedSources
 from melpy.build.step import StepSite, prepare_step, sandbox_spec
-from melpy.codec import asdict, replace
-from melpy.errors import OutputError, reason_of
+from melpy.codec import Noun, decode, encode, replace
+from melpy.errors import OutputError, ValueFormatError, reason_of
 from melpy.files import replace_file
-from melpy.plan.model import PlanStep, pairs
-from melpy.sandbox.model import NO_LIMITS, Emulator, IdRange, Limits, NativeTools, Root
-from melpy.unpack import Limit
+from melpy.plan.model import PlanStep
+from melpy.sandbox.model import NO_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from melpy.plan.model import Plan
     from melpy.sandbox.model import SandboxSpec
@@ -54,25 +52,27 @@ class Kept:
     reached: int
 
 
+class _Saved(Noun, frozen=True):
+    """What is kept of a build; see `Kept`."""
+
+    form: int
+    name: str
+    arch: str
+    job: str
+    site: StepSite
+    steps: tuple[tuple[str, PlanStep], ...]
+
+
 def save_session(directory: Path, plan: Plan, site: StepSite) -> None:
     """Write down what it takes to enter a build again.
 
     Raises:
         OutputError: it cannot be written.
     """
-    # Sources are not run again.
-    bare = replace(site, sources=FetchedSources())
-    steps = [(package.name, step) for package in plan.packages for step in package.steps]
-    value = {
-        "format": _FORMAT,
-        "name": plan.name,
-        "arch": plan.arch,
-        "job": plan.job,
-        "site": asdict(bare),
-        "steps": [[name, asdict(step)] for name, step in steps],
-    }
+    bare = replace(site, sources=FetchedSources())  # sources are not unpacked again
+    steps = tuple((package.name, step) for package in plan.packages for step in package.steps)
     with replace_file(directory / _FILE, durable=False) as stream:
-        stream.write(json.dumps(value, indent=1, default=_encode).encode(errors="surrogateescape"))
+        stream.write(encode(_Saved(_FORMAT, plan.name, plan.arch, plan.job, bare, steps)))
 
 
 def save_reached(directory: Path, number: int) -> None:
@@ -107,45 +107,25 @@ def shell_spec(kept: Kept, number: int, command: Sequence[str], *, terminal: str
     )
 
 
-def _encode(value: object) -> object:
-    if isinstance(value, bytes):
-        return value.decode("latin-1")
-    assert isinstance(value, Path), value
-    return str(value)
-
-
 def load_session(directory: Path) -> Kept:
     """Read what `save_session` wrote.
 
     Raises:
         OutputError: there is no such build, or it is of another melpy.
     """
+    where = str(directory)
     try:
-        value = json.loads((directory / _FILE).read_bytes())
-    except (OSError, ValueError) as error:
-        reason = reason_of(error) if isinstance(error, OSError) else "is not JSON"
-        raise OutputError(f"is no build that was kept: {reason}", where=str(directory)) from None
+        data = (directory / _FILE).read_bytes()
+    except OSError as error:
+        raise OutputError(f"is no build that was kept: {reason_of(error)}", where=where) from None
     try:
-        return _read_kept(value, directory)
-    except (LookupError, TypeError, ValueError, AttributeError):
-        hint = "build it anew"
-        raise OutputError("was kept by another version of melpy", where=str(directory), hint=hint) from None
-
-
-def _read_kept(value: dict[str, Any], directory: Path) -> Kept:
-    if value["format"] != _FORMAT:
-        raise ValueError(value["format"])
-    steps = tuple((name, _step(step)) for name, step in value["steps"])
-    site = _site(value["site"])
-    return Kept(
-        directory=directory,
-        name=value["name"],
-        arch=value["arch"],
-        job=value["job"],
-        site=site,
-        steps=steps,
-        reached=min(max(_read_reached(directory), 1), len(steps)),
-    )
+        saved = decode(data, _Saved)
+    except ValueFormatError:
+        saved = None
+    if saved is None or saved.form != _FORMAT:
+        raise OutputError("was kept by another version of melpy", where=where, hint="build it anew")
+    reached = min(max(_read_reached(directory), 1), len(saved.steps))
+    return Kept(directory, saved.name, saved.arch, saved.job, saved.site, saved.steps, reached)
 
 
 def _read_reached(directory: Path) -> int:
@@ -153,46 +133,3 @@ def _read_reached(directory: Path) -> int:
         return int((directory / _REACHED).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return 1
-
-
-def _step(value: dict[str, Any]) -> PlanStep:
-    return PlanStep(
-        **{**value, "inputs": pairs(dict(value["inputs"])), "environment": pairs(dict(value["environment"]))}
-    )
-
-
-def _site(value: dict[str, Any]) -> StepSite:
-    machine, options = value["machine"], value["options"]
-    ids = IdRange(**machine["ids"]) if machine["ids"] else None
-    return StepSite(
-        root=_root(value["root"]),
-        workspace=Path(value["workspace"]),
-        state=Path(value["state"]),
-        environment=value["environment"],
-        user=(value["user"][0], value["user"][1]),
-        capabilities=tuple(value["capabilities"]),
-        machine=Machine(_emulator(machine["emulator"]), _tools(machine["tools"]), ids),
-        options=StepOptions(
-            Limits(**options["limits"]), options["network"], options["debug"], Limit(**options["unpack_limit"])
-        ),
-        cache=Path(value["cache"]) if value["cache"] else None,
-        path=value["path"],
-    )
-
-
-def _root(value: dict[str, Any]) -> Root:
-    upper, work, mountpoint = (Path(value[name]) for name in ("upper", "work", "mountpoint"))
-    return Root(tuple(map(Path, value["layers"])), upper, work, mountpoint)
-
-
-def _emulator(value: dict[str, Any] | None) -> Emulator | None:
-    if not value:
-        return None
-    return Emulator(value["arch"], value["interpreter"], value["registration"].encode("latin-1"))
-
-
-def _tools(value: dict[str, Any] | None) -> NativeTools | None:
-    if not value:
-        return None
-    layers = tuple(map(Path, value["layers"]))
-    return NativeTools(layers, Path(value["directory"]), Path(value["cache"]), tuple(value["packages"]))

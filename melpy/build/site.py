@@ -75,6 +75,7 @@ def make_site(plan: Plan, session: Session, workspace: Path) -> StepSite:
         sources=session.sources,
         cache=session.cache,
         path=_path(session),
+        name=session.name,
     )
 
 

@@ -61,6 +61,7 @@ class StepSite(Noun, frozen=True):
         sources: what was fetched for them.
         cache: what they see as /var/cache/melange, and is kept.
         path: where they look for programs.
+        name: name of the build and its attempt.
     """
 
     root: Root
@@ -74,6 +75,7 @@ class StepSite(Noun, frozen=True):
     sources: FetchedSources = FetchedSources()
     cache: Path | None = None
     path: str = PATH
+    name: str = ""
 
 
 def find_script_line(step: PlanStep, site: StepSite, ended: str, tail: Sequence[str]) -> int:
@@ -167,6 +169,8 @@ def sandbox_spec(step: PlanStep, site: StepSite, script: Path) -> SandboxSpec:
         network=site.options.has_network(step),
         ids=site.machine.ids,
         limits=site.options.limits,
+        processors=site.options.processors,
+        name=site.name,
     )
 
 

@@ -104,43 +104,46 @@ def command(
     from melpy.cli.signer import find_signer  # noqa: PLC0415  # likewise
     from melpy.engine.model import PublishSpec  # noqa: PLC0415  # likewise
     from melpy.engine.run import run_builds  # noqa: PLC0415  # likewise
+    from melpy.engine.worker import start_workers  # noqa: PLC0415  # likewise
 
     places = recipes or default_recipe("build")
     start = time.monotonic()
     results: Sequence[BuildResult] = ()
     try:
         settings = read_settings(flags, places)
-        arches = read_arches(settings)
-        loaded, jobs = plan_recipes(places, arches, settings, print_warning, options, together=True)
-        with open_monitor(verbose=verbose or debug, quiet=quiet) as monitor:
-            for recipe in loaded:
-                if recipe not in [job.recipe for job in jobs]:
-                    text = f"{recipe.path}: not meant for {', '.join(map(str, arches))}, so nothing is built of it"
-                    monitor.emit(events.Warning("", text))
-            spec = make_spec(settings, monitor, offline=offline, check_signatures=not ignore_signatures)
-            asked = replace(
-                spec.steps,
-                options=replace(spec.steps.options, network=network, debug=debug),
-                emulate_all=emulate_all,
-                keep=keep,
-                from_step=from_step,
-            )
-            locks = _load_locks(lock_file or LOCK_NAME, arches) if lock or lock_file else ()
-            spec = replace(spec, steps=asked, locks=locks)
-            publication = PublishSpec(spec.out_dir, find_signer(settings))
-            if publication.signer is None:
-                hint = "make a key with melpy keygen, and name it with --signing-key or in melpy.toml"
-                monitor.emit(events.Warning("", "packages and index are not signed", hint))
-            results, failure = run_builds(jobs, spec, publication, monitor)
-            if failure:
-                raise failure
+        # Before there are threads, and before the key is read.
+        with start_workers([settings.text(key) for key in ("signing-key", "signing-passphrase")]) as workers:
+            arches = read_arches(settings)
+            loaded, builds = plan_recipes(places, arches, settings, print_warning, options, together=True)
+            with open_monitor(verbose=verbose or debug, quiet=quiet) as monitor:
+                for recipe in loaded:
+                    if recipe not in [build.recipe for build in builds]:
+                        text = f"{recipe.path}: not meant for {', '.join(map(str, arches))}, so nothing is built of it"
+                        monitor.emit(events.Warning("", text))
+                spec = make_spec(settings, monitor, offline=offline, check_signatures=not ignore_signatures)
+                asked = replace(
+                    spec.steps,
+                    options=replace(spec.steps.options, network=network, debug=debug),
+                    emulate_all=emulate_all,
+                    keep=keep,
+                    from_step=from_step,
+                )
+                locks = _load_locks(lock_file or LOCK_NAME, arches) if lock or lock_file else ()
+                publication = PublishSpec(spec.out_dir, find_signer(settings))
+                if publication.signer is None:
+                    hint = "make a key with melpy keygen, and name it with --signing-key or in melpy.toml"
+                    monitor.emit(events.Warning("", "packages and index are not signed", hint))
+                spec = replace(spec, steps=asked, locks=locks)
+                results, failure = run_builds(builds, spec, publication, workers, monitor)
+        if failure:
+            raise failure
     except MelpyError as error:
         # What was built before is there all the same.
         _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet, failure=error)
         raise
     _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet)
     if not quiet and not as_json:
-        _report_left_out(jobs)
+        _report_left_out(builds)
 
 
 def _load_locks(template: str, arches: Sequence[Arch]) -> tuple[tuple[Path, Lock], ...]:
@@ -177,12 +180,12 @@ def _report(
         print_text(f"{count_text(len(rows), 'package')} in {seconds:.1f} s", err=True)
 
 
-def _report_left_out(jobs: Sequence[PlannedBuild]) -> None:
-    for job in jobs:
-        if job.left_out:
-            count = count_text(len(job.left_out), "subpackage")
+def _report_left_out(builds: Sequence[PlannedBuild]) -> None:
+    for build in builds:
+        if build.left_out:
+            count = count_text(len(build.left_out), "subpackage")
             print_text(
-                f"{job.plan.job}: the setting `ranges` leaves out {count}: {shorten_list(job.left_out)}", err=True
+                f"{build.plan.job}: the setting `ranges` leaves out {count}: {shorten_list(build.left_out)}", err=True
             )
 
 

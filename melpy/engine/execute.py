@@ -17,10 +17,10 @@ from melpy.build.session import run_plan
 from melpy.engine.buildcache import CACHES, hold_cache
 from melpy.engine.clock import Clock
 from melpy.engine.environment import make_environment
-from melpy.engine.job import Result
 from melpy.engine.licence import load_licence_texts
 from melpy.engine.packages import write_packages
 from melpy.engine.reentry import check_environment
+from melpy.engine.result import Result, describe_failure
 from melpy.engine.workdir import reuse_directory, work_directory
 from melpy.environment.layer import open_environment
 from melpy.errors import MelpyError
@@ -65,7 +65,14 @@ def execute(job: Job, monitor: events.Monitor) -> Result:
                     entries = write_packages(job.inputs, outcome.trees, job.run.solution, texts, target, monitor)
     except MelpyError as error:
         failure, entries = error, ()
-    return Result(job.name, entries, steps, tuple(clock.seconds.items()), tools.packages if tools else (), failure)
+    return Result(
+        job=job.name,
+        packages=entries,
+        steps=steps,
+        stages=tuple(clock.seconds.items()),
+        native=tools.packages if tools else (),
+        failure=describe_failure(failure) if failure else None,
+    )
 
 
 def _open_session(job: Job, clock: Clock, stack: ExitStack) -> tuple[Session, NativeTools | None]:
@@ -85,6 +92,7 @@ def _open_session(job: Job, clock: Clock, stack: ExitStack) -> tuple[Session, Na
         text = f"the steps before {run.first} are those of an earlier build, and of whoever changed it since"
         monitor.emit(events.Warning(job.name, text))
     session = Session(
+        name=f"{job.name}.{run.attempt}",
         directory=stack.enter_context(_open_directory(job, monitor)),
         layers=layers,
         source_dir=locations.source_dir,

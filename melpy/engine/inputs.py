@@ -209,11 +209,16 @@ def describe_environment(solution: Solution, own: AbstractSet[str]) -> tuple[Env
 def _describe(offer: Offer, own: AbstractSet[str]) -> EnvironmentPackage:
     content = ""
     if offer.repository in own:
+        hint = f"build {offer.entry.info.origin or offer.name} again, which replaces it"
         try:
             with open_file(offer.location) as stream:
                 content = find_content(read_segments(stream, where=offer.location))
+        except PackageFormatError as error:
+            error.hint = error.hint or hint
+            raise
         except OSError as error:
-            raise PackageFormatError(f"cannot be read: {reason_of(error)}", where=offer.location) from None
+            message = f"cannot be read: {reason_of(error)}"
+            raise PackageFormatError(message, where=offer.location, hint=hint) from None
     return EnvironmentPackage(offer.name, offer.version, content, "" if content else offer.entry.checksum)
 
 

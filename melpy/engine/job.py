@@ -1,10 +1,8 @@
-"""A build as one value: what is given to a process that executes it, and what that process returns."""
+"""A build as one value: all that the process which executes it is told."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from melpy.build.model import FetchedSources, StepOptions
 from melpy.codec import Noun
@@ -13,11 +11,6 @@ from melpy.engine.limit import Requests
 from melpy.environment.model import StoreSpec
 from melpy.environment.native import ToolChoice
 from melpy.solve.model import Solution
-
-if TYPE_CHECKING:
-    from melpy.apk.model import IndexEntry
-    from melpy.build.model import StepRecord
-    from melpy.errors import MelpyError
 
 
 class Locations(Noun, frozen=True):
@@ -74,24 +67,3 @@ class Job(Noun, frozen=True):
     def name(self) -> str:
         """What the build is called: `hello-2.10-r0/x86_64`."""
         return self.inputs.plan.job
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a build came to.
-
-    Attributes:
-        job: name of the build.
-        packages: the unsigned packages, which lie in the job's directory for results; empty after a failure.
-        steps: what each step did, up to the one that failed.
-        stages: seconds that each stage took, in order.
-        native: packages that native tools were made of, as `name=version`.
-        failure: why it failed; None where it did not.
-    """
-
-    job: str
-    packages: tuple[IndexEntry, ...] = ()
-    steps: tuple[StepRecord, ...] = ()
-    stages: tuple[tuple[str, float], ...] = ()
-    native: tuple[str, ...] = ()
-    failure: MelpyError | None = None

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from melpy.apk.segment import read_segments
 from melpy.bound import open_file
 from melpy.codec import replace
 from melpy.engine.model import BuildResult, BuiltPackage, Visible
-from melpy.files import output_error, replace_file, scratch_directory
+from melpy.files import output_error, scratch_directory
 from melpy.repo.repository import place_entry, publish_packages, sort_packages
 from melpy.repo.signing import LOST_HINT
 from melpy.text import shorten_list
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from melpy.apk.model import IndexEntry
     from melpy.apk.signature import Signer
     from melpy.engine.clock import Clock
-    from melpy.engine.job import Job, Result
+    from melpy.engine.job import Job
     from melpy.engine.model import PublishSpec
+    from melpy.engine.result import Result
     from melpy.environment.model import VisiblePackage
     from melpy.environment.repository import Repositories
     from melpy.repo.model import Publication
@@ -135,11 +137,14 @@ def _publish(arch: str, builds: Sequence[Staged], spec: PublishSpec, monitor: ev
 
 def _sign(unsigned: Path, target: Path, signer: Signer | None, mtime: int) -> int:
     """Write a package with its signature, and return its bytes."""
-    with open_file(unsigned) as source, replace_file(target) as stream:
+    with open_file(unsigned) as source, target.open("xb") as stream:
         segments = read_segments(source, where=str(unsigned))
         stream.write(sign_package(segments.control, signer, mtime))
         source.seek(segments.data_offset)
         shutil.copyfileobj(source, stream, 1 << 20)
+        stream.flush()
+        os.fchmod(stream.fileno(), 0o644)
+        os.fsync(stream.fileno())  # before the package gets its name, so that a power cut leaves the old or the new
         return stream.tell()
 
 

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from melpy.engine.clock import Clock
-    from melpy.engine.job import Job, Result
+    from melpy.engine.job import Job
     from melpy.engine.model import BuildSpec, PlannedBuild
+    from melpy.engine.result import Result
 
 
 def record_path(log: Path) -> Path:
@@ -32,14 +33,14 @@ def record_path(log: Path) -> Path:
     return log.with_suffix(".json")
 
 
-def write_record(build: PlannedBuild, spec: BuildSpec, job: Job | None, result: Result, clock: Clock) -> None:
+def write_record(build: PlannedBuild, spec: BuildSpec, job: Job | None, result: Result | None, clock: Clock) -> None:
     """Write the record of a build beside its log.
 
     Args:
         build: the planned recipe.
         spec: what it was prepared from.
         job: the job; None where its preparation failed.
-        result: what it came to.
+        result: what it came to; None where it did not come to its end.
         clock: what measured it.
 
     Raises:
@@ -48,13 +49,13 @@ def write_record(build: PlannedBuild, spec: BuildSpec, job: Job | None, result: 
     assert clock.log
     machine = os.uname()
     emulator = find_emulator(build.arch)
-    steps = spec.steps
+    steps, done = spec.steps, result.steps if result else ()
     value = {
         "build": build.plan.job,
         "plan": plan_digest(build.plan),
         "key": job_key(job.inputs) if job else None,
         "identity": job_identity(job.inputs) if job else None,
-        "ok": not result.failure,
+        "ok": result is not None and not result.failure,
         "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(clock.elapsed, 3),
         "stages": {name: round(seconds, 3) for name, seconds in clock.seconds.items()},
@@ -62,13 +63,13 @@ def write_record(build: PlannedBuild, spec: BuildSpec, job: Job | None, result: 
         "machine": {"name": machine.nodename, "kernel": machine.release, "arch": machine.machine},
         "processors": len(os.sched_getaffinity(0)),
         "emulator": emulator.interpreter or "the host's" if emulator else None,
-        "native-tools": list(result.native),
-        "network": steps.options.network or any(step.network for step in result.steps),
+        "native-tools": list(result.native) if result else [],
+        "network": steps.options.network or any(step.network for step in done),
         "first-step": job.run.first if job else 1,
         "build-cache": steps.build_cache,
         "limits": asdict(find_limits(build.recipe, steps.options.limits)),
         "requests": asdict(find_requests(build.recipe)),
-        "steps": [step.to_json() for step in result.steps],
+        "steps": [step.to_json() for step in done],
     }
     with replace_file(record_path(clock.log), durable=False) as stream:
         stream.write((json.dumps(value, indent=1) + "\n").encode(errors="surrogateescape"))

@@ -6,15 +6,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from melpy import events
-from melpy.codec import replace
 from melpy.engine.clock import Clock
-from melpy.engine.execute import execute
-from melpy.engine.job import Result
 from melpy.engine.locate import locate_failure
 from melpy.engine.prepare import prepare
 from melpy.engine.publish import Stage, publish
 from melpy.engine.range import check_ranges
 from melpy.engine.record import write_record
+from melpy.engine.result import make_error
 from melpy.environment.repository import Repositories
 from melpy.errors import CycleError, MelpyError, OutputError
 
@@ -23,6 +21,8 @@ if TYPE_CHECKING:
 
     from melpy.engine.job import Job
     from melpy.engine.model import BuildResult, BuildSpec, PlannedBuild, PublishSpec
+    from melpy.engine.result import Result
+    from melpy.engine.worker import Workers
 
 
 def order_builds(builds: Sequence[PlannedBuild]) -> tuple[PlannedBuild, ...]:
@@ -53,6 +53,7 @@ def run_builds(
     builds: Sequence[PlannedBuild],
     spec: BuildSpec,
     publication: PublishSpec,
+    workers: Workers,
     monitor: events.Monitor,
 ) -> tuple[tuple[BuildResult, ...], MelpyError | None]:
     """Make all builds in order, up to the first that fails, and publish what was built.
@@ -60,6 +61,7 @@ def run_builds(
     Args:
         builds: the builds.
         spec: what they are prepared from.
+        workers: execute the jobs.
         publication: where packages are published, and how they are signed.
         monitor: is told what happens.
 
@@ -80,7 +82,7 @@ def run_builds(
     results: tuple[BuildResult, ...] = ()
     try:
         for number, build in enumerate(ordered, 1):
-            failure = run_build(build, spec, stage, monitor)
+            failure = run_build(build, spec, stage, workers, monitor)
             if failure:
                 failure.job = build.plan.job
                 left = ", ".join(other.plan.job for other in ordered[number:])
@@ -94,25 +96,31 @@ def run_builds(
     return results, failure
 
 
-def run_build(build: PlannedBuild, spec: BuildSpec, stage: Stage, monitor: events.Monitor) -> MelpyError | None:
+def run_build(
+    build: PlannedBuild, spec: BuildSpec, stage: Stage, workers: Workers, monitor: events.Monitor
+) -> MelpyError | None:
     """Make a build and stage its packages; return why it failed, or None."""
     clock = Clock(build.plan.job, monitor)
     job: Job | None = None
-    result = Result(build.plan.job, failure=MelpyError("was interrupted"))
+    result: Result | None = None
+    failure: MelpyError | None = None
     try:
         job = prepare(build, spec, stage, clock)
-        result = execute(job, monitor)
+        result = workers.execute(job, monitor)
         clock.seconds.update(result.stages)
-        if not result.failure:
+        if result.failure:
+            failure = make_error(result.failure)
+        else:
             stage.add(job, result, clock)
     except MelpyError as error:
-        result = replace(result, failure=error)
+        failure = error
     finally:
         if clock.log:
+            ok = failure is None and result is not None  # an interrupt leaves neither
             # Where something failed, that is more useful than what is wrong with the record.
-            with suppress(*((OutputError,) if result.failure else ())):
+            with suppress(*(() if ok else (OutputError,))):
                 write_record(build, spec, job, result, clock)
-            monitor.emit(events.JobFinished(build.plan.job, clock.elapsed, ok=not result.failure))
-    if result.failure:
-        locate_failure(result.failure, build)
-    return result.failure
+            monitor.emit(events.JobFinished(build.plan.job, clock.elapsed, ok))
+    if failure:
+        locate_failure(failure, build)
+    return failure

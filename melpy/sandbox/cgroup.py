@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import secrets
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _MOUNT = Path("/sys/fs/cgroup")
 _OWN = Path("/proc/self/cgroup")
 _WANTED = ("memory", "pids")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+-]")
 
 
 class Group(Noun, frozen=True):
@@ -97,19 +99,24 @@ def _leaf() -> str:
 
 
 @contextmanager
-def limited(limits: Limits, parent: Path | None) -> Iterator[Group | None]:
-    """Make a group with these limits; None where there is no parent, or nothing that it would limit."""
+def limited(limits: Limits, parent: Path | None, name: str = "") -> Iterator[Group | None]:
+    """Make a group with these limits; None where there is no parent, or nothing that it would limit.
+
+    Args:
+        limits: the limits.
+        parent: the group that it is made in.
+        name: what tells it from other groups that this process and those that were forked from it make.
+    """
     if parent is None or not (limits.memory or limits.processes):
         yield None
         return
-    # melpy runs one sandbox at a time.
-    path = parent / f"{_leaf()}-build"
+    path = parent / f"{_leaf()}-{_UNSAFE.sub('_', name) or 'build'}"
     try:
         path.mkdir(exist_ok=True)
-        for name, value in (("memory.max", limits.memory), ("memory.swap.max", 0), ("pids.max", limits.processes)):
-            if value or (name == "memory.swap.max" and limits.memory):
+        for file, value in (("memory.max", limits.memory), ("memory.swap.max", 0), ("pids.max", limits.processes)):
+            if value or (file == "memory.swap.max" and limits.memory):
                 with suppress(FileNotFoundError):
-                    (path / name).write_text(str(value))
+                    (path / file).write_text(str(value))
     except OSError:
         yield None
         return

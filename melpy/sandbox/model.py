@@ -157,6 +157,8 @@ class SandboxSpec(Noun, frozen=True):
         ids: ids beside the user's own; None where there are none.
         limits: what it may use.
         terminal: whether it has the caller's terminal, for a user to work in.
+        processors: numbers of the processors that it may use; any as many as the limits say where there are none.
+        name: tells its control group from those of other sandboxes of this process.
     """
 
     root: Root
@@ -172,3 +174,5 @@ class SandboxSpec(Noun, frozen=True):
     ids: IdRange | None = None
     limits: Limits = NO_LIMITS
     terminal: bool = False
+    processors: tuple[int, ...] = ()
+    name: str = ""

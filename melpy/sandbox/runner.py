@@ -22,6 +22,7 @@ from melpy.sandbox.setup import USAGE, common_setup, enter_command, remove_work,
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from melpy.arch import Arch
     from melpy.sandbox.model import Emulator, IdRange
@@ -214,9 +215,8 @@ def _outside(number: int, own: int, start: int) -> int:
 def _run(spec: SandboxSpec, start: Callable[[list[str], tuple[int, ...]], Outcome]) -> Outcome:
     """Set up a sandbox, and run bubblewrap in it."""
     bwrap = find_tool("bwrap", hint=_INSTALL)
-    counted = spec.limits.memory or spec.limits.processes
     try:
-        with _pipe() as errors, _pipe() as status, limited(spec.limits, find_parent() if counted else None) as group:
+        with _pipe() as errors, _pipe() as status, _limited(spec) as group:
             setup = write_setup(spec, bubblewrap_argv(spec, bwrap, status_fd=status.end), group)
             outcome = _counted(start([*setup, str(errors.end)], (errors.end, status.end)), spec.state, group)
     finally:
@@ -226,6 +226,11 @@ def _run(spec: SandboxSpec, start: Callable[[list[str], tuple[int, ...]], Outcom
     if not outcome.stopped and not _has_started(outcome, status.text):
         raise explain_bubblewrap(outcome.tail, outcome.quoted)
     return outcome
+
+
+def _limited(spec: SandboxSpec) -> AbstractContextManager[Group | None]:
+    counted = spec.limits.memory or spec.limits.processes
+    return limited(spec.limits, find_parent() if counted else None, spec.name)
 
 
 def _has_started(outcome: Outcome, status: str) -> bool:

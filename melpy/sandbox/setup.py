@@ -120,7 +120,7 @@ def common_setup(spec: SandboxSpec | None, ids: IdRange | None, group: Group | N
         "parent": os.getpid(),
         "ids": {**asdict(ids), "count": WANTED} if ids else None,
         "limits": hard,
-        "processors": _processors(limits.processors),
+        "processors": list(spec.processors) if spec and spec.processors else _processors(limits.processors),
         "cgroup": str(group.path) if group else "",
         "owners": [],
         "directories": [],
