@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 _ESCAPED = b"\\u0000"  # as JSON spells U+0000, which has no other spelling
+_NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")  # in MessagePack; in JSON msgspec writes such a number as null
 _ODD = re.compile("[\0\ud800-\udfff]")
 _WRITTEN = re.compile("\0([0-9a-f]{4})?")
 
@@ -65,11 +66,11 @@ def encode(value: object) -> bytes:
     """
     try:
         data = _ENCODER.encode(value)
-    except (UnicodeEncodeError, TypeError):  # a lone surrogate; a mapping whose keys are no texts
-        data = b""
-    # Texts that JSON has no form for are rare, and walking through all of a value takes 20 times as long.
-    if data and _ESCAPED not in data and b"null" not in data:
-        return data
+        if _ESCAPED not in data and (b"null" not in data or not _NOT_FINITE.search(_PACKER.encode(value))):
+            return data
+    except (UnicodeEncodeError, TypeError, OverflowError):
+        pass  # a lone surrogate; a mapping whose keys are no texts; an integer of more than 64 bits
+    # All of that is rare, and walking through a value here takes 40 times as long.
     return _ENCODER.encode(_spell(value))
 
 
@@ -144,6 +145,7 @@ def _make_path(kind: type, value: object) -> object:
     raise ValueError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
 
 
+_PACKER = msgspec.msgpack.Encoder(enc_hook=_plain_path)
 _ENCODER = msgspec.json.Encoder(enc_hook=_plain_path, order="sorted")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import shutil
 import tempfile
@@ -29,7 +28,7 @@ from melpy.bootstrap.manifest import CONVERTER
 from melpy.bootstrap.python import add_record
 from melpy.build.model import Kind
 from melpy.build.tree import load_tree
-from melpy.codec import Noun, asdict
+from melpy.codec import Noun, asdict, decode, encode
 from melpy.digest import identity
 from melpy.errors import OutputError, PackageFormatError, SeedError
 from melpy.files import make_directory, output_error, scratch_directory
@@ -118,7 +117,7 @@ class Place(Noun, frozen=True):
 
 def render_job(job: Job, place: Place) -> str:
     """Return a job and its place as JSON."""
-    return json.dumps({"job": asdict(job), "place": asdict(place)})
+    return encode((job, place)).decode()
 
 
 def convert_package(text: str) -> str:
@@ -128,9 +127,7 @@ def convert_package(text: str) -> str:
         ExtractError: the Debian package is broken.
         OutputError: the package cannot be written.
     """
-    value = json.loads(text)
-    value["job"]["content"] = Content(**value["job"]["content"])
-    job, place = Job(**value["job"]), Place(**value["place"])
+    job, place = decode(text.encode(), tuple[Job, Place])
     try:
         with tempfile.TemporaryDirectory(dir=place.scratch, prefix=f"{job.name}.") as scratch:
             return _convert(job, place, Path(scratch))
@@ -143,7 +140,7 @@ def _convert(job: Job, place: Place, scratch: Path) -> str:
     root.mkdir()
     arch, effect = ARCHES[job.arch], Effect()
     if place.deb:
-        keep = Filter(tuple(job.content.drop), frozenset(job.content.omit))
+        keep = Filter(job.content.drop, frozenset(job.content.omit))
         unpack_deb(Path(place.deb), root, keep)
         variables = {"DPKG_MAINTSCRIPT_PACKAGE": job.name, "DEB_HOST_MULTIARCH": arch.multiarch}
         effect = apply_scripts(Path(place.deb), root, keep, variables)
@@ -162,7 +159,7 @@ def _convert(job: Job, place: Place, scratch: Path) -> str:
         origin=job.origin or job.name,
         description=job.description,
         url=job.url,
-        depends=tuple(job.depends),
+        depends=job.depends,
         provides=(*job.provides, *effect.settle_provides(find_provides(tree, job.version, arch.multiarch, scratch))),
         replaces=_replaces(job, effect),
         replaces_priority=str(max(effect.priority, 0)) if effect.links else "",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import pytest
-from msgspec import field
+from msgspec import Struct, field
 
 from melpy import events
 from melpy.codec import Noun, PartNoun, asdict, decode, encode, replace
@@ -207,6 +207,20 @@ def test_public_nouns_have_types_that_can_be_read() -> None:
 
 
 NOUNS: list[Any] = find_nouns()
+
+
+def all_structs(kind: type[Struct] = Struct) -> Iterator[type[Struct]]:
+    for below in kind.__subclasses__():
+        yield below
+        yield from all_structs(below)
+
+
+def test_defaults_are_of_the_right_library() -> None:
+    found = [kind for kind in all_structs() if kind.__module__.startswith("melpy.")]
+    assert len(found) > len(NOUNS)
+    for kind in found:
+        assert not [default for default in kind.__struct_defaults__ if isinstance(default, Field)], kind
+        assert kind.__struct_config__.frozen, kind
 
 
 def test_uncounted_fields_exist() -> None:
