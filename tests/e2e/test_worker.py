@@ -1,0 +1,286 @@
+"""Jobs are executed in processes of their own, which know nothing but the job."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from melpy.codec import decode, replace
+from melpy.engine.inputs import job_identity, job_key
+from melpy.engine.job import Job
+from melpy.engine.result import Result
+from tests.factories.project import ROOT, Project, shell_recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.factories.repository import Repository
+
+WAITS = "mkdir -p ${{targets.destdir}}\necho waits\nsleep 60"
+
+
+@pytest.fixture
+def project(tmp_path: Path, toy_repository: Repository) -> Project:
+    return Project(tmp_path / "project", toy_repository)
+
+
+def work(directory: Path, *arguments: str, stdin: str = "") -> list[str]:
+    """Run tests.factories.work in a directory and return the lines that it prints."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(directory)}
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.factories.work", *arguments],
+        cwd=directory,
+        env=environment,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout.splitlines()
+
+
+def test_a_job_is_executed_from_its_json_alone(project: Project, tmp_path: Path) -> None:
+    """In another process, another directory, without configuration: the packages are those of `melpy build`."""
+    project.write("one.yaml", shell_recipe())
+    (text,) = work(project.directory, "prepare", "one.yaml")
+    job = decode(text.encode(), Job)
+    (project.directory / "melpy.toml").rename(tmp_path / "gone.toml")
+    (project.directory / "one.yaml").rename(tmp_path / "one.yaml")
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    (told,) = work(elsewhere, "execute", stdin=f"{text}\n")
+    result = decode(told.encode(), Result)
+    assert result.failure is None
+    (entry,) = result.packages
+    unsigned = (job.run.locations.results / "x86_64" / entry.info.file_name).read_bytes()
+
+    (tmp_path / "gone.toml").rename(project.directory / "melpy.toml")
+    (tmp_path / "one.yaml").rename(project.directory / "one.yaml")
+    assert project.melpy("build", "one.yaml").returncode == 0
+    signed = (project.out / "x86_64" / entry.info.file_name).read_bytes()
+    assert signed.endswith(unsigned)
+    assert len(signed) > len(unsigned)
+    record = json.loads((project.out / "logs/x86_64/one-1.0-r0.json").read_text())
+    assert (record["key"], record["identity"]) == (job_key(job.inputs), job_identity(job.inputs))
+
+
+def test_eight_jobs_at_once_have_processors_and_groups_of_their_own(project: Project) -> None:
+    """Each sees one processor, and they are spread over those that there are."""
+    names = [f"job{number}" for number in range(8)]
+    script = "mkdir -p ${{targets.destdir}}\nsleep 1\ngrep Cpus_allowed_list /proc/self/status"
+    with (project.directory / "melpy.toml").open("a") as file:
+        file.write('cpu = "1"\nmemory = "1Gi"\nprocesses = "50"\n')
+    for name in names:
+        project.write(f"{name}.yaml", shell_recipe(name, runs=script))
+    lines = work(project.directory, "prepare", *(f"{name}.yaml" for name in names))
+    start = time.monotonic()
+    results = [
+        decode(line.encode(), Result) for line in work(project.directory, "execute", stdin="\n".join(lines) + "\n")
+    ]
+    assert time.monotonic() - start < 60
+    assert [result.failure for result in results] == [None] * 8
+    logs = [decode(line.encode(), Job).run.locations.log.read_text() for line in lines]
+    used = [found for log in logs for found in re.findall(r"Cpus_allowed_list:\s*(\S+)", log)]
+    there = sorted(os.sched_getaffinity(0))
+    assert len(used) == 8
+    if len(there) > 1:
+        assert set(used) <= {str(number) for number in there}
+        counts = [used.count(str(number)) for number in there]
+        assert max(counts) - min(counts) <= 1
+
+
+def test_a_result_comes_back_where_a_step_fails(project: Project) -> None:
+    project.write("one.yaml", shell_recipe(runs="echo before\nfalse"))
+    (text,) = work(project.directory, "prepare", "one.yaml")
+    (told,) = work(project.directory, "execute", stdin=f"{text}\n")
+    result = decode(told.encode(), Result)
+    assert result.packages == ()
+    assert [step.status for step in result.steps] == [1]
+    assert result.failure
+    assert (result.failure.code, result.failure.step[0]) == ("step-failed", 1)
+    job = decode(text.encode(), Job)
+    assert not job.run.locations.results.exists()
+
+
+def test_two_attempts_are_told_apart(project: Project) -> None:
+    project.write("one.yaml", shell_recipe())
+    (text,) = work(project.directory, "prepare", "one.yaml")
+    job = decode(text.encode(), Job)
+    again = replace(job, run=replace(job.run, attempt=2))
+    assert job_identity(again.inputs) == job_identity(job.inputs)
+    assert again != job
+
+
+# What goes on while a step runs.
+
+
+@pytest.fixture
+def waiting(project: Project) -> Iterator[subprocess.Popen[str]]:
+    """A build, in a session of its own, whose step waits."""
+    project.write("one.yaml", shell_recipe(runs=WAITS))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "melpy", "build", "-v", "one.yaml"],
+        cwd=project.directory,
+        env=project.full_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr
+    for line in process.stderr:
+        if line.rstrip().endswith("waits"):
+            break
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def descendants(process: int) -> set[int]:
+    """Return the processes below one, as far as they can be seen."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError):
+                stat = (entry / "stat").read_text()
+                parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
+    found = {process}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {process}
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_for_the_end(processes: set[int]) -> set[int]:
+    """Return the processes that are still alive after a while."""
+    until = time.monotonic() + 15
+    while (left := {process for process in processes if is_alive(process)}) and time.monotonic() < until:
+        time.sleep(0.05)
+    return left
+
+
+def test_the_killed_melpy_leaves_no_process(waiting: subprocess.Popen[str]) -> None:
+    below = descendants(waiting.pid)
+    assert len(below) >= 4  # the server, a worker, the sandbox, the step
+    waiting.kill()
+    assert wait_for_the_end(below) == set()
+
+
+def test_a_killed_worker_is_told_and_leaves_no_process(waiting: subprocess.Popen[str]) -> None:
+    below = descendants(waiting.pid)
+    (server,) = [process for process in below if parent_of(process) == waiting.pid]
+    (worker,) = [process for process in below if parent_of(process) == server]
+    assert os.getsid(worker) == worker != os.getsid(waiting.pid)
+    os.kill(worker, signal.SIGKILL)
+    _, errors = waiting.communicate(timeout=30)
+    assert "the process that built it was killed by SIGKILL" in errors
+    assert waiting.returncode == 71
+    assert wait_for_the_end(below) == set()
+
+
+def parent_of(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_an_interrupt_cancels_the_job(project: Project, waiting: subprocess.Popen[str]) -> None:
+    below = descendants(waiting.pid)
+    os.killpg(waiting.pid, signal.SIGINT)  # as a terminal does
+    _, errors = waiting.communicate(timeout=30)
+    assert waiting.returncode == 130
+    assert "Traceback" not in errors
+    assert wait_for_the_end(below) == set()
+    assert list((project.directory / "cache/work").iterdir()) == []
+
+
+def test_the_key_is_in_no_process_but_the_publisher(project: Project, waiting: subprocess.Popen[str]) -> None:
+    """Neither in memory nor in open files; melpy itself has it, so the search is one that finds."""
+    key = project.repository.public_key.with_suffix("").read_text()
+    text = key.splitlines()[5].encode()
+    assert finds(waiting.pid, text, number_of(key))
+    for process in descendants(waiting.pid):
+        assert not finds(process, text, number_of(key)), process
+
+
+def number_of(pem: str) -> bytes:
+    """Return a prime of a private key as memory holds it: little-endian words."""
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    key = load_pem_private_key(pem.encode(), None)
+    prime: int = key.private_numbers().p  # type: ignore[union-attr]  # an RSA key
+    return prime.to_bytes(128, "little")
+
+
+def finds(process: int, *texts: bytes) -> bool:
+    """Tell whether a process has one of these bytes in its memory, its environment, or a file that it has open."""
+    base = Path(f"/proc/{process}")
+    with suppress(OSError):
+        if any(text in (base / "environ").read_bytes() for text in texts):
+            return True
+        for link in (base / "fd").iterdir():
+            if str(os.readlink(link)).endswith(".rsa"):  # noqa: PTH115  # of a process's own links
+                return True
+    with suppress(OSError), (base / "mem").open("rb", 0) as memory:
+        for line in (base / "maps").read_text().splitlines():
+            if line.split()[1].startswith("r") and "[v" not in line:
+                start, end = (int(part, 16) for part in line.split()[0].split("-"))
+                with suppress(OSError, ValueError):
+                    memory.seek(start)
+                    data = memory.read(end - start)
+                    if any(text in data for text in texts):
+                        return True
+    return False
+
+
+@pytest.mark.parametrize("kind", ["env", "fd"])
+def test_a_key_from_a_variable_or_a_descriptor_reaches_no_worker(project: Project, kind: str) -> None:
+    key = project.repository.public_key.with_suffix("").read_bytes()
+    project.write("one.yaml", shell_recipe(runs=WAITS))
+    environment = project.full_environment()
+    read, write = os.pipe()
+    os.write(write, key)
+    os.close(write)
+    if kind == "env":
+        environment["SECRET"] = key.decode()
+    place = "env:SECRET" if kind == "env" else f"fd:{read}"
+    name = project.repository.public_key.name
+    process = subprocess.Popen(
+        [sys.executable, "-m", "melpy", "build", "-v", "--signing-key", place, "--signing-key-name", name, "one.yaml"],
+        cwd=project.directory,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        pass_fds=(read,),
+    )
+    os.close(read)
+    try:
+        assert process.stderr
+        for line in process.stderr:
+            if line.rstrip().endswith("waits"):
+                break
+        else:
+            pytest.fail("it did not come so far")
+        below = descendants(process.pid)
+        assert len(below) >= 4
+        text = key.splitlines()[5]
+        for one in below:
+            assert not finds(one, text, number_of(key.decode())), one
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,63 @@
+"""Jobs of a project, in processes of their own: `python -m tests.factories.work COMMAND …`.
+
+A process that forks workers must not have threads, and pytest has some.
+
+    prepare RECIPE...        print the jobs of recipes of the project in the working directory, a line of JSON each
+    execute                  have a worker execute the jobs of standard input, all at once; print the results
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from melpy.codec import decode, encode
+from melpy.engine.job import Job
+from melpy.engine.worker import start_workers
+from melpy.events import Event, Null, StepStarted
+
+
+def prepare(names: list[str]) -> None:
+    from melpy.arch import parse_arch
+    from melpy.cli.planning import plan_recipes
+    from melpy.cli.setup import make_spec
+    from melpy.config.load import load_settings
+    from melpy.engine.clock import Clock
+    from melpy.engine.prepare import prepare
+    from melpy.engine.publish import Stage
+    from melpy.environment.repository import Repositories
+
+    settings = load_settings({}, {}, Path.cwd())
+    _, builds = plan_recipes([Path(name) for name in names], [parse_arch("x86_64")], settings, print)
+    spec = make_spec(settings, Null())
+    stage = Stage(Repositories(spec.repositories))
+    for build in builds:
+        job = prepare(build, spec, stage, Clock(build.plan.job, Null()))
+        sys.stdout.write(f"{encode(job).decode()}\n")
+
+
+class Times:
+    """A monitor that remembers when steps began."""
+
+    def __init__(self) -> None:
+        self.began: list[float] = []
+
+    def emit(self, event: Event) -> None:
+        if isinstance(event, StepStarted):
+            self.began.append(time.monotonic())
+
+
+def execute() -> None:
+    jobs = [decode(line, Job) for line in sys.stdin.buffer]
+    with start_workers() as workers, ThreadPoolExecutor(len(jobs)) as pool:
+        for result in pool.map(lambda job: workers.execute(job, Times()), jobs):
+            sys.stdout.write(f"{encode(result).decode()}\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "prepare":
+        prepare(sys.argv[2:])
+    else:
+        execute()
