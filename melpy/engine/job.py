@@ -8,8 +8,7 @@ from melpy.build.model import FetchedSources, StepOptions
 from melpy.codec import Noun
 from melpy.engine.inputs import Inputs
 from melpy.engine.limit import Requests
-from melpy.environment.model import StoreSpec
-from melpy.environment.native import ToolChoice
+from melpy.environment.model import StoreSpec, ToolChoice
 from melpy.solve.model import Solution
 
 

@@ -55,14 +55,12 @@ def _hold_layers(kept: Kept, stack: ExitStack) -> None:
         raise StoreError(f"was pruned, and the build root of {kept.job} lies upon it", where=str(gone[0]), hint=hint)
 
 
-def find_first_step(build: PlannedBuild, spec: BuildSpec) -> tuple[int, Kept | None]:
-    """Return the number of the step to begin with, and the kept build that ran those before.
+def find_first_step(build: PlannedBuild, spec: BuildSpec) -> tuple[int, Kept]:
+    """Return the number of the step that `--from-step` names, and the kept build that ran those before.
 
     Raises:
         UsageError: there is no such step or build, or a step before it is another by now.
     """
-    if not spec.steps.from_step:
-        return 1, None
     steps = [step for package in build.plan.packages for step in package.steps]
     labels = [step.label for step in steps]
     first = find_step(spec.steps.from_step, labels, "--from-step")

@@ -10,12 +10,12 @@ from melpy.codec import Noun, asdict, replace
 from melpy.repo.remote import ServerCache
 from melpy.rootfs.layout import STORE
 from melpy.rootfs.model import RootSpec
+from melpy.solve.model import Offer, Solution
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from melpy.arch import Arch
-    from melpy.solve.model import Solution
 
 TOOLS = "tools-1"
 """Directory of native tools in the cache."""
@@ -172,4 +172,16 @@ class Resolution:
     """The exact packages of an environment, and what they follow from: `resolve(world, snapshot, …)` gives them."""
 
     snapshot: Snapshot
+    solution: Solution
+
+
+class ToolChoice(Noun, frozen=True):
+    """The packages of this machine that native tools for a foreign environment are made of.
+
+    Attributes:
+        chosen: name of a package of the environment, and the one of this machine whose programs stand for its own.
+        solution: those packages with all that they depend on.
+    """
+
+    chosen: tuple[tuple[str, Offer], ...]
     solution: Solution

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from melpy import events
 from melpy.arch import host_arch, parse_arch
-from melpy.codec import Noun
 from melpy.digest import identity
 from melpy.environment.layer import open_packages
+from melpy.environment.model import ToolChoice
 from melpy.environment.resolution import find_snapshot
 from melpy.errors import RepositoryError, SeedError, UnreachableError, UnresolvableError
 from melpy.files import output_error, scratch_directory
@@ -27,7 +27,6 @@ from melpy.sandbox.native import (
     read_needed,
 )
 from melpy.sandbox.tooltable import Tool, find_tool_rule
-from melpy.solve.model import Offer, Solution
 from melpy.solve.resolver import solve
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from melpy.arch import Arch
     from melpy.environment.model import EnvironmentSpec, StoreSpec
     from melpy.environment.repository import Repositories
+    from melpy.solve.model import Offer, Solution
     from melpy.solve.universe import Universe
 
 
@@ -58,18 +58,6 @@ class Foreign:
     def files(self) -> dict[str, Path]:
         """The files of each package, by its name."""
         return dict(zip((offer.name for offer in self.solution.offers), self.layers, strict=False))
-
-
-class ToolChoice(Noun, frozen=True):
-    """The packages of this machine that native tools for a foreign environment are made of.
-
-    Attributes:
-        chosen: name of a package of the environment, and the one of this machine whose programs stand for its own.
-        solution: those packages with all that they depend on.
-    """
-
-    chosen: tuple[tuple[str, Offer], ...]
-    solution: Solution
 
 
 def choose_tools(
