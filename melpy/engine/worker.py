@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 from melpy.apk.secret import forget_secret
 from melpy.codec import Noun, decode, encode, replace
 from melpy.engine.result import Result, describe_failure
-from melpy.errors import MelpyError, OutputError, ProcessError, find_limit_hint, reason_of
-from melpy.events import AnyEvent
+from melpy.errors import MelpyError, OutputError, ProcessError, ValueFormatError, find_limit_hint, reason_of
+from melpy.events import AnyEvent, Null
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,6 +37,9 @@ _PR_SET_PDEATHSIG = 1
 _LONGEST_REQUEST = 4096
 _INTERRUPTED = 130
 _GRACE = 10.0  # seconds that a cancelled job has for cleaning up
+_PIECE = 1 << 16  # bytes that are read at once
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_MEMORY_HINT = "the machine may have run out of memory: see the kernel's log (dmesg)"
 
 
 class Told(Noun, frozen=True, tag=True):
@@ -64,7 +67,14 @@ class Ended(Noun, frozen=True, tag=True):
     status: int
 
 
-Message = Told | Done | Broken | Ended
+class Refused(Noun, frozen=True, tag=True):
+    """The server cannot start a worker: number and text of the system's error."""
+
+    number: int
+    reason: str
+
+
+Message = Told | Done | Broken | Ended | Refused
 
 
 class Request(Noun, frozen=True):
@@ -88,29 +98,38 @@ class Workers:
         """Have a worker execute a job; an interrupt cancels it and is raised when the worker has cleaned up.
 
         Raises:
-            ProcessError: the worker was killed.
+            ProcessError: the worker was killed, or none can be started.
         """
         ours, theirs = socket.socketpair()
         with ours, theirs, self._hold_processors(job.run.options.limits.processors) as processors:
             options = replace(job.run.options, processors=processors)
             job = replace(job, run=replace(job.run, options=options))
-            with self._lock:
-                self._last += 1
-                number = self._last
-                socket.send_fds(self._control, [encode(Request(number))], [theirs.fileno()])
+            number = self._start(theirs, job.name)
             theirs.close()
-            with ours.makefile("rwb") as stream:
-                try:
-                    stream.write(encode(job) + b"\n")
-                    stream.flush()
-                    return _follow(stream, job, monitor)
-                except KeyboardInterrupt:
-                    self._signal(number, signal.SIGINT)
-                    ours.settimeout(_GRACE)
-                    with suppress(OSError, MelpyError, KeyboardInterrupt):
-                        _follow(stream, job, monitor)
-                    self._signal(number, signal.SIGKILL)
-                    raise
+            try:
+                # A worker that has ended already does not read it; what is read next says how it ended.
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    ours.sendall(encode(job) + b"\n")
+                return _follow(ours, job.name, monitor)
+            except MelpyError:
+                raise
+            except BaseException:  # an interrupt, or nobody reads what the monitor prints
+                self._signal(number, signal.SIGINT)
+                ours.settimeout(_GRACE)
+                with suppress(OSError, MelpyError, AssertionError, KeyboardInterrupt):
+                    _follow(ours, job.name, Null())
+                self._signal(number, signal.SIGKILL)
+                raise
+
+    def _start(self, ends: socket.socket, name: str) -> int:
+        """Have the server start a worker with one end of a connection; return the worker's number."""
+        with self._lock:
+            self._last += 1
+            try:
+                socket.send_fds(self._control, [encode(Request(self._last))], [ends.fileno()])
+            except OSError:
+                raise _explain_loss(name) from None
+            return self._last
 
     @contextmanager
     def _hold_processors(self, count: int) -> Iterator[tuple[int, ...]]:
@@ -140,28 +159,61 @@ class Workers:
             os.waitpid(self._server, 0)
 
 
-def _follow(stream: Any, job: Job, monitor: Monitor) -> Result:  # a socket's file
+def _follow(ours: socket.socket, name: str, monitor: Monitor) -> Result:
     """Hand on the events of a worker up to its end, and return the result."""
     result: Result | None = None
-    for line in stream:
-        message = decode(line, Message, where=job.name)
+    damage: MelpyError | None = None
+    for line in _read_lines(ours):
+        try:
+            message = decode(line, Message, where=name)
+        except ValueFormatError as error:
+            damage = error  # a worker that is killed may leave half a line
+            continue
         if isinstance(message, Told):
             monitor.emit(message.event)
         elif isinstance(message, Done):
             result = message.result
         elif isinstance(message, Broken):
-            raise AssertionError(f"the process that built {job.name} broke down:\n{message.text}")  # noqa: TRY004  # it is no matter of types
+            raise AssertionError(f"the process that built {name} broke down:\n{message.text}")  # noqa: TRY004  # it is no matter of types
+        elif isinstance(message, Refused):
+            text = f"no process can be started for it: {message.reason}"
+            raise ProcessError(text, where=name, hint=find_limit_hint(message.number) or None)
         elif result is None:
-            raise _explain_end(message.status, job)
+            raise (damage if damage and message.status == 0 else None) or _explain_end(message.status, name)
         else:
             return result
-    raise _explain_end(-signal.SIGKILL, job)
+    raise _explain_loss(name)
 
 
-def _explain_end(status: int, job: Job) -> ProcessError:
+def _read_lines(ours: socket.socket) -> Iterator[bytes]:
+    """Yield the lines that come, but for empty ones; an interrupt loses none of what came before it."""
+    # A file of Python's loses the beginning of a line in which it is interrupted.
+    data = bytearray()
+    while True:
+        try:
+            piece = ours.recv(_PIECE)
+        except ConnectionResetError:  # a worker ended before it had read all
+            return
+        if not piece:
+            return
+        *lines, rest = piece.split(b"\n")
+        for line in lines:
+            data += line
+            whole = bytes(data)
+            data.clear()
+            if whole:
+                yield whole
+        data += rest
+
+
+def _explain_end(status: int, name: str) -> ProcessError:
     ended = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-    hint = "the machine may have run out of memory: see the kernel's log (dmesg)" if status == -signal.SIGKILL else None
-    return ProcessError(f"the process that built it {ended}", where=job.name, hint=hint)
+    hint = _MEMORY_HINT if status == -signal.SIGKILL else None
+    return ProcessError(f"the process that built it {ended}", where=name, hint=hint)
+
+
+def _explain_loss(name: str) -> ProcessError:
+    return ProcessError("the connection to the processes that build was lost", where=name, hint=_MEMORY_HINT)
 
 
 @contextmanager
@@ -184,6 +236,9 @@ def start_workers(secrets: Sequence[str] = ()) -> Iterator[Workers]:
             ours.close()
             _Server(theirs, parent, secrets).serve()
             status = 0
+        except Exception:  # a fault of melpy, which nobody else would tell of
+            traceback.print_exc()
+            sys.stderr.flush()
         finally:
             os._exit(status)  # nothing of melpy's own end is the server's
     theirs.close()
@@ -201,7 +256,8 @@ class _Server:
         self._control = control
         self._workers: dict[int, tuple[int, socket.socket]] = {}  # by process
         _die_with(parent)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # melpy is interrupted, and says what is to end
+        for number in _ENDING:  # which terminals and timeout(1) send to all; melpy says what is to end
+            signal.signal(number, lambda *_: None)  # unlike SIG_IGN, no program that is started inherits that
         for secret in secrets:
             forget_secret(secret)
         _close_all_but(control.fileno())
@@ -232,9 +288,16 @@ class _Server:
                 if number == request.number:
                     os.kill(process, request.signal)
             return
+        if not descriptors:
+            return  # this process may open no more; melpy's end is closed by that
         ends = socket.socket(fileno=descriptors[0])
         server = os.getpid()
-        process = os.fork()
+        try:
+            process = os.fork()
+        except OSError as error:
+            with suppress(OSError), ends:
+                ends.sendall(encode(Refused(error.errno or 0, reason_of(error))) + b"\n")
+            return
         if process == 0:
             status = 1
             try:
@@ -254,7 +317,8 @@ class _Server:
                 return
             _, ends = self._workers.pop(process)
             with suppress(OSError), ends:
-                ends.sendall(encode(Ended(os.waitstatus_to_exitcode(status))) + b"\n")
+                # The worker may have been killed within a line.
+                ends.sendall(b"\n" + encode(Ended(os.waitstatus_to_exitcode(status))) + b"\n")
 
 
 def _work(ends: socket.socket) -> int:
@@ -266,7 +330,7 @@ def _work(ends: socket.socket) -> int:
     os.setsid()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    handle_interrupts(signal.SIGINT)
+    handle_interrupts(*_ENDING, once=True)
     stream = ends.makefile("rwb")
     said = _Said(stream)
     try:
@@ -324,8 +388,15 @@ def _die_with(parent: int) -> None:
 
 def _close_all_but(kept: int) -> None:
     """Close all that melpy's caller handed it open, but for the standard streams; nothing is read from a terminal."""
-    os.closerange(3, kept)
-    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
+    try:
+        # SC_OPEN_MAX may be a milliard in containers, and less than the number of a file that was opened before.
+        numbers = sorted(map(int, os.listdir("/proc/self/fd")))  # noqa: PTH208  # no paths are needed
+    except OSError:  # it may not be opened where the user was changed, or where no more files may be
+        numbers = list(range(min(os.sysconf("SC_OPEN_MAX"), 1 << 16)))
+    for number in numbers:
+        if number > 2 and number != kept:
+            with suppress(OSError):  # that of the directory itself
+                os.close(number)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
