@@ -26,6 +26,7 @@ from melpy.codec import Noun, decode, encode, replace
 from melpy.engine.result import Result, describe_failure
 from melpy.errors import MelpyError, OutputError, ProcessError, ValueFormatError, find_limit_hint, reason_of
 from melpy.events import AnyEvent, Null
+from melpy.sandbox.cgroup import find_parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -217,14 +218,19 @@ def _explain_loss(name: str) -> ProcessError:
 
 
 @contextmanager
-def start_workers(secrets: Sequence[str] = ()) -> Iterator[Workers]:
+def start_workers(secrets: Sequence[str] = (), *, counted: bool = False) -> Iterator[Workers]:
     """Start the server of workers; it ends at the end of the block.
 
     This must come before the process has threads, and before it reads any of the secrets.
 
     Args:
         secrets: where secrets are kept, as `apk.secret` has it, that workers are not to see.
+        counted: whether jobs have limits that control groups count.
     """
+    if counted:
+        # Groups with limits in them can be made once no process is beside them, so the server is forked below. It and
+        # its workers could move themselves alone.
+        find_parent()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     parent = os.getpid()
     sys.stdout.flush()
