@@ -163,13 +163,15 @@ class Workers:
 def _follow(ours: socket.socket, name: str, monitor: Monitor) -> Result:
     """Hand on the events of a worker up to its end, and return the result."""
     result: Result | None = None
-    damage: MelpyError | None = None
+    damaged = b""
     for line in _read_lines(ours):
         try:
             message = decode(line, Message, where=name)
-        except ValueFormatError as error:
-            damage = error  # a worker that is killed may leave half a line
-            continue
+        except ValueFormatError:
+            message, damaged = None, damaged or line
+        # A worker that is killed may leave half a line, its last one.
+        if damaged and message and not (isinstance(message, Ended) and message.status):
+            raise AssertionError(f"the process that built {name} said what is no message: {damaged!r}")
         if isinstance(message, Told):
             monitor.emit(message.event)
         elif isinstance(message, Done):
@@ -179,9 +181,9 @@ def _follow(ours: socket.socket, name: str, monitor: Monitor) -> Result:
         elif isinstance(message, Refused):
             text = f"no process can be started for it: {message.reason}"
             raise ProcessError(text, where=name, hint=find_limit_hint(message.number) or None)
-        elif result is None:
-            raise (damage if damage and message.status == 0 else None) or _explain_end(message.status, name)
-        else:
+        elif isinstance(message, Ended):
+            if result is None:
+                raise _explain_end(message.status, name)
             return result
     raise _explain_loss(name)
 

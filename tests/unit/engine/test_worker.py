@@ -11,7 +11,7 @@ import pytest
 from melpy.codec import encode
 from melpy.engine import worker
 from melpy.engine.result import Result
-from melpy.engine.worker import Done, Ended, Refused, Told
+from melpy.engine.worker import Broken, Done, Ended, Refused, Told
 from melpy.errors import MelpyError
 from melpy.events import Note, Tape
 
@@ -44,7 +44,6 @@ def test_events_and_a_result_come_in_their_order() -> None:
         (b"", "the connection to the processes that build was lost"),
         (DONE, "the connection to the processes that build was lost"),
         (encode(Refused(11, "no more")) + b"\n", "no process can be started for it: no more"),
-        (b"{}\n" + ENDED, "is no value of this version of melpy: "),
     ],
 )
 def test_the_end_of_a_worker_is_explained(said: bytes, text: str) -> None:
@@ -52,3 +51,9 @@ def test_the_end_of_a_worker_is_explained(said: bytes, text: str) -> None:
         follow(said)
     assert caught.value.where == "one"
     assert caught.value.message.startswith(text)
+
+
+@pytest.mark.parametrize("said", [b"{}\n" + ENDED, b"{}\n" + TOLD + DONE + ENDED, encode(Broken("Traceback")) + b"\n"])
+def test_a_fault_of_melpy_looks_like_one(said: bytes) -> None:
+    with pytest.raises(AssertionError, match="the process that built one "):
+        follow(said)
