@@ -16,7 +16,7 @@ from msgspec import Struct
 from melpy.bound import LARGEST_NUMBER, LARGEST_TIME, BoundError, parse_number, shorten
 from melpy.codec import Noun
 from melpy.engine.gitrepo import ask_git
-from melpy.engine.lastcommit import DIRECTORY, find_last_commit
+from melpy.engine.lastcommit import DIRECTORY, find_last_commits
 from melpy.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -42,12 +42,20 @@ class Revision(Noun, frozen=True):
 def find_revision(
     paths: Sequence[Path], cache: Path | None = None, tell: Callable[[int], None] = lambda _: None
 ) -> Revision:
-    """Return the last commit that touched one of these paths; epoch 0 where there is none.
+    """Return the last commit that touched one of these paths; see `find_revisions`."""
+    return find_revisions([paths], cache, tell)[0]
 
-    Where paths are in several repositories, it is the first one's commit, with the time of the latest of all.
+
+def find_revisions(
+    groups: Sequence[Sequence[Path]], cache: Path | None = None, tell: Callable[[int], None] = lambda _: None
+) -> tuple[Revision, ...]:
+    """Return, for each group of paths, the last commit that touched one of them; epoch 0 where there is none.
+
+    Where the paths of a group are in several repositories, it is the first one's commit, with the time of the latest of
+    all. The history of a repository is walked once for all groups.
 
     Args:
-        paths: files and directories; what one of the latter holds counts.
+        groups: files and directories; what one of the latter holds counts.
         cache: melpy's cache, in which is kept what was seen of a history.
         tell: is told now and then how many commits of a history have been looked at.
 
@@ -55,15 +63,28 @@ def find_revision(
         ProcessError: git does not come to an end.
     """
     if shutil.which("git") is None:
-        return Revision("", 0, "git is not installed")
-    facts = {directory: _find_facts(directory) for directory in dict.fromkeys(path.resolve().parent for path in paths)}
-    groups: dict[_Facts, list[Path]] = {}
-    for path in paths:
-        groups.setdefault(facts[path.resolve().parent], []).append(path)
+        return (Revision("", 0, "git is not installed"),) * len(groups)
+    directories = {path: path.resolve().parent for group in groups for path in group}
+    known = {directory: _find_facts(directory) for directory in dict.fromkeys(directories.values())}
     memory = cache / DIRECTORY if cache else None
-    first, *others = (_find_revision(group, known, memory, tell) for known, group in groups.items())
-    problem = next((other.problem for other in (first, *others) if other.problem), "")
-    return Revision(first.commit, max(revision.epoch for revision in (first, *others)), problem, first.path)
+    parts: list[dict[_Facts, list[Path]]] = []  # of each group, its paths by repository
+    for group in groups:
+        parts.append({})
+        for path in group:
+            parts[-1].setdefault(known[directories[path]], []).append(path)
+    found: dict[tuple[_Facts, int], Revision] = {}
+    for facts in dict.fromkeys(facts for part in parts for facts in part):
+        numbers = [number for number, part in enumerate(parts) if facts in part]
+        revisions = _find_revisions([parts[number][facts] for number in numbers], facts, memory, tell)
+        found.update({(facts, number): one for number, one in zip(numbers, revisions, strict=True)})
+    return tuple(_join([found[facts, number] for facts in part]) for number, part in enumerate(parts))
+
+
+def _join(revisions: Sequence[Revision]) -> Revision:
+    """Return the commit of the first repository, with the time of the latest of all."""
+    problem = next((revision.problem for revision in revisions if revision.problem), "")
+    first = revisions[0]
+    return Revision(first.commit, max(revision.epoch for revision in revisions), problem, first.path)
 
 
 class _Facts(Struct, frozen=True):
@@ -88,14 +109,20 @@ def _find_facts(directory: Path) -> _Facts:
     return _Facts(top, shallow == "true", head or "")
 
 
-def _find_revision(paths: Sequence[Path], facts: _Facts, memory: Path | None, tell: Callable[[int], None]) -> Revision:
+def _find_revisions(
+    groups: Sequence[Sequence[Path]], facts: _Facts, memory: Path | None, tell: Callable[[int], None]
+) -> list[Revision]:
     if not facts.top:
-        return Revision("", 0, "the recipe is in no git repository that git lets this user read")
+        return [Revision("", 0, "the recipe is in no git repository that git lets this user read")] * len(groups)
     top = Path(facts.top).resolve()
-    names = [os.path.relpath(path.resolve(), top) for path in paths]
+    names = [[os.path.relpath(path.resolve(), top) for path in group] for group in groups]
     # A history that is cut off may grow while its HEAD stays.
     kept = None if facts.is_shallow else memory
-    found = find_last_commit(top, facts.head, names, kept, tell) if facts.head else None
+    found = find_last_commits(top, facts.head, names, kept, tell) if facts.head else (None,) * len(groups)
+    return [_describe(commit, group[0], facts, top) for commit, group in zip(found, names, strict=True)]
+
+
+def _describe(found: tuple[str, str] | None, path: str, facts: _Facts, top: Path) -> Revision:
     if not found:
         return Revision("", 0, "the recipe is not committed")
     commit, epoch = found
@@ -107,7 +134,7 @@ def _find_revision(paths: Sequence[Path], facts: _Facts, memory: Path | None, te
         seconds = min(parse_number(epoch, smallest=-LARGEST_NUMBER), LARGEST_TIME)
     except BoundError:
         seconds, problem = 0, f"the time of the recipe's last commit is none: {shorten(epoch)}"
-    return Revision(commit, seconds, problem, names[0])
+    return Revision(commit, seconds, problem, path)
 
 
 def date_hint(path: Path, revision: Revision) -> str:

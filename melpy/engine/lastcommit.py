@@ -16,26 +16,29 @@ import hashlib
 import json
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from melpy.codec import asdict, replace
+from melpy.codec import replace
 from melpy.engine.gitrepo import ask_git, read_git
 from melpy.errors import OutputError
 from melpy.files import read_own_file, replace_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
 DIRECTORY = "history"
 """Directory of the cache that remembers walks."""
 
-_FORM = 2  # of the file
+_FORM = 3  # of the file
 _MARK = "\x01"  # of a commit's line; in the name of a file git quotes it
 _LOG = ("log", "--first-parent", "--diff-merges=first-parent", "--name-only", "--no-renames", "--no-color")
 _FORMAT = "--format=%x01%H %ct %P"
+_MOST_ARGUMENTS = 100  # paths that git is asked about one by one
 _TOLD = 5_000  # commits after which a walk is told of once more
 _ESCAPE = re.compile(r"\\([0-7]{3}|.)")
 _CONTROLS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
@@ -43,6 +46,9 @@ _CONTROLS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "
 
 Commit = tuple[str, str, bool]
 """Id of a commit, its committer's time as git prints it, and whether it is a merge."""
+
+_Found = tuple[Commit, tuple[str, ...]]
+"""A commit, and those of the paths asked for that it changed."""
 
 
 @dataclass
@@ -55,6 +61,7 @@ class _Walk:
         parent: first parent of the last one; empty where the line ends.
         commits: the commits that are the last one of a path.
         last: position in `commits` of each path's last commit.
+        settled: id and time of the commit that git names for a merge, by the merge and the paths that it changed.
     """
 
     head: str = ""
@@ -62,6 +69,9 @@ class _Walk:
     parent: str = ""
     commits: list[Commit] = field(default_factory=list)
     last: dict[str, int] = field(default_factory=dict)
+    settled: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _above: dict[str, int] = field(default_factory=dict, repr=False)
+    _counted: int = -1
 
     @property
     def is_whole(self) -> bool:
@@ -71,36 +81,47 @@ class _Walk:
     def find(self, paths: Sequence[str]) -> tuple[Commit, tuple[str, ...]] | None:
         """Return the newest commit that changed one of these files or directories, and those that it changed."""
         end = len(self.commits)
-        places = {
-            path: min(
-                (at for name, at in self.last.items() if name == path or name.startswith(f"{path}/")), default=end
-            )
-            for path in paths
-        }
+        places = {path: self._newest.get(path, end) for path in paths}
         newest = min(places.values(), default=end)
         if newest == end:
             return None
         return self.commits[newest], tuple(path for path, place in places.items() if place == newest)
 
+    @property
+    def _newest(self) -> Mapping[str, int]:
+        """Position of the last commit of each file, and of each directory that has one."""
+        if self._counted != self.count:
+            self._above = {}
+            for path, place in self.last.items():
+                name = path
+                while name and self._above.get(name, place + 1) > place:
+                    self._above[name] = place
+                    name = name.rpartition("/")[0]
+            self._counted = self.count
+        return self._above
+
     def continued(self, older: _Walk) -> _Walk:
         """Return this walk with one that begins where it ended."""
         last = {path: place + len(self.commits) for path, place in older.last.items()} | self.last
-        return _Walk(self.head, self.count + older.count, older.parent, [*self.commits, *older.commits], last)
+        commits = [*self.commits, *older.commits]
+        return _Walk(self.head, self.count + older.count, older.parent, commits, last, older.settled)
 
 
 class _Met(Exception):  # noqa: N818  # it ends a walk, and is no error
     """A walk has met one of the paths that it was for."""
 
 
-def find_last_commit(
-    top: Path, head: str, paths: Sequence[str], cache: Path | None, tell: Callable[[int], None]
-) -> tuple[str, str] | None:
-    """Return id and committer time, as git prints it, of the last commit that changed one of these paths, or None.
+def find_last_commits(
+    top: Path, head: str, groups: Sequence[Sequence[str]], cache: Path | None, tell: Callable[[int], None]
+) -> tuple[tuple[str, str] | None, ...]:
+    """Return, for each group of paths, id and committer time of the last commit that changed one of them, or None.
+
+    The history is walked once for all groups, as far back as one of them needs it.
 
     Args:
         top: directory of the repository.
         head: the commit that HEAD is.
-        paths: files, and directories whose files count, relative to the repository.
+        groups: files, and directories whose files count, relative to the repository.
         cache: directory that remembers walks; None keeps nothing.
         tell: is told now and then how many commits have been walked.
 
@@ -108,26 +129,53 @@ def find_last_commit(
         ProcessError: git does not come to an end.
     """
     # What was never committed, or is gone, would be looked for to the end.
-    there = ask_git(top, "ls-tree", "--name-only", head, "--", *paths) or ""
-    known_to_git = set(map(_unquote, there.splitlines()))
-    paths = [path for path in paths if path in known_to_git]
-    if not paths:
-        return None
+    there = _find_there(top, head, {path for group in groups for path in group})
+    wanted = [[path for path in group if path in there] for group in groups]
     place = cache / hashlib.sha256(os.fsencode(top)).hexdigest()[:32] if cache else None
     known = _load(place) if place else _Walk()
     walk = known if known.head == head else _catch_up(top, head, known)
     before = walk.count
-    found = walk.find(paths)
-    if not found and not walk.is_whole:
-        _go_on(top, walk, paths, tell)
-        found = walk.find(paths)
-    if place and (walk.count != before or walk is not known):
+    unmet = [paths for paths in wanted if paths and not walk.find(paths)]
+    if unmet and not walk.is_whole:
+        _go_on(top, walk, unmet, tell)
+    found = [walk.find(paths) if paths else None for paths in wanted]
+    settled = _settle(top, found, walk)
+    if place and (walk.count != before or walk is not known or settled):
         _save(place, walk)
-    if not found:
-        return None
-    (commit, time, is_merge), changed = found
-    line = ask_git(top, "log", "-1", "--format=%H %ct", commit, "--", *changed) if is_merge else None
-    return _split(line) if line else (commit, time)
+    return tuple(_answer(one, walk) if one else None for one in found)
+
+
+def _find_there(top: Path, head: str, paths: AbstractSet[str]) -> AbstractSet[str]:
+    """Return those of these paths that a commit has."""
+    if len(paths) <= _MOST_ARGUMENTS:
+        listed = ask_git(top, "ls-tree", "--name-only", head, "--", *sorted(paths)) if paths else ""
+    else:
+        listed = ask_git(top, "ls-tree", "-r", "-t", "--name-only", head)
+    return paths & set(map(_unquote, (listed or "").splitlines()))
+
+
+def _settle(top: Path, found: Sequence[_Found | None], walk: _Walk) -> bool:
+    """Ask git which commits of their branches the merges stand for that are not known yet; tell whether any were."""
+    wanted = {_name(one): one for one in found if one and one[0][2] and _name(one) not in walk.settled}
+
+    def ask(one: _Found) -> str:
+        (commit, time, _), changed = one
+        return ask_git(top, "log", "-1", "--format=%H %ct", commit, "--", *changed) or f"{commit} {time}"
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # git is a process of its own, each time
+        for name, line in zip(wanted, pool.map(ask, wanted.values()), strict=True):
+            walk.settled[name] = _split(line)
+    return bool(wanted)
+
+
+def _answer(found: _Found, walk: _Walk) -> tuple[str, str]:
+    (commit, time, is_merge), _ = found
+    return walk.settled[_name(found)] if is_merge else (commit, time)
+
+
+def _name(found: _Found) -> str:
+    (commit, _, _), changed = found
+    return "\0".join((commit, *changed))
 
 
 def _split(line: str) -> tuple[str, str]:
@@ -143,20 +191,24 @@ def _catch_up(top: Path, head: str, known: _Walk) -> _Walk:
     return walk.continued(known) if walk.parent == known.head and walk.count else walk
 
 
-def _go_on(top: Path, walk: _Walk, paths: Sequence[str], tell: Callable[[int], None]) -> None:
-    """Continue a walk to the first commit that changes one of these paths."""
-    below = tuple(f"{path}/" for path in paths)
-    is_met = False
+def _go_on(top: Path, walk: _Walk, groups: Sequence[Sequence[str]], tell: Callable[[int], None]) -> None:
+    """Continue a walk until a commit has changed one path of each group."""
+    left = set(range(len(groups)))
+    of_path: dict[str, list[int]] = {}
+    for number, paths in enumerate(groups):
+        for path in paths:
+            of_path.setdefault(path, []).append(number)
 
     def take(line: str) -> None:
-        nonlocal is_met
         if line.startswith(_MARK):
-            if is_met:
+            if not left:
                 raise _Met
             if walk.count and walk.count % _TOLD == 0:
                 tell(walk.count)
         path = _take(walk, line)
-        is_met = is_met or path in paths or path.startswith(below)
+        while path:  # the file, and the directories above it
+            left.difference_update(of_path.get(path, ()))
+            path = path.rpartition("/")[0]
 
     with suppress(_Met):
         read_git(top, take, *_LOG, _FORMAT, f"--skip={walk.count}", walk.head)
@@ -194,6 +246,7 @@ def _load(place: Path) -> _Walk:
         if stated.pop("form", None) != _FORM:
             return _Walk()
         stated["commits"] = [(commit, time, is_merge) for commit, time, is_merge in stated["commits"]]
+        stated["settled"] = {name: (commit, time) for name, (commit, time) in stated["settled"].items()}
         return _Walk(**stated)
     except (ValueError, TypeError, KeyError):
         return _Walk()
@@ -206,6 +259,13 @@ def _save(place: Path, walk: _Walk) -> None:
     kept = replace(walk, commits=[walk.commits[old] for old in used], last=last)
     try:
         with replace_file(place, 0o600, durable=False) as stream:
-            stream.write(json.dumps({"form": _FORM, **asdict(kept)}, separators=(",", ":")).encode())
+            commits = {commit for commit, *_ in kept.commits}
+            settled = {name: one for name, one in walk.settled.items() if name.partition("\0")[0] in commits}
+            facts = {"head": kept.head, "count": kept.count, "parent": kept.parent, "commits": kept.commits}
+            stream.write(
+                json.dumps(
+                    {"form": _FORM, **facts, "last": kept.last, "settled": settled}, separators=(",", ":")
+                ).encode()
+            )
     except OutputError:
         return  # the next build walks once more

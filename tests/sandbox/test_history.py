@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from melpy.engine.history import find_revision
+from melpy.engine.history import find_revision, find_revisions
 from tests.factories.git import Upstream
 
 if TYPE_CHECKING:
@@ -101,6 +101,11 @@ def test_what_is_found_is_what_git_says(tmp_path: Path, seed: int) -> None:
             found = find_revision([top / name], tmp_path / "cache")
             assert f"{found.commit} {found.epoch}" == (history.last(name) or " 0"), name
             assert find_revision([top / name]) == found
+        if history.chance.random() < 0.2:
+            groups = [[top / name] for name in there] + [[top / name for name in there]]
+            together = find_revisions(groups, tmp_path / "other")
+            assert together == find_revisions(groups, tmp_path / "other")  # remembered
+            assert together == tuple(find_revision(group) for group in groups)
     assert {path.parent.name for path in (tmp_path / "cache").rglob("*") if path.is_file()} == {"history"}
 
 
