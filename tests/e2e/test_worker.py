@@ -291,11 +291,10 @@ def test_a_signal_to_all_processes_cancels_the_job_and_leaves_no_directory(
 ) -> None:
     """As timeout(1), a closed terminal and a service manager send it."""
     below = descendants(waiting.pid)
-    for process in sorted(below, reverse=True):
-        with suppress(ProcessLookupError):
-            if "bwrap" not in Path(f"/proc/{process}/cmdline").read_text():
-                os.kill(process, signal.SIGTERM)
-    waiting.send_signal(signal.SIGTERM)
+    (server,) = [process for process in below if parent_of(process) == waiting.pid]
+    (worker,) = [process for process in below if parent_of(process) == server]
+    for process in (server, worker, waiting.pid):
+        os.kill(process, signal.SIGTERM)
     _, errors = waiting.communicate(timeout=30)
     assert waiting.returncode == 130
     assert "Traceback" not in errors

@@ -10,8 +10,8 @@ import pytest
 
 from melpy.codec import encode
 from melpy.engine import worker
+from melpy.engine.message import Broken, Done, Ended, Refused, Told
 from melpy.engine.result import Result
-from melpy.engine.worker import Broken, Done, Ended, Refused, Told
 from melpy.errors import MelpyError
 from melpy.events import Note, Tape
 
