@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from melpy.events import Transfer
+from melpy.interrupt import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -91,7 +92,7 @@ def watch_files(meter: Meter, directory: Path, patterns: Sequence[str]) -> Itera
             meter.reach(sum(size for path, size in sizes.items() if base.get(path) != size))
 
     thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
+    start_thread(thread)
     try:
         yield
     finally:

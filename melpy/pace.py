@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from melpy.errors import UnreachableError
+from melpy.interrupt import start_thread
 
 if TYPE_CHECKING:
     import socket  # noqa: TID251  # part of the door
@@ -84,7 +85,7 @@ def watch_pace(silence: float | None) -> Iterator[Pace]:
             pace.look()
 
     thread = threading.Thread(target=run, daemon=True)
-    thread.start()
+    start_thread(thread)
     _pace.current = pace
     try:
         yield pace

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from melpy.codec import Noun
 from melpy.errors import ProcessError, ToolMissingError
+from melpy.interrupt import start_thread
 from melpy.terminal import Terminal
 from melpy.text import quote_line
 
@@ -193,7 +194,7 @@ def _deadline(process: subprocess.Popen[str], seconds: float | None) -> Iterator
 
     timer = threading.Timer(seconds, expire)
     timer.daemon = True
-    timer.start()
+    start_thread(timer)
     try:
         yield expired
     finally:
@@ -349,12 +350,7 @@ def _watched(process: subprocess.Popen[str], watch: Callable[[int], str] | None)
                 return
 
     thread = threading.Thread(target=look, daemon=True)
-    # An interrupt must wake the thread that waits for the program, and only a thread that gets it is woken.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    try:
-        thread.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    start_thread(thread)
     try:
         yield reasons
     finally:
