@@ -147,17 +147,22 @@ def _make_scratch(parent: Path, prefix: str) -> tuple[Path, int]:
 
 def _sweep_scratch(parent: Path, prefix: str) -> None:
     for name in os.listdir(parent):  # noqa: PTH208  # a third of the time where there are thousands
-        directory = parent / name
-        if not name.startswith(prefix):
-            continue
-        with suppress(OSError):  # another process was quicker, or works in it; or it is no directory
-            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                if os.fstat(descriptor).st_uid == os.geteuid():
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(directory, ignore_errors=True)
-            finally:
-                os.close(descriptor)
+        if name.startswith(prefix):
+            remove_scratch(parent / name)
+
+
+def remove_scratch(directory: Path) -> bool:
+    """Remove one's own directory as far as possible, unless somebody holds a lock on it; tell whether it was tried."""
+    with suppress(OSError):  # another process was quicker, or works in it; or it is no directory
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if os.fstat(descriptor).st_uid == os.geteuid():
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(directory, ignore_errors=True)
+                return True
+        finally:
+            os.close(descriptor)
+    return False
 
 
 def make_directory(path: Path) -> None:

@@ -16,11 +16,23 @@ _PAUSE = 0.01  # seconds
 _IMPORTER = "<frozen importlib._bootstrap>"
 
 
-def handle_interrupts(*numbers: int) -> None:
-    """Have signals raise KeyboardInterrupt, as soon as no module is being imported."""
-    signal.signal(signal.SIGALRM, _interrupt)
+def handle_interrupts(*numbers: int, once: bool = False) -> None:
+    """Have signals raise KeyboardInterrupt, as soon as no module is being imported.
+
+    Args:
+        numbers: the signals.
+        once: only the first signal counts, so that cleaning up after it is not interrupted.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if once and not _is_importing(frame):
+            for other in numbers:
+                signal.signal(other, lambda *_: None)
+        _interrupt(number, frame)
+
+    signal.signal(signal.SIGALRM, interrupt)
     for number in numbers:
-        signal.signal(number, _interrupt)
+        signal.signal(number, interrupt)
 
 
 def ignore_interrupts() -> None:
@@ -31,10 +43,16 @@ def ignore_interrupts() -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    if _is_importing(frame):
+        signal.setitimer(signal.ITIMER_REAL, _PAUSE)
+        return
+    signal.default_int_handler(number, frame)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
     inner = frame
     while inner is not None:
         if inner.f_code.co_filename == _IMPORTER:
-            signal.setitimer(signal.ITIMER_REAL, _PAUSE)
-            return
+            return True
         inner = inner.f_back
-    signal.default_int_handler(number, frame)
+    return False

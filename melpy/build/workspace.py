@@ -44,7 +44,12 @@ def _copy(source: Path, target: Path) -> None:
             place.symlink_to(os.readlink(item))  # noqa: PTH115  # pathlib would tidy it up
         elif stat.S_ISREG(mode):
             shutil.copyfile(item, place, follow_symlinks=False)
-            place.chmod(0o755 if os.access(item, os.X_OK) and mode & stat.S_IXUSR else 0o644)
+            place.chmod(0o755 if is_executable(item, mode) else 0o644)
+
+
+def is_executable(path: Path, mode: int) -> bool:
+    """Tell whether a file of a recipe is a program in a workspace: some file systems show every file as one."""
+    return bool(mode & stat.S_IXUSR) and os.access(path, os.X_OK)
 
 
 def remove_tree(path: Path) -> None:

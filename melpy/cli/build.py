@@ -111,8 +111,10 @@ def command(
     results: Sequence[BuildResult] = ()
     try:
         settings = read_settings(flags, places)
+        secrets = [settings.text(key) for key in ("signing-key", "signing-passphrase")]
+        counted = any(settings.text(key) for key in ("memory", "processes"))
         # Before there are threads, and before the key is read.
-        with start_workers([settings.text(key) for key in ("signing-key", "signing-passphrase")]) as workers:
+        with start_workers(secrets, counted=counted) as workers:
             arches = read_arches(settings)
             loaded, builds = plan_recipes(places, arches, settings, print_warning, options, together=True)
             with open_monitor(verbose=verbose or debug, quiet=quiet) as monitor:

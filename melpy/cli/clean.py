@@ -28,15 +28,20 @@ if TYPE_CHECKING:
 )
 @setting_options("cache-dir")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and leave it.")
-@click.option("--only-killed", is_flag=True, help="Leave builds that were kept to look into.")
+@click.option(
+    "--only-killed",
+    is_flag=True,
+    help="Leave what was kept: builds to look into, packages that could not be published.",
+)
 @click.option("--build-cache", "caches", is_flag=True, help="Remove what steps keep in /var/cache/melange, too.")
 def command(*, dry_run: bool, only_killed: bool, caches: bool, **flags: Any) -> int:  # settings
-    """Remove what killed builds left, and builds that were kept to look into.
+    """Remove what killed builds left, builds that were kept to look into, and packages that could not be published.
 
     What builds work in now is left alone. Sources, extracted packages and the seed stay; melpy store prune removes
     packages.
     """
     from melpy.engine.buildcache import take_caches  # noqa: PLC0415  # --help does not need it
+    from melpy.engine.resultdir import find_left, remove_results  # noqa: PLC0415  # likewise
     from melpy.engine.workdir import WORK, find_work, remove_left, remove_work  # noqa: PLC0415  # likewise
 
     cache_dir = read_settings(flags).path("cache-dir")
@@ -45,6 +50,10 @@ def command(*, dry_run: bool, only_killed: bool, caches: bool, **flags: Any) -> 
     for work in find_work(cache_dir / WORK):
         if not work.used and not (work.kept and only_killed):
             tally.remove(work.path, work.kept or "left by a build that was killed", remove_left)
+    for left in find_left(cache_dir):
+        if not (left.kept and only_killed):
+            why = "packages that could not be published" if left.kept else "left by a build that was killed"
+            tally.remove(left.path, why, remove_results)
     if caches:
         with take_caches(cache_dir) as found:
             for path in found:

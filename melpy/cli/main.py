@@ -188,6 +188,7 @@ def _leave_interrupted() -> NoReturn:
 def _leave_pipe() -> None:
     """Whoever read our output has seen enough."""
     _drop_output()
+    os.dup2(1, 2)  # it may have been errors
     sys.exit(141)
 
 

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 from melpy.apk.archive import COMPRESSOR
 from melpy.apk.segment import read_segments
 from melpy.bound import open_file
+from melpy.build.workspace import is_executable
 from melpy.codec import Noun
 from melpy.digest import file_digest, identity, sha256_hex
 from melpy.engine.history import Revision
 from melpy.errors import PackageFormatError, reason_of
 from melpy.pack.content import find_content
-from melpy.plan.form import render_plan_form
+from melpy.plan.form import render_key_form
 from melpy.plan.git import GitSource
 from melpy.plan.model import Plan
 
@@ -144,7 +145,7 @@ def job_key(inputs: Inputs) -> str:
     return identity(
         {
             "form": KEY_FORM,
-            **render_plan_form(inputs.plan),
+            **render_key_form(inputs.plan),
             "world": list(inputs.plan.environment.packages),
             "packages-installed": [package.to_json() for package in inputs.environment],
             "sources": [source.to_json() for source in inputs.sources],
@@ -254,5 +255,6 @@ def _files(directory: Path) -> list[RecipeFile]:
         elif stat.S_ISLNK(mode):
             found.append(RecipeFile(name, "symlink", os.readlink(path)))  # noqa: PTH115  # pathlib would tidy it up
         elif stat.S_ISREG(mode):
-            found.append(RecipeFile(name, "executable" if mode & stat.S_IXUSR else "file", file_digest(path)))
+            kind = "executable" if is_executable(path, mode) else "file"
+            found.append(RecipeFile(name, kind, file_digest(path)))
     return found

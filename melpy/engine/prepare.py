@@ -25,6 +25,7 @@ from melpy.engine.job import Job, Locations, Run
 from melpy.engine.limit import find_limits, find_requests
 from melpy.engine.locking import find_locked
 from melpy.engine.missing import resolve_build
+from melpy.engine.resultdir import RESULTS
 from melpy.engine.source import fetch_sources
 from melpy.engine.sourcedir import find_source_directory
 from melpy.errors import OutputError, reason_of
@@ -48,9 +49,6 @@ if TYPE_CHECKING:
     from melpy.environment.repository import Repositories
     from melpy.sandbox.model import Limits
     from melpy.solve.model import Solution
-
-RESULTS = "results"
-"""Directory of melpy's cache with the unsigned packages of builds, in directories named by the builds' identities."""
 
 
 def prepare(build: PlannedBuild, spec: BuildSpec, stage: Stage, clock: Clock) -> Job:
@@ -101,7 +99,7 @@ def prepare(build: PlannedBuild, spec: BuildSpec, stage: Stage, clock: Clock) ->
     locations = Locations(
         store=spec.store,
         source_dir=source_dir,
-        results=spec.cache_dir / RESULTS / job_identity(inputs),
+        results=(stage.results or spec.cache_dir / RESULTS) / job_identity(inputs),
         log=log_path(build, spec),
         kept=kept.directory if kept else None,
     )

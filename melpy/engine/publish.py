@@ -16,6 +16,7 @@ from melpy.apk.segment import read_segments
 from melpy.bound import open_file
 from melpy.codec import replace
 from melpy.engine.model import BuildResult, BuiltPackage, Visible
+from melpy.errors import MelpyError
 from melpy.files import output_error, scratch_directory
 from melpy.repo.repository import place_entry, publish_packages, sort_packages
 from melpy.repo.signing import LOST_HINT
@@ -57,10 +58,12 @@ class Stage:
 
     Attributes:
         repositories: the repositories of the run, which environments are resolved from.
+        results: directory of the run's results; None for one that runs share, which holds no lock.
         builds: what was built, in order.
     """
 
     repositories: Repositories
+    results: Path | None = None
     builds: list[Staged] = field(default_factory=list)
     _packages: dict[str, dict[tuple[str, str], VisiblePackage]] = field(default_factory=dict)
 
@@ -93,25 +96,30 @@ def publish(builds: Sequence[Staged], spec: PublishSpec, monitor: events.Monitor
     """Sign the packages of builds and publish them: first all packages, then each index once.
 
     Raises:
-        OutputError: the repository cannot be written.
-        PackageFormatError: the index that is there is broken.
+        OutputError: the repository cannot be written. The error names the builds that are not published.
+        PackageFormatError: the index that is there is broken; likewise.
     """
-    placed: dict[str, list[IndexEntry]] = {}
+    results: list[BuildResult] = []
     for arch in dict.fromkeys(build.job.inputs.plan.arch for build in builds):
         own = [build for build in builds if build.job.inputs.plan.arch == arch]
-        placed[arch] = _publish(arch, own, spec, monitor)
-    results = []
-    for build in builds:
-        arch = build.job.inputs.plan.arch
-        names = {entry.info.file_name for entry in build.result.packages}
-        packages = tuple(
-            BuiltPackage(entry, spec.root / arch / entry.info.file_name)
-            for entry in placed[arch]
-            if entry.info.file_name in names
-        )
-        results.append(BuildResult(build.job.name, packages, build.stages, build.job.run.locations.log))
-        shutil.rmtree(build.job.run.locations.results, ignore_errors=True)
+        try:
+            placed = _publish(arch, own, spec, monitor)
+        except MelpyError as error:
+            done = {result.job for result in results}
+            left = [build.job.name for build in builds if build.job.name not in done]
+            error.details = (*error.details, f"  built and not published: {shorten_list(left)}")
+            raise
+        results += [_describe_result(build, placed, spec.root / arch) for build in own]
+        for build in own:
+            shutil.rmtree(build.job.run.locations.results, ignore_errors=True)
     return tuple(results)
+
+
+def _describe_result(build: Staged, placed: Sequence[IndexEntry], directory: Path) -> BuildResult:
+    names = {entry.info.file_name for entry in build.result.packages}
+    packages = (BuiltPackage(entry, directory / entry.info.file_name) for entry in placed)
+    own = tuple(package for package in packages if package.path.name in names)
+    return BuildResult(build.job.name, own, build.stages, build.job.run.locations.log)
 
 
 def _publish(arch: str, builds: Sequence[Staged], spec: PublishSpec, monitor: events.Monitor) -> list[IndexEntry]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from melpy.apk.model import IndexEntry
 from melpy.build.model import StepRecord
 from melpy.codec import Noun
-from melpy.errors import MelpyError, Place, StepFault
+from melpy.errors import FaultsError, MelpyError, Place, RecipeError, StepFault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,7 @@ class Failure(Noun, frozen=True):
         details: further lines.
         step: number of the step that it ended, and line of its script; 0 where there is none.
         keys: keys of the recipe that it is about.
+        faults: the errors that it stands for, where it stands for several.
     """
 
     code: str
@@ -35,6 +36,7 @@ class Failure(Noun, frozen=True):
     details: tuple[str, ...] = ()
     step: tuple[int, int] = (0, 0)
     keys: tuple[str | int, ...] = ()
+    faults: tuple[Failure, ...] = ()
 
 
 class Result(Noun, frozen=True):
@@ -69,6 +71,7 @@ def describe_failure(error: MelpyError) -> Failure:
         details=error.details,
         step=(error.step.number, error.step.line),
         keys=error.keys,
+        faults=tuple(map(describe_failure, error.faults)) if isinstance(error, FaultsError) else (),
     )
 
 
@@ -76,7 +79,12 @@ def make_error(failure: Failure) -> MelpyError:
     """Return the error that a noun stands for."""
     kind = next((kind for kind in _find_kinds(MelpyError) if kind.code == failure.code), MelpyError)
     where = Place(*failure.position) if failure.position else failure.where or None
-    error = kind(failure.message, where=where, hint=failure.hint, details=failure.details)
+    error: MelpyError
+    if failure.faults:
+        faults = map(make_error, failure.faults)
+        error = FaultsError(fault for fault in faults if isinstance(fault, RecipeError))
+    else:
+        error = kind(failure.message, where=where, hint=failure.hint, details=failure.details)
     error.step, error.keys = StepFault(*failure.step), failure.keys
     return error
 

@@ -13,6 +13,7 @@ from melpy.engine.publish import Stage, publish
 from melpy.engine.range import check_ranges
 from melpy.engine.record import write_record
 from melpy.engine.result import make_error
+from melpy.engine.resultdir import keep_results, open_results
 from melpy.environment.repository import Repositories
 from melpy.errors import CycleError, MelpyError, OutputError
 
@@ -77,23 +78,56 @@ def run_builds(
     monitor = events.Once(monitor)
     ordered = order_builds(builds)
     check_ranges(ordered, repositories)
-    stage = Stage(repositories)
-    failure: MelpyError | None = None
-    results: tuple[BuildResult, ...] = ()
-    try:
-        for number, build in enumerate(ordered, 1):
-            failure = run_build(build, spec, stage, workers, monitor)
-            if failure:
-                failure.job = build.plan.job
-                left = ", ".join(other.plan.job for other in ordered[number:])
-                if left:
-                    monitor.emit(events.Warning("", f"not built, since {build.plan.job} failed: {left}"))
-                break
-    finally:
-        # What was built before an interrupt is not lost either.
-        if stage.builds:
-            results = publish(stage.builds, publication, monitor)
+    with open_results(spec.cache_dir) as directory:
+        stage = Stage(repositories, directory)
+        failure: MelpyError | None = None
+        results: tuple[BuildResult, ...] = ()
+        try:
+            failure = _run_all(ordered, spec, stage, workers, monitor)
+        finally:
+            # What was built before an interrupt is not lost either.
+            if stage.builds:
+                results = _publish(stage, publication, failure, monitor)
     return results, failure
+
+
+def _run_all(
+    builds: Sequence[PlannedBuild], spec: BuildSpec, stage: Stage, workers: Workers, monitor: events.Monitor
+) -> MelpyError | None:
+    for number, build in enumerate(builds, 1):
+        failure = run_build(build, spec, stage, workers, monitor)
+        if failure:
+            failure.job = build.plan.job
+            left = ", ".join(other.plan.job for other in builds[number:])
+            if left:
+                monitor.emit(events.Warning("", f"not built, since {build.plan.job} failed: {left}"))
+            return failure
+    return None
+
+
+def _publish(
+    stage: Stage, publication: PublishSpec, failure: MelpyError | None, monitor: events.Monitor
+) -> tuple[BuildResult, ...]:
+    """Publish what was built; keep what cannot be published, and say where.
+
+    Raises:
+        MelpyError: it cannot be published; where a build failed as well, that is raised and this is only told.
+    """
+    try:
+        return publish(stage.builds, publication, monitor)
+    except MelpyError as error:
+        if stage.results:
+            with suppress(OSError):
+                place = keep_results(stage.results)
+                error.details = (
+                    *error.details,
+                    f"  the unsigned packages are in {place}, until melpy clean removes them",
+                )
+        if failure is None:
+            raise
+        details = "; ".join(line.strip() for line in error.details)
+        monitor.emit(events.Warning("", f"{error}; {details}", error.hint or ""))
+        return ()
 
 
 def run_build(
@@ -107,7 +141,8 @@ def run_build(
     try:
         job = prepare(build, spec, stage, clock)
         result = workers.execute(job, monitor)
-        clock.seconds.update(result.stages)
+        for name, seconds in result.stages:
+            clock.seconds[name] = clock.seconds.get(name, 0.0) + seconds
         if result.failure:
             failure = make_error(result.failure)
         else:

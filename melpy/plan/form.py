@@ -1,7 +1,8 @@
 """The digested form of a plan: JSON with keys of its own, apart from the names that Python has for them.
 
-`PLAN_FORM` names the form. Whoever changes what `render_plan_form` returns for a plan changes that name, since digests
-of the same recipe would otherwise differ between versions of melpy without a word. A golden test holds the form.
+`PLAN_FORM` names the form of `plan_digest`; `render_key_form` is part of the form of a key. Who changes what
+they count changes those names, since digests of the same recipe would otherwise differ between versions of melpy
+without a word. A golden test holds the forms.
 
 Tests have no part in a plan's digest, since they cannot change a package, nor do labels of steps, which only logs show.
 """
@@ -11,11 +12,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from melpy.digest import identity, sha256_hex
+from melpy.plan import git
 
 if TYPE_CHECKING:
     from melpy.plan.model import PackagePlan, Plan, PlanEnvironment, PlanStep
 
 PLAN_FORM = "melpy-plan-1"
+_UNCOUNTED = {
+    "fetch": {"timeout", "dns-timeout", "retry-limit", "reason", "expected-none"},
+    git.NATIVE: {"max-retries", "initial-backoff", "max-backoff", "submodule-jobs", "type-hint", "reason"},
+}
+"""Inputs of what melpy does itself that change nothing of what it makes."""
 
 
 def plan_digest(plan: Plan) -> str:
@@ -23,7 +30,7 @@ def plan_digest(plan: Plan) -> str:
     return identity(
         {
             "form": PLAN_FORM,
-            **render_plan_form(plan),
+            **_render_plan_form(plan),
             "recipe": plan.recipe,
             "needs": list(plan.environment.packages),
             "repositories": list(plan.environment.repositories),
@@ -33,18 +40,34 @@ def plan_digest(plan: Plan) -> str:
     )
 
 
-def render_plan_form(plan: Plan) -> dict[str, object]:
+def render_key_form(plan: Plan) -> dict[str, object]:
     """Return what decides the content of a plan's packages, once its environment is resolved.
 
     That leaves out the names that the environment is resolved from, the name of the recipe's file, and the compiled
-    recipe, which packages carry for information: sections such as `update` are in it.
+    recipe, which packages carry for information: sections such as `update` are in it, and annotations. Nor does it
+    count how long a server is waited for, or why something is fetched.
     """
+    return {**_plan(plan), "packages": [_package(package) for package in plan.packages]}
+
+
+def _render_plan_form(plan: Plan) -> dict[str, object]:
+    packages = [
+        {
+            **_package(package),
+            "annotations": dict(package.annotations),
+            "steps": [{**_step(step), "with": dict(step.inputs)} for step in package.steps],
+        }
+        for package in plan.packages
+    ]
+    return {**_plan(plan), "packages": packages}
+
+
+def _plan(plan: Plan) -> dict[str, object]:
     return {
         "name": plan.name,
         "version": plan.version,
         "epoch": plan.epoch,
         "arch": plan.arch,
-        "packages": [_package(package) for package in plan.packages],
         "environment": _environment(plan.environment),
         "sources": [source.material for source in plan.sources],
         "licences": [
@@ -81,7 +104,6 @@ def _package(package: PackagePlan) -> dict[str, object]:
         "scriptlets": dict(package.scriptlets),
         "triggers": list(package.triggers),
         "setcap": [{"path": cap.path, "add": dict(cap.add)} for cap in package.setcap],
-        "annotations": dict(package.annotations),
         "steps": [_step(step) for step in package.steps],
     }
 
@@ -90,7 +112,7 @@ def _step(step: PlanStep) -> dict[str, object]:
     return {
         "script": step.script,
         "builtin": step.native,
-        "with": dict(step.inputs),
+        "with": {name: text for name, text in step.inputs if name not in _UNCOUNTED.get(step.native, ())},
         "working-directory": step.workdir,
         "env": dict(step.environment),
         "network": step.network,

@@ -74,7 +74,10 @@ def find_parent(own: Path = _OWN, mount: Path = _MOUNT) -> Path | None:
 
 
 def _enable(parent: Path) -> bool:
-    """Have the limits reach groups below; those who are in the group itself must leave it, and that is melpy alone."""
+    """Have the limits reach groups below; those who are in the group itself must leave it, and that is melpy alone.
+
+    Processes that melpy forks later are where it is then.
+    """
     switch = parent / "cgroup.subtree_control"
     with suppress(OSError):
         if set(_WANTED) <= set(switch.read_text().split()):

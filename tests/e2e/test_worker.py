@@ -284,3 +284,135 @@ def test_a_key_from_a_variable_or_a_descriptor_reaches_no_worker(project: Projec
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_signal_to_all_processes_cancels_the_job_and_leaves_no_directory(
+    project: Project, waiting: subprocess.Popen[str]
+) -> None:
+    """As timeout(1), a closed terminal and a service manager send it."""
+    below = descendants(waiting.pid)
+    (server,) = [process for process in below if parent_of(process) == waiting.pid]
+    (worker,) = [process for process in below if parent_of(process) == server]
+    for process in (server, worker, waiting.pid):
+        os.kill(process, signal.SIGTERM)
+    _, errors = waiting.communicate(timeout=30)
+    assert waiting.returncode == 130
+    assert "Traceback" not in errors
+    assert "killed" not in errors
+    assert wait_for_the_end(below) == set()
+    assert list((project.directory / "cache/work").iterdir()) == []
+
+
+def test_a_closed_terminal_cancels_the_job(project: Project, waiting: subprocess.Popen[str]) -> None:
+    below = descendants(waiting.pid)
+    os.killpg(waiting.pid, signal.SIGHUP)
+    _, errors = waiting.communicate(timeout=30)
+    assert waiting.returncode == 130
+    assert "killed" not in errors
+    assert wait_for_the_end(below) == set()
+    assert list((project.directory / "cache/work").iterdir()) == []
+
+
+def test_a_killed_server_is_told_and_leaves_no_process(waiting: subprocess.Popen[str]) -> None:
+    below = descendants(waiting.pid)
+    (server,) = [process for process in below if parent_of(process) == waiting.pid]
+    os.kill(server, signal.SIGKILL)
+    _, errors = waiting.communicate(timeout=30)
+    assert "error: one-1.0-r0/x86_64: the connection to the processes that build was lost" in errors
+    assert waiting.returncode == 71
+    assert wait_for_the_end(below) == set()
+
+
+def test_nobody_reads_what_melpy_prints(project: Project) -> None:
+    """The job is cancelled, and cleans up."""
+    project.write("one.yaml", shell_recipe(runs="echo waits\nwhile sleep 0.1; do echo more; done"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "melpy", "build", "-v", "one.yaml"],
+        cwd=project.directory,
+        env=project.full_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr
+    for line in process.stderr:
+        if line.rstrip().endswith("waits"):
+            break
+    below = descendants(process.pid)
+    process.stderr.close()
+    assert process.wait(30) == 141
+    assert wait_for_the_end(below) == set()
+    assert list((project.directory / "cache/work").iterdir()) == []
+
+
+@pytest.mark.parametrize("closed", ["0", "02"])
+def test_closed_streams_are_no_files_of_workers(project: Project, closed: str) -> None:
+    """What melpy opens would get their numbers."""
+    project.write("one.yaml", shell_recipe())
+    script = "exec " + " ".join(f"{number}<&-" for number in closed) + ' ; exec "$@"'
+    run = subprocess.run(
+        ["sh", "-c", script, "sh", sys.executable, "-m", "melpy", "build", "one.yaml"],
+        cwd=project.directory,
+        env=project.full_environment(),
+        stdout=subprocess.PIPE,
+        check=False,
+        timeout=60,
+    )
+    assert run.returncode == 0
+    assert list(project.packages()) == ["x86_64/one-1.0-r0.apk"]
+
+
+FAULTS = """
+import os, resource, signal, sys, time
+from pathlib import Path
+from melpy.codec import decode
+from melpy.engine import execute
+from melpy.engine.job import Job
+from melpy.engine.worker import start_workers
+from melpy.errors import MelpyError
+from melpy.events import Null
+
+job = decode(sys.stdin.buffer.readline(), Job)
+if os.geteuid() == 0:
+    os.setuid(65534)  # root's processes are not counted
+with start_workers() as workers:
+    (server,) = map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+    time.sleep(1)  # it has begun to wait for jobs by then
+    if sys.argv[1] == "killed":
+        os.kill(server, signal.SIGKILL)
+        time.sleep(0.2)
+    elif sys.argv[1] == "processes":
+        resource.prlimit(server, resource.RLIMIT_NPROC, (0, 0))
+    elif sys.argv[1] == "files":
+        resource.prlimit(server, resource.RLIMIT_NOFILE, (3, 3))
+    for _ in range(2):
+        try:
+            workers.execute(job, Null())
+        except MelpyError as error:
+            print(f"{error} [{error.hint}]")
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        ("killed", "one-1.0-r0/x86_64: the connection to the processes that build was lost [the machine may have run "),
+        ("processes", "one-1.0-r0/x86_64: no process can be started for it: resource temporarily unavailable [raise "),
+        ("files", "one-1.0-r0/x86_64: the connection to the processes that build was lost [the machine may have run "),
+    ],
+)
+def test_no_worker_can_be_started(project: Project, fault: str, text: str) -> None:
+    """It is an error of each job, and not the end of melpy."""
+    project.write("one.yaml", shell_recipe())
+    (job,) = work(project.directory, "prepare", "one.yaml")
+    run = subprocess.run(
+        [sys.executable, "-c", FAULTS, fault],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        input=f"{job}\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert [line[: len(text)] for line in run.stdout.splitlines()] == [text] * 2

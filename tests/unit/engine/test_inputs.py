@@ -54,8 +54,8 @@ INPUTS = Inputs(
 
 def test_the_forms_are_what_they_were() -> None:
     """Other digests need other names of the forms, or all that was built would be out of date without a word."""
-    assert job_key(INPUTS) == "fd16f0d2cca0ed6124eff935a6b8b7a0ab0c8b55025352f9032889070d5eb0ba"
-    assert job_identity(INPUTS) == "7789a5f88de7dda73ce1507e1d41de16d488d37ab8d8d7d0cf817d5d45e281cb"
+    assert job_key(INPUTS) == "789153640a30f72a8b437cac49d6a714ad22a543f3f6e3250e43da0b54174e5a"
+    assert job_identity(INPUTS) == "529b01c2132dac9a95f9c8b59072acecee83a2185790756cdffa6d29b1a99a39"
 
 
 def test_the_revision_is_of_the_identity_alone() -> None:
@@ -71,11 +71,54 @@ def test_the_revision_is_of_the_identity_alone() -> None:
         shell_recipe(tail="update:\n  enabled: true\n"),
         shell_recipe(tail="test:\n  pipeline:\n    - runs: 'true'\n"),
         shell_recipe().replace("- runs: |", "- name: a label\n    runs: |"),
+        shell_recipe(head="  annotations:\n    owner: somebody\n"),
     ],
 )
 def test_what_cannot_change_a_package_is_not_in_the_key(text: str) -> None:
     assert text != shell_recipe()
     assert job_key(replace(INPUTS, plan=plan(text))) == job_key(INPUTS)
+
+
+FETCHES = (
+    shell_recipe()
+    + f"""\
+  - uses: fetch
+    with:
+      uri: https://example.org/a.tar.gz
+      expected-sha256: {"a" * 64}
+  - uses: git-checkout
+    with:
+      repository: https://example.org/a
+      tag: v1
+      expected-commit: {"b" * 40}
+"""
+)
+SHA, COMMIT = f"expected-sha256: {'a' * 64}\n", f"expected-commit: {'b' * 40}\n"
+
+
+@pytest.mark.parametrize(
+    ("after", "input_text"),
+    [
+        *((SHA, text) for text in ("timeout: 60", "dns-timeout: 60", "retry-limit: 9", "reason: slow")),
+        *((COMMIT, text) for text in ("max-retries: 9", "initial-backoff: 9", "max-backoff: 9", "submodule-jobs: 4")),
+    ],
+)
+def test_how_sources_are_fetched_is_not_in_the_key(after: str, input_text: str) -> None:
+    changed = plan(FETCHES.replace(after, f"{after}      {input_text}\n"))
+    assert changed.packages[0].steps != plan(FETCHES).packages[0].steps
+    assert job_key(replace(INPUTS, plan=changed)) == job_key(replace(INPUTS, plan=plan(FETCHES)))
+
+
+@pytest.mark.parametrize(
+    ("after", "input_text"),
+    [
+        *((SHA, text) for text in ("strip-components: 0", "directory: sub", "extract: false", "purl-name: other")),
+        *((COMMIT, text) for text in ("destination: sub", "depth: 3", "recurse-submodules: true")),
+    ],
+)
+def test_what_is_made_of_sources_is_in_the_key(after: str, input_text: str) -> None:
+    changed = plan(FETCHES.replace(after, f"{after}      {input_text}\n"))
+    assert job_key(replace(INPUTS, plan=changed)) != job_key(replace(INPUTS, plan=plan(FETCHES)))
 
 
 @pytest.mark.parametrize(
