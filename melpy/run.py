@@ -349,7 +349,12 @@ def _watched(process: subprocess.Popen[str], watch: Callable[[int], str] | None)
                 return
 
     thread = threading.Thread(target=look, daemon=True)
-    thread.start()
+    # An interrupt must wake the thread that waits for the program, and only a thread that gets it is woken.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        thread.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
         yield reasons
     finally:

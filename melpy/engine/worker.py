@@ -14,6 +14,7 @@ import signal
 import socket  # noqa: TID251  # of this machine's processes only, which is no network
 import sys
 import threading
+import time
 import traceback
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -22,7 +23,6 @@ from melpy.codec import decode, encode, replace
 from melpy.engine.message import Broken, Done, Ended, Message, Refused, Request, Told
 from melpy.engine.server import Server
 from melpy.errors import MelpyError, ProcessError, ValueFormatError, find_limit_hint
-from melpy.events import Null
 from melpy.sandbox.cgroup import find_parent
 
 if TYPE_CHECKING:
@@ -68,9 +68,8 @@ class Workers:
                 raise
             except BaseException:  # an interrupt, or nobody reads what the monitor prints
                 self._signal(number, signal.SIGINT)
-                ours.settimeout(_GRACE)
-                with suppress(OSError, MelpyError, AssertionError, KeyboardInterrupt):
-                    _follow(ours, job.name, Null())
+                with suppress(OSError, KeyboardInterrupt):
+                    _await_end(ours)
                 self._signal(number, signal.SIGKILL)
                 raise
 
@@ -140,9 +139,21 @@ def _follow(ours: socket.socket, name: str, monitor: Monitor) -> Result:
     raise _explain_loss(name)
 
 
+def _await_end(ours: socket.socket) -> None:
+    """Wait for the end of a worker that was told to end; what it says until then is of no use any more.
+
+    Raises:
+        TimeoutError: it takes too long.
+    """
+    end = time.monotonic() + _GRACE
+    while (left := end - time.monotonic()) > 0:
+        ours.settimeout(left)
+        if not ours.recv(_PIECE):
+            return
+
+
 def _read_lines(ours: socket.socket) -> Iterator[bytes]:
-    """Yield the lines that come, but for empty ones; an interrupt loses none of what came before it."""
-    # A file of Python's loses the beginning of a line in which it is interrupted.
+    """Yield the lines that come, but for empty ones."""
     data = bytearray()
     while True:
         try:
