@@ -22,7 +22,7 @@ class Event(Noun, frozen=True, tag=True):
 
 
 class StageStarted(Event, frozen=True):
-    """A stage of a job began: `history`, `environment`, `sources`, `steps`, `packages`."""
+    """A stage of a job began: `history`, `environment`, `sources`, `root`, `steps`, `packages`."""
 
     stage: str
     detail: str = ""

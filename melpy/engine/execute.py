@@ -79,7 +79,7 @@ def _open_session(job: Job, clock: Clock, stack: ExitStack) -> tuple[Session, Na
     plan, run, locations, monitor = job.inputs.plan, job.run, job.run.locations, clock.monitor
     arch = parse_arch(plan.arch)
     tools: NativeTools | None = None
-    with clock.stage("environment"):
+    with clock.stage("root"):
         root = make_environment(plan.environment, arch).root
         layers = stack.enter_context(open_environment(run.solution, root, locations.store, monitor, job.name))
         if run.tools:

@@ -148,7 +148,7 @@ def find_last_commits(
 def _find_there(top: Path, head: str, paths: AbstractSet[str]) -> AbstractSet[str]:
     """Return those of these paths that a commit has."""
     if len(paths) <= _MOST_ARGUMENTS:
-        listed = ask_git(top, "ls-tree", "--name-only", head, "--", *sorted(paths)) if paths else ""
+        listed = ask_git(top, "ls-tree", "-t", "--name-only", head, "--", *sorted(paths)) if paths else ""
     else:
         listed = ask_git(top, "ls-tree", "-r", "-t", "--name-only", head)
     return paths & set(map(_unquote, (listed or "").splitlines()))

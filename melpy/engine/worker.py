@@ -112,8 +112,7 @@ class Workers:
 
 
 def _follow(ours: socket.socket, name: str, monitor: Monitor) -> Result:
-    """Hand on the events of a worker up to its end, and return the result."""
-    result: Result | None = None
+    """Hand on the events of a worker up to its result, and return that; what is left of the worker ends by itself."""
     damaged = b""
     for line in _read_lines(ours):
         try:
@@ -126,16 +125,14 @@ def _follow(ours: socket.socket, name: str, monitor: Monitor) -> Result:
         if isinstance(message, Told):
             monitor.emit(message.event)
         elif isinstance(message, Done):
-            result = message.result
+            return message.result
         elif isinstance(message, Broken):
             raise AssertionError(f"the process that built {name} broke down:\n{message.text}")  # noqa: TRY004  # it is no matter of types
         elif isinstance(message, Refused):
             text = f"no process can be started for it: {message.reason}"
             raise ProcessError(text, where=name, hint=find_limit_hint(message.number) or None)
         elif isinstance(message, Ended):
-            if result is None:
-                raise _explain_end(message.status, name)
-            return result
+            raise _explain_end(message.status, name)
     raise _explain_loss(name)
 
 

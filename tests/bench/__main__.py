@@ -112,6 +112,25 @@ def measure_one_file(directory: Path) -> None:
         best("build", "one.yaml", cwd=project.directory),
         "promised: under 0.5 s",
     )
+    measure_job(project)
+
+
+def measure_job(project: Project) -> None:
+    """Measure what a process of its own costs a job: of a job that fails at once, all but its own stages."""
+    command = [sys.executable, "-m", "tests.factories.work"]
+    environment = project.full_environment()
+    prepared = subprocess.run(
+        [*command, "prepare", "one.yaml"], cwd=project.directory, env=environment, check=True, capture_output=True
+    )
+    done = subprocess.run(
+        [*command, "overhead"],
+        input=prepared.stdout,
+        cwd=project.directory,
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
+    report("a process of its own for a job", float(done.stdout), "promised: at most 0.01 s")
 
 
 def measure_index(directory: Path, count: int, size: int, promised: str) -> None:

@@ -3,17 +3,19 @@
 A process that forks workers must not have threads, and pytest has some.
 
     prepare RECIPE...        print the jobs of recipes of the project in the working directory, a line of JSON each
+    overhead                 print the seconds that a worker takes for the job of standard input beside the job's stages
     execute                  have a worker execute the jobs of standard input, all at once; print the results
 """
 
 from __future__ import annotations
 
+import statistics
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from melpy.codec import decode, encode
+from melpy.codec import decode, encode, replace
 from melpy.engine.job import Job
 from melpy.engine.worker import start_workers
 from melpy.events import Event, Null, StepStarted
@@ -56,8 +58,23 @@ def execute() -> None:
             sys.stdout.write(f"{encode(result).decode()}\n")
 
 
+def overhead() -> None:
+    job = decode(sys.stdin.buffer.readline(), Job)
+    # It fails at once, after its environment.
+    job = replace(job, run=replace(job.run, locations=replace(job.run.locations, kept=Path("/nonexistent"))))
+    seconds = []
+    with start_workers() as workers:
+        for _ in range(31):
+            start = time.perf_counter()
+            result = workers.execute(job, Null())
+            seconds.append(time.perf_counter() - start - sum(taken for _, taken in result.stages))
+    sys.stdout.write(f"{statistics.median(seconds)}\n")
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "prepare":
         prepare(sys.argv[2:])
+    elif sys.argv[1] == "overhead":
+        overhead()
     else:
         execute()

@@ -96,7 +96,10 @@ def test_what_is_found_is_what_git_says(tmp_path: Path, seed: int) -> None:
     top = history.upstream.directory
     for _ in range(40):
         history.grow()
-        there = [name for name in (*NAMES, "d", "d/deep") if (top / name).exists()]
+        # A directory without files is in no commit.
+        there = [
+            name for name in (*NAMES, "d", "d/deep") if any(p.is_file() for p in (top / name, *(top / name).rglob("*")))
+        ]
         for name in history.chance.sample(there, min(3, len(there))):
             found = find_revision([top / name], tmp_path / "cache")
             assert f"{found.commit} {found.epoch}" == (history.last(name) or " 0"), name
