@@ -62,7 +62,9 @@ def execute(job: Job, monitor: events.Monitor) -> Result:
                 texts = load_licence_texts(job.inputs.plan, session.workspace)
                 with _open_results(job.run.locations.results) as directory:
                     target = directory / job.inputs.plan.arch
-                    entries = write_packages(job.inputs, outcome.trees, job.run.solution, texts, target, monitor)
+                    entries = write_packages(
+                        job.inputs, outcome.trees, job.run.solution, texts, target, monitor, whole=job.run.first == 1
+                    )
     except MelpyError as error:
         failure, entries = error, ()
     return Result(

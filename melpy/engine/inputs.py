@@ -177,11 +177,16 @@ def job_identity(inputs: Inputs) -> str:
     )
 
 
-def render_build_inputs(inputs: Inputs) -> dict[str, object]:
-    """Return what packages say of the build that made them, as JSON-able values."""
+def render_build_inputs(inputs: Inputs, *, whole: bool = True) -> dict[str, object]:
+    """Return what packages say of the build that made them, as JSON-able values.
+
+    Args:
+        inputs: the inputs.
+        whole: whether all steps were run; what is made of steps of an earlier build has neither key nor identity.
+    """
     return {
-        "key": job_key(inputs),
-        "identity": job_identity(inputs),
+        "key": job_key(inputs) if whole else None,
+        "identity": job_identity(inputs) if whole else None,
         "commit": inputs.revision.commit,
         "source-date-epoch": inputs.revision.epoch,
         "environment": [package.to_json() for package in inputs.environment],

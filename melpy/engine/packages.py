@@ -38,6 +38,8 @@ def write_packages(
     texts: Mapping[str, str],
     directory: Path,
     monitor: events.Monitor,
+    *,
+    whole: bool = True,
 ) -> tuple[IndexEntry, ...]:
     """Write all packages of a build, unsigned, into a directory; return what indexes say of them.
 
@@ -47,6 +49,7 @@ def write_packages(
         solution: the environment that it was built in.
         texts: texts of licences by their path in the workspace.
         directory: where they go.
+        whole: whether all steps were run, and not those of an earlier build taken for some.
         monitor: is told what happens.
 
     Raises:
@@ -69,7 +72,7 @@ def write_packages(
     contents = [(ControlFile(".melange.yaml", compiled), *_scripts(package)) for package in plan.packages]
     packages = tuple(zip(complete, infos, contents, strict=True))
     _warn_of_contents(packages, plan, monitor)
-    made_of = render_build_inputs(inputs)
+    made_of = render_build_inputs(inputs, whole=whole)
     return tuple(
         write_package(tree, info, directory, mtime=revision.epoch, control=files, inputs=made_of, durable=False)
         for tree, info, files in packages

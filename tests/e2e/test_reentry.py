@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from melpy.apk.segment import read_segments
 from tests.factories.project import Project, shell_recipe
 from tests.factories.terminal import Terminal
 
@@ -190,6 +191,10 @@ def test_a_build_goes_on_from_a_step(failed: Project) -> None:
     assert kept(failed) == []
     log = (failed.out / "logs/x86_64/one-1.0-r0.log").read_text()
     assert log.count("==> step 2/2: second") == 2  # what was printed before stays
+    # Nobody knows what was done in between: it is no package that a key or an identity stands for.
+    with (failed.out / "x86_64/one-1.0-r0.apk").open("rb") as stream:
+        inputs = json.loads(read_segments(stream, where="").files[".melpy.json"])
+    assert (inputs["key"], inputs["identity"]) == (None, None)
 
 
 def test_a_build_that_goes_on_and_is_interrupted_stays_kept(failed: Project) -> None:
