@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,28 +19,11 @@ def project(tmp_path: Path, toy_repository: Repository) -> Project:
     return Project(tmp_path / "project", toy_repository)
 
 
-def start(project: Project, *arguments: str) -> subprocess.Popen[str]:
-    """Begin a build, and return when a step of it waits."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "melpy", "build", "-v", *arguments],
-        cwd=project.directory,
-        env=project.full_environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr
-    for line in process.stderr:
-        if line.rstrip().endswith("waits"):
-            return process
-    pytest.fail("it did not come so far")
-
-
 def test_two_runs_build_the_same_at_the_same_time(project: Project) -> None:
     """They share a cache, and publish to directories of their own."""
     project.write("one.yaml", shell_recipe())
     project.write("two.yaml", shell_recipe("two", runs="echo waits\nsleep 4"))
-    slow = start(project, "one.yaml", "two.yaml")
+    slow = project.begin("build", "-v", "one.yaml", "two.yaml")
     quick = project.melpy("build", "one.yaml", "--out-dir", "quick")
     assert quick.returncode == 0, quick.stderr
     _, errors = slow.communicate(timeout=60)
@@ -56,7 +37,7 @@ def test_two_runs_build_the_same_at_the_same_time(project: Project) -> None:
 def test_a_killed_run_leaves_results_until_the_next(project: Project) -> None:
     project.write("one.yaml", shell_recipe())
     project.write("two.yaml", shell_recipe("two", runs="echo waits\nsleep 60"))
-    process = start(project, "one.yaml", "two.yaml")
+    process = project.begin("build", "-v", "one.yaml", "two.yaml")
     (used,) = (project.directory / "cache/results").iterdir()
     assert project.melpy("clean").returncode == 0
     assert list(used.glob("*/x86_64/one-1.0-r0.apk"))
@@ -104,7 +85,7 @@ def test_a_build_fails_and_what_was_built_cannot_be_published(project: Project) 
 def test_what_was_built_before_an_interrupt_is_published(project: Project) -> None:
     project.write("one.yaml", shell_recipe())
     project.write("two.yaml", shell_recipe("two", runs="echo waits\nsleep 60"))
-    process = start(project, "one.yaml", "two.yaml")
+    process = project.begin("build", "-v", "one.yaml", "two.yaml")
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130

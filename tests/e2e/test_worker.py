@@ -128,19 +128,7 @@ def test_two_attempts_are_told_apart(project: Project) -> None:
 def waiting(project: Project) -> Iterator[subprocess.Popen[str]]:
     """A build, in a session of its own, whose step waits."""
     project.write("one.yaml", shell_recipe(runs=WAITS))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "melpy", "build", "-v", "one.yaml"],
-        cwd=project.directory,
-        env=project.full_environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stderr
-    for line in process.stderr:
-        if line.rstrip().endswith("waits"):
-            break
+    process = project.begin("build", "-v", "one.yaml")
     yield process
     process.kill()
     process.communicate()
@@ -251,31 +239,15 @@ def finds(process: int, *texts: bytes) -> bool:
 def test_a_key_from_a_variable_or_a_descriptor_reaches_no_worker(project: Project, kind: str) -> None:
     key = project.repository.public_key.with_suffix("").read_bytes()
     project.write("one.yaml", shell_recipe(runs=WAITS))
-    environment = project.full_environment()
     read, write = os.pipe()
     os.write(write, key)
     os.close(write)
-    if kind == "env":
-        environment["SECRET"] = key.decode()
     place = "env:SECRET" if kind == "env" else f"fd:{read}"
-    name = project.repository.public_key.name
-    process = subprocess.Popen(
-        [sys.executable, "-m", "melpy", "build", "-v", "--signing-key", place, "--signing-key-name", name, "one.yaml"],
-        cwd=project.directory,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        pass_fds=(read,),
-    )
+    arguments = ("--signing-key", place, "--signing-key-name", project.repository.public_key.name, "one.yaml")
+    secret = {"SECRET": key.decode()} if kind == "env" else {}
+    process = project.begin("build", "-v", *arguments, secret=secret, pass_fds=(read,))
     os.close(read)
     try:
-        assert process.stderr
-        for line in process.stderr:
-            if line.rstrip().endswith("waits"):
-                break
-        else:
-            pytest.fail("it did not come so far")
         below = descendants(process.pid)
         assert len(below) >= 4
         text = key.splitlines()[5]
@@ -326,19 +298,9 @@ def test_a_killed_server_is_told_and_leaves_no_process(waiting: subprocess.Popen
 def test_nobody_reads_what_melpy_prints(project: Project) -> None:
     """The job is cancelled, and cleans up."""
     project.write("one.yaml", shell_recipe(runs="echo waits\nwhile sleep 0.1; do echo more; done"))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "melpy", "build", "-v", "one.yaml"],
-        cwd=project.directory,
-        env=project.full_environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr
-    for line in process.stderr:
-        if line.rstrip().endswith("waits"):
-            break
+    process = project.begin("build", "-v", "one.yaml")
     below = descendants(process.pid)
+    assert process.stderr
     process.stderr.close()
     assert process.wait(30) == 141
     assert wait_for_the_end(below) == set()

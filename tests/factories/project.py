@@ -69,6 +69,34 @@ class Project:
             extra_groups=[] if user else None,
         )
 
+    def begin(
+        self, *arguments: str, secret: dict[str, str] | None = None, pass_fds: tuple[int, ...] = ()
+    ) -> Popen[str]:
+        """Run melpy here in a session of its own, and return when a step has printed the word `waits`.
+
+        Args:
+            arguments: of melpy.
+            secret: variables beside those of the project.
+            pass_fds: open files that it is handed.
+        """
+        process = subprocess.Popen(
+            [sys.executable, "-m", "melpy", *arguments],
+            cwd=self.directory,
+            env=self.full_environment() | (secret or {}),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            pass_fds=pass_fds,
+            start_new_session=True,
+        )
+        assert process.stderr
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if line.rstrip().endswith("waits"):
+                return process
+        raise AssertionError(f"it did not come so far: {''.join(said)}")
+
     def full_environment(self) -> dict[str, str]:
         base = {"PATH": os.environ["PATH"], "HOME": str(self.directory), "PYTHONPATH": str(ROOT)}
         return base | self.environment
