@@ -71,7 +71,7 @@ class Project:
 
     def begin(
         self, *arguments: str, secret: dict[str, str] | None = None, pass_fds: tuple[int, ...] = ()
-    ) -> Popen[str]:
+    ) -> subprocess.Popen[str]:
         """Run melpy here in a session of its own, and return when a step has printed the word `waits`.
 
         Args:
