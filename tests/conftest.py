@@ -25,6 +25,7 @@ ROOT = Path(__file__).parent.parent
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in jobs that a shell runs in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup has programs ignore
 os.umask(0o022)  # as `melpy` sets it; a user's own may be 0002, which test trees would show
 
 settings.register_profile("quick", deadline=None, suppress_health_check=[HealthCheck.too_slow])

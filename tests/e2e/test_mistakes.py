@@ -267,10 +267,8 @@ def test_a_directory_in_the_place_of_a_package(project: Project) -> None:
     )
     result = project.melpy("build", "one.yaml")
     assert result.returncode == 22
-    assert (
-        f"error: {place}: a directory is in the package's place: directory not empty\n"
-        "hint: move it away, and build again\n"
-    ) in result.stderr
+    assert f"error: {place}: a directory is in the package's place: directory not empty\n" in result.stderr
+    assert result.stderr.endswith("hint: move it away, and build again\n")
     assert (place / "own").exists()
     (place / "own").unlink()
     assert sorted(path.name for path in place.parent.glob("*.apk")) == ["one-1.0-r0.apk", "two-1.0-r0.apk"]
@@ -319,10 +317,9 @@ def test_a_full_disk_is_named_once(project: Project, require: Callable[..., None
     result = project.melpy("build", "-q", "one.yaml", prefix=("unshare", "-rm", "sh", "-c", small, "sh"))
     assert result.returncode == 22, result.stderr
     assert result.stderr.count(str(project.out)) == 1
-    assert (
-        f"error: {project.out}/x86_64: cannot write: no space left on device\n"
-        "hint: free space there; of the cache's disk, melpy clean and melpy store prune free what builds left\n"
-    ) in result.stderr
+    assert f"error: {project.out}/x86_64: cannot write: no space left on device\n" in result.stderr
+    hint = "hint: free space there; of the cache's disk, melpy clean and melpy store prune free what builds left\n"
+    assert result.stderr.endswith(hint)
 
 
 def test_a_missing_date_is_explained_once(project: Project) -> None:
