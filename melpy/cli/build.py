@@ -99,14 +99,9 @@ def command(
     A DIRECTORY stands for its recipes, the *.yaml in it. Recipes are built in the order in which they need one
     another, each against the repositories and what was built before. Without arguments, ./melange.yaml is built.
     """
-    from melpy.cli.planning import default_recipe, plan_recipes  # noqa: PLC0415  # --help does not need it
-    from melpy.cli.setup import make_spec  # noqa: PLC0415  # likewise
-    from melpy.cli.signer import find_signer  # noqa: PLC0415  # likewise
-    from melpy.engine.model import PublishSpec  # noqa: PLC0415  # likewise
-    from melpy.engine.run import run_builds  # noqa: PLC0415  # likewise
-    from melpy.engine.worker import start_workers  # noqa: PLC0415  # likewise
+    from melpy.engine.worker import start_workers  # noqa: PLC0415  # --help does not need it
 
-    places = recipes or default_recipe("build")
+    places = recipes or _find_default()
     start = time.monotonic()
     results: Sequence[BuildResult] = ()
     try:
@@ -115,6 +110,13 @@ def command(
         counted = any(settings.text(key) for key in ("memory", "processes"))
         # Before there are threads, and before the key is read.
         with start_workers(secrets, counted=counted) as workers:
+            # Only now: what executes jobs is imported meanwhile, by another process, which is small without these.
+            from melpy.cli.planning import plan_recipes  # noqa: PLC0415  # see above
+            from melpy.cli.setup import make_spec  # noqa: PLC0415  # likewise
+            from melpy.cli.signer import find_signer  # noqa: PLC0415  # likewise
+            from melpy.engine.model import PublishSpec  # noqa: PLC0415  # likewise
+            from melpy.engine.run import run_builds  # noqa: PLC0415  # likewise
+
             arches = read_arches(settings)
             loaded, builds = plan_recipes(places, arches, settings, print_warning, options, together=True)
             with open_monitor(verbose=verbose or debug, quiet=quiet) as monitor:
@@ -146,6 +148,12 @@ def command(
     _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet)
     if not quiet and not as_json:
         _report_left_out(builds)
+
+
+def _find_default() -> tuple[Path, ...]:
+    from melpy.cli.planning import default_recipe  # noqa: PLC0415  # only where no recipe is named
+
+    return default_recipe("build")
 
 
 def _load_locks(template: str, arches: Sequence[Arch]) -> tuple[tuple[Path, Lock], ...]:
