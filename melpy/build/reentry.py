@@ -104,6 +104,7 @@ def shell_spec(kept: Kept, number: int, command: Sequence[str], *, terminal: str
         environment=tuple(sorted(variables.items())),
         terminal=True,
         limits=NO_LIMITS,
+        processors=(),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -103,3 +104,13 @@ def test_a_limit_that_is_none(project: Project, text: str, hint: str) -> None:
     status, said = build(project, "true\n", f"--memory={text}")
     assert status == 20
     assert f"error: --memory: not a quantity such as {hint} or 500M: {text!r}\n" in said
+
+
+def test_a_shell_has_all_processors(project: Project) -> None:
+    """Whoever looks into a build is not held to the limits of its steps."""
+    project.write("one.yaml", shell_recipe(runs="false"))
+    assert project.melpy("build", "--cpu", "1", "one.yaml").returncode == 60
+    run = project.melpy("shell", "one", "--", "grep", "Cpus_allowed_list", "/proc/self/status")
+    assert run.returncode == 0, run.stderr
+    allowed = next(line for line in Path("/proc/self/status").read_text().splitlines() if "Cpus_allowed_list" in line)
+    assert run.stdout.split() == allowed.split()
