@@ -144,7 +144,7 @@ def _open_results(directory: Path) -> Iterator[Path]:
         with scratch_directory(directory.parent) as temporary:
             temporary.chmod(0o755)
             yield temporary
-            if directory.exists():  # the same packages, of a run that was killed before it published them
+            if directory.exists():  # the same packages, of an earlier attempt
                 shutil.rmtree(directory)
             temporary.rename(directory)
     except OSError as error:

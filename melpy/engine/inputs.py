@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,7 +113,7 @@ class Distribution(Noun, frozen=True):
     licence: str = ""
 
 
-class Inputs(Noun, frozen=True):
+class Inputs(Noun, frozen=True, dict=True):
     """All that decides the bytes of the packages of a build.
 
     Attributes:
@@ -138,6 +139,16 @@ class Inputs(Noun, frozen=True):
     revision: Revision
     compressor: str = COMPRESSOR
     rules: int = RULES
+
+    @cached_property
+    def key(self) -> str:
+        """See `job_key`."""
+        return job_key(self)
+
+    @cached_property
+    def identity(self) -> str:
+        """See `job_identity`."""
+        return job_identity(self)
 
 
 def job_key(inputs: Inputs) -> str:
@@ -169,7 +180,7 @@ def job_identity(inputs: Inputs) -> str:
     return identity(
         {
             "form": IDENTITY_FORM,
-            "key": job_key(inputs),
+            "key": inputs.key,
             "recipe": inputs.plan.recipe,
             "compiled": sha256_hex(inputs.plan.compiled.encode(errors="surrogateescape")),
             "revision": [revision.commit, revision.epoch, revision.path],
@@ -185,8 +196,8 @@ def render_build_inputs(inputs: Inputs, *, whole: bool = True) -> dict[str, obje
         whole: whether all steps were run; what is made of steps of an earlier build has neither key nor identity.
     """
     return {
-        "key": job_key(inputs) if whole else None,
-        "identity": job_identity(inputs) if whole else None,
+        "key": inputs.key if whole else None,
+        "identity": inputs.identity if whole else None,
         "commit": inputs.revision.commit,
         "source-date-epoch": inputs.revision.epoch,
         "environment": [package.to_json() for package in inputs.environment],

@@ -18,14 +18,12 @@ from melpy.engine.inputs import (
     SourceDigest,
     describe_environment,
     describe_source,
-    job_identity,
     read_recipe_files,
 )
 from melpy.engine.job import Job, Locations, Run
 from melpy.engine.limit import find_limits, find_requests
 from melpy.engine.locking import find_locked
 from melpy.engine.missing import resolve_build
-from melpy.engine.resultdir import RESULTS
 from melpy.engine.source import fetch_sources
 from melpy.engine.sourcedir import find_source_directory
 from melpy.errors import OutputError, reason_of
@@ -71,7 +69,8 @@ def prepare(build: PlannedBuild, spec: BuildSpec, stage: Stage, clock: Clock) ->
     _warn_of_limits(build, limits, spec, monitor)
     first, kept = _find_first_step(build, spec)
     source_dir = find_source_directory(build, spec)
-    clock.begin(log_path(build, spec))
+    log = log_path(build, spec)
+    clock.begin(log)
     with clock.stage("history"):
         revision = _find_revision(build, source_dir, spec, monitor)
     tools: ToolChoice | None = None
@@ -99,8 +98,8 @@ def prepare(build: PlannedBuild, spec: BuildSpec, stage: Stage, clock: Clock) ->
     locations = Locations(
         store=spec.store,
         source_dir=source_dir,
-        results=(stage.results or spec.cache_dir / RESULTS) / job_identity(inputs),
-        log=log_path(build, spec),
+        results=stage.results / inputs.identity,
+        log=log,
         kept=kept.directory if kept else None,
     )
     run = Run(

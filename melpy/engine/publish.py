@@ -58,12 +58,12 @@ class Stage:
 
     Attributes:
         repositories: the repositories of the run, which environments are resolved from.
-        results: directory of the run's results; None for one that runs share, which holds no lock.
+        results: directory of the run's results.
         builds: what was built, in order.
     """
 
     repositories: Repositories
-    results: Path | None = None
+    results: Path
     builds: list[Staged] = field(default_factory=list)
     _packages: dict[str, dict[tuple[str, str], VisiblePackage]] = field(default_factory=dict)
 

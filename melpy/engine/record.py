@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from melpy import __version__
 from melpy.codec import asdict
-from melpy.engine.inputs import job_identity, job_key
 from melpy.engine.limit import find_limits, find_requests
 from melpy.files import replace_file
 from melpy.plan.form import plan_digest
@@ -53,8 +52,8 @@ def write_record(build: PlannedBuild, spec: BuildSpec, job: Job | None, result: 
     value = {
         "build": build.plan.job,
         "plan": plan_digest(build.plan),
-        "key": job_key(job.inputs) if job else None,
-        "identity": job_identity(job.inputs) if job else None,
+        "key": job.inputs.key if job else None,
+        "identity": job.inputs.identity if job else None,
         "ok": result is not None and not result.failure,
         "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(clock.elapsed, 3),

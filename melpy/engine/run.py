@@ -116,13 +116,10 @@ def _publish(
     try:
         return publish(stage.builds, publication, monitor)
     except MelpyError as error:
-        if stage.results:
-            with suppress(OSError):
-                place = keep_results(stage.results)
-                error.details = (
-                    *error.details,
-                    f"  the unsigned packages are in {place}, until melpy clean removes them",
-                )
+        with suppress(OSError):
+            place = keep_results(stage.results)
+            text = f"  the unsigned packages are in {place}, until melpy clean removes them"
+            error.details = (*error.details, text)
         if failure is None:
             raise
         details = "; ".join(line.strip() for line in error.details)

@@ -45,7 +45,8 @@ def render_key_form(plan: Plan) -> dict[str, object]:
 
     That leaves out the names that the environment is resolved from, the name of the recipe's file, and the compiled
     recipe, which packages carry for information: sections such as `update` are in it, and annotations. Nor does it
-    count how long a server is waited for, or why something is fetched.
+    count how long a server is waited for, or why something is fetched. Sources count as they were found, which is not
+    known here.
     """
     return {**_plan(plan), "packages": [_package(package) for package in plan.packages]}
 
@@ -59,7 +60,7 @@ def _render_plan_form(plan: Plan) -> dict[str, object]:
         }
         for package in plan.packages
     ]
-    return {**_plan(plan), "packages": packages}
+    return {**_plan(plan), "packages": packages, "sources": [source.material for source in plan.sources]}
 
 
 def _plan(plan: Plan) -> dict[str, object]:
@@ -69,7 +70,6 @@ def _plan(plan: Plan) -> dict[str, object]:
         "epoch": plan.epoch,
         "arch": plan.arch,
         "environment": _environment(plan.environment),
-        "sources": [source.material for source in plan.sources],
         "licences": [
             {
                 "license": licence.license,

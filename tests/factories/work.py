@@ -29,12 +29,13 @@ def prepare(names: list[str]) -> None:
     from melpy.engine.clock import Clock
     from melpy.engine.prepare import prepare
     from melpy.engine.publish import Stage
+    from melpy.engine.resultdir import RESULTS
     from melpy.environment.repository import Repositories
 
     settings = load_settings({}, {}, Path.cwd())
     _, builds = plan_recipes([Path(name) for name in names], [parse_arch("x86_64")], settings, print)
     spec = make_spec(settings, Null())
-    stage = Stage(Repositories(spec.repositories))
+    stage = Stage(Repositories(spec.repositories), spec.cache_dir / RESULTS)
     for build in builds:
         job = prepare(build, spec, stage, Clock(build.plan.job, Null()))
         sys.stdout.write(f"{encode(job).decode()}\n")

@@ -76,7 +76,7 @@ def built(root: Path) -> dict[str, tuple[Job, Result]]:
 
 def keys(root: Path, built: dict[str, tuple[Job, Result]], order: tuple[str, ...]) -> tuple[str, str]:
     """Return key and identity of a build whose environment has what was built in this order."""
-    stage = Stage(Repositories(RepositorySpec(root / "out", ServerCache(root / "cache"))))
+    stage = Stage(Repositories(RepositorySpec(root / "out", ServerCache(root / "cache"))), root / "results")
     for name in order:
         job, result = built[name]
         stage.add(job, result, Clock(name, Null()))
