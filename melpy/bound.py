@@ -15,6 +15,7 @@ import stat
 from typing import IO, TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 LONGEST_PATH: Final = 4095
@@ -159,21 +160,27 @@ def open_file(path: Path | str, *, piped: bool = False) -> IO[bytes]:
         OSError: it cannot be opened, or is something else.
     """
     flags = os.O_RDONLY | os.O_CLOEXEC | (0 if piped else os.O_NONBLOCK)
-    return regular_stream(os.open(path, flags), str(path), piped=piped)
+    return regular_stream(lambda: os.open(path, flags), str(path), piped=piped)
 
 
-def regular_stream(descriptor: int, name: str, *, piped: bool = False) -> IO[bytes]:
-    """Return an open descriptor as a stream, or close it when it is no regular file.
+def regular_stream(opener: Callable[[], int], name: str, *, piped: bool = False) -> IO[bytes]:
+    """Return the stream of a descriptor that is opened here; it is closed when it is no regular file.
 
     Raises:
         OSError: it is something else.
     """
-    try:
-        _check_kind(os.fstat(descriptor).st_mode, name, piped=piped)
-        return os.fdopen(descriptor, "rb")
-    except BaseException:
-        os.close(descriptor)
-        raise
+
+    def open_regular(_path: str, _flags: int) -> int:
+        descriptor = opener()
+        try:
+            _check_kind(os.fstat(descriptor).st_mode, name, piped=piped)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    # The stream alone closes it from here on: closed twice, an interrupt would come out as a bad descriptor.
+    return open(name, "rb", opener=open_regular)  # Path.open takes no opener
 
 
 def _check_kind(mode: int, name: str, *, piped: bool) -> None:

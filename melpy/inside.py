@@ -54,8 +54,8 @@ def open_below(root: int, parts: Sequence[str], *, make: bool = False) -> Iterat
     try:
         for part in parts:
             following = _open_directory(current, part, make=make)
-            os.close(current)
-            current = following
+            current, done = following, current  # before it is closed: an interrupt in between closed it again
+            os.close(done)
         yield current
     finally:
         os.close(current)
@@ -157,7 +157,7 @@ def open_file_below(root: Path, name: str) -> IO[bytes]:
     # Once more component by component: what was found may have been exchanged since.
     with open_root(top) as descriptor, open_below(descriptor, path.parent.relative_to(top).parts) as parent:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        return regular_stream(os.open(path.name, flags, dir_fd=parent), str(path))
+        return regular_stream(lambda: os.open(path.name, flags, dir_fd=parent), str(path))
 
 
 def move_tree(source: Path, root: Path, parts: Sequence[str]) -> None:

@@ -202,8 +202,8 @@ class TreeWriter:
         node = known or _Node()
         self._node.entries[name] = node
         self._way.append((name, node))
-        os.close(self._fd)
-        self._fd = descriptor
+        above, self._fd = self._fd, descriptor
+        os.close(above)
         self._note(descriptor, node, is_known=made or known is not None)
         if made:
             node.mode, node.mtime = 0o755, mtime

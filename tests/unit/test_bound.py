@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,8 +23,12 @@ from melpy.bound import (
     shorten,
 )
 from melpy.errors import UnreachableError
-from melpy.inside import find_below, open_file_below
+from melpy.inside import find_below, open_below, open_file_below, open_root
 from melpy.source.place import make_candidate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
 
 
 @pytest.mark.parametrize(("text", "number"), [("0", 0), ("007", 7), ("+5", 5), (str(2**63 - 1), 2**63 - 1)])
@@ -142,3 +149,55 @@ def test_names_stay_below_their_directory(tmp_path: Path) -> None:
 def test_no_place_is_outside_of_its_directory(tmp_path: Path, name: str) -> None:
     with pytest.raises(UnreachableError):
         make_candidate(tmp_path, name)
+
+
+def interrupted(function: Callable[[], object], number: int) -> tuple[bool, type[BaseException] | None]:
+    """Interrupt a function at its instruction of that number; tell whether it has so many, and what came out."""
+    left = number
+
+    def trace(frame: FrameType, event: str, _argument: object) -> Callable[..., Any]:
+        nonlocal left
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            left -= 1
+            if not left:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function()
+    except BaseException as error:
+        return True, type(error)
+    finally:
+        sys.settrace(before)
+    return left <= 0, None  # Python itself drops what is raised where a generator is taken away
+
+
+def open_and_close(root: Path) -> None:
+    with open_root(root) as descriptor, open_below(descriptor, ["a", "b"]):
+        pass
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda root: read_file(root / "a/b/file"),
+        lambda root: open_file_below(root, "a/b/file").close(),
+        open_and_close,
+    ],
+)
+def test_an_interrupt_comes_out_as_one(tmp_path: Path, function: Callable[[Path], object]) -> None:
+    """A descriptor that was closed twice came out as `bad file descriptor`, where melpy said that it cannot read."""
+    directory = tmp_path / "a/b"
+    directory.mkdir(parents=True)
+    (directory / "file").write_bytes(b"text")
+    for number in range(1, 10_000):
+        has_so_many, error = interrupted(partial(function, tmp_path), number)
+        if not has_so_many:
+            assert number > 20
+            return
+        assert error in {KeyboardInterrupt, None}, number
+    raise AssertionError("it has no end")
