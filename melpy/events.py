@@ -73,6 +73,57 @@ class JobFinished(Event, frozen=True):
     ok: bool
 
 
+class RunStarted(Event, frozen=True):
+    """A run over several jobs began. `job` is empty.
+
+    Attributes:
+        total: number of jobs.
+        workers: number of jobs that may run at the same time.
+        jobs: names of the jobs, in the planned order.
+        waits: for each job, the jobs that it waits for.
+    """
+
+    total: int
+    workers: int
+    jobs: tuple[str, ...] = ()
+    waits: tuple[tuple[str, ...], ...] = ()
+
+
+class JobSettled(Event, frozen=True):
+    """The run has decided what becomes of a job; each job is settled once.
+
+    Attributes:
+        outcome: `built`, `cached` (taken from the result cache), `up-to-date`, `failed`, `skipped`, `held-back` or
+            `interrupted`.
+        because: reason for the outcome, such as the job whose failure had this one skipped.
+        seconds: time from start to end of the job.
+    """
+
+    outcome: str
+    because: str = ""
+    seconds: float = 0.0
+
+
+class Forecast(Event, frozen=True):
+    """Estimate of the time that a run still takes. `job` is empty.
+
+    Attributes:
+        left: seconds, the median.
+        low: seconds that it takes at least, with 90 % probability.
+        high: seconds that it takes at most, with 90 % probability.
+    """
+
+    left: float
+    low: float
+    high: float
+
+
+class RunFinished(Event, frozen=True):
+    """A run ended, well or not. `job` is empty."""
+
+    seconds: float
+
+
 class Progress(Event, frozen=True):
     """Some of a countable amount of work is done."""
 
@@ -118,6 +169,10 @@ AnyEvent = (
     | Output
     | JobStarted
     | JobFinished
+    | RunStarted
+    | JobSettled
+    | Forecast
+    | RunFinished
     | Progress
     | Transfer
     | Note

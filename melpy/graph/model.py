@@ -7,6 +7,77 @@ from typing import NamedTuple
 from melpy.codec import Noun
 
 
+class BuildId(NamedTuple):
+    """Name of one recipe for one architecture within a graph.
+
+    Attributes:
+        recipe: name of the recipe's main package.
+        arch: architecture, in APK's spelling.
+    """
+
+    recipe: str
+    arch: str
+
+    def __str__(self) -> str:
+        return f"{self.recipe}/{self.arch}"
+
+
+class PackageSummary(Noun, frozen=True):
+    """Facts about a package that a recipe makes, as far as the recipe states them.
+
+    Attributes:
+        name: its name.
+        provides: names that it provides, with versions, as in .PKGINFO.
+        runtime: constraints on packages that it needs when it is installed.
+    """
+
+    name: str
+    provides: tuple[str, ...] = ()
+    runtime: tuple[str, ...] = ()
+
+
+class Summary(Noun, frozen=True):
+    """Facts about one recipe for one architecture that ordering, selection and scheduling use.
+
+    Attributes:
+        file: recipe file.
+        name: name of the main package.
+        version: full version, such as `2.10-r0`.
+        arch: architecture, in APK's spelling.
+        packages: the packages that it makes, main package first.
+        world: constraints of its build environment, needs of steps included.
+        form: SHA-256, in hex, of the plan's key form; a comment in the recipe does not change it.
+        directory: directory of the recipe's own files; empty without one.
+        pipelines: files of the pipelines that it uses, without the built-in ones.
+        sources: URIs of its sources.
+        cpu: processors that the recipe requests; 0 where it says nothing.
+        memory: bytes that the recipe requests; 0 where it says nothing.
+    """
+
+    file: str
+    name: str
+    version: str
+    arch: str
+    packages: tuple[PackageSummary, ...] = ()
+    world: tuple[str, ...] = ()
+    form: str = ""
+    directory: str = ""
+    pipelines: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    cpu: float = 0.0
+    memory: int = 0
+
+    @property
+    def id(self) -> BuildId:
+        """Name of the build within a graph."""
+        return BuildId(self.name, self.arch)
+
+    @property
+    def job(self) -> str:
+        """Name of the job: `hello-2.10-r0/x86_64`."""
+        return f"{self.name}-{self.version}/{self.arch}"
+
+
 class Ask(NamedTuple):
     """A constraint that a recipe has on a package.
 
