@@ -10,21 +10,25 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from melpy import events
+from melpy.apk.segment import read_segments
 from melpy.arch import parse_arch
+from melpy.bound import open_file
 from melpy.build.model import Machine, Session
 from melpy.build.reentry import load_session
 from melpy.build.session import run_plan
+from melpy.digest import file_digest
 from melpy.engine.buildcache import CACHES, hold_cache
 from melpy.engine.clock import Clock
 from melpy.engine.environment import make_environment
 from melpy.engine.licence import load_licence_texts
 from melpy.engine.packages import write_packages
 from melpy.engine.reentry import check_environment
-from melpy.engine.result import Result, describe_failure
+from melpy.engine.result import Result, UnsignedPackage, describe_failure
 from melpy.engine.workdir import reuse_directory, work_directory
 from melpy.environment.layer import open_environment
 from melpy.errors import MelpyError
 from melpy.files import output_error, scratch_directory
+from melpy.pack.content import find_content
 from melpy.sandbox.emulator import find_emulator
 from melpy.sandbox.identity import find_id_range
 
@@ -47,7 +51,7 @@ def execute(job: Job, monitor: events.Monitor) -> Result:
     """
     clock = Clock(job.name, monitor)
     steps: tuple[StepRecord, ...] = ()
-    entries: tuple[IndexEntry, ...] = ()
+    packages: tuple[UnsignedPackage, ...] = ()
     failure: MelpyError | None = None
     tools: NativeTools | None = None
     try:
@@ -65,16 +69,24 @@ def execute(job: Job, monitor: events.Monitor) -> Result:
                     entries = write_packages(
                         job.inputs, outcome.trees, job.run.solution, texts, target, monitor, whole=job.run.first == 1
                     )
+                    packages = tuple(_describe_package(target, entry) for entry in entries)
     except MelpyError as error:
-        failure, entries = error, ()
+        failure, packages = error, ()
     return Result(
         job=job.name,
-        packages=entries,
+        packages=packages,
         steps=steps,
         stages=tuple(clock.seconds.items()),
         native=tools.packages if tools else (),
         failure=describe_failure(failure) if failure else None,
     )
+
+
+def _describe_package(directory: Path, entry: IndexEntry) -> UnsignedPackage:
+    path = directory / entry.info.file_name
+    with open_file(path) as stream:
+        content = find_content(read_segments(stream, where=str(path)))
+    return UnsignedPackage(entry, content, file_digest(path))
 
 
 def _open_session(job: Job, clock: Clock, stack: ExitStack) -> tuple[Session, NativeTools | None]:

@@ -30,6 +30,7 @@ from melpy.plan.git import GitSource
 from melpy.plan.model import Plan
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
 
     from melpy.plan.model import Source
@@ -210,22 +211,25 @@ def render_build_inputs(inputs: Inputs, *, whole: bool = True) -> dict[str, obje
     }
 
 
-def describe_environment(solution: Solution, own: AbstractSet[str]) -> tuple[EnvironmentPackage, ...]:
+def describe_environment(
+    solution: Solution, own: AbstractSet[str], contents: Mapping[str, str]
+) -> tuple[EnvironmentPackage, ...]:
     """Return what counts of each package of an environment, by name.
 
     Args:
         solution: the packages.
         own: the repositories of one's own packages, which count by their content.
+        contents: content digests by checksum, as far as they are known; others are read from the packages.
 
     Raises:
         PackageFormatError: a package of one's own cannot be read.
     """
-    return tuple(_describe(offer, own) for offer in sorted(solution.offers, key=lambda offer: offer.name))
+    return tuple(_describe(offer, own, contents) for offer in sorted(solution.offers, key=lambda offer: offer.name))
 
 
-def _describe(offer: Offer, own: AbstractSet[str]) -> EnvironmentPackage:
-    content = ""
-    if offer.repository in own:
+def _describe(offer: Offer, own: AbstractSet[str], contents: Mapping[str, str]) -> EnvironmentPackage:
+    content = contents.get(offer.entry.checksum, "") if offer.repository in own else ""
+    if offer.repository in own and not content:
         hint = f"build {offer.entry.info.origin or offer.name} again, which replaces it"
         try:
             with open_file(offer.location) as stream:
@@ -248,8 +252,15 @@ def describe_source(source: Source | GitSource, found: Path | str) -> SourceDige
     """
     if isinstance(source, GitSource):
         return SourceDigest(source.location, commit=source.commit or str(found))
-    sha256 = source.sha256 if source.sha256 or source.sha512 else file_digest(Path(found))
-    return SourceDigest(source.uri, sha256, source.sha512)
+    return describe_stated(source) or SourceDigest(source.uri, file_digest(Path(found)))
+
+
+def describe_stated(source: Source | GitSource) -> SourceDigest | None:
+    """Return what counts of a source as far as the recipe states it; None where only fetching tells."""
+    if isinstance(source, GitSource):
+        return SourceDigest(source.location, commit=source.commit) if source.commit else None
+    is_known = source.sha256 or source.sha512
+    return SourceDigest(source.uri, source.sha256, source.sha512) if is_known else None
 
 
 def read_recipe_files(directory: Path | None) -> tuple[RecipeFile, ...]:

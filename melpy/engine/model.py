@@ -10,12 +10,14 @@ from melpy.engine.inputs import Distribution
 from melpy.source.place import NOWHERE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from melpy.apk.model import IndexEntry
     from melpy.apk.signature import Signer
     from melpy.arch import Arch
     from melpy.environment.model import RepositorySpec, StoreSpec, VisiblePackage
+    from melpy.errors import MelpyError
     from melpy.plan.model import Evaluation, Plan
     from melpy.recipe.model import Recipe
     from melpy.solve.lockfile import Lock
@@ -143,17 +145,19 @@ class PlannedBuild:
 
 @dataclass(frozen=True)
 class Visible:
-    """Packages built here that a build may have in its environment.
+    """Packages of this machine that a build may have in its environment.
 
     Attributes:
         packages: those that may be seen; None for all that the repository has.
         staged: directories of packages that are not published yet, as repositories, the last one first.
         own: all repositories of packages that were built here.
+        contents: content digest of packages, by checksum, as far as it is known.
     """
 
     packages: tuple[VisiblePackage, ...] | None
     staged: tuple[Path, ...]
     own: frozenset[str]
+    contents: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -166,16 +170,81 @@ class BuiltPackage:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build left in the repository.
+    """Packages of one build that were published.
 
     Attributes:
         job: name of the build.
         packages: the packages, main package first.
         stages: seconds that each stage took, in order.
-        log: what its steps printed.
+        log: output of its steps.
     """
 
     job: str
     packages: tuple[BuiltPackage, ...]
     stages: tuple[tuple[str, float], ...]
     log: Path
+
+
+@dataclass(frozen=True)
+class JobReport:
+    """The end of one job of a run.
+
+    Attributes:
+        job: name of the build.
+        file: recipe file.
+        arch: architecture, in APK's spelling.
+        outcome: one of the outcomes of `melpy.engine.schedule.Outcome`.
+        because: reason for the outcome, such as the job whose failure had this one skipped.
+        failure: the error that ended it; None without one.
+        log: output of its steps; None where no step was run.
+        stages: seconds that each stage took, in order.
+        packages: the published packages, main package first.
+        seconds: time from start to end.
+    """
+
+    job: str
+    file: str
+    arch: str
+    outcome: str
+    because: str = ""
+    failure: MelpyError | None = None
+    log: Path | None = None
+    stages: tuple[tuple[str, float], ...] = ()
+    packages: tuple[BuiltPackage, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """The end of a run.
+
+    Attributes:
+        jobs: its jobs, in order of settling.
+        problem: why packages could not be published; None where they were.
+        interrupted: whether the user ended the run.
+    """
+
+    jobs: tuple[JobReport, ...]
+    problem: MelpyError | None = None
+    interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Options of a run over several builds.
+
+    Attributes:
+        workers: builds that may run at the same time.
+        max_failures: failures after which nothing more starts; 0 for any number.
+        stale: rule for what is built again: `inputs`, `recipe` or `version`.
+        force: whether builds that were chosen are made again although they are up to date.
+        retry_failed: whether builds that failed before, with the same inputs, are tried again.
+        publish: when packages are published: `end`, `consistent` or `each`.
+    """
+
+    workers: int = 1
+    max_failures: int = 0
+    stale: str = "inputs"
+    force: bool = False
+    retry_failed: bool = False
+    publish: str = "consistent"

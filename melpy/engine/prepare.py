@@ -6,18 +6,20 @@ All that the process of the job is not trusted with, or has no means for, is don
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from melpy import events
 from melpy.codec import replace
 from melpy.engine.environment import make_environment
-from melpy.engine.history import date_hint, find_revision
+from melpy.engine.history import Revision, date_hint, find_revision
 from melpy.engine.inputs import (
     Inputs,
     RecipeFile,
     SourceDigest,
     describe_environment,
     describe_source,
+    describe_stated,
     read_recipe_files,
 )
 from melpy.engine.job import Job, Locations, Run
@@ -40,79 +42,131 @@ if TYPE_CHECKING:
     from melpy.build.model import FetchedSources
     from melpy.build.reentry import Kept
     from melpy.engine.clock import Clock
-    from melpy.engine.history import Revision
     from melpy.engine.model import BuildSpec, PlannedBuild, Visible
-    from melpy.engine.publish import Stage
     from melpy.environment.model import ToolChoice
     from melpy.environment.repository import Repositories
     from melpy.sandbox.model import Limits
     from melpy.solve.model import Solution
 
 
-def prepare(build: PlannedBuild, spec: BuildSpec, stage: Stage, clock: Clock) -> Job:
-    """Return the job of a planned recipe.
+@dataclass(frozen=True)
+class Draft:
+    """A build whose environment is known, before its sources are there.
+
+    Attributes:
+        build: the planned recipe.
+        inputs: its inputs; the revision is none yet, and neither are digests of sources that only fetching tells.
+        settled: whether all digests are known, so that the key counts.
+        solution: the packages of the environment.
+        tools: packages of this machine that native tools are made of; None emulates all.
+        source_dir: the directory of the recipe, if it has one.
+    """
+
+    build: PlannedBuild
+    inputs: Inputs
+    settled: bool
+    solution: Solution
+    tools: ToolChoice | None
+    source_dir: Path | None
+
+
+def draft_build(
+    build: PlannedBuild, spec: BuildSpec, repositories: Repositories, visible: Visible, clock: Clock
+) -> Draft:
+    """Find the environment of a build, and all of its inputs that nothing has to be fetched for.
 
     Args:
         build: the planned recipe.
         spec: what builds are prepared from.
-        stage: the repositories, and what was built in this run.
+        repositories: the repositories of the run.
+        visible: packages of this machine that it may have.
         clock: measures the preparation.
 
     Raises:
-        MelpyError: what can go wrong; see `melpy.errors`.
+        MelpyError: the environment cannot be had, or a file of the recipe cannot be read.
     """
-    monitor = clock.monitor
-    check_tools()
-    check_writable(spec.out_dir / build.arch.apk)
-    emulator = find_emulator(build.arch)
-    limits = find_limits(build.recipe, spec.steps.options.limits)
-    _warn_of_limits(build, limits, spec, monitor)
-    first, kept = _find_first_step(build, spec)
-    source_dir = find_source_directory(build, spec)
-    log = log_path(build, spec)
-    clock.begin(log)
-    with clock.stage("history"):
-        revision = _find_revision(build, source_dir, spec, monitor)
     tools: ToolChoice | None = None
     with clock.stage("environment"):
-        visible = stage.visible(build.arch.apk)
-        solution = _find_environment(build, spec, stage.repositories, visible)
-        if emulator and not spec.steps.emulate_all:
+        solution = _find_environment(build, spec, repositories, visible)
+        if find_emulator(build.arch) and not spec.steps.emulate_all:
             # Its table takes 25 ms to read.
             from melpy.environment.native import choose_tools  # noqa: PLC0415  # see above
 
             environment = make_environment(build.plan.environment, build.arch)
-            tools = choose_tools(environment, solution, stage.repositories, monitor, build.plan.job)
-    with clock.stage("sources"):
-        sources = fetch_sources(build.plan.sources, spec.sources, monitor, build.plan.job, build.evaluation)
+            tools = choose_tools(environment, solution, repositories, clock.monitor, build.plan.job)
+    source_dir = find_source_directory(build, spec)
+    known = tuple(describe_stated(source) for source in build.plan.sources)
     inputs = Inputs(
         plan=replace(build.plan, tests=()),
-        environment=describe_environment(solution, visible.own),
-        sources=_describe_sources(build, sources),
+        environment=describe_environment(solution, visible.own, visible.contents),
+        sources=tuple(source for source in known if source),
         files=_read_files(source_dir),
         distribution=spec.distribution,
         network=spec.steps.options.network,
         build_cache=spec.steps.build_cache,
-        revision=revision,
+        revision=Revision("", 0),
     )
+    return Draft(build, inputs, all(known), solution, tools, source_dir)
+
+
+def make_job(
+    draft: Draft, sources: FetchedSources, revision: Revision, spec: BuildSpec, results: Path
+) -> Job:
+    """Return the job of a build whose sources are there.
+
+    Args:
+        draft: the build.
+        sources: what was fetched for its steps.
+        revision: the recipe's last commit.
+        spec: what builds are prepared from.
+        results: directory of the run's results.
+
+    Raises:
+        MelpyError: the step to begin with is unknown, or no earlier build was kept.
+    """
+    build = draft.build
+    inputs = replace(draft.inputs, sources=_describe_sources(build, sources), revision=revision)
+    first, kept = _find_first_step(build, spec)
     locations = Locations(
         store=spec.store,
-        source_dir=source_dir,
-        results=stage.results / inputs.identity,
-        log=log,
+        source_dir=draft.source_dir,
+        results=results / inputs.identity,
+        log=log_path(build, spec),
         kept=kept.directory if kept else None,
     )
     run = Run(
         locations=locations,
-        solution=solution,
+        solution=draft.solution,
         sources=sources,
-        options=replace(spec.steps.options, limits=limits),
-        tools=tools,
+        options=replace(spec.steps.options, limits=find_limits(build.recipe, spec.steps.options.limits)),
+        tools=draft.tools,
         requests=find_requests(build.recipe),
         first=first,
         keep=spec.steps.keep,
     )
     return Job(inputs, run)
+
+
+def find_commit(build: PlannedBuild, spec: BuildSpec, monitor: events.Monitor) -> Revision:
+    """Return the recipe's last commit, and warn where it has none.
+
+    Raises:
+        MelpyError: git fails.
+    """
+    return _find_revision(build, find_source_directory(build, spec), spec, monitor)
+
+
+def check_build(build: PlannedBuild, spec: BuildSpec, monitor: events.Monitor) -> None:
+    """Check that this machine can make a build, before anything is fetched for it.
+
+    Raises:
+        MelpyError: a tool is missing, the repository cannot be written, or limits are malformed.
+    """
+    check_tools()
+    check_writable(spec.out_dir / build.arch.apk)
+    find_emulator(build.arch)
+    _warn_of_limits(build, find_limits(build.recipe, spec.steps.options.limits), spec, monitor)
+    _find_first_step(build, spec)
 
 
 def _find_first_step(build: PlannedBuild, spec: BuildSpec) -> tuple[int, Kept | None]:

@@ -42,54 +42,22 @@ class Staged:
     """A build whose packages are not published yet.
 
     Attributes:
-        job: what was built.
-        result: what it came to.
+        job: name of the build.
+        arch: architecture, in APK's spelling.
+        epoch: time of its packages, in seconds since 1970.
+        root: repository of its unsigned packages, without an index.
+        packages: its packages.
+        log: file with the output of its steps.
         stages: seconds of each stage, those of its preparation included.
     """
 
-    job: Job
-    result: Result
-    stages: tuple[tuple[str, float], ...]
-
-
-@dataclass
-class Stage:
-    """The packages of a run that are built and not published.
-
-    Attributes:
-        repositories: the repositories of the run, which environments are resolved from.
-        results: directory of the run's results.
-        builds: what was built, in order.
-    """
-
-    repositories: Repositories
-    results: Path
-    builds: list[Staged] = field(default_factory=list)
-    _packages: dict[str, dict[tuple[str, str], VisiblePackage]] = field(default_factory=dict)
-
-    def add(self, job: Job, result: Result, clock: Clock) -> None:
-        """Make the packages of a build visible to those to come."""
-        arch = job.inputs.plan.arch
-        entries = [place_entry(entry, arch) for entry in result.packages]
-        added = self.repositories.add_own(job.run.locations.results, arch, entries)
-        visible = self._packages.setdefault(arch, {})
-        visible.update({(package.name, package.version): package for package in added})
-        self.builds.append(Staged(job, result, tuple(clock.seconds.items())))
-
-    def visible(self, arch: str) -> Visible:
-        """Return the packages of one's own that a build for an architecture may have: published or staged.
-
-        Raises:
-            RepositoryError: the index of the repository cannot be read.
-        """
-        own = str(self.repositories.spec.own)
-        roots = tuple(build.job.run.locations.results for build in reversed(self.builds))
-        staged = self._packages.get(arch, {})
-        if not staged:
-            return Visible(None, roots, frozenset({own, *map(str, roots)}))
-        there = {(package.name, package.version): package for package in self.repositories.find_own(arch)}
-        packages = sort_packages({**there, **staged}.values(), lambda package: (package.name, package.version))
-        return Visible(tuple(packages), roots, frozenset({own, *map(str, roots)}))
+    job: str
+    arch: str
+    epoch: int
+    root: Path
+    packages: tuple[UnsignedPackage, ...]
+    log: Path
+    stages: tuple[tuple[str, float], ...] = ()
 
 
 def publish(builds: Sequence[Staged], spec: PublishSpec, monitor: events.Monitor) -> tuple[BuildResult, ...]:
@@ -100,26 +68,24 @@ def publish(builds: Sequence[Staged], spec: PublishSpec, monitor: events.Monitor
         PackageFormatError: the index that is there is broken; likewise.
     """
     results: list[BuildResult] = []
-    for arch in dict.fromkeys(build.job.inputs.plan.arch for build in builds):
-        own = [build for build in builds if build.job.inputs.plan.arch == arch]
+    for arch in dict.fromkeys(build.arch for build in builds):
+        own = [build for build in builds if build.arch == arch]
         try:
             placed = _publish(arch, own, spec, monitor)
         except MelpyError as error:
             done = {result.job for result in results}
-            left = [build.job.name for build in builds if build.job.name not in done]
+            left = [build.job for build in builds if build.job not in done]
             error.details = (*error.details, f"  built and not published: {shorten_list(left)}")
             raise
         results += [_describe_result(build, placed, spec.root / arch) for build in own]
-        for build in own:
-            shutil.rmtree(build.job.run.locations.results, ignore_errors=True)
     return tuple(results)
 
 
 def _describe_result(build: Staged, placed: Sequence[IndexEntry], directory: Path) -> BuildResult:
-    names = {entry.info.file_name for entry in build.result.packages}
+    names = {package.entry.info.file_name for package in build.packages}
     packages = (BuiltPackage(entry, directory / entry.info.file_name) for entry in placed)
     own = tuple(package for package in packages if package.path.name in names)
-    return BuildResult(build.job.name, own, build.stages, build.job.run.locations.log)
+    return BuildResult(build.job, own, build.stages, build.log)
 
 
 def _publish(arch: str, builds: Sequence[Staged], spec: PublishSpec, monitor: events.Monitor) -> list[IndexEntry]:
@@ -129,12 +95,11 @@ def _publish(arch: str, builds: Sequence[Staged], spec: PublishSpec, monitor: ev
     try:
         with scratch_directory(directory) as scratch:
             for build in builds:
-                mtime = build.job.inputs.revision.epoch
-                for entry in build.result.packages:
-                    name = entry.info.file_name
-                    size = _sign(build.job.run.locations.results / arch / name, scratch / name, spec.signer, mtime)
-                    entries[name] = replace(entry, size=size)
-                    jobs[name] = build.job.name
+                for package in build.packages:
+                    name = package.entry.info.file_name
+                    size = _sign(build.root / arch / name, scratch / name, spec.signer, build.epoch)
+                    entries[name] = replace(package.entry, size=size)
+                    jobs[name] = build.job
             published = publish_packages(spec.root, arch, scratch, list(entries.values()), signer=spec.signer)
     except OSError as error:
         raise output_error(directory, error) from None

@@ -39,12 +39,26 @@ class Failure(Noun, frozen=True):
     faults: tuple[Failure, ...] = ()
 
 
+class UnsignedPackage(Noun, frozen=True):
+    """A package that a build made, before it is signed.
+
+    Attributes:
+        entry: its index entry; the size is that of the unsigned file.
+        content: content digest, SHA-256 in hex; see `melpy.pack.content`.
+        sha256: SHA-256 of the unsigned file, in hex.
+    """
+
+    entry: IndexEntry
+    content: str
+    sha256: str
+
+
 class Result(Noun, frozen=True):
     """What a build came to.
 
     Attributes:
         job: name of the build.
-        packages: the unsigned packages, which lie in the job's directory for results; empty after a failure.
+        packages: the packages that it made, in the job's directory for results; empty after a failure.
         steps: what each step did, up to the one that failed.
         stages: seconds that each stage took, in order.
         native: packages that native tools were made of, as `name=version`.
@@ -52,7 +66,7 @@ class Result(Noun, frozen=True):
     """
 
     job: str
-    packages: tuple[IndexEntry, ...] = ()
+    packages: tuple[UnsignedPackage, ...] = ()
     steps: tuple[StepRecord, ...] = ()
     stages: tuple[tuple[str, float], ...] = ()
     native: tuple[str, ...] = ()

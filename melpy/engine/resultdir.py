@@ -54,7 +54,7 @@ def find_left(cache: Path) -> tuple[LeftResults, ...]:
     return tuple(
         LeftResults(path, path.name.startswith(_KEPT))
         for path in paths
-        if path.is_dir() and not path.is_symlink() and not is_locked(path)
+        if path.name.startswith((_RUN, _KEPT)) and path.is_dir() and not path.is_symlink() and not is_locked(path)
     )
 
 

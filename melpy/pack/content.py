@@ -95,12 +95,26 @@ def render_inputs(inputs: Mapping[str, object], content: str) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
 
 
-def find_content(segments: Segments) -> str:
-    """Return the content digest that a package says it has; empty where melpy did not make it, or an older one did."""
+def find_made(segments: Segments) -> tuple[str, str]:
+    """Return key and content digest that a package says it has, SHA-256 in hex.
+
+    Each is empty where the package does not have it: melpy did not make the package, an older melpy did, or its steps
+    were not all run (which leaves the key out).
+    """
     try:
         value = parse_json(segments.files.get(INPUTS_FILE, b"{}").decode())
     except ValueError:
-        return ""
-    content = value.get("content") if isinstance(value, dict) and value.get("form") == INPUTS_FORM else None
-    is_digest = isinstance(content, str) and len(content) == _DIGEST and _HEX.issuperset(content)
-    return str(content) if is_digest else ""
+        return "", ""
+    if not isinstance(value, dict) or value.get("form") != INPUTS_FORM:
+        return "", ""
+    key, content = (_read_digest(value.get(name)) for name in ("key", "content"))
+    return key, content
+
+
+def find_content(segments: Segments) -> str:
+    """Return the content digest that a package says it has; see `find_made`."""
+    return find_made(segments)[1]
+
+
+def _read_digest(value: object) -> str:
+    return value if isinstance(value, str) and len(value) == _DIGEST and _HEX.issuperset(value) else ""

@@ -1,0 +1,159 @@
+"""The result cache: unsigned packages of builds that ended well, by the key of their inputs.
+
+    <cache>/results/by-key/<key>/result.json       the result, with the SHA-256 of each package
+    <cache>/results/by-key/<key>/<arch>/*.apk      the unsigned packages
+
+An entry appears whole, by a rename, and is checked against its digests before it is used. A run that was killed finds
+what it had built here. Entries that were used last are kept longest.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from melpy.codec import Noun, decode, encode
+from melpy.digest import file_digest
+from melpy.engine.result import Result
+from melpy.engine.resultdir import RESULTS
+from melpy.errors import ValueFormatError
+from melpy.files import make_directory, output_error, replace_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from melpy.engine.job import Job
+
+_BY_KEY = "by-key"
+_RESULT = "result.json"
+_FORM = 1
+
+
+class _Entry(Noun, frozen=True):
+    form: int
+    key: str
+    identity: str
+    arch: str
+    result: Result
+
+
+class StoredResult(Noun, frozen=True):
+    """A result whose packages are in the cache.
+
+    Attributes:
+        root: repository of its unsigned packages, without an index.
+        result: the result.
+    """
+
+    root: Path
+    result: Result
+
+
+class ResultStore:
+    """The result cache below melpy's cache directory."""
+
+    def __init__(self, cache: Path) -> None:
+        self._base = cache / RESULTS / _BY_KEY
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep entries from being removed by other processes.
+
+        Raises:
+            OutputError: the directory cannot be made.
+        """
+        with self._open() as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            yield
+
+    @contextmanager
+    def _open(self) -> Iterator[int]:
+        make_directory(self._base)
+        try:
+            descriptor = os.open(self._base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise output_error(self._base, error) from None
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def find(self, key: str) -> StoredResult | None:
+        """Return the result of a key, or None without a whole one; a damaged entry is removed."""
+        directory = self._base / key
+        if not directory.is_dir():
+            return None
+        try:
+            entry = decode((directory / _RESULT).read_bytes(), _Entry, where=str(directory))
+            is_whole = (entry.form, entry.key) == (_FORM, key) and all(
+                file_digest(directory / entry.arch / package.entry.info.file_name) == package.sha256
+                for package in entry.result.packages
+            )
+        except (OSError, ValueFormatError):
+            is_whole = False
+        if not is_whole:
+            shutil.rmtree(directory, ignore_errors=True)
+            return None
+        with suppress(OSError):
+            os.utime(directory)
+        return StoredResult(directory, entry.result)
+
+    def add(self, job: Job, result: Result) -> StoredResult:
+        """Move the packages of a job from its directory for results into the cache.
+
+        An entry of the same key that is there already, of another run, stays.
+
+        Raises:
+            OutputError: the cache cannot be written.
+        """
+        key, source = job.inputs.key, job.run.locations.results
+        target = self._base / key
+        entry = _Entry(_FORM, key, job.inputs.identity, job.inputs.plan.arch, result)
+        with replace_file(source / _RESULT, durable=False) as stream:
+            stream.write(encode(entry))
+        try:
+            source.rename(target)
+        except OSError as error:
+            known = self.find(key)
+            if known is None:
+                raise output_error(target, error) from None
+            shutil.rmtree(source, ignore_errors=True)
+            return known
+        return StoredResult(target, result)
+
+    def trim(self, limit: int) -> int:
+        """Remove entries, those used longest ago first, until all have at most so many bytes; return the bytes freed.
+
+        Nothing is removed while another process holds the cache.
+
+        Args:
+            limit: bytes; 0 for any number.
+        """
+        if not limit or not self._base.is_dir():
+            return 0
+        with self._open() as descriptor:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return 0
+            entries = sorted((path.stat().st_mtime_ns, path) for path in self._base.iterdir() if path.is_dir())
+            sizes = {path: _find_size(path) for _, path in entries}
+            size, freed = sum(sizes.values()), 0
+            for _, path in entries:
+                if size - freed <= limit:
+                    break
+                shutil.rmtree(path, ignore_errors=True)
+                freed += sizes[path]
+        return freed
+
+
+def _find_size(directory: Path) -> int:
+    size = 0
+    for path in directory.rglob("*"):
+        with suppress(OSError):
+            size += path.lstat().st_blocks * 512
+    return size
