@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Node = TypeVar("Node", bound="Hashable")
 
 
-class Outcome(StrEnum):
+class JobOutcome(StrEnum):
     """The end of a node. The values are those of `events.JobSettled`."""
 
     BUILT = "built"
@@ -39,7 +39,7 @@ class Outcome(StrEnum):
         return self in _GOOD
 
 
-_GOOD = frozenset((Outcome.BUILT, Outcome.CACHED, Outcome.UP_TO_DATE, Outcome.HELD_BACK))
+_GOOD = frozenset((JobOutcome.BUILT, JobOutcome.CACHED, JobOutcome.UP_TO_DATE, JobOutcome.HELD_BACK))
 
 
 class Skip(NamedTuple, Generic[Node]):
@@ -88,7 +88,7 @@ class Schedule(Generic[Node]):
         self._open: dict[Node, _Entry[Node]] = {}
         self._ready: list[tuple[float, int]] = []  # negated level and serial, sorted
         self._running: dict[Node, None] = {}
-        self._outcomes: dict[Node, Outcome] = {}
+        self._outcomes: dict[Node, JobOutcome] = {}
         self._causes: dict[Node, Node] = {}
 
     @property
@@ -102,7 +102,7 @@ class Schedule(Generic[Node]):
         return tuple(self._open)
 
     @property
-    def outcomes(self) -> Mapping[Node, Outcome]:
+    def outcomes(self) -> Mapping[Node, JobOutcome]:
         """The settled nodes, in order of settling."""
         return self._outcomes
 
@@ -196,7 +196,7 @@ class Schedule(Generic[Node]):
         del self._running[node]
         self._place(node)
 
-    def settle(self, node: Node, outcome: Outcome) -> tuple[Skip[Node], ...]:
+    def settle(self, node: Node, outcome: JobOutcome) -> tuple[Skip[Node], ...]:
         """Note the end of a node, whether it was started or not.
 
         Returns:
@@ -204,12 +204,12 @@ class Schedule(Generic[Node]):
             and nothing is decided about the rest.
         """
         entry = self._remove(node, outcome)
-        if outcome is Outcome.FAILED:
+        if outcome is JobOutcome.FAILED:
             self._failures += 1
-        elif outcome is Outcome.INTERRUPTED:
+        elif outcome is JobOutcome.INTERRUPTED:
             self._stopped = True
         self._renew_levels(entry.needs)
-        if not outcome.good and outcome is not Outcome.INTERRUPTED:
+        if not outcome.good and outcome is not JobOutcome.INTERRUPTED:
             return self._skip(list(entry.dependents), node)
         for other in entry.dependents:
             self._open[other].needs.discard(node)
@@ -226,13 +226,13 @@ class Schedule(Generic[Node]):
         while waiting:
             node = waiting.pop()
             if node in self._open:
-                entry = skipped[node] = self._remove(node, Outcome.SKIPPED)
+                entry = skipped[node] = self._remove(node, JobOutcome.SKIPPED)
                 self._causes[node] = because
                 waiting += entry.dependents
         self._renew_levels({need for entry in skipped.values() for need in entry.needs if need in self._open})
         return tuple(Skip(node, because) for node in sorted(skipped, key=lambda node: skipped[node].serial))
 
-    def _remove(self, node: Node, outcome: Outcome) -> _Entry[Node]:
+    def _remove(self, node: Node, outcome: JobOutcome) -> _Entry[Node]:
         entry = self._open.pop(node)
         self._withdraw(entry)
         self._running.pop(node, None)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from melpy.engine.schedule import Outcome, Schedule, Skip, make_schedule
+from melpy.engine.schedule import JobOutcome, Schedule, Skip, make_schedule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,14 +72,14 @@ class Machine(RuleBasedStateMachine):
         self.needs: dict[int, list[int]] = {}
         self.durations: dict[int, float] = {}
         self.running: list[int] = []
-        self.outcomes: dict[int, Outcome] = {}
+        self.outcomes: dict[int, JobOutcome] = {}
         self.stopped = False
 
     def open(self) -> list[int]:
         return [node for node in self.needs if node not in self.outcomes]
 
     def ready(self) -> list[int]:
-        if self.stopped or list(self.outcomes.values()).count(Outcome.FAILED) >= self.limit:
+        if self.stopped or list(self.outcomes.values()).count(JobOutcome.FAILED) >= self.limit:
             return []
         left = self.open()
         own = {node: self.needs[node] for node in left}
@@ -101,7 +101,7 @@ class Machine(RuleBasedStateMachine):
         self.needs[node], self.durations[node] = needs, seconds
         bad = [need for need in needs if need in self.outcomes and not self.outcomes[need].good]
         if bad:
-            self.outcomes[node] = Outcome.SKIPPED
+            self.outcomes[node] = JobOutcome.SKIPPED
             assert skips == (Skip(node, self.schedule.causes.get(bad[0], bad[0])),)
         else:
             assert skips == ()
@@ -124,20 +124,20 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data(), good=st.booleans())
     def settle(self, data: st.DataObject, good: bool) -> None:
         node = data.draw(st.sampled_from(self.running or self.open()))
-        skips = self.schedule.settle(node, Outcome.BUILT if good else Outcome.FAILED)
-        self.outcomes[node] = Outcome.BUILT if good else Outcome.FAILED
+        skips = self.schedule.settle(node, JobOutcome.BUILT if good else JobOutcome.FAILED)
+        self.outcomes[node] = JobOutcome.BUILT if good else JobOutcome.FAILED
         if node in self.running:
             self.running.remove(node)
         skipped = set() if good else self.find_skipped({node})
         assert skips == tuple(Skip(other, node) for other in sorted(skipped))
-        self.outcomes |= dict.fromkeys(skipped, Outcome.SKIPPED)
+        self.outcomes |= dict.fromkeys(skipped, JobOutcome.SKIPPED)
 
     @precondition(lambda self: self.running)
     @rule(data=st.data())
     def interrupt(self, data: st.DataObject) -> None:
         node = data.draw(st.sampled_from(self.running))
-        assert self.schedule.settle(node, Outcome.INTERRUPTED) == ()
-        self.outcomes[node] = Outcome.INTERRUPTED
+        assert self.schedule.settle(node, JobOutcome.INTERRUPTED) == ()
+        self.outcomes[node] = JobOutcome.INTERRUPTED
         self.running.remove(node)
         self.stopped = True
 
@@ -175,39 +175,39 @@ def test_every_node_is_built_once_and_after_its_needs(
             assert set(needs[node]) <= set(done)
             schedule.start(node)
         first = min(schedule.running)
-        schedule.settle(first, Outcome.BUILT)
+        schedule.settle(first, JobOutcome.BUILT)
         done.append(first)
     assert sorted(done) == sorted(needs)
 
 
 def test_a_failure_skips_what_waits_for_it_by_way_of_others_and_names_the_first_one() -> None:
     schedule = make_schedule({"a": [], "b": ["a"], "c": ["b"], "d": ["b", "x"], "x": [], "y": ["x"]}, {})
-    assert schedule.settle("a", Outcome.FAILED) == (Skip("b", "a"), Skip("c", "a"), Skip("d", "a"))
+    assert schedule.settle("a", JobOutcome.FAILED) == (Skip("b", "a"), Skip("c", "a"), Skip("d", "a"))
     assert list(schedule.ready()) == ["x"]
     assert schedule.add("e", ["c"]) == (Skip("e", "a"),)
-    assert schedule.settle("x", Outcome.UP_TO_DATE) == ()
+    assert schedule.settle("x", JobOutcome.UP_TO_DATE) == ()
     assert list(schedule.ready()) == ["y"]
 
 
 def test_nothing_starts_after_too_many_failures() -> None:
     schedule = make_schedule(dict.fromkeys("abcd", ()), {}, max_failures=2)
     schedule.start("a")
-    schedule.settle("b", Outcome.FAILED)
+    schedule.settle("b", JobOutcome.FAILED)
     assert list(schedule.ready()) == ["c", "d"]
-    schedule.settle("c", Outcome.FAILED)
+    schedule.settle("c", JobOutcome.FAILED)
     assert list(schedule.ready()) == []
     assert (schedule.stopped, schedule.finished) == (True, False)
-    schedule.settle("a", Outcome.BUILT)
+    schedule.settle("a", JobOutcome.BUILT)
     assert (schedule.left, schedule.finished) == (("d",), True)
 
 
 def test_a_settled_node_can_come_in_anew() -> None:
     schedule = make_schedule({"a": [], "b": ["a"]}, {"a": 1.0, "b": 2.0})
-    schedule.settle("a", Outcome.BUILT)
+    schedule.settle("a", JobOutcome.BUILT)
     schedule.add("a", ["b"], 3.0)
-    schedule.settle("b", Outcome.BUILT)
+    schedule.settle("b", JobOutcome.BUILT)
     assert list(schedule.ready()) == ["a"]
-    assert schedule.outcomes == {"b": Outcome.BUILT}
+    assert schedule.outcomes == {"b": JobOutcome.BUILT}
 
 
 def test_needs_that_make_a_circle_are_a_fault() -> None:
@@ -222,6 +222,6 @@ def test_ten_thousand_jobs_take_under_a_tenth_of_a_millisecond_each() -> None:
     schedule = make_schedule(needs, {n: float(n % 97) for n in needs})
     while (node := next(schedule.ready(), None)) is not None:
         schedule.start(node)
-        schedule.settle(node, Outcome.BUILT)
+        schedule.settle(node, JobOutcome.BUILT)
     assert len(schedule.outcomes) == size
     assert time.process_time() - start < size * 1e-4
