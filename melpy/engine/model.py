@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from melpy.apk.signature import Signer
     from melpy.arch import Arch
     from melpy.environment.model import RepositorySpec, StoreSpec, VisiblePackage
+    from melpy.errors import MelpyError
     from melpy.plan.model import Evaluation, Plan
     from melpy.recipe.model import Recipe
     from melpy.solve.lockfile import Lock
@@ -179,3 +180,32 @@ class BuildResult:
     packages: tuple[BuiltPackage, ...]
     stages: tuple[tuple[str, float], ...]
     log: Path
+
+
+@dataclass(frozen=True)
+class JobReport:
+    """What became of one job of a run, for the summary.
+
+    Attributes:
+        job: name of the job, such as `hello-2.10-r0/x86_64`.
+        file: recipe file.
+        arch: architecture, in APK's spelling.
+        outcome: as `melpy.events.JobSettled` has it.
+        because: reason for the outcome; of a skipped job, the job whose failure had it skipped.
+        failure: error that ended it; None where none did.
+        log: what its steps printed; None where none ran.
+        stages: seconds of each stage, in order.
+        packages: its packages in the repository, main package first.
+        seconds: time from start to end.
+    """
+
+    job: str
+    file: str
+    arch: str
+    outcome: str
+    because: str = ""
+    failure: MelpyError | None = None
+    log: Path | None = None
+    stages: tuple[tuple[str, float], ...] = ()
+    packages: tuple[BuiltPackage, ...] = ()
+    seconds: float = 0.0
