@@ -67,3 +67,15 @@ def size_text(size: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} GB"
+
+
+def clock_text(seconds: float) -> str:
+    """Return a duration as minutes and seconds, or hours, minutes and seconds: `4:07`, `1:02:03`."""
+    minutes, rest = divmod(max(0, int(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a duration as messages state it: `12.3 s`, from 100 seconds on as `clock_text` has it."""
+    return f"{seconds:.1f} s" if seconds < 100 else clock_text(seconds)

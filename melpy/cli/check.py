@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.cli.ci import render_annotation
 from melpy.cli.help import Command
 from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
 from melpy.cli.progress import track
 from melpy.cli.report import count_text, paint_lines, print_json, print_text, short_list
-from melpy.text import printable
+from melpy.errors import Place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,24 +131,10 @@ def _print_json(findings: Sequence[Finding], arches: Sequence[str]) -> None:
 
 
 def _print_github(findings: Sequence[Finding], arches: Sequence[str]) -> None:  # noqa: ARG001  # likewise
-    """Print workflow commands. Source: GitHub's documentation of workflow commands and the runner's escapes."""
-    root = os.environ.get("GITHUB_WORKSPACE")
     for finding in findings:
-        file = Path(finding.file).absolute()
-        inside = root and file.is_relative_to(root)
-        place = f"file={_property(str(file.relative_to(root)) if root and inside else finding.file)}"
-        place += f",line={finding.line},col={finding.column}" if finding.line else ""
         hint = f"\n{finding.hint}" if finding.hint else ""
-        message = "%0A".join(_escape(printable(line)) for line in (finding.message + hint).split("\n"))
-        click.echo(f"::{finding.severity} {place},title={_property(finding.code)}::{message}")
-
-
-def _escape(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _escape(text).replace(":", "%3A").replace(",", "%2C")
+        where = Place(finding.file, finding.line, finding.column)
+        click.echo(render_annotation(finding.severity, where, finding.code, f"{finding.message}{hint}"))
 
 
 _PRINTERS = {"text": _print_text, "json": _print_json, "github": _print_github}

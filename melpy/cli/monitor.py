@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
+from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import click
 
 from melpy import events
-from melpy.cli.report import can_move, has_color, near_path
-from melpy.text import printable, printable_line, size_text
+from melpy.cli.board import Board
+from melpy.cli.ci import find_service, render_section
+from melpy.cli.downloads import Downloads, amount_text
+from melpy.cli.report import can_move, near_path
+from melpy.text import printable_line, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from rich.console import Console
-    from rich.status import Status
 
 FIRST, EACH = 10.0, 30.0
 """Seconds of a download after which plain lines tell of it, and between two of them."""
@@ -34,6 +37,8 @@ def open_monitor(*, verbose: bool = False, quiet: bool = False) -> Iterator[even
     if quiet:
         yield Plain(quiet=True)
     elif sys.stderr.isatty() and can_move():
+        from melpy.cli.live import Live  # noqa: PLC0415  # only for terminals
+
         with Live(verbose=verbose) as live:
             yield live
     else:
@@ -61,55 +66,49 @@ def describe(event: events.Event) -> str:
     return text
 
 
-class Downloads:
-    """The downloads that go on now, and what is said of them."""
-
-    def __init__(self) -> None:
-        self._running: dict[tuple[str, str], events.Transfer] = {}
-        self._since: dict[tuple[str, str], float] = {}
-
-    def note(self, event: events.Transfer) -> float:
-        """Take note of an event; return the seconds since the first one of its download."""
-        key = event.job, event.what
-        now = time.monotonic()
-        since = self._since.setdefault(key, now)
-        self._running[key] = event
-        if event.ended:
-            del self._running[key], self._since[key]
-        return now - since
-
-    def describe(self) -> str:
-        """Return a line for all that go on; empty where none does."""
-        running = list(self._running.values())
-        if not running:
-            return ""
-        whole = all(event.total for event in running)
-        done, total = sum(event.done for event in running), sum(event.total for event in running) if whole else 0
-        seconds = time.monotonic() - min(self._since.values())
-        what = running[0].what if len(running) == 1 else f"{len(running)} downloads"
-        job = running[0].job if len({event.job for event in running}) == 1 else ""
-        rate = f", {size_text(int(done / seconds))}/s" if seconds > 1 else ""
-        return f"{job} {what} {_amount(done, total)}{rate}".lstrip()
-
-
-def _amount(done: int, total: int) -> str:
-    """Return how much of a download has come; a server may send more than it said."""
-    if not total or done > total:
-        return size_text(done)
-    return f"{size_text(done)} of {size_text(total)} ({100 * done // total} %)"
-
-
 class Plain:
-    """One line for each event, with the job in front; one now and then for a long download."""
+    """Lines for logs.
+
+    Of a single build, one line for each event, with the job in front, and one now and then for a long download. Of a
+    run over several, one line for each job that was not up to date; in the log of a CI service that knows sections,
+    each such line is followed by a section with what the build did.
+    """
 
     def __init__(self, *, verbose: bool = False, quiet: bool = False) -> None:
         self._verbose = verbose
         self._quiet = quiet
         self._downloads = Downloads()
         self._next: dict[tuple[str, str], float] = {}  # seconds after which something is said of a download
+        self._board = Board(time.monotonic())
+        self._sections = _Sections(find_service(os.environ))
+        self._lock = threading.Lock()
 
     def emit(self, event: events.Event) -> None:
         """Print the event, if it is worth a line."""
+        with self._lock:
+            lines = self._describe_run(event) if self._board.is_run else self._describe_single(event)
+            self._board.note(event, time.monotonic())
+        if lines:
+            click.echo("\n".join(lines), err=True)
+
+    def _describe_run(self, event: events.Event) -> list[str]:
+        if isinstance(event, events.JobSettled):
+            self._sections.seconds = event.seconds
+            lines, section = [], self._sections.close(event.job)
+            is_told = event.outcome != "up-to-date" or self._verbose
+            if event.outcome == "failed" or (is_told and not self._quiet):
+                text, details = self._board.describe_settled(event)
+                count = f" ({self._board.settled + 1}/{self._board.total})"
+                lines = [_mark(event.job, text + count), *(printable_line(f"    {line}") for line in details)]
+            return lines if self._quiet else [*lines, *section]
+        if isinstance(event, events.Warning) or (self._verbose and not self._sections.service):
+            return self._describe_single(event)
+        if not event.job:
+            return [] if isinstance(event, events.RunStarted) else self._describe_single(event)
+        self._sections.add(event, verbose=self._verbose)
+        return []
+
+    def _describe_single(self, event: events.Event) -> list[str]:
         if isinstance(event, events.Output):
             line = event.line if self._verbose else ""
         elif self._quiet and not isinstance(event, events.Warning):
@@ -120,9 +119,7 @@ class Plain:
             line = self._transfer(event)
         else:
             line = describe(event)
-        if line:
-            text = f"[{event.job}] {line}" if event.job else line
-            click.echo(printable_line(text), err=True)
+        return [_mark(event.job, line)] if line else []
 
     def _transfer(self, event: events.Transfer) -> str:
         key = event.job, event.what
@@ -134,89 +131,50 @@ class Plain:
         if seconds < limit:
             return ""
         self._next[key] = seconds + EACH
-        return f"{event.what}: {_amount(event.done, event.total)}"
+        return f"{event.what}: {amount_text(event.done, event.total)}"
 
 
-class Live:
-    """What is done scrolls up; what goes on now stays in the last line, with the time it takes."""
+class _Sections:
+    """What builds that go on have done, for the section that a CI service shows of each when it is settled.
 
-    def __init__(self, *, verbose: bool = False) -> None:
-        from rich.console import Console  # noqa: PLC0415  # 40 ms that only terminals need
+    Args:
+        service: the service; empty for none, of which nothing is kept.
+    """
 
-        self._verbose = verbose
-        self._console: Console = Console(stderr=True, no_color=not has_color(terminal=True), highlight=False)
-        self._status: Status = self._console.status("")
-        self._since = time.monotonic()
-        self._doing = ""
-        self._shown = 0.0
-        self._downloads = Downloads()
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.seconds = 0.0
+        self._lines: dict[str, deque[str]] = {}
+        self._count = 0
 
-    def __enter__(self) -> Self:
-        self._status.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._status.stop()
-
-    def emit(self, event: events.Event) -> None:
-        """Show the event."""
-        job = f"[bold]{_escape(event.job)}[/] " if event.job else ""
-        match event:
-            case events.Output(line=line):
-                self._output(line)
-            case events.StageStarted(stage=stage, detail=detail):
-                self._now(f"{job}{stage}{f' {_escape(detail)}' if detail else ''}")
-            case events.StepStarted(label=label, number=number, total=total):
-                self._now(f"{job}step {number}/{total} {_escape(label)}")
-            case events.StepFinished(label=label, number=number, total=total, seconds=seconds, status=0):
-                self._console.print(f"[green]✓[/] {job}{number}/{total} {_escape(label)} [dim]{seconds:.1f} s[/]")
-            case events.Progress(what=what, done=done, total=total):
-                self._now(f"{job}{_escape(what)} {done}/{total}")
-            case events.Transfer():
-                self._downloads.note(event)
-                self._show(_escape(self._downloads.describe()) or self._doing)
-            case events.StageFinished(stage=stage, seconds=seconds) if stage != "steps":
-                self._console.print(f"[green]✓[/] {job}{stage} [dim]{seconds:.1f} s[/]")
-            case events.StageFinished():
-                pass  # its steps have told their times
-            case _:
-                self._line(event, job)
-
-    def _line(self, event: events.Event, job: str) -> None:
-        text = _escape(describe(event))
-        if not text:
+    def add(self, event: events.Event, *, verbose: bool) -> None:
+        """Take note of an event of a job."""
+        if not self.service:
             return
-        if isinstance(event, events.Warning):
-            text = f"[yellow]{text}[/]"
-        elif isinstance(event, events.StepFinished) or (isinstance(event, events.JobFinished) and not event.ok):
-            text = f"[red]✗[/] {text}"
-        self._console.print(f"{job}{text}")
+        lines = self._lines.setdefault(event.job, deque(maxlen=_LONGEST_SECTION))
+        if isinstance(event, events.Output):
+            lines.append(f"  {event.line}")
+        elif isinstance(event, events.StepFinished | events.StageFinished) and not verbose:
+            # What was printed by something that ended well is in the log; only the last lines of a failure stay.
+            while lines and lines[-1].startswith("  ") and not getattr(event, "status", 0):
+                lines.pop()
+        text = describe(event)
+        if text:
+            lines.append(text)
 
-    def _now(self, text: str) -> None:
-        self._doing, self._since = text, time.monotonic()
-        self._show(text)
-
-    def _show(self, markup: str) -> None:
-        """Show what goes on now, in one line whatever the width."""
-        from rich.text import Text  # noqa: PLC0415  # see __init__
-
-        text = Text.from_markup(markup)
-        text.truncate(max(1, self._console.width - 3), overflow="ellipsis")  # the wheel takes two columns
-        self._status.update(text)
-
-    def _output(self, line: str) -> None:
-        if self._verbose:
-            self._console.print(_escape(line), style="dim")
-            return
-        now = time.monotonic()
-        # Compilers print thousands of lines a second; a terminal need not show each.
-        if now - self._shown > 0.1:
-            self._shown = now
-            tail = _escape(line.strip()[: self._console.width].replace("\t", " "))
-            self._show(f"{self._doing} [dim]{now - self._since:.0f} s  {tail}[/]")
+    def close(self, job: str) -> list[str]:
+        """Return the section of a job that is settled; nothing for one that did nothing."""
+        lines = self._lines.pop(job, None)
+        if not lines:
+            return []
+        self._count += 1
+        now = int(time.time())
+        return render_section(self.service, self._count, job, list(lines), (now - int(self.seconds), now))
 
 
-def _escape(text: str) -> str:
-    from rich.markup import escape  # noqa: PLC0415  # rich is loaded by whoever calls this
+_LONGEST_SECTION = 2_000  # lines
 
-    return escape(printable(text))
+
+def _mark(job: str, line: str) -> str:
+    """Return a line with its job in front."""
+    return printable_line(f"[{job}] {line}" if job else line)

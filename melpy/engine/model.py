@@ -187,18 +187,18 @@ class BuildResult:
 
 @dataclass(frozen=True)
 class JobReport:
-    """The end of one job of a run.
+    """What became of one job of a run, for the summary.
 
     Attributes:
-        job: name of the build.
+        job: name of the job, such as `hello-2.10-r0/x86_64`.
         file: recipe file.
         arch: architecture, in APK's spelling.
-        outcome: one of the outcomes of `melpy.engine.schedule.Outcome`.
-        because: reason for the outcome, such as the job whose failure had this one skipped.
-        failure: the error that ended it; None without one.
-        log: output of its steps; None where no step was run.
-        stages: seconds that each stage took, in order.
-        packages: the published packages, main package first.
+        outcome: as `melpy.events.JobSettled` has it.
+        because: reason for the outcome; of a skipped job, the job whose failure had it skipped.
+        failure: error that ended it; None where none did.
+        log: what its steps printed; None where none ran.
+        stages: seconds of each stage, in order.
+        packages: its packages in the repository, main package first.
         seconds: time from start to end.
     """
 

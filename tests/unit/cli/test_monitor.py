@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from melpy.cli.monitor import Downloads, Plain
+from melpy.cli.downloads import Downloads
+from melpy.cli.monitor import Plain
 from melpy.events import Tape, Transfer
 from melpy.meter import Meter, open_meter, watch_files
 
