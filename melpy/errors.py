@@ -150,6 +150,13 @@ class PipelineError(RecipeError):
     exit_status = 17
 
 
+class NothingSelectedError(MelpyError):
+    """The arguments and filters of a command leave no build to be made."""
+
+    code = "nothing-selected"
+    exit_status = 19
+
+
 class SettingsError(MelpyError):
     """melpy.toml, an environment variable or a flag has a value that cannot be used."""
 

@@ -8,6 +8,7 @@ transport for itself: hence the times, and the variable, which has the last word
 from __future__ import annotations
 
 import os
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PATIENCE = 60.0  # seconds without a word
+_ESCAPE = re.compile(r"\\([0-7]{3}|.)")
+_CONTROLS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _OPTIONS = (
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
@@ -74,6 +77,18 @@ def read_git(directory: Path, on_line: Callable[[str], object], *arguments: str)
     if outcome.stopped:
         raise _too_long(directory, arguments)
     return outcome.status == 0
+
+
+def unquote(name: str) -> str:
+    """Return the name of a file that git may have quoted as in C. Source: core.quotePath of git-config(1)."""
+    if not name.startswith('"'):
+        return name
+
+    def replace(match: re.Match[str]) -> str:
+        text = match[1]
+        return chr(int(text, 8)) if len(text) == 3 else _CONTROLS.get(text, text)  # octal digits
+
+    return os.fsdecode(_ESCAPE.sub(replace, name[1:-1]).encode("latin-1"))
 
 
 def _command(directory: Path, arguments: tuple[str, ...]) -> list[str]:

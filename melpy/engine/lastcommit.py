@@ -15,14 +15,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from melpy.codec import replace
-from melpy.engine.gitrepo import ask_git, read_git
+from melpy.engine.gitrepo import ask_git, read_git, unquote
 from melpy.errors import OutputError
 from melpy.files import read_own_file, replace_file
 
@@ -40,8 +39,6 @@ _LOG = ("log", "--first-parent", "--diff-merges=first-parent", "--name-only", "-
 _FORMAT = "--format=%x01%H %ct %P"
 _MOST_ARGUMENTS = 100  # paths that git is asked about one by one
 _TOLD = 5_000  # commits after which a walk is told of once more
-_ESCAPE = re.compile(r"\\([0-7]{3}|.)")
-_CONTROLS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
 Commit = tuple[str, str, bool]
@@ -151,7 +148,7 @@ def _find_there(top: Path, head: str, paths: AbstractSet[str]) -> AbstractSet[st
         listed = ask_git(top, "ls-tree", "-t", "--name-only", head, "--", *sorted(paths)) if paths else ""
     else:
         listed = ask_git(top, "ls-tree", "-r", "-t", "--name-only", head)
-    return paths & set(map(_unquote, (listed or "").splitlines()))
+    return paths & set(map(unquote, (listed or "").splitlines()))
 
 
 def _settle(top: Path, found: Sequence[_Found | None], walk: _Walk) -> bool:
@@ -222,22 +219,10 @@ def _take(walk: _Walk, line: str) -> str:
         walk.parent = parents[0] if parents else ""
         walk.commits.append((commit, time, len(parents) > 1))
         return ""
-    path = _unquote(line)
+    path = unquote(line)
     if path:
         walk.last.setdefault(path, len(walk.commits) - 1)
     return path
-
-
-def _unquote(name: str) -> str:
-    """Return the name of a file that git may have quoted as in C. Source: core.quotePath of git-config(1)."""
-    if not name.startswith('"'):
-        return name
-
-    def replace(match: re.Match[str]) -> str:
-        text = match[1]
-        return chr(int(text, 8)) if len(text) == 3 else _CONTROLS.get(text, text)  # octal digits
-
-    return os.fsdecode(_ESCAPE.sub(replace, name[1:-1]).encode("latin-1"))
 
 
 def _load(place: Path) -> _Walk:
