@@ -35,6 +35,7 @@ __all__ = [
     "extend_seed",
     "find_answers",
     "find_near",
+    "find_state",
     "seed_repository",
 ]
 
@@ -99,6 +100,12 @@ def find_answers(spec: SeedSpec, names: Iterable[str], arch: Arch) -> Mapping[st
 
         answers |= find_present(spec, [name for name in requests if not manifest.knows(name)], arch)
     return answers
+
+
+def find_state(spec: SeedSpec, arch: Arch) -> str:
+    """Return a digest of the suite and of the rules by which packages are made of it, or nothing without a seed."""
+    manifest = load_manifest(spec.repository.root / arch.apk)
+    return f"{manifest.release} {recipe_digest(spec.suite)}" if manifest.release else ""
 
 
 def find_near(spec: SeedSpec, name: str, arch: Arch) -> tuple[str, ...]:

@@ -153,6 +153,11 @@ class _SeedSupply:
 
         return seed_repository(self.spec).public_key
 
+    def find_state(self, arch: Arch) -> str:
+        from melpy.bootstrap.seed import find_state  # noqa: PLC0415  # likewise
+
+        return find_state(self.spec, arch)
+
     def find_near(self, name: str, arch: Arch) -> Sequence[str]:
         from melpy.bootstrap.seed import find_near  # noqa: PLC0415  # only for names that nobody has
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from melpy.codec import Noun, decode, encode
 from melpy.engine.journalfile import JournalFile, split
+from melpy.engine.published import Made
 from melpy.engine.result import Failure
 from melpy.errors import ValueFormatError
 from melpy.graph.model import BuildId
@@ -33,8 +34,7 @@ CREATE TABLE samples (recipe TEXT NOT NULL, arch TEXT NOT NULL, number INTEGER N
 CREATE TABLE failures (key TEXT PRIMARY KEY, job TEXT NOT NULL, ended REAL NOT NULL, failure BLOB NOT NULL);
 CREATE TABLE stamps (stamp TEXT PRIMARY KEY, key TEXT NOT NULL, used REAL NOT NULL) WITHOUT ROWID;
 CREATE INDEX stamps_used ON stamps (used);
-CREATE TABLE published (out TEXT NOT NULL, arch TEXT NOT NULL, package TEXT NOT NULL, version TEXT NOT NULL,
-    key TEXT NOT NULL, content TEXT NOT NULL, PRIMARY KEY (out, arch, package, version)) WITHOUT ROWID;
+CREATE TABLE made (checksum TEXT PRIMARY KEY, key TEXT NOT NULL, content TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE names (arch TEXT NOT NULL, package TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (arch, package, name))
     WITHOUT ROWID
 """
@@ -77,18 +77,6 @@ class Learned(Noun, frozen=True):
     memory: int
     samples: int
     retries: int = 0
-
-
-class PublishedBuild(Noun, frozen=True):
-    """The origin of a package in an out-dir.
-
-    Attributes:
-        key: key of the job that made it.
-        content: digest of the content of the package.
-    """
-
-    key: str
-    content: str
 
 
 class Journal:
@@ -189,29 +177,16 @@ class Journal:
             self._file.write(lambda connection: connection.executemany(query, old))
         return {stamp: key for stamp, key, _used in rows}
 
-    def add_published(self, out: str, arch: str, builds: Mapping[tuple[str, str], PublishedBuild]) -> None:
-        """Remember the origin of packages in an out-dir.
+    def add_made(self, made: Mapping[str, Made]) -> None:
+        """Remember how packages were made, by their checksums as in indexes."""
+        rows = [(checksum, *one) for checksum, one in made.items()]
+        self._file.write(lambda connection: connection.executemany("INSERT OR REPLACE INTO made VALUES (?, ?, ?)", rows))
 
-        Args:
-            out: the out-dir.
-            arch: architecture of the index.
-            builds: by name and version of the package.
-        """
-        rows = [(out, arch, *package, build.key, build.content) for package, build in builds.items()]
-        query = "INSERT OR REPLACE INTO published VALUES (?, ?, ?, ?, ?, ?)"
-        self._file.write(lambda connection: connection.executemany(query, rows))
-
-    def find_published(self, out: str, arch: str) -> dict[tuple[str, str], PublishedBuild]:
-        """Return the origin of the packages in an out-dir, by name and version."""
-        query = "SELECT package, version, key, content FROM published WHERE out = ? AND arch = ?"
-        rows = self._file.read(lambda connection: connection.execute(query, (out, arch)).fetchall())
-        return {(package, version): PublishedBuild(key, content) for package, version, key, content in rows}
-
-    def remove_published(self, out: str, arch: str, packages: Iterable[tuple[str, str]]) -> None:
-        """Forget packages of an out-dir, by name and version."""
-        rows = [(out, arch, *package) for package in packages]
-        query = "DELETE FROM published WHERE out = ? AND arch = ? AND package = ? AND version = ?"
-        self._file.write(lambda connection: connection.executemany(query, rows))
+    def find_made(self, checksums: Collection[str]) -> dict[str, Made]:
+        """Return how packages were made, of those that are known, by checksum."""
+        query = "SELECT checksum, key, content FROM made WHERE checksum IN"
+        rows = self._file.read(lambda connection: list(_select(connection, query, checksums)))
+        return {checksum: Made(key, content) for checksum, key, content in rows}
 
     def replace_names(self, arch: str, provides: Mapping[str, Sequence[str]]) -> None:
         """Remember the generated names (`so:`, `cmd:`, `pc:`) that packages provide, in place of earlier ones."""

@@ -18,7 +18,7 @@ from melpy.pack.content import find_made
 from melpy.repo.repository import load_index
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from melpy.graph.model import Summary
@@ -39,7 +39,7 @@ class Made(NamedTuple):
 class Memo(Protocol):
     """Remembers how packages were made, by checksum."""
 
-    def find_made(self, checksums: Iterable[str]) -> Mapping[str, Made]:
+    def find_made(self, checksums: Collection[str]) -> Mapping[str, Made]:
         """Return what is known of packages."""
 
     def add_made(self, made: Mapping[str, Made]) -> None:
@@ -109,7 +109,7 @@ class Published:
         wanted = tuple(packages)
         missing = [package for package in wanted if package.package.checksum not in self._made]
         if missing:
-            self._made |= self._memo.find_made(package.package.checksum for package in missing)
+            self._made |= self._memo.find_made([package.package.checksum for package in missing])
             read = {
                 package.package.checksum: _read_made(package)
                 for package in missing

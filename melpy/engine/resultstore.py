@@ -38,6 +38,7 @@ class _Entry(Noun, frozen=True):
     key: str
     identity: str
     arch: str
+    epoch: int
     result: Result
 
 
@@ -46,10 +47,12 @@ class StoredResult(Noun, frozen=True):
 
     Attributes:
         root: repository of its unsigned packages, without an index.
+        epoch: time of the packages, in seconds since 1970.
         result: the result.
     """
 
     root: Path
+    epoch: int
     result: Result
 
 
@@ -100,7 +103,7 @@ class ResultStore:
             return None
         with suppress(OSError):
             os.utime(directory)
-        return StoredResult(directory, entry.result)
+        return StoredResult(directory, entry.epoch, entry.result)
 
     def add(self, job: Job, result: Result) -> StoredResult:
         """Move the packages of a job from its directory for results into the cache.
@@ -112,7 +115,8 @@ class ResultStore:
         """
         key, source = job.inputs.key, job.run.locations.results
         target = self._base / key
-        entry = _Entry(_FORM, key, job.inputs.identity, job.inputs.plan.arch, result)
+        epoch = job.inputs.revision.epoch
+        entry = _Entry(_FORM, key, job.inputs.identity, job.inputs.plan.arch, epoch, result)
         with replace_file(source / _RESULT, durable=False) as stream:
             stream.write(encode(entry))
         try:
@@ -123,7 +127,7 @@ class ResultStore:
                 raise output_error(target, error) from None
             shutil.rmtree(source, ignore_errors=True)
             return known
-        return StoredResult(target, result)
+        return StoredResult(target, epoch, result)
 
     def trim(self, limit: int) -> int:
         """Remove entries, those used longest ago first, until all have at most so many bytes; return the bytes freed.

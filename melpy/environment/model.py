@@ -42,6 +42,9 @@ class Supply(Protocol):
         on what was asked for before.
         """
 
+    def find_state(self, arch: Arch) -> str:
+        """Return a digest of what its packages are made of, which all of its answers follow from."""
+
     def find_near(self, name: str, arch: Arch) -> Sequence[str]:
         """Return names that it has something for and that were perhaps meant by one that it has nothing for."""
 

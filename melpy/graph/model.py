@@ -52,6 +52,7 @@ class Summary(Noun, frozen=True):
         sources: URIs of its sources.
         cpu: processors that the recipe requests; 0 where it says nothing.
         memory: bytes that the recipe requests; 0 where it says nothing.
+        locations: repositories that only this recipe's environment has.
     """
 
     file: str
@@ -66,6 +67,7 @@ class Summary(Noun, frozen=True):
     sources: tuple[str, ...] = ()
     cpu: float = 0.0
     memory: int = 0
+    locations: tuple[str, ...] = ()
 
     @property
     def id(self) -> BuildId:

@@ -1,0 +1,199 @@
+"""Staleness: which builds are up to date, and which have a result in the cache.
+
+A build is up to date when the repository has all its packages and these were made with the key of its inputs. To learn
+the key, the environment has to be resolved, which takes tens of milliseconds. A stamp follows from all that the key
+follows from and costs next to nothing: the journal remembers the key of each stamp.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from melpy import __version__
+from melpy.apk.archive import COMPRESSOR
+from melpy.arch import parse_arch
+from melpy.codec import asdict
+from melpy.digest import identity
+from melpy.engine.inputs import KEY_FORM, RULES
+from melpy.engine.published import Published
+from melpy.engine.schedule import Outcome
+from melpy.environment.model import EnvironmentSpec
+from melpy.rootfs.model import RootSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from melpy.engine.journal import Journal
+    from melpy.engine.model import BuildSpec
+    from melpy.engine.resultstore import ResultStore, StoredResult
+    from melpy.engine.stage import BuiltPackages, Stage
+    from melpy.graph.model import Summary
+
+STALE = ("inputs", "recipe", "version")
+"""Rules for what is built again."""
+
+
+class Known(NamedTuple):
+    """A build that need not be executed.
+
+    Attributes:
+        outcome: `UP_TO_DATE` or `CACHED`.
+        packages: its packages.
+        key: key of its inputs.
+        stored: its entry of the cache; None where it is up to date.
+    """
+
+    outcome: Outcome
+    packages: BuiltPackages
+    key: str
+    stored: StoredResult | None = None
+
+
+class Freshness:
+    """The state of the repository, the result cache and the journal, as a run finds them."""
+
+    def __init__(
+        self, spec: BuildSpec, stage: Stage, journal: Journal, store: ResultStore, names: Mapping[str, frozenset[str]]
+    ) -> None:
+        """Take what answers follow from.
+
+        Args:
+            spec: what builds are prepared from.
+            stage: packages that builds may see.
+            journal: remembers keys.
+            store: the result cache.
+            names: names of the recipes of the run's graph, by architecture.
+        """
+        self._spec = spec
+        self._stage = stage
+        self._journal = journal
+        self.store = store
+        self._names = names
+        self._published: dict[str, Published] = {}
+        self._bases: dict[str, str] = {}
+        self._others: dict[str, BuiltPackages] = {}
+
+    def find_published(self, arch: str) -> Published:
+        """Return what the repository has for an architecture; it is read once.
+
+        Raises:
+            RepositoryError, PackageFormatError: its index cannot be read.
+        """
+        if arch not in self._published:
+            self._published[arch] = Published(self._spec.out_dir, arch, self._journal)
+            self._stage.repositories.find_own(arch)
+        return self._published[arch]
+
+    def find_others(self, arch: str) -> BuiltPackages:
+        """Return the packages of the repository that no recipe of the graph makes: every build may see them."""
+        if arch not in self._others:
+            published = self.find_published(arch)
+            found = published.find_others(self._names.get(arch, frozenset()))
+            self._others[arch] = self._stage.take_published(found, published.find_made(found))
+        return self._others[arch]
+
+    def find_origin(self, summary: Summary) -> BuiltPackages:
+        """Return the packages of a recipe that the repository has, in any version."""
+        published = self.find_published(summary.arch)
+        found = published.find_origin(summary.name)
+        return self._stage.take_published(found, published.find_made(found))
+
+    def find_version(self, summary: Summary) -> Known | None:
+        """Return a build whose packages the repository has in the recipe's version, whatever they were made from."""
+        published = self.find_published(summary.arch)
+        found = published.find_build(summary)
+        if not found:
+            return None
+        made = published.find_made(found)
+        return Known(Outcome.UP_TO_DATE, self._stage.take_published(found, made), made[0].key)
+
+    def find_recipe(self, summary: Summary) -> Known | None:
+        """Return a build whose packages the repository has, made from the recipe as it is, in any environment."""
+        known = self.find_version(summary)
+        stamp = self.recipe_stamp(summary)
+        return known if known and known.key and self._journal.find_keys([stamp]).get(stamp) == known.key else None
+
+    def find_key(self, key: str, summary: Summary) -> Known | None:
+        """Return a build whose packages were made with a key: those of the repository, else those in the cache."""
+        published = self.find_published(summary.arch)
+        found = published.find_build(summary)
+        made = published.find_made(found)
+        if found and all(one.key == key for one in made):
+            return Known(Outcome.UP_TO_DATE, self._stage.take_published(found, made), key)
+        stored = self.store.find(key)
+        if stored is None:
+            return None
+        packages = self._stage.take_unsigned(stored.root, summary.arch, stored.result.packages)
+        return Known(Outcome.CACHED, packages, key, stored)
+
+    def recipe_stamp(self, summary: Summary) -> str:
+        """Return the digest of a recipe's own plan and files."""
+        return identity(["recipe", summary.form, summary.job, self._list_files(summary)])
+
+    def find_stamp(self, summary: Summary, view: str) -> str:
+        """Return the stamp of a build; empty where its key follows from more than a stamp can tell.
+
+        Args:
+            summary: the recipe.
+            view: digest of the packages of this machine that it may see.
+        """
+        if summary.locations:
+            return ""
+        return identity(
+            [
+                "melpy-stamp-1",
+                summary.form,
+                summary.job,
+                summary.world,
+                self._list_files(summary),
+                self._find_base(summary.arch),
+                self.find_others(summary.arch).digest,
+                view,
+            ]
+        )
+
+    def _list_files(self, summary: Summary) -> list[list[object]]:
+        """Return the files of a recipe's directory, with what changes when one of them does."""
+        base = summary.directory
+        if not base:
+            return []
+        found: list[list[object]] = []
+        for directory, names, files in os.walk(base):
+            for name in (*names, *files):
+                path = os.path.join(directory, name)  # noqa: PTH118  # a third of the time where there are thousands
+                info = os.lstat(path)
+                stamp = [info.st_mode, info.st_size, info.st_mtime_ns, info.st_ino]
+                found.append([os.path.relpath(path, base), *(stamp if name in files else stamp[:1])])
+        return sorted(found, key=lambda item: str(item[0]))
+
+    def _find_base(self, arch: str) -> str:
+        """Return the digest of all that the keys of an architecture follow from, beside recipes and own packages."""
+        if arch not in self._bases:
+            spec = self._spec
+            snapshot = self._stage.repositories.take_snapshot(EnvironmentSpec(RootSpec(arch)), ())
+            supply = spec.repositories.supply
+            self._bases[arch] = identity(
+                [
+                    __version__,
+                    KEY_FORM,
+                    RULES,
+                    COMPRESSOR,
+                    [asdict(index) for index in snapshot.indexes],
+                    supply.find_state(parse_arch(arch)) if supply else "",
+                    asdict(spec.distribution),
+                    spec.steps.options.network,
+                    spec.steps.build_cache,
+                    self._locks,
+                ]
+            )
+        return self._bases[arch]
+
+    def renew(self, arch: str) -> None:
+        """Look again at the supply and the repositories: resolving may have changed what they are."""
+        self._bases.pop(arch, None)
+
+    @cached_property
+    def _locks(self) -> list[list[str]]:
+        return [[str(path), identity(asdict(lock))] for path, lock in self._spec.locks]

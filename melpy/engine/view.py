@@ -1,0 +1,137 @@
+"""The packages of this machine that each build of a run sees: a function of the graph and of what builds have made.
+
+A build sees the packages of its ancestors in the graph, and never its own, nor those of a build that comes later: such
+names come from outside. The members of a cycle see one another from the second round on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from melpy.digest import identity
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from melpy.engine.freshness import Freshness
+    from melpy.engine.model import Visible
+    from melpy.engine.node import Node, Nodes
+    from melpy.engine.stage import BuiltPackages, Stage
+    from melpy.graph.buildgraph import BuildGraph
+    from melpy.graph.model import BuildId
+
+REST = 0
+"""Number of the round that asks whether a cycle is at rest as it is published."""
+
+
+class View:
+    """What builds see of one another's packages."""
+
+    def __init__(
+        self, graph: BuildGraph, nodes: Nodes, chosen: Collection[BuildId], fresh: Freshness, stage: Stage
+    ) -> None:
+        self._graph, self._nodes, self._chosen = graph, nodes, frozenset(chosen)
+        self._fresh, self._stage = fresh, stage
+        self._made: dict[tuple[BuildId, int], BuiltPackages] = {}
+        self._last: dict[BuildId, BuiltPackages] = {}
+        self._digests: dict[BuildId, str] = {}  # of the first round
+        self._rests: dict[int, str] = {}
+
+    def add(self, node: Node, packages: BuiltPackages) -> None:
+        """Note what a build has made in a round."""
+        self._made[node.build, node.round] = packages
+        self._last[node.build] = packages
+
+    def see(self, node: Node) -> Visible:
+        """Return the packages that a build may see in a round."""
+        found = self._list(node)
+        others = self._fresh.find_others(node.build.arch)
+        return self._stage.see((others, *(found[build] for build in sorted(found))))
+
+    def find_digest(self, node: Node) -> str:
+        """Return the digest of all that `see` gives, apart from packages that no recipe of the graph makes."""
+        if self._sees_all(node):
+            return _digest(self._list(node))
+        return self._digest_needs(node.build)
+
+    def find_changed(self, cycle: int, number: int) -> tuple[BuildId, ...]:
+        """Return the members of a cycle whose packages are other ones after a round than before it."""
+        members = self._nodes.cycles[cycle].members
+        return tuple(
+            build
+            for build in members
+            if self._made[build, number].digest != self._made[build, number - 1].digest
+        )
+
+    def find_rounds(self, build: BuildId) -> tuple[BuiltPackages, ...]:
+        """Return what a build has made in each round."""
+        return tuple(packages for (other, _), packages in sorted(self._made.items(), key=_round) if other == build)
+
+    def _sees_all(self, node: Node) -> bool:
+        """Tell whether a build sees the others of its cycle, too."""
+        return self._nodes.is_partial(node.build) if self._nodes.find_cycle(node.build) is None else node.round != 1
+
+    def _list(self, node: Node) -> dict[BuildId, BuiltPackages]:
+        build, cycle = node.build, self._nodes.find_cycle(node.build)
+        ancestors = self._graph.ancestors(build)
+        if not self._sees_all(node):
+            return self._find_all(ancestors)
+        seen = self._graph.settled(build)
+        if cycle is None:
+            return self._find_all(ancestors | (seen - self._chosen))
+        members = frozenset(self._nodes.cycles[cycle].members)
+        found = self._find_all(seen - members)
+        for member in members:
+            if node.round == REST:
+                known = self._fresh.find_version(self._graph.summaries[member])
+                if known:
+                    found[member] = known.packages
+            else:
+                found[member] = self._made[member, node.round if member in ancestors else node.round - 1]
+        return found
+
+    def _find_all(self, builds: Iterable[BuildId]) -> dict[BuildId, BuiltPackages]:
+        return {build: packages for build in builds if (packages := self._find_last(build)).packages}
+
+    def _find_last(self, build: BuildId) -> BuiltPackages:
+        """Return what a build has made last; of one that is no part of the run, what the repository has."""
+        if build not in self._last:
+            self._last[build] = self._fresh.find_origin(self._graph.summaries[build])
+        return self._last[build]
+
+    def _digest_needs(self, build: BuildId) -> str:
+        """Return the digest of what a build needs and of what that sees, which is all that its ancestors have made."""
+        if build not in self._digests:
+            inside = self._nodes.find_cycle(build)
+            needs = sorted(self._graph.needs(build))
+            self._digests[build] = identity(
+                [[str(need), self._find_last(need).digest, self._digest_seen(need, inside)] for need in needs]
+            )
+        return self._digests[build]
+
+    def _digest_seen(self, build: BuildId, inside: int | None) -> str:
+        """Return the digest of what a build saw, from inside its cycle or from outside, when that is at rest."""
+        cycle = self._nodes.find_cycle(build)
+        if cycle is None or cycle == inside:
+            return self._digest_needs(build)
+        if cycle not in self._rests:
+            members = self._nodes.cycles[cycle].members
+            self._rests[cycle] = identity(
+                [[str(member), self._find_last(member).digest, self._digest_outer(member, cycle)] for member in members]
+            )
+        return self._rests[cycle]
+
+    def _digest_outer(self, build: BuildId, cycle: int) -> list[list[str]]:
+        return [
+            [str(need), self._find_last(need).digest, self._digest_seen(need, cycle)]
+            for need in sorted(self._graph.needs(build))
+            if self._nodes.find_cycle(need) != cycle
+        ]
+
+
+def _digest(found: Mapping[BuildId, BuiltPackages]) -> str:
+    return identity([[str(build), found[build].digest] for build in sorted(found)])
+
+
+def _round(item: tuple[tuple[BuildId, int], BuiltPackages]) -> int:
+    return item[0][1]
