@@ -14,6 +14,7 @@ from melpy.engine.range import check_ranges
 from melpy.engine.record import write_record
 from melpy.engine.result import make_error
 from melpy.engine.resultdir import keep_results, open_results
+from melpy.engine.summary import make_summary
 from melpy.environment.repository import Repositories
 from melpy.errors import CycleError, MelpyError, OutputError
 
@@ -24,30 +25,32 @@ if TYPE_CHECKING:
     from melpy.engine.model import BuildResult, BuildSpec, PlannedBuild, PublishSpec
     from melpy.engine.result import Result
     from melpy.engine.worker import Workers
+    from melpy.graph.model import BuildId
 
 
-def order_builds(builds: Sequence[PlannedBuild]) -> tuple[PlannedBuild, ...]:
+def order_builds(builds: Sequence[PlannedBuild], repositories: Repositories) -> tuple[PlannedBuild, ...]:
     """Return builds in the order in which they can be made: architecture by architecture.
 
     Raises:
-        CycleError: recipes need one another.
+        CycleError: recipes need one another, and no repository has packages of theirs to begin with.
         RecipeError: two recipes make the same package.
     """
     if len(builds) < 2:
         return tuple(builds)
     from melpy.engine.cycle import explain_cycle  # noqa: PLC0415  # networkx takes 150 ms, one recipe needs no order
-    from melpy.graph.order import order_plans  # noqa: PLC0415  # likewise
+    from melpy.graph.buildgraph import make_graph  # noqa: PLC0415  # likewise
 
-    ordered: list[PlannedBuild] = []
-    for arch in dict.fromkeys(build.arch for build in builds):
-        own = [build for build in builds if build.arch == arch]
-        by_name = {build.plan.name: build for build in own}
-        try:
-            ordered += [by_name[plan.name] for plan in order_plans([build.plan for build in own])]
-        except CycleError as error:
-            known = {build.plan.name: build.evaluation for build in own if build.evaluation}
-            raise explain_cycle(error.edges, known) from None
-    return tuple(ordered)
+    known: dict[BuildId, PlannedBuild] = {}
+    summaries = []
+    for build in builds:
+        assert build.evaluation
+        summaries.append(make_summary(build.evaluation, None))
+        known[summaries[-1].id] = build
+    try:
+        graph = make_graph(summaries, outside=repositories.offers)
+    except CycleError as error:
+        raise explain_cycle(error.edges, error.missing, summaries, lambda one: known[one.id].evaluation) from None
+    return tuple(known[identity] for identity in graph.order)
 
 
 def run_builds(
@@ -76,7 +79,7 @@ def run_builds(
     """
     repositories = Repositories(spec.repositories)
     monitor = events.Once(monitor)
-    ordered = order_builds(builds)
+    ordered = order_builds(builds, repositories)
     check_ranges(ordered, repositories)
     with open_results(spec.cache_dir) as directory:
         stage = Stage(repositories, directory)

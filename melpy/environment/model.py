@@ -42,6 +42,9 @@ class Supply(Protocol):
         on what was asked for before.
         """
 
+    def offers(self, name: str, arch: Arch) -> bool:
+        """Tell whether it can make a package for a name, as far as that is known before it is made."""
+
     def find_near(self, name: str, arch: Arch) -> Sequence[str]:
         """Return names that it has something for and that were perhaps meant by one that it has nothing for."""
 
