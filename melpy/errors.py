@@ -184,6 +184,7 @@ class CycleError(MelpyError):
     code = "cycle"
     exit_status = 30
     edges: tuple[Any, ...] = ()  # the needs that close the circle, each a `melpy.graph.model.Edge`
+    missing: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # of recipes, names that nothing outside offers
 
 
 class UnresolvableError(MelpyError):

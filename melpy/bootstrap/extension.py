@@ -79,6 +79,20 @@ def extend_index(spec: SeedSpec, requests: Iterable[str], arch: Arch, monitor: M
     )
 
 
+def load_resolver(spec: SeedSpec, arch: Arch, monitor: Monitor, *, offline: bool) -> Resolver | None:
+    """Return what answers names from the suite's lists, which are fetched where they are not there; None without any.
+
+    Raises:
+        SeedError: there is no table for the suite, or the mirror has not the suite.
+        ToolMissingError: this machine has no apt.
+        UnreachableError: the mirror does not answer.
+    """
+    apt = prepare_apt(spec, arch.debian) if offline else _prepare_lists(spec, arch, monitor, update=False)
+    if not apt.lists:
+        return None
+    return Resolver(Suite(path.read_bytes() for path in apt.lists), load_table(spec.suite))
+
+
 def find_present(spec: SeedSpec, requests: Iterable[str], arch: Arch) -> dict[str, str]:
     """Return the APK package that answers each name, of those that are there, by the lists that are there."""
     root = spec.repository.root

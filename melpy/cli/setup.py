@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from melpy import events
     from melpy.arch import Arch
+    from melpy.bootstrap.closure import Resolver
     from melpy.bootstrap.model import SeedSpec
     from melpy.config.model import Settings
     from melpy.environment.model import Supply
@@ -140,6 +141,7 @@ class _SeedSupply:
     spec: SeedSpec
     monitor: events.Monitor
     offline: bool
+    resolvers: dict[Arch, Resolver | None] = field(default_factory=dict)  # the lists of a suite take a second to read
 
     @property
     def root(self) -> Path:
@@ -157,6 +159,14 @@ class _SeedSupply:
         from melpy.bootstrap.seed import find_state  # noqa: PLC0415  # likewise
 
         return find_state(self.spec, arch)
+
+    def offers(self, name: str, arch: Arch) -> bool:
+        from melpy.bootstrap.extension import load_resolver  # noqa: PLC0415  # only for cycles of recipes
+
+        if arch not in self.resolvers:
+            self.resolvers[arch] = load_resolver(self.spec, arch, self.monitor, offline=self.offline)
+        resolver = self.resolvers[arch]
+        return resolver is not None and resolver.find_answer(name) is not None
 
     def find_near(self, name: str, arch: Arch) -> Sequence[str]:
         from melpy.bootstrap.seed import find_near  # noqa: PLC0415  # only for names that nobody has

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct, field
 
+from melpy.arch import parse_arch
 from melpy.codec import Noun, replace
+from melpy.engine.summary import make_summary
 from melpy.errors import FaultsError, MelpyError, Place, ProcessError, RecipeError
 from melpy.files import output_error
-from melpy.graph.model import Needs
-from melpy.graph.needs import find_needs
+from melpy.graph.model import Summary
 from melpy.plan.compiled import compile_recipe, compiled_text
 from melpy.plan.library import library_for, load_definition
 from melpy.plan.planner import PlanOptions, examine_recipe, is_for
@@ -90,16 +91,19 @@ class RecipeReport(Noun, frozen=True):
     Attributes:
         file: the recipe.
         arches: architectures it is meant for, of those asked for.
-        packages: the packages it makes: architecture and name.
-        needs: what it makes and asks for, by architecture.
+        summaries: its summary for each of them; with errors, as far as it could be evaluated.
         findings: what is wrong with it.
     """
 
     file: str
     arches: tuple[str, ...] = ()
-    packages: tuple[tuple[str, str], ...] = ()
-    needs: tuple[tuple[str, Needs], ...] = ()
+    summaries: tuple[Summary, ...] = ()
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether it cannot be built."""
+        return any(finding.severity == "error" for finding in self.findings)
 
 
 def survey_recipes(files: Sequence[Path], spec: TreeSpec, jobs: int) -> Iterator[RecipeReport]:
@@ -181,7 +185,7 @@ def find_clashes(reports: Iterable[RecipeReport]) -> Iterator[Finding]:
     """Yield an error for each package of an architecture that two recipes of one directory make."""
     makers: dict[tuple[Path, str, str], str] = {}
     for report in reports:
-        for arch, name in report.packages:
+        for arch, name in [(one.arch, package.name) for one in report.summaries for package in one.packages]:
             other = makers.setdefault((Path(report.file).parent, arch, name), report.file)
             if other != report.file:
                 message = f"makes the package {name!r}, which {other} makes too"
@@ -191,27 +195,43 @@ def find_clashes(reports: Iterable[RecipeReport]) -> Iterator[Finding]:
 def find_circles(reports: Sequence[RecipeReport], spec: TreeSpec) -> Iterator[Finding]:
     """Yield a warning for each group of recipes of a directory that need one another, with the lines of the needs.
 
-    It is none where a repository has one of their packages already, which nobody looks for here.
+    A build cuts such a cycle where a repository has packages of it already, which nobody looks for here.
     """
     from melpy.engine.cycle import explain_cycle  # noqa: PLC0415  # networkx takes 150 ms
-    from melpy.graph.order import connect, find_cycles  # noqa: PLC0415  # likewise
+    from melpy.graph.buildgraph import make_graph  # noqa: PLC0415  # likewise
 
-    files = {(Path(report.file).parent, needs.recipe): report.file for report in reports for _, needs in report.needs}
-    groups: dict[tuple[Path, str], list[Needs]] = {}
+    groups: dict[tuple[Path, str], dict[str, Summary]] = {}
     for report in reports:
-        for name, needs in report.needs:
-            groups.setdefault((Path(report.file).parent, name), []).append(needs)
-    for (directory, name), group in groups.items():
-        arch = next(arch for arch in spec.arches if arch.apk == name)
-        for edges in find_cycles(connect(group)) if len(group) > 1 else ():
-            recipes = {edge.dependent: _evaluate(Path(files[directory, edge.dependent]), arch, spec) for edge in edges}
-            error = explain_cycle(edges, recipes)
-            yield _finding(error, files[directory, edges[0].dependent], (name,), severity="warning")
+        for summary in report.summaries:
+            # Of packages that two recipes make, `find_clashes` tells.
+            groups.setdefault((Path(report.file).parent, summary.arch), {}).setdefault(summary.name, summary)
+    for (_, arch), group in groups.items():
+        summaries = list(group.values())
+        for cycle in make_graph(_drop_clashes(summaries), outside=lambda _name, _arch: True).cycles:
+            error = explain_cycle(cycle.chain, {}, summaries, functools.partial(evaluate_summary, spec=spec))
+            yield _finding(error, group[cycle.chain[0].dependent.recipe].file, (arch,), severity="warning")
 
 
-def _evaluate(file: Path, arch: Arch, spec: TreeSpec) -> Evaluation:
+def _drop_clashes(summaries: Iterable[Summary]) -> list[Summary]:
+    """Leave out packages that an earlier recipe makes, which `find_clashes` tells of."""
+    seen: set[str] = set()
+    kept = []
+    for summary in summaries:
+        own = tuple(package for package in summary.packages if package.name not in seen)
+        seen |= {package.name for package in own}
+        kept.append(replace(summary, packages=own))
+    return kept
+
+
+def evaluate_summary(summary: Summary, spec: TreeSpec) -> Evaluation:
+    """Return the recipe of a summary, evaluated as far as it can be.
+
+    Raises:
+        RecipeError: it cannot be read any more.
+    """
+    file = Path(summary.file)
     library = library_for(file, spec.pipeline_dirs)
-    return examine_recipe(load_recipe(file), arch, library, spec.options.get(arch.apk))[0]
+    return examine_recipe(load_recipe(file), parse_arch(summary.arch), library, spec.options.get(summary.arch))[0]
 
 
 def _map_chunk(files: Sequence[Path], work: Callable[[Path], Result]) -> list[Result]:
@@ -227,18 +247,16 @@ def _survey(file: Path, spec: TreeSpec) -> RecipeReport:
     except MelpyError as error:  # it may have vanished meanwhile
         return RecipeReport(str(file), findings=tuple(_findings(error, str(file), ())))
     arches: list[str] = []
-    packages: list[tuple[str, str]] = []
-    needs: list[tuple[str, Needs]] = []
+    summaries: list[Summary] = []
     findings: list[Finding] = []
     for arch in spec.arches:
         if not is_for(recipe, arch, spec.options.get(arch.apk)):
             continue
         arches.append(arch.apk)
         found = _examine(recipe, arch, spec, output)
-        packages += found.packages
-        needs += found.needs
+        summaries += found.summaries
         findings += found.findings
-    return RecipeReport(str(file), tuple(arches), tuple(packages), tuple(needs), merge_findings(findings))
+    return RecipeReport(str(file), tuple(arches), tuple(summaries), merge_findings(findings))
 
 
 def _examine(recipe: Recipe, arch: Arch, spec: TreeSpec, output: Path | None) -> RecipeReport:
@@ -249,8 +267,12 @@ def _examine(recipe: Recipe, arch: Arch, spec: TreeSpec, output: Path | None) ->
     findings += [_finding(warning, file, (arch.apk,), severity="warning") for warning in faults.warnings]
     if output and not faults.found:
         _write_whole(output, compiled_text(compile_recipe(found)))
-    names = tuple((arch.apk, package.name) for package in found.packages)
-    return RecipeReport(file, (arch.apk,), names, ((arch.apk, find_needs(found)),), tuple(findings))
+    try:
+        summary = make_summary(found, None if faults.found else library)
+    except MelpyError as error:  # a request of the recipe is no quantity
+        findings.append(_finding(error, file, (arch.apk,)))
+        summary = make_summary(found, None)
+    return RecipeReport(file, (arch.apk,), (summary,), tuple(findings))
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -45,6 +45,9 @@ class Supply(Protocol):
     def find_state(self, arch: Arch) -> str:
         """Return a digest of what its packages are made of, which all of its answers follow from."""
 
+    def offers(self, name: str, arch: Arch) -> bool:
+        """Tell whether it can make a package for a name, as far as that is known before it is made."""
+
     def find_near(self, name: str, arch: Arch) -> Sequence[str]:
         """Return names that it has something for and that were perhaps meant by one that it has nothing for."""
 

@@ -14,13 +14,14 @@ from melpy.apk.model import Index
 from melpy.apk.stanza import render_stanza
 from melpy.arch import parse_arch
 from melpy.codec import replace
-from melpy.environment.model import Snapshot, SnapshotIndex
+from melpy.environment.model import EnvironmentSpec, Snapshot, SnapshotIndex
 from melpy.environment.shelf import Shelf
 from melpy.errors import RepositoryError
 from melpy.net import is_remote
 from melpy.repo.layout import index_path
 from melpy.repo.remote import load_keys, load_repository
 from melpy.repo.repository import load_index
+from melpy.rootfs.model import RootSpec
 from melpy.solve.universe import LayeredUniverse, make_universe
 from melpy.source.place import find_local
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from melpy.apk.model import IndexEntry
-    from melpy.environment.model import EnvironmentSpec, Location, RepositorySpec, VisiblePackage
+    from melpy.environment.model import Location, RepositorySpec, VisiblePackage
     from melpy.environment.shelf import Stamp
     from melpy.solve.universe import IndexUniverse, Layer
 
@@ -74,6 +75,17 @@ class Repositories:
             self.find_own(arch) if own is None else own,
             tuple(self._load(location, arch, keys) for location, keys in trusted.items()),
         )
+
+    def offers(self, name: str, arch: str) -> bool:
+        """Tell whether a repository of every environment, the own one included, or the supply has a name.
+
+        Raises:
+            RepositoryError: an index cannot be read.
+        """
+        snapshot = self.take_snapshot(EnvironmentSpec(RootSpec(arch)))
+        if self.find_universe(snapshot).providers(name):
+            return True
+        return self.spec.supply is not None and self.spec.supply.offers(name, parse_arch(arch))
 
     def find_own(self, arch: str) -> tuple[VisiblePackage, ...]:
         """Return the packages that the index of what is built here has now.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from melpy.codec import Noun
@@ -29,11 +30,13 @@ class PackageSummary(Noun, frozen=True):
         name: its name.
         provides: names that it provides, with versions, as in .PKGINFO.
         runtime: constraints on packages that it needs when it is installed.
+        priority: its `provider-priority`; 0 where the recipe states none.
     """
 
     name: str
     provides: tuple[str, ...] = ()
     runtime: tuple[str, ...] = ()
+    priority: int = 0
 
 
 class Summary(Noun, frozen=True):
@@ -99,34 +102,39 @@ class Ask(NamedTuple):
         return f"{f'runtime of {self.package}' if self.package else 'environment'} {self.text}"
 
 
-class Needs(NamedTuple):
-    """What a recipe asks for, and what it makes.
-
-    Attributes:
-        recipe: its name.
-        makes: its packages, and what they provide.
-        asks: its constraints on packages.
-    """
-
-    recipe: str
-    makes: tuple[str, ...]
-    asks: tuple[Ask, ...]
+Generated = Mapping[tuple[str, str], PackageSummary]
+"""Facts of packages as they were built or as an index has them, by name and architecture: names that they provide and
+need that no recipe states, such as `so:libz.so.1`."""
 
 
 class Edge(Noun, frozen=True):
-    """One recipe needs another, and why.
+    """A build needs the packages of another build in its environment, and why.
 
     Attributes:
-        dependent: recipe that is built later.
-        dependency: recipe that is built first.
-        ask: what asks for it.
+        dependent: build that is made later.
+        dependency: build that is made first.
+        asks: the constraints that lead to it: one of the environment, then those of runtime dependencies.
     """
 
-    dependent: str
-    dependency: str
-    ask: Ask
+    dependent: BuildId
+    dependency: BuildId
+    asks: tuple[Ask, ...]
 
     @property
     def reason(self) -> str:
-        """What asks for it: `environment libshout-dev`."""
-        return self.ask.reason
+        """The constraints: `environment curl-dev, runtime of curl-dev libcurl`."""
+        return ", ".join(ask.reason for ask in self.asks)
+
+
+class Cycle(Noun, frozen=True):
+    """Builds that need one another.
+
+    Attributes:
+        members: the builds, in the order in which they are built first.
+        cut: members whose packages others of the cycle take from outside until they are built.
+        chain: a shortest circle, each edge from a build to the one that it needs.
+    """
+
+    members: tuple[BuildId, ...]
+    cut: tuple[BuildId, ...]
+    chain: tuple[Edge, ...]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import re
 from typing import TYPE_CHECKING
 
-from melpy.apk.version import compare_versions
+from melpy.apk.provider import Provider, compare_providers, parse_priority
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from melpy.solve.universe import Answer, Universe
 
 _LAST = 1_000
-_NUMBER = re.compile("-?[0-9]{1,18}")
 
 
 def rank_offers(name: str, universe: Universe, tags: AbstractSet[str], pin: str, *, strict: bool) -> list[Answer]:
@@ -56,13 +54,14 @@ def is_selectable(name: str, offer: Offer, version: str) -> bool:
 
 
 def _compare(one: Answer, two: Answer) -> int:
-    """Return how two answers to a name compare: greater is better. Source: apk-tools 3, its order of providers."""
-    order = compare_versions(one[1], two[1]) if one[1] and two[1] else 0
-    if not order and one[0].name == two[0].name:
-        order = compare_versions(one[0].version, two[0].version)
-    return order or _priority(one[0]) - _priority(two[0])
+    """Return how two answers to a name compare: greater is better."""
+    return compare_providers(_describe(one), _describe(two))
+
+
+def _describe(answer: Answer) -> Provider:
+    offer, version = answer
+    return Provider(offer.name, offer.version, version, _priority(offer))
 
 
 def _priority(offer: Offer) -> int:
-    text = offer.entry.info.provider_priority
-    return int(text) if _NUMBER.fullmatch(text) else 0
+    return parse_priority(offer.entry.info.provider_priority)

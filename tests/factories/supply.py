@@ -48,6 +48,9 @@ class Store:
     def public_key(self) -> Path:
         return self.repository.public_key
 
+    def offers(self, name: str, arch: Arch) -> bool:  # noqa: ARG002  # likewise
+        return next(self._find(name), None) is not None
+
     def find_near(self, name: str, arch: Arch) -> Sequence[str]:  # noqa: ARG002  # as for every architecture
         return find_nearest(name, self.goods)
 

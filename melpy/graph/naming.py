@@ -1,0 +1,121 @@
+"""Names become packages: which package of a tree of recipes an environment gets for a constraint.
+
+Where several packages have or provide a name, it is the one that the resolver would choose: the highest version of the
+name, then the highest provider priority. Among equals a package of that name comes before one that provides it, then
+the first by name.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, NamedTuple
+
+from melpy.apk.atom import Atom, parse_atom, parse_provide
+from melpy.apk.provider import Provider, compare_providers
+from melpy.errors import PackageFormatError, RecipeError
+from melpy.graph.model import Ask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from melpy.graph.model import BuildId, Generated, PackageSummary, Summary
+
+
+class PackageId(NamedTuple):
+    """Name of a package for one architecture within a graph."""
+
+    name: str
+    arch: str
+
+
+class Node(NamedTuple):
+    """A package of a graph.
+
+    Attributes:
+        build: the build that makes it.
+        version: its full version.
+        priority: its provider priority.
+        provides: names that it provides, with versions.
+        asks: constraints that it has on other packages.
+    """
+
+    build: BuildId
+    version: str
+    priority: int
+    provides: tuple[str, ...]
+    asks: tuple[Ask, ...]
+
+
+class Naming:
+    """The packages that the recipes of a graph make, and which of them answers a constraint."""
+
+    def __init__(self, summaries: Sequence[Summary], generated: Generated) -> None:
+        self.nodes: dict[PackageId, Node] = {}
+        self._answers: dict[PackageId, list[Provider]] = {}
+        self._chosen: dict[tuple[str, str], PackageId | None] = {}
+        for summary in summaries:
+            for package in summary.packages:
+                self._add(summary, package, generated)
+        key = functools.cmp_to_key(compare_providers)
+        for (name, _), found in self._answers.items():
+            if len(found) > 1:
+                # Least important first: sorting keeps the order of equals.
+                found.sort(key=lambda one: (one.package != name, one.package))
+                found.sort(key=key, reverse=True)
+
+    def _add(self, summary: Summary, package: PackageSummary, generated: Generated) -> None:
+        identity = PackageId(package.name, summary.arch)
+        built = generated.get(identity)
+        provides = (*package.provides, *(built.provides if built else ()))
+        asks = (*package.runtime, *(built.runtime if built else ()))
+        node = Node(summary.id, summary.version, package.priority, provides, tuple(list_asks(asks, package.name)))
+        self.nodes[identity] = node
+        answers = {package.name: summary.version}
+        for text in provides:
+            name, version = parse_provide(text)
+            answers.setdefault(name, version)
+        for name, version in answers.items():
+            found = self._answers.setdefault(PackageId(name, summary.arch), [])
+            found.append(Provider(package.name, summary.version, version, package.priority))
+
+    def find(self, ask: Ask, arch: str) -> PackageId | None:
+        """Return the package that answers a constraint; None where no recipe makes one."""
+        key = (ask.text, arch)
+        if key not in self._chosen:
+            self._chosen[key] = self._find(parse_atom(ask.text), arch)
+        return self._chosen[key]
+
+    def _find(self, atom: Atom, arch: str) -> PackageId | None:
+        for one in self._answers.get(PackageId(atom.name, arch), ()):
+            if atom.is_met_by(one.answer):
+                return PackageId(one.package, arch)
+        return None
+
+
+def list_asks(texts: Iterable[str], package: str = "") -> Iterator[Ask]:
+    """Yield what constraints ask for; a malformed one is reported where the environment is solved."""
+    for text in texts:
+        try:
+            atom = parse_atom(text)
+        except PackageFormatError:
+            continue
+        if not atom.conflict:
+            yield Ask(atom.name, str(atom), package)
+
+
+def check_makers(summaries: Sequence[Summary]) -> None:
+    """Check that each package of an architecture has one recipe.
+
+    Raises:
+        RecipeError: two recipes make the same package.
+    """
+    makers: dict[tuple[str, str], Summary] = {}
+    for summary in summaries:
+        for package in summary.packages:
+            other = makers.setdefault((package.name, summary.arch), summary)
+            if other is not summary:
+                raise RecipeError(
+                    f"package {package.name!r} is made by two recipes",
+                    where=summary.file,
+                    hint=f"the other is {other.file}; a package can have one recipe only",
+                )

@@ -1,0 +1,135 @@
+"""The graph of builds and packages, before cycles are cut.
+
+Nodes are numbers: the builds first, then the packages. An edge goes from a node to one that it needs: from a build to
+the packages that answer the constraints of its environment, from a package to those that answer its runtime
+dependencies, and to the build that makes it. So a build reaches the runtime closure of what its environment installs,
+and a circle of runtime dependencies alone holds no two builds.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import networkx as nx
+
+from melpy.graph.naming import Naming, list_asks
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from melpy.graph.model import Ask, BuildId, Generated, Summary
+
+
+class Network:
+    """The builds and packages of a tree of recipes, and what each needs.
+
+    Attributes:
+        builds: the builds, by architecture in the order of the summaries, then by name.
+        makers: of each package, by its number less the count of builds, the number of the build that makes it.
+        packages: of each build, the numbers of its packages.
+        needs: of each node, the nodes that it needs; of a package, the last is the build that makes it.
+    """
+
+    def __init__(self, summaries: Sequence[Summary], generated: Generated) -> None:
+        ranks = {arch: rank for rank, arch in enumerate(dict.fromkeys(summary.arch for summary in summaries))}
+        ordered = sorted(summaries, key=lambda summary: (ranks[summary.arch], summary.name))
+        self.builds: tuple[BuildId, ...] = tuple(summary.id for summary in ordered)
+        self._naming = Naming(ordered, generated)
+        self._worlds = [tuple(list_asks(summary.world)) for summary in ordered]
+        self._nodes = list(self._naming.nodes.values())
+        numbers = {build: number for number, build in enumerate(self.builds)}
+        self._packages = {key: number for number, key in enumerate(self._naming.nodes, len(ordered))}
+        self.makers = [numbers[node.build] for node in self._nodes]
+        self.packages: list[list[int]] = [[] for _ in ordered]
+        for number, maker in enumerate(self.makers, len(ordered)):
+            self.packages[maker].append(number)
+        self.needs = [self._resolve(number) for number in range(len(ordered) + len(self._nodes))]
+
+    @property
+    def size(self) -> int:
+        """How many builds there are; numbers from here on are packages."""
+        return len(self.builds)
+
+    def asks(self, node: int) -> tuple[Ask, ...]:
+        """Return the constraints of a build's environment, or of a package's runtime dependencies."""
+        return self._worlds[node] if node < self.size else self._nodes[node - self.size].asks
+
+    def find_answer(self, node: int, ask: Ask) -> int | None:
+        """Return the package that answers a constraint of a node; None where no recipe makes one."""
+        arch = self.builds[node if node < self.size else self.makers[node - self.size]].arch
+        found = self._naming.find(ask, arch)
+        return None if found is None else self._packages[found]
+
+    def _resolve(self, node: int) -> tuple[int, ...]:
+        found = dict.fromkeys(self.find_answer(node, ask) for ask in self.asks(node))
+        found.pop(None, None)
+        found.pop(node, None)  # a package that needs a name of its own
+        made = (self.makers[node - self.size],) if node >= self.size else ()
+        return (*(number for number in found if number is not None), *made)
+
+    @cached_property
+    def groups(self) -> tuple[frozenset[int], ...]:
+        """The nodes of each group in which two or more builds need one another, by the first build."""
+        graph: nx.DiGraph[int] = nx.DiGraph()
+        graph.add_nodes_from(range(len(self.needs)))
+        graph.add_edges_from((node, needed) for node, all_needed in enumerate(self.needs) for needed in all_needed)
+        return tuple(sorted(find_groups(graph, self.size), key=min))
+
+    def find_members(self, group: Iterable[int]) -> list[int]:
+        """Return the builds of a group: those in it, and those that make its packages.
+
+        The latter may need nothing of the group themselves, as `build-base`, a package of dependencies alone.
+        """
+        return sorted({node if node < self.size else self.makers[node - self.size] for node in group})
+
+    def find_graph(self, nodes: Collection[int]) -> nx.DiGraph[int]:
+        """Return the part of the graph that some nodes are."""
+        graph: nx.DiGraph[int] = nx.DiGraph()
+        graph.add_nodes_from(sorted(nodes))
+        graph.add_edges_from((node, needed) for node in sorted(nodes) for needed in self.needs[node] if needed in nodes)
+        return graph
+
+    def find_reach(
+        self, packages: Iterable[int], known: Mapping[int, int], left_out: Collection[int]
+    ) -> dict[int, int]:
+        """Return the builds of the runtime closure of packages, as numbers whose bits are the builds.
+
+        Args:
+            packages: the packages.
+            known: the closures of other packages.
+            left_out: packages that come from elsewhere, with their whole closure.
+        """
+        wanted = set(packages).difference(left_out)
+        graph: nx.DiGraph[int] = nx.DiGraph()
+        graph.add_nodes_from(wanted)
+        graph.add_edges_from((node, needed) for node in wanted for needed in self.needs[node] if needed in wanted)
+        reach: dict[int, int] = {}
+        # A component comes after those that it needs.
+        for component in nx.strongly_connected_components(graph):
+            bits = 0
+            for node in component:
+                bits |= 1 << self.makers[node - self.size]
+                for needed in self.needs[node]:
+                    if needed >= self.size and needed not in component and needed not in left_out:
+                        bits |= reach[needed] if needed in wanted else known[needed]
+            reach.update(dict.fromkeys(component, bits))
+        return reach
+
+
+def find_groups(graph: nx.DiGraph[int], size: int) -> list[frozenset[int]]:
+    """Return the strongly connected components that hold two builds or more; numbers below `size` are builds."""
+    return [
+        frozenset(component)
+        for component in nx.strongly_connected_components(graph)
+        if len(component) > 2 and sum(node < size for node in component) > 1
+    ]
+
+
+def list_bits(bits: int) -> Iterator[int]:
+    """Yield the numbers of the bits that are set, least first."""
+    text = f"{bits:b}"[::-1]
+    place = text.find("1")
+    while place >= 0:
+        yield place
+        place = text.find("1", place + 1)
