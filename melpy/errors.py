@@ -94,6 +94,13 @@ class RecipeNotFoundError(MelpyError):
     exit_status = 10
 
 
+class NothingSelectedError(MelpyError):
+    """No recipe is left to be built: patterns match none, or all are excluded."""
+
+    code = "nothing-selected"
+    exit_status = 19
+
+
 class RecipeError(MelpyError):
     """A recipe is not valid. `FaultsError` reports several of these at once."""
 
@@ -301,6 +308,13 @@ class StepFailedError(MelpyError):
 
     code = "step-failed"
     exit_status = 60
+
+
+class BuildsFailedError(MelpyError):
+    """Some jobs of a run over several failed; the others were gone on with."""
+
+    code = "builds-failed"
+    exit_status = 61
 
 
 class SeedError(MelpyError):

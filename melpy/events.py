@@ -89,19 +89,36 @@ class RunStarted(Event, frozen=True):
     waits: tuple[tuple[str, ...], ...] = ()
 
 
+class MadePackage(Noun, frozen=True):
+    """A package of a job that is settled.
+
+    Attributes:
+        name: its name.
+        size: bytes of its file.
+        depends: constraints on packages that it needs when it is installed.
+    """
+
+    name: str
+    size: int
+    depends: tuple[str, ...] = ()
+
+
 class JobSettled(Event, frozen=True):
     """The run has decided what becomes of a job; each job is settled once.
 
     Attributes:
         outcome: `built`, `cached` (taken from the result cache), `up-to-date`, `failed`, `skipped`, `held-back` or
             `interrupted`.
-        because: reason for the outcome, such as the job whose failure had this one skipped.
+        because: reason for the outcome: of a skipped job the job whose failure had it skipped, of a failed one what is
+            wrong.
         seconds: time from start to end of the job.
+        packages: its packages, if there are any, main package first.
     """
 
     outcome: str
     because: str = ""
     seconds: float = 0.0
+    packages: tuple[MadePackage, ...] = ()
 
 
 class Forecast(Event, frozen=True):
@@ -202,6 +219,18 @@ class Once:
                 return
             self._told.add(event.text)
         self._monitor.emit(event)
+
+
+class Fan:
+    """A monitor that hands on each event to several others."""
+
+    def __init__(self, *monitors: Monitor) -> None:
+        self._monitors = monitors
+
+    def emit(self, event: Event) -> None:
+        """Hand on an event."""
+        for monitor in self._monitors:
+            monitor.emit(event)
 
 
 class Null:

@@ -28,9 +28,10 @@ from melpy.cli.option import (
     setting_options,
 )
 from melpy.cli.report import count_text, near_path, print_json, print_text, print_warning, short_list
+from melpy.cli.summary import failure_json, package_json
 from melpy.cli.table import Column, print_table
 from melpy.codec import replace
-from melpy.errors import FaultsError, LockError, MelpyError
+from melpy.errors import LockError, MelpyError
 from melpy.text import shorten_list, size_text
 
 if TYPE_CHECKING:
@@ -204,34 +205,9 @@ def _result_json(result: BuildResult) -> dict[str, object]:
         "job": result.job,
         "log": str(result.log),
         "seconds": {stage: round(seconds, 3) for stage, seconds in result.stages},
-        "packages": [
-            {
-                "name": package.entry.info.name,
-                "version": package.entry.info.version,
-                "arch": package.entry.info.arch,
-                "size": package.entry.size,
-                "checksum": package.entry.checksum,
-                "depends": list(package.entry.info.depends),
-                "provides": list(package.entry.info.provides),
-                "file": str(package.path),
-            }
-            for package in result.packages
-        ],
+        "packages": [package_json(package) for package in result.packages],
     }
 
 
 def _failure_json(error: MelpyError) -> dict[str, object]:
-    faults = error.faults if isinstance(error, FaultsError) else (error,)
-    return {
-        "job": error.job or None,
-        "errors": [
-            {
-                "code": fault.code,
-                "where": str(fault.where) if fault.where else None,
-                "message": fault.message,
-                "details": list(fault.details),
-                "hint": fault.hint,
-            }
-            for fault in faults
-        ],
-    }
+    return {"job": error.job or None, "errors": failure_json(error)}

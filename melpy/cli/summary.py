@@ -1,0 +1,221 @@
+"""The end of a run over several jobs, in words, as a table, and as JSON: what became of the jobs, and why.
+
+Input: one `JobReport` for each job. What may be long is cut, and says what has the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import click
+
+from melpy.build.cause import find_cause
+from melpy.cli.board import OUTCOMES
+from melpy.cli.ci import GITHUB, find_service, render_error_annotations
+from melpy.cli.report import count_text, has_color, near_path, short_list
+from melpy.cli.table import Column, print_table
+from melpy.errors import BuildsFailedError, FaultsError
+from melpy.text import printable_line, seconds_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from melpy.engine.model import BuiltPackage, JobReport
+    from melpy.errors import MelpyError
+
+_MOST_FAILURES = 20
+_MOST_REASONS = 10
+_LOOKED_AT = 64 << 10  # bytes at the end of a log that are searched for the cause
+_ALWAYS = ("built", "up-to-date", "failed")
+
+
+def print_summary(reports: Sequence[JobReport], seconds: float) -> None:
+    """Print what became of the jobs of a run: failures, skipped and held back jobs on stderr, the table on stdout.
+
+    Args:
+        reports: a report for each job.
+        seconds: how long the run took.
+    """
+    for line in render_summary(reports):
+        text = printable_line(line)
+        head = text and not text.startswith(" ") and has_color(sys.stderr.isatty())
+        click.echo(click.style(text, bold=True) if head else text, err=True)
+    columns, rows = make_table(reports)
+    print_table(columns, rows)
+    made = sum(len(report.packages) for report in reports if report.outcome in {"built", "cached"})
+    click.echo(
+        f"{count_text(len(reports), 'job')}, {count_text(made, 'new package')} in {seconds_text(seconds)}", err=True
+    )
+    print_annotations(reports)
+
+
+def render_summary(reports: Sequence[JobReport]) -> list[str]:
+    """Return the lines about all jobs that were not built: which, why, and what to do."""
+    failed = [report for report in reports if report.outcome == "failed"]
+    lines = ["failed:"] if failed else []
+    for report in failed[:_MOST_FAILURES]:
+        lines += _describe_failed(report)
+    if len(failed) > _MOST_FAILURES:
+        lines.append(f"  … and {len(failed) - _MOST_FAILURES} more, which melpy report shows")
+    return [*lines, *_describe_group("skipped", reports), *_describe_group("held-back", reports)]
+
+
+def _describe_failed(report: JobReport) -> Iterator[str]:
+    what = _failed_step(report) or report.because or (str(report.failure) if report.failure else "")
+    yield f"  {report.job}: {what}" if what else f"  {report.job}"
+    cause = find_report_cause(report)
+    if cause and cause not in what:
+        yield f"    {cause}"
+    if report.log:
+        yield f"    log: {near_path(report.log)}"
+    if report.failure and report.failure.step.number:
+        yield f"    enter: {enter_command(report)}"
+    elif report.failure and report.failure.hint:
+        yield f"    hint: {report.failure.hint}"
+
+
+def _failed_step(report: JobReport) -> str:
+    """Return which step failed and how, without the name of the build, which the line has already."""
+    failure = report.failure
+    if failure is None or not failure.step.number:
+        return ""
+    # Where the error points into the recipe, its message begins with the name of the build.
+    return failure.message.removeprefix(f"{report.job}: ")
+
+
+def find_report_cause(report: JobReport) -> str:
+    """Return the line that tells the cause of a failure: from the end of its log, else from the error."""
+    failure = report.failure
+    if failure is None:
+        return ""
+    if not failure.step.number:
+        return failure.message
+    tail = _read_tail(report.log) if report.log else []
+    return find_cause(tail or [line for line in failure.details if line.lstrip().startswith("| ")])
+
+
+def _read_tail(log: Path) -> list[str]:
+    """Return the last lines of the last step in a log; melpy's own lines begin with `==>`."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _LOOKED_AT))
+            lines = stream.read().decode(errors="replace").splitlines()
+    except OSError:
+        return []
+    begins = [number for number, line in enumerate(lines) if line.startswith("==> step ") and ": status " not in line]
+    return [line for line in lines[begins[-1] if begins else 0 :] if not line.startswith("==> ")]
+
+
+def enter_command(report: JobReport) -> str:
+    """Return the command that enters the kept build of a failed job."""
+    name = report.job.rpartition("/")[0].rsplit("-", 2)[0]
+    return f"melpy shell {name} --arch {report.arch}"
+
+
+def _describe_group(outcome: str, reports: Sequence[JobReport]) -> Iterator[str]:
+    """Yield the jobs of an outcome, grouped by reason, the largest group first."""
+    groups: dict[str, list[str]] = {}
+    for report in reports:
+        if report.outcome == outcome:
+            groups.setdefault(report.because, []).append(report.job)
+    if groups:
+        yield f"{OUTCOMES[outcome]}:"
+    ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
+    for because, jobs in ordered[:_MOST_REASONS]:
+        reason = f"because of {because}: " if outcome == "skipped" and because else f"{because}: " if because else ""
+        yield f"  {reason}{short_list(jobs, 3)}"
+    rest = ordered[_MOST_REASONS:]
+    if rest:
+        yield f"  … and {sum(len(jobs) for _, jobs in rest)} more for {count_text(len(rest), 'other reason')}"
+
+
+def make_table(reports: Sequence[JobReport]) -> tuple[tuple[Column, ...], list[tuple[str, ...]]]:
+    """Return the table of outcomes by architecture; outcomes that are rare have a column only where they occur."""
+    counts = {arch: Counter[str]() for arch in dict.fromkeys(report.arch for report in reports)}
+    for report in reports:
+        counts[report.arch][report.outcome] += 1
+    outcomes = [one for one in OUTCOMES if one in _ALWAYS or any(count[one] for count in counts.values())]
+    rows = [(arch, *(str(count[one]) for one in outcomes)) for arch, count in counts.items()]
+    if len(rows) > 1:
+        rows.append(("all", *(str(sum(count[one] for count in counts.values())) for one in outcomes)))
+    headings = (OUTCOMES[one].capitalize() for one in outcomes)
+    return (Column("Arch"), *(Column(heading, right=True) for heading in headings)), rows
+
+
+def print_annotations(reports: Sequence[JobReport]) -> None:
+    """In the log of a GitHub workflow, print an annotation for each failure, at the line of its recipe."""
+    if find_service(os.environ) != GITHUB:
+        return
+    for report in reports:
+        if report.failure and report.outcome == "failed":
+            for line in render_error_annotations(report.failure, report.file, report.job):
+                click.echo(line, err=True)
+
+
+def check_reports(reports: Sequence[JobReport]) -> None:
+    """Raise the error of a run over several jobs in which some failed.
+
+    Raises:
+        BuildsFailedError: some failed.
+    """
+    failed = [report for report in reports if report.outcome == "failed"]
+    if failed:
+        rest = len(reports) - len(failed)
+        raise BuildsFailedError(
+            f"{len(failed)} of {count_text(len(reports), 'job')} failed",
+            hint="mend them and run the same command again: what was built is not built again"
+            if rest
+            else "melpy report shows what they did",
+        )
+
+
+def report_json(report: JobReport) -> dict[str, object]:
+    """Return a report as JSON for programs; keys may be added, but none is taken away."""
+    return {
+        "job": report.job,
+        "file": report.file,
+        "arch": report.arch,
+        "outcome": report.outcome,
+        "because": report.because or None,
+        "log": str(report.log) if report.log else None,
+        "total-seconds": round(report.seconds, 3),
+        "seconds": {stage: round(seconds, 3) for stage, seconds in report.stages},
+        "packages": [package_json(package) for package in report.packages],
+        "cause": find_report_cause(report) or None,
+        "enter": enter_command(report) if report.failure and report.failure.step.number else None,
+        "errors": failure_json(report.failure) if report.failure else [],
+    }
+
+
+def package_json(package: BuiltPackage) -> dict[str, object]:
+    """Return a package as JSON for programs."""
+    info = package.entry.info
+    return {
+        "name": info.name,
+        "version": info.version,
+        "arch": info.arch,
+        "size": package.entry.size,
+        "checksum": package.entry.checksum,
+        "depends": list(info.depends),
+        "provides": list(info.provides),
+        "file": str(package.path),
+    }
+
+
+def failure_json(error: MelpyError) -> list[dict[str, object]]:
+    """Return an error as JSON for programs, a list since it may be several faults."""
+    faults = error.faults if isinstance(error, FaultsError) else (error,)
+    return [
+        {
+            "code": fault.code,
+            "where": str(fault.where) if fault.where else None,
+            "message": fault.message,
+            "details": list(fault.details),
+            "hint": fault.hint,
+        }
+        for fault in faults
+    ]
