@@ -164,6 +164,14 @@ def find_candidates(arguments: Arguments, *, only: bool = False, default: Sequen
     return find_recipes([*files, *directories])
 
 
+def has_recipes(directory: Path) -> bool:
+    """Tell whether a directory holds recipes."""
+    try:
+        return directory.is_dir() and bool(find_recipes([directory]))
+    except RecipeNotFoundError:
+        return False
+
+
 def choose(arguments: Arguments, summaries: Sequence[Summary]) -> dict[BuildId, str]:
     """Return the builds that arguments stand for, each with its reason; directories count where nothing is named.
 
