@@ -94,13 +94,6 @@ class RecipeNotFoundError(MelpyError):
     exit_status = 10
 
 
-class NothingSelectedError(MelpyError):
-    """No recipe is left to be built: patterns match none, or all are excluded."""
-
-    code = "nothing-selected"
-    exit_status = 19
-
-
 class RecipeError(MelpyError):
     """A recipe is not valid. `FaultsError` reports several of these at once."""
 
@@ -308,6 +301,13 @@ class StepFailedError(MelpyError):
 
     code = "step-failed"
     exit_status = 60
+
+
+class UnsettledError(MelpyError):
+    """Packages of recipes that need one another differ each time that they are built with one another."""
+
+    code = "unsettled"
+    exit_status = 31
 
 
 class BuildsFailedError(MelpyError):

@@ -10,7 +10,7 @@ import click
 
 from melpy.cli.ci import render_annotation
 from melpy.cli.help import Command
-from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
+from melpy.cli.option import BUILD_OPTION, PATH, read_settings, setting_options
 from melpy.cli.progress import track
 from melpy.cli.report import count_text, paint_lines, print_json, print_text, short_list
 from melpy.errors import Place
@@ -61,7 +61,7 @@ def command(paths: tuple[Path, ...], options: tuple[str, ...], form: str, jobs: 
 
     paths = paths or (Path(),)
     settings = read_settings(flags, paths)
-    arches = read_arches(settings)
+    arches = settings.arch
     files, found = _find_files(paths)
     spec = make_tree_spec(settings, arches, options)
     reports = list(track(survey_recipes(files, spec, jobs or os.cpu_count() or 1), len(files), "recipes"))

@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from melpy.source.place import SourcePlaces
 
 
-BUILD_CACHES = ("none", "recipe", "shared")
-"""What steps may keep at /var/cache/melange from one build to the next."""
-
-
 FileId = tuple[int, int]
 """Device and inode of a file of this machine."""
 

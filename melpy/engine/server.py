@@ -25,6 +25,7 @@ from melpy.errors import OutputError, find_limit_hint, reason_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from melpy.apk.secret import SecretPlace
     from melpy.engine.job import Job
     from melpy.events import Event, Monitor
 
@@ -37,7 +38,7 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Server:
     """Forks a worker for each job, and tells how it ended."""
 
-    def __init__(self, control: socket.socket, parent: int, secrets: Sequence[str]) -> None:
+    def __init__(self, control: socket.socket, parent: int, secrets: Sequence[SecretPlace]) -> None:
         self._control = control
         self._workers: dict[int, tuple[int, socket.socket]] = {}  # by process
         _die_with(parent)

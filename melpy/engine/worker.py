@@ -28,6 +28,7 @@ from melpy.sandbox.cgroup import find_parent
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from melpy.apk.secret import SecretPlace
     from melpy.engine.job import Job
     from melpy.engine.result import Result
     from melpy.events import Monitor
@@ -180,13 +181,13 @@ def _explain_loss(name: str) -> ProcessError:
 
 
 @contextmanager
-def start_workers(secrets: Sequence[str] = (), *, counted: bool = False) -> Iterator[Workers]:
+def start_workers(secrets: Sequence[SecretPlace] = (), *, counted: bool = False) -> Iterator[Workers]:
     """Start the server of workers; it ends at the end of the block.
 
     This must come before the process has threads, and before it reads any of the secrets.
 
     Args:
-        secrets: where secrets are kept, as `apk.secret` has it, that workers are not to see.
+        secrets: where secrets are kept that workers are not to see.
         counted: whether jobs have limits that control groups count.
     """
     if counted:
