@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,6 @@ import click
 
 from melpy import events
 from melpy.cli.help import Command
-from melpy.cli.monitor import open_monitor
 from melpy.cli.option import (
     BUILD_OPTION,
     DISTRIBUTION,
@@ -20,24 +20,34 @@ from melpy.cli.option import (
     LOCK_FILE,
     LOCK_NAME,
     OFFLINE,
-    PATH,
     SIGNING,
     SOURCES,
     read_settings,
     setting_options,
 )
-from melpy.cli.report import count_text, near_path, print_json, print_text, print_warning, short_list
-from melpy.cli.summary import failure_json, package_json
+from melpy.cli.recording import open_recording, recording_options
+from melpy.cli.report import count_text, near_path, print_json, print_text, short_list
+from melpy.cli.selection import (
+    EXAMPLES,
+    find_warnings,
+    read_quarantine,
+    read_selection,
+    read_targets,
+    selection_options,
+)
 from melpy.cli.table import Column, print_table
 from melpy.codec import replace
 from melpy.errors import LockError, MelpyError
 from melpy.text import shorten_list, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from melpy.arch import Arch
-    from melpy.engine.model import BuildResult, PlannedBuild
+    from melpy.config.model import Settings
+    from melpy.engine.model import BuildSpec, JobReport, PlannedBuild, RunReport
+    from melpy.engine.selection import Arguments, SelectionOptions
+    from melpy.engine.worker import Workers
     from melpy.solve.lockfile import Lock
 
 _COLUMNS = (
@@ -56,16 +66,36 @@ _COLUMNS = (
     examples={
         "melpy build packages/hello.yaml": "one recipe; its packages and the index go to the out-dir",
         "melpy build --arch x86_64,aarch64 packages/": "all recipes of a directory, each after those that it needs",
+        **EXAMPLES,
         "melpy build -r /srv/packages -k /srv/packages/local.rsa.pub packages/": "with another repository",
         "melpy build --from-step autoconf/make packages/hello.yaml": "go on at a step of a build that failed",
         "melpy build --lock packages/hello.yaml": "with the exact packages that melpy lock has found",
     },
 )
-@click.argument("recipes", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
+@click.argument("targets", nargs=-1, metavar="[RECIPE|DIRECTORY|NAME]...")
 @setting_options(*ENVIRONMENT, *SIGNING, *SOURCES, "unpack-limit", *DISTRIBUTION, "build-cache", *LIMITS)
 @BUILD_OPTION
 @IGNORE_SIGNATURES
 @OFFLINE
+@selection_options
+@click.option(
+    "--stale",
+    type=click.Choice(["inputs", "recipe", "version"]),
+    default="inputs",
+    show_default=True,
+    help="Build again all whose inputs changed, whose own recipe changed, or whose version is not there.",
+)
+@click.option("--force", is_flag=True, help="Build what is named although it is up to date.")
+@click.option("--retry-failed", is_flag=True, help="Try again what failed before with the same inputs.")
+@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="How many builds run at the same time.")
+@click.option("--max-failures", type=click.IntRange(1), metavar="N", help="Begin nothing more after so many failures.")
+@click.option(
+    "--publish",
+    type=click.Choice(["consistent", "end", "each"]),
+    default="consistent",
+    show_default=True,
+    help="When packages are published: at the end without those that would break others, all at the end, or at once.",
+)
 @click.option("--lock", is_flag=True, help="Take the packages that melpy lock has found, and no others.")
 @LOCK_FILE
 @click.option("--emulate-all", is_flag=True, help="Emulate every program of other architectures: slow, the same bytes.")
@@ -73,81 +103,129 @@ _COLUMNS = (
 @click.option("--keep", "--keep-workspace", "keep", is_flag=True, help="Keep what a build worked in, to look into.")
 @click.option("--from-step", metavar="STEP", default="", help="Begin with this step, where a build was kept before.")
 @click.option("--debug", is_flag=True, help="Have steps print each command before they run it, and show it.")
+@recording_options
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what the steps print.")
 @click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only.")
-def command(
-    recipes: tuple[Path, ...],
-    *,
-    options: tuple[str, ...],
-    ignore_signatures: bool,
-    offline: bool,
-    lock: bool,
-    lock_file: str | None,
-    emulate_all: bool,
-    network: bool,
-    keep: bool,
-    from_step: str,
-    debug: bool,
-    as_json: bool,
-    verbose: bool,
-    quiet: bool,
-    **flags: Any,  # the settings' flags
-) -> None:
+def command(targets: tuple[str, ...], *, options: tuple[str, ...], as_json: bool, quiet: bool, **flags: Any) -> None:
     """Build recipes into signed packages and a signed index.
 
-    A DIRECTORY stands for its recipes, the *.yaml in it. Recipes are built in the order in which they need one
-    another, each against the repositories and what was built before. Without arguments, ./melange.yaml is built.
+    A DIRECTORY stands for its recipes, the *.yaml in it; a NAME, glob, @LIST or - for recipes of packages/. What is not
+    up to date is built, in the order in which recipes need one another, with what the named ones need of the same
+    directory. Without arguments, ./melange.yaml is built.
     """
     from melpy.engine.worker import start_workers  # noqa: PLC0415  # --help does not need it
 
-    places = recipes or _find_default()
     start = time.monotonic()
-    results: Sequence[BuildResult] = ()
+    report: RunReport | None = None
+    builds: Sequence[PlannedBuild] = ()
     try:
-        settings = read_settings(flags, places)
+        chosen = read_selection(flags)
+        named = targets or (() if chosen.changed_since or chosen.missing else tuple(map(str, _find_default())))
+        settings = read_settings(flags, tuple(Path(text) for text in named if Path(text).exists()))
         secrets = [place for place in (settings.signing_key, settings.signing_passphrase) if place]
-        counted = bool(settings.memory or settings.processes)
         # Before there are threads, and before the key is read.
-        with start_workers(secrets, counted=counted) as workers:
-            # Only now: what executes jobs is imported meanwhile, by another process, which is small without these.
-            from melpy.cli.planning import plan_recipes  # noqa: PLC0415  # see above
-            from melpy.cli.setup import make_spec  # noqa: PLC0415  # likewise
-            from melpy.cli.signer import find_signer  # noqa: PLC0415  # likewise
-            from melpy.engine.model import PublishSpec  # noqa: PLC0415  # likewise
-            from melpy.engine.run import run_builds  # noqa: PLC0415  # likewise
-
-            arches = settings.arch
-            loaded, builds = plan_recipes(places, arches, settings, print_warning, options, together=True)
-            with open_monitor(verbose=verbose or debug, quiet=quiet) as monitor:
-                for recipe in loaded:
-                    if recipe not in [build.recipe for build in builds]:
-                        text = f"{recipe.path}: not meant for {', '.join(map(str, arches))}, so nothing is built of it"
-                        monitor.emit(events.Warning("", text))
-                spec = make_spec(settings, monitor, offline=offline, check_signatures=not ignore_signatures)
-                asked = replace(
-                    spec.steps,
-                    options=replace(spec.steps.options, network=network, debug=debug),
-                    emulate_all=emulate_all,
-                    keep=keep,
-                    from_step=from_step,
-                )
-                locks = _load_locks(lock_file or LOCK_NAME, arches) if lock or lock_file else ()
-                publication = PublishSpec(spec.out_dir, find_signer(settings))
-                if publication.signer is None:
-                    hint = "make a key with melpy keygen, and name it with --signing-key or in melpy.toml"
-                    monitor.emit(events.Warning("", "packages and index are not signed", hint))
-                spec = replace(spec, steps=asked, locks=locks)
-                results, failure = run_builds(builds, spec, publication, workers, monitor)
-        if failure:
-            raise failure
+        with start_workers(secrets, counted=bool(settings.memory or settings.processes)) as workers:
+            arguments = read_targets(named, chosen, settings.file)
+            report, builds = _build(arguments, chosen, settings, options, flags, workers, quiet=quiet)
+        if report.problem:
+            raise report.problem
     except MelpyError as error:
         # What was built before is there all the same.
-        _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet, failure=error)
+        _report(report, time.monotonic() - start, as_json=as_json, quiet=quiet, failure=error)
         raise
-    _report(results, time.monotonic() - start, as_json=as_json, quiet=quiet)
+    _report(report, time.monotonic() - start, as_json=as_json, quiet=quiet)
     if not quiet and not as_json:
         _report_left_out(builds)
+    _end(report)
+
+
+def _end(report: RunReport) -> None:
+    """End as the run did.
+
+    Raises:
+        KeyboardInterrupt: the user ended it.
+        MelpyError: a job failed.
+    """
+    from melpy.cli.summary import check_reports  # noqa: PLC0415  # --help does not need it
+
+    if report.interrupted:
+        raise KeyboardInterrupt
+    if len(report.jobs) == 1 and report.jobs[0].failure:
+        raise report.jobs[0].failure
+    check_reports(report.jobs)
+
+
+def _build(
+    arguments: Arguments,
+    chosen: SelectionOptions,
+    settings: Settings,
+    options: tuple[str, ...],
+    flags: dict[str, Any],
+    workers: Workers,
+    *,
+    quiet: bool,
+) -> tuple[RunReport, Sequence[PlannedBuild]]:
+    """Choose and make the builds; return what became of them, and those that were planned at the beginning."""
+    # Only now: what executes jobs is imported meanwhile, by another process, which is small without these.
+    from melpy.cli.building import choose_builds, load_tree, make_tree_graph, tell_left  # noqa: PLC0415  # see above
+    from melpy.cli.report import print_warning  # noqa: PLC0415  # likewise
+    from melpy.cli.signer import find_signer  # noqa: PLC0415  # likewise
+    from melpy.engine.builds import make_builds  # noqa: PLC0415  # likewise
+    from melpy.engine.model import PublishSpec, RunSpec  # noqa: PLC0415  # likewise
+    from melpy.environment.repository import Repositories  # noqa: PLC0415  # likewise
+
+    quarantine = read_quarantine(flags, settings.file)
+    with open_recording(
+        settings.cache_dir,
+        events_file=flags["events_file"],
+        trace_file=flags["trace_file"],
+        verbose=flags["verbose"] or flags["debug"],
+        quiet=quiet,
+    ) as monitor:
+        tree = load_tree(arguments, settings, options, monitor, only=flags["only"])
+        tell_left(tree.left, settings.arch, monitor)
+        spec = _make_spec(settings, flags, monitor)
+        repositories = Repositories(spec.repositories)
+        graph = make_tree_graph(tree, repositories)
+        selection, work = choose_builds(arguments, chosen, tree, graph, repositories, quarantine)
+        for warning in find_warnings(selection, tree.summaries, quarantine):
+            print_warning(warning)
+        publication = PublishSpec(spec.out_dir, find_signer(settings))
+        if publication.signer is None:
+            hint = "make a key with melpy keygen, and name it with --signing-key or in melpy.toml"
+            monitor.emit(events.Warning("", "packages and index are not signed", hint))
+        run = RunSpec(
+            flags["jobs"] or min(len(work.chosen), _find_workers()),
+            flags["max_failures"] or 0,
+            flags["stale"],
+            flags["force"],
+            flags["retry_failed"],
+            flags["publish"],
+        )
+        report = make_builds(work, spec, run, publication, workers, repositories, monitor)
+    return report, [build for name, build in tree.planned.items() if name in work.chosen]
+
+
+def _find_workers() -> int:
+    """Return how many builds run at the same time: compilers wait for disks and run one process at times."""
+    return max(2, len(os.sched_getaffinity(0)) // 2)
+
+
+def _make_spec(settings: Settings, flags: dict[str, Any], monitor: events.Monitor) -> BuildSpec:
+    from melpy.cli.setup import make_spec  # noqa: PLC0415  # --help does not need it
+
+    spec = make_spec(settings, monitor, offline=flags["offline"], check_signatures=not flags["ignore_signatures"])
+    steps = replace(
+        spec.steps,
+        options=replace(spec.steps.options, network=flags["network"], debug=flags["debug"]),
+        emulate_all=flags["emulate_all"],
+        keep=flags["keep"],
+        from_step=flags["from_step"],
+    )
+    locked = flags["lock"] or flags["lock_file"]
+    locks = _load_locks(flags["lock_file"] or LOCK_NAME, settings.arch) if locked else ()
+    return replace(spec, steps=steps, locks=locks)
 
 
 def _find_default() -> tuple[Path, ...]:
@@ -168,45 +246,45 @@ def _load_locks(template: str, arches: Sequence[Arch]) -> tuple[tuple[Path, Lock
 
 
 def _report(
-    results: Sequence[BuildResult], seconds: float, *, as_json: bool, quiet: bool, failure: MelpyError | None = None
+    report: RunReport | None, seconds: float, *, as_json: bool, quiet: bool, failure: MelpyError | None = None
 ) -> None:
+    from melpy.cli.summary import failure_json, print_summary, report_json  # noqa: PLC0415  # --help does not need it
+
+    jobs = report.jobs if report else ()
     if as_json:
-        said = [_result_json(result) for result in results] + ([_failure_json(failure)] if failure else [])
-        print_json(said)
-    elif results and not quiet:
-        rows = [
-            (
-                package.entry.info.full_name,
-                package.entry.info.arch,
-                size_text(package.entry.size),
-                near_path(package.path.parent),
-                short_list(package.entry.info.depends),
-                short_list(package.entry.info.provides),
-            )
-            for result in results
-            for package in result.packages
-        ]
+        said = [report_json(job) for job in jobs]
+        print_json(said + ([{"job": failure.job or None, "errors": failure_json(failure)}] if failure else []))
+    elif len(jobs) > 1:
+        if not quiet or any(job.failure for job in jobs):
+            print_summary(jobs, seconds)
+    elif jobs and not quiet:
+        _report_one(jobs[0], seconds)
+
+
+def _report_one(job: JobReport, seconds: float) -> None:
+    if job.outcome == "up-to-date":
+        print_text(f"{job.job} is up to date; --force builds it again", err=True)
+    rows = [
+        (
+            package.entry.info.full_name,
+            package.entry.info.arch,
+            size_text(package.entry.size),
+            near_path(package.path.parent),
+            short_list(package.entry.info.depends),
+            short_list(package.entry.info.provides),
+        )
+        for package in job.packages
+    ]
+    if rows:
         print_table(_COLUMNS, rows)
-        print_text(f"{count_text(len(rows), 'package')} in {seconds:.1f} s", err=True)
+        taken = ", from the result cache" if job.outcome == "cached" else ""
+        print_text(f"{count_text(len(rows), 'package')} in {seconds:.1f} s{taken}", err=True)
 
 
-def _report_left_out(builds: Sequence[PlannedBuild]) -> None:
+def _report_left_out(builds: Iterable[PlannedBuild]) -> None:
     for build in builds:
         if build.left_out:
             count = count_text(len(build.left_out), "subpackage")
             print_text(
                 f"{build.plan.job}: the setting `ranges` leaves out {count}: {shorten_list(build.left_out)}", err=True
             )
-
-
-def _result_json(result: BuildResult) -> dict[str, object]:
-    return {
-        "job": result.job,
-        "log": str(result.log),
-        "seconds": {stage: round(seconds, 3) for stage, seconds in result.stages},
-        "packages": [package_json(package) for package in result.packages],
-    }
-
-
-def _failure_json(error: MelpyError) -> dict[str, object]:
-    return {"job": error.job or None, "errors": failure_json(error)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from melpy.arch import parse_arch
 from melpy.errors import FaultsError, Place, RecipeError, RecipeNotFoundError, SettingsError, fault_position
 from melpy.plan.envfile import load_env_files, load_vars_file
 from melpy.plan.library import library_for
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from melpy.config.model import Settings
     from melpy.engine.model import PlannedBuild
     from melpy.engine.tree import TreeSpec
+    from melpy.graph.model import Summary
     from melpy.plan.fault import Faults
     from melpy.plan.library import Library
     from melpy.recipe.model import Recipe
@@ -110,6 +112,20 @@ def plan_recipes(
     for warning in warned.values():
         warn(warning)
     return tuple(recipes), tuple(jobs)
+
+
+def plan_build(summary: Summary, settings: Settings, options: Sequence[str] = ()) -> PlannedBuild:
+    """Plan a recipe for the architecture of its summary.
+
+    Raises:
+        RecipeError: it has changed since it was summarised, and has faults.
+    """
+    file, arch = Path(summary.file), parse_arch(summary.arch)
+    library = library_for(file, pipeline_directories(settings))
+    build, problems = _plan(load_recipe(file), arch, library, make_options(arch, settings, options))
+    if build is None:
+        raise FaultsError(problems.found)
+    return build
 
 
 def _plan(recipe: Recipe, arch: Arch, library: Library, options: PlanOptions) -> tuple[PlannedBuild | None, Faults]:

@@ -18,7 +18,7 @@ from melpy.codec import asdict
 from melpy.digest import identity
 from melpy.engine.inputs import KEY_FORM, RULES
 from melpy.engine.published import Published
-from melpy.engine.schedule import Outcome
+from melpy.engine.schedule import JobOutcome as Outcome
 from melpy.environment.model import EnvironmentSpec
 from melpy.rootfs.model import RootSpec
 

@@ -21,7 +21,7 @@ from melpy.graph.model import BuildId
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from melpy.events import Monitor
@@ -180,7 +180,9 @@ class Journal:
     def add_made(self, made: Mapping[str, Made]) -> None:
         """Remember how packages were made, by their checksums as in indexes."""
         rows = [(checksum, *one) for checksum, one in made.items()]
-        self._file.write(lambda connection: connection.executemany("INSERT OR REPLACE INTO made VALUES (?, ?, ?)", rows))
+        self._file.write(
+            lambda connection: connection.executemany("INSERT OR REPLACE INTO made VALUES (?, ?, ?)", rows)
+        )
 
     def find_made(self, checksums: Collection[str]) -> dict[str, Made]:
         """Return how packages were made, of those that are known, by checksum."""

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from melpy.graph.model import BuildId
-
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from melpy.graph.buildgraph import BuildGraph
-    from melpy.graph.model import Cycle
+    from melpy.graph.lone import Graph
+    from melpy.graph.model import BuildId, Cycle
 
 
 class Node(NamedTuple):
@@ -49,7 +47,7 @@ Needs = dict["Node | Gate", "tuple[Node | Gate, ...]"]
 class Nodes:
     """The nodes of the chosen builds of a graph."""
 
-    def __init__(self, graph: BuildGraph, chosen: Collection[BuildId], *, rounds: bool) -> None:
+    def __init__(self, graph: Graph, chosen: Collection[BuildId], *, rounds: bool) -> None:
         """Find the cycles that are built in rounds.
 
         Args:
@@ -91,9 +89,13 @@ class Nodes:
             if build in self._chosen:
                 inside = self._cycle_of.get(build)
                 enter = () if inside is None else (Gate(inside, "enter"),)
-                found[Node(build)] = (*enter, *self._inner_needs(build, 1), *(() if enter else self._outer_needs(build)))
-        for number in outer:
-            found[Gate(number, "enter")] = tuple(outer[number])
+                found[Node(build)] = (
+                    *enter,
+                    *self._inner_needs(build, 1),
+                    *(() if enter else self._outer_needs(build)),
+                )
+        for number, needs in outer.items():
+            found[Gate(number, "enter")] = tuple(needs)
             found |= self._gates(number, 1)
         return found
 
@@ -113,7 +115,9 @@ class Nodes:
     def _inner_needs(self, build: BuildId, number: int) -> tuple[Node | Gate, ...]:
         inside = self._cycle_of.get(build)
         needs = self._graph.needs(build)
-        return tuple(Node(other, number) for other in needs if inside is not None and self._cycle_of.get(other) == inside)
+        return tuple(
+            Node(other, number) for other in needs if inside is not None and self._cycle_of.get(other) == inside
+        )
 
     def _outer_needs(self, build: BuildId) -> tuple[Node | Gate, ...]:
         inside = self._cycle_of.get(build)

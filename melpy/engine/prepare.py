@@ -26,7 +26,6 @@ from melpy.engine.job import Job, Locations, Run
 from melpy.engine.limit import find_limits, find_requests
 from melpy.engine.locking import find_locked
 from melpy.engine.missing import resolve_build
-from melpy.engine.source import fetch_sources
 from melpy.engine.sourcedir import find_source_directory
 from melpy.errors import OutputError, reason_of
 from melpy.files import check_writable
@@ -109,9 +108,7 @@ def draft_build(
     return Draft(build, inputs, all(known), solution, tools, source_dir)
 
 
-def make_job(
-    draft: Draft, sources: FetchedSources, revision: Revision, spec: BuildSpec, results: Path
-) -> Job:
+def make_job(draft: Draft, sources: FetchedSources, revision: Revision, spec: BuildSpec, results: Path) -> Job:
     """Return the job of a build whose sources are there.
 
     Args:

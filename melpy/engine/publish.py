@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from melpy import events
@@ -15,10 +15,10 @@ from melpy.apk.archive import sign_package
 from melpy.apk.segment import read_segments
 from melpy.bound import open_file
 from melpy.codec import replace
-from melpy.engine.model import BuildResult, BuiltPackage, Visible
+from melpy.engine.model import BuildResult, BuiltPackage
 from melpy.errors import MelpyError
 from melpy.files import output_error, scratch_directory
-from melpy.repo.repository import place_entry, publish_packages, sort_packages
+from melpy.repo.repository import publish_packages
 from melpy.repo.signing import LOST_HINT
 from melpy.text import shorten_list
 
@@ -28,12 +28,8 @@ if TYPE_CHECKING:
 
     from melpy.apk.model import IndexEntry
     from melpy.apk.signature import Signer
-    from melpy.engine.clock import Clock
-    from melpy.engine.job import Job
     from melpy.engine.model import PublishSpec
-    from melpy.engine.result import Result
-    from melpy.environment.model import VisiblePackage
-    from melpy.environment.repository import Repositories
+    from melpy.engine.result import UnsignedPackage
     from melpy.repo.model import Publication
 
 

@@ -13,6 +13,7 @@ import fcntl
 import os
 import shutil
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from melpy.codec import Noun, decode, encode
@@ -42,7 +43,8 @@ class _Entry(Noun, frozen=True):
     result: Result
 
 
-class StoredResult(Noun, frozen=True):
+@dataclass(frozen=True)
+class StoredResult:
     """A result whose packages are in the cache.
 
     Attributes:
@@ -97,8 +99,8 @@ class ResultStore:
                 for package in entry.result.packages
             )
         except (OSError, ValueFormatError):
-            is_whole = False
-        if not is_whole:
+            entry, is_whole = None, False
+        if entry is None or not is_whole:
             shutil.rmtree(directory, ignore_errors=True)
             return None
         with suppress(OSError):

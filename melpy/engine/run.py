@@ -12,22 +12,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from melpy import events
-from melpy.codec import replace
 from melpy.engine.clock import Clock
+from melpy.engine.difference import find_differences
 from melpy.engine.freshness import Freshness, Known
 from melpy.engine.journal import Sample
 from melpy.engine.locate import locate_failure
-from melpy.engine.model import JobReport, RunReport
+from melpy.engine.model import JobReport
 from melpy.engine.node import Gate, Node, Nodes
 from melpy.engine.post import Post
 from melpy.engine.prepare import check_build, draft_build, find_commit, log_path, make_job
 from melpy.engine.publish import Staged
 from melpy.engine.record import write_record
 from melpy.engine.result import describe_failure, make_error
-from melpy.engine.schedule import Outcome, Schedule
+from melpy.engine.schedule import JobOutcome as Outcome
+from melpy.engine.schedule import Schedule
 from melpy.engine.source import fetch_sources
 from melpy.engine.view import REST, View
-from melpy.errors import MelpyError, OutputError, ProcessError, StepFailedError, UnsettledError
+from melpy.errors import MelpyError, OutputError, StepFailedError, UnsettledError
+from melpy.text import shorten_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,10 +44,11 @@ if TYPE_CHECKING:
     from melpy.engine.result import Result
     from melpy.engine.resultstore import ResultStore
     from melpy.engine.stage import BuiltPackages, Stage
-    from melpy.graph.buildgraph import BuildGraph
+    from melpy.graph.lone import Graph
     from melpy.graph.model import BuildId
 
 _FETCHES = 4  # builds whose sources are fetched at the same time
+_MOST_SHOWN = 5  # builds whose files are compared for an error
 _MOST_ROUNDS = 5  # the first build of a cycle's member, and 4 times again
 
 
@@ -59,7 +62,7 @@ class Work:
         plan: plans a build.
     """
 
-    graph: BuildGraph
+    graph: Graph
     chosen: Mapping[BuildId, bool]
     plan: Callable[[BuildId], PlannedBuild]
 
@@ -222,7 +225,9 @@ class Run:
             if known is None:
                 build = self._work.plan(node.build)
                 clock.log = None
-                draft = draft_build(build, self._means.spec, self._means.stage.repositories, self._view.see(node), clock)
+                draft = draft_build(
+                    build, self._means.spec, self._means.stage.repositories, self._view.see(node), clock
+                )
                 known = None if forced else self._find_drafted(node, draft)
                 if known is None:
                     self._refuse_known_failure(draft)
@@ -314,9 +319,7 @@ class Run:
             self._settle_known(active.node, known)
             return
         active.runs = True
-        self._means.executor.submit(
-            job, self._monitor, self._post.wrap(lambda result: self._end(active, job, result))
-        )
+        self._means.executor.submit(job, self._monitor, self._post.wrap(lambda result: self._end(active, job, result)))
 
     def _end(self, active: _Active, job: Job | None, found: Result | BaseException) -> None:
         """Take in what a job came to."""
@@ -385,9 +388,7 @@ class Run:
             summary = self._work.graph.summaries[node.build]
             stored = known.stored
             log = self._means.spec.out_dir / "logs" / summary.arch / f"{summary.name}-{summary.version}.log"
-            state.staged = Staged(
-                summary.job, summary.arch, stored.epoch, stored.root, stored.result.packages, log
-            )
+            state.staged = Staged(summary.job, summary.arch, stored.epoch, stored.root, stored.result.packages, log)
         if not state.executed:
             state.outcome = known.outcome
         self._settle(node, known.outcome, known.packages)
@@ -430,8 +431,24 @@ class Run:
             self._schedule.extend(self._nodes.list_round(gate.cycle, gate.round + 1))
             self._schedule.settle(gate, Outcome.UP_TO_DATE)
         else:
-            changed = self._view.find_changed(gate.cycle, gate.round)
-            self._fail_cycle(gate, UnsettledError.of([self._work.graph.summaries[build].job for build in changed]))
+            self._fail_cycle(gate, self._explain_unrest(gate))
+
+    def _explain_unrest(self, gate: Gate) -> UnsettledError:
+        """Return the error for a cycle whose packages differ in every round, with the files that differ."""
+        changed = self._view.find_changed(gate.cycle, gate.round)
+        details = []
+        for build in changed[:_MOST_SHOWN]:
+            *_, old, new = self._view.find_rounds(build)
+            for before, after in zip(old.packages, new.packages, strict=False):
+                name = f"{build.arch}/{after.name}-{after.version}.apk"
+                files = find_differences(old.root / f"{build.arch}/{before.name}-{before.version}.apk", new.root / name)
+                details += [f"  {after.name}: {shorten_list(files)}"] if files else []
+        names = shorten_list([self._work.graph.summaries[build].job for build in changed])
+        return UnsettledError(
+            f"still differs after {_MOST_ROUNDS - 1} builds against one another: {names}",
+            details=details,
+            hint="find out what of these files depends on the hour, on chance, or on what was built before",
+        )
 
     def _skip_rounds(self, cycle: int) -> None:
         """Settle a whole cycle whose members are all up to date as they see one another."""

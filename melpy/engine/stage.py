@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from melpy.digest import identity
 from melpy.engine.model import Visible
-from melpy.environment.model import VisiblePackage
 from melpy.repo.repository import place_entry, sort_packages
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from melpy.engine.published import Made, PublishedPackage
     from melpy.engine.result import UnsignedPackage
+    from melpy.environment.model import VisiblePackage
     from melpy.environment.repository import Repositories
 
 
@@ -59,7 +59,9 @@ class Stage:
 
     def take_published(self, packages: Sequence[PublishedPackage], made: Sequence[Made]) -> BuiltPackages:
         """Return packages that the repository of the run has."""
-        pairs = sorted(zip(packages, made, strict=True), key=lambda pair: (pair[0].package.name, pair[0].package.version))
+        pairs = sorted(
+            zip(packages, made, strict=True), key=lambda pair: (pair[0].package.name, pair[0].package.version)
+        )
         self._note((package.package.checksum, one.content) for package, one in pairs)
         own = self.repositories.spec.own
         return BuiltPackages(own, tuple(one.package for one, _ in pairs), tuple(made.content for _, made in pairs))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from melpy.engine.model import Visible
     from melpy.engine.node import Node, Nodes
     from melpy.engine.stage import BuiltPackages, Stage
-    from melpy.graph.buildgraph import BuildGraph
+    from melpy.graph.lone import Graph
     from melpy.graph.model import BuildId
 
 REST = 0
@@ -27,9 +27,7 @@ REST = 0
 class View:
     """What builds see of one another's packages."""
 
-    def __init__(
-        self, graph: BuildGraph, nodes: Nodes, chosen: Collection[BuildId], fresh: Freshness, stage: Stage
-    ) -> None:
+    def __init__(self, graph: Graph, nodes: Nodes, chosen: Collection[BuildId], fresh: Freshness, stage: Stage) -> None:
         self._graph, self._nodes, self._chosen = graph, nodes, frozenset(chosen)
         self._fresh, self._stage = fresh, stage
         self._made: dict[tuple[BuildId, int], BuiltPackages] = {}
@@ -58,9 +56,7 @@ class View:
         """Return the members of a cycle whose packages are other ones after a round than before it."""
         members = self._nodes.cycles[cycle].members
         return tuple(
-            build
-            for build in members
-            if self._made[build, number].digest != self._made[build, number - 1].digest
+            build for build in members if self._made[build, number].digest != self._made[build, number - 1].digest
         )
 
     def find_rounds(self, build: BuildId) -> tuple[BuiltPackages, ...]:

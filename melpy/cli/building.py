@@ -1,0 +1,234 @@
+"""From arguments and settings to the builds of a run: recipes are read, ordered and chosen."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from melpy import events
+from melpy.cli.planning import make_tree_spec, pipeline_directories, plan_build, plan_recipes
+from melpy.cli.report import print_warning
+from melpy.codec import replace
+from melpy.engine.range import check_ranges
+from melpy.engine.result import Failure, make_error
+from melpy.engine.run import Work
+from melpy.engine.selection import find_candidates, select
+from melpy.engine.summary import make_summary
+from melpy.engine.tree import find_clashes, merge_findings, survey_recipes
+from melpy.environment.model import EnvironmentSpec
+from melpy.errors import CycleError, FaultsError, RecipeError, fault_position
+from melpy.graph.lone import LoneGraph
+from melpy.plan.library import library_for
+from melpy.recipe.load import find_recipes
+from melpy.rootfs.model import RootSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from melpy.arch import Arch
+    from melpy.config.model import Settings
+    from melpy.engine.model import PlannedBuild
+    from melpy.engine.quarantine import Quarantine
+    from melpy.engine.selection import Arguments, SelectionOptions
+    from melpy.engine.tree import Finding, RecipeReport
+    from melpy.environment.repository import Repositories
+    from melpy.graph.lone import Graph
+    from melpy.graph.model import BuildId, Summary
+    from melpy.graph.selection import Selection
+    from melpy.recipe.model import Recipe
+
+_PLANNED_AT_ONCE = 24  # recipes; more are evaluated in several processes, and planned when it is their turn
+_LARGE = 200  # recipes, from which on it is said that they are read
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The recipes of a run: those that are named, and those that they may need.
+
+    Attributes:
+        summaries: summaries of all of them.
+        plan: plans a build.
+        left: named recipes that are meant for none of the architectures.
+        planned: builds that are planned already.
+    """
+
+    summaries: tuple[Summary, ...]
+    plan: Callable[[BuildId], PlannedBuild]
+    left: tuple[str, ...]
+    planned: Mapping[BuildId, PlannedBuild]
+
+
+def load_tree(
+    arguments: Arguments, settings: Settings, options: Sequence[str], monitor: events.Monitor, *, only: bool
+) -> Tree:
+    """Read the recipes that are named, and others of their directories.
+
+    Args:
+        arguments: arguments of the command.
+        settings: the settings.
+        options: build options that are on.
+        monitor: is told of warnings, and that many recipes are read.
+        only: leave out recipes that are not named.
+
+    Raises:
+        RecipeNotFoundError: a recipe is not there.
+        FaultsError: named recipes are not valid; it holds the faults of all of them.
+    """
+    named = (
+        find_recipes([*(path for path, _ in arguments.files), *arguments.directories])
+        if (arguments.files or arguments.directories)
+        else ()
+    )
+    candidates = find_candidates(arguments, only=only)
+    known = {path.resolve() for path in named}
+    others = tuple(path for path in candidates if path.resolve() not in known)
+    if len(candidates) > _LARGE:
+        monitor.emit(events.Note("", f"reading {len(candidates):,} recipes"))
+    planned: dict[BuildId, PlannedBuild] = {}
+    summaries: list[Summary] = []
+    left: list[str] = []
+    if len(named) <= _PLANNED_AT_ONCE:
+        loaded, builds = _plan_named(named, settings, options)
+        directories = pipeline_directories(settings)
+        for build in builds:
+            assert build.evaluation
+            summary = make_summary(build.evaluation, library_for(build.recipe.path, directories))
+            summaries.append(summary)
+            planned[summary.id] = build
+        left = [str(recipe.path) for recipe in loaded if recipe not in [build.recipe for build in builds]]
+    else:
+        reports = _survey(named, settings, options)
+        _check_reports(reports)
+        summaries += [summary for report in reports for summary in report.summaries]
+        left = [report.file for report in reports if not report.arches]
+    made = {(package.name, summary.arch) for summary in summaries for package in summary.packages}
+    for report in _survey(others, settings, options) if others else ():
+        for summary in () if report.has_errors else report.summaries:
+            names = {(package.name, summary.arch) for package in summary.packages}
+            if made.isdisjoint(names):
+                made |= names
+                summaries.append(summary)
+    files = {summary.id: summary for summary in summaries}
+
+    def plan(build: BuildId) -> PlannedBuild:
+        if build not in planned:
+            return plan_build(files[build], settings, options)
+        return planned[build]
+
+    return Tree(tuple(summaries), plan, tuple(left), planned)
+
+
+def _survey(files: Sequence[Path], settings: Settings, options: Sequence[str]) -> list[RecipeReport]:
+    return list(survey_recipes(files, make_tree_spec(settings, settings.arch, options), os.cpu_count() or 1))
+
+
+def _check_reports(reports: Sequence[RecipeReport]) -> None:
+    """Print warnings of recipes, and refuse those with faults.
+
+    Raises:
+        FaultsError: some have faults.
+    """
+    found = merge_findings([*(finding for report in reports for finding in report.findings), *find_clashes(reports)])
+    faults = [_make_error(finding) for finding in found if finding.severity == "error"]
+    if faults:
+        raise FaultsError(sorted(faults, key=fault_position))
+    for finding in found:
+        print_warning(_make_error(finding))
+
+
+def _make_error(finding: Finding) -> RecipeError:
+    place = finding.place
+    position = (place.file, place.line, place.column)
+    failure = Failure(
+        finding.code, finding.message, position=position, hint=finding.hint or None, details=finding.details
+    )
+    error = make_error(failure)
+    return error if isinstance(error, RecipeError) else RecipeError(error.message, where=place, hint=error.hint)
+
+
+def _plan_named(
+    named: Sequence[Path], settings: Settings, options: Sequence[str]
+) -> tuple[tuple[Recipe, ...], tuple[PlannedBuild, ...]]:
+    return plan_recipes(named, settings.arch, settings, print_warning, options, together=True) if named else ((), ())
+
+
+def make_tree_graph(tree: Tree, repositories: Repositories) -> Graph:
+    """Return the graph of recipes.
+
+    Raises:
+        CycleError: recipes need one another, and nothing outside offers what would do to begin with.
+        RecipeError: two recipes make the same package.
+    """
+    if len({summary.name for summary in tree.summaries}) < 2:
+        return LoneGraph(tree.summaries)
+    from melpy.engine.cycle import explain_cycle  # noqa: PLC0415  # networkx takes 150 ms, one recipe needs no order
+    from melpy.graph.buildgraph import make_graph  # noqa: PLC0415  # likewise
+
+    try:
+        return make_graph(tree.summaries, outside=repositories.offers)
+    except CycleError as error:
+        raise explain_cycle(
+            error.edges, error.missing, tree.summaries, lambda one: tree.plan(one.id).evaluation
+        ) from None
+
+
+def choose_builds(
+    arguments: Arguments,
+    options: SelectionOptions,
+    tree: Tree,
+    graph: Graph,
+    repositories: Repositories,
+    quarantine: Quarantine | None,
+) -> tuple[Selection, Work]:
+    """Return the builds that are selected; those that a repository has in the same version do not come along.
+
+    Raises:
+        NothingSelectedError: no build is left.
+        FaultsError: ranges of recipes need packages that nobody has.
+    """
+    is_offered = _Offered(repositories)
+
+    def find_needs(build: BuildId) -> tuple[BuildId, ...]:
+        return tuple(need for need in graph.needs(build) if not is_offered.has_all(graph.summaries[need]))
+
+    selection = select(
+        arguments,
+        options,
+        tree.summaries,
+        find_needs,
+        is_offered=is_offered,
+        quarantine=quarantine,
+    )
+    chosen = {selected.build: selected.asked for selected in selection.builds}
+    check_ranges([build for name, build in tree.planned.items() if name in chosen], repositories)
+    return selection, Work(graph, chosen, tree.plan)
+
+
+class _Offered:
+    """Packages of the repositories that environments come from, apart from the supply and from what is built here."""
+
+    def __init__(self, repositories: Repositories) -> None:
+        self._repositories = repositories
+        self._universes: dict[str, object] = {}
+
+    def __call__(self, name: str, version: str, arch: str) -> bool:
+        snapshot = self._repositories.take_snapshot(EnvironmentSpec(RootSpec(arch)), ())
+        if not snapshot.indexes:
+            return False
+        universe = self._repositories.find_universe(replace(snapshot, supplied=()))
+        return any(offer.name == name and offer.version == version for offer, _ in universe.providers(name))
+
+    def has_all(self, summary: Summary) -> bool:
+        """Tell whether a repository has all packages of a recipe in its version."""
+        return bool(summary.packages) and all(
+            self(package.name, summary.version, summary.arch) for package in summary.packages
+        )
+
+
+def tell_left(left: Iterable[str], arches: Sequence[Arch], monitor: events.Monitor) -> None:
+    """Warn of recipes that are meant for none of the architectures."""
+    for file in left:
+        text = f"{file}: not meant for {', '.join(map(str, arches))}, so nothing is built of it"
+        monitor.emit(events.Warning("", text))

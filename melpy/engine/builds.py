@@ -1,0 +1,187 @@
+"""The builds of a run from beginning to end: stage, run, publication; an interrupt loses nothing that was built."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from melpy import events
+from melpy.apk.index import read_entries
+from melpy.engine.consistency import find_held
+from melpy.engine.executor import LocalExecutor
+from melpy.engine.journal import Journal, find_journal
+from melpy.engine.model import JobReport, RunReport
+from melpy.engine.publish import publish
+from melpy.engine.resultdir import keep_results, open_results
+from melpy.engine.resultstore import ResultStore
+from melpy.engine.run import Means, Run
+from melpy.engine.schedule import JobOutcome
+from melpy.engine.stage import Stage
+from melpy.errors import MelpyError
+from melpy.repo.repository import load_index
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+    from types import FrameType
+
+    from melpy.engine.model import BuildResult, BuildSpec, PublishSpec, RunSpec
+    from melpy.engine.publish import Staged
+    from melpy.engine.run import Work
+    from melpy.engine.worker import Workers
+    from melpy.environment.repository import Repositories
+    from melpy.graph.model import BuildId
+
+PUBLISH = ("consistent", "end", "each")
+"""When packages are published; see docs/how-to/build-a-repository.md."""
+
+
+def make_builds(
+    work: Work,
+    spec: BuildSpec,
+    options: RunSpec,
+    publication: PublishSpec,
+    workers: Workers,
+    repositories: Repositories,
+    monitor: events.Monitor,
+) -> RunReport:
+    """Make all builds of a run, as far as failures let them, and publish what was built.
+
+    Args:
+        work: the builds.
+        spec: what they are prepared from.
+        options: options of the run.
+        publication: where packages are published, and how they are signed.
+        workers: execute the jobs.
+        repositories: the repositories of the run.
+        monitor: is told what happens.
+
+    Raises:
+        RepositoryError: the repository cannot be read.
+        OutputError: the cache cannot be written.
+    """
+    monitor = events.Once(monitor)
+    journal = Journal(find_journal(spec.cache_dir), monitor)
+    store = ResultStore(spec.cache_dir)
+    try:
+        with open_results(spec.cache_dir) as directory, store.hold():
+            means = Means(spec, options, Stage(repositories), store, journal, LocalExecutor(workers), directory)
+            run = Run(work, means, monitor)
+            interrupted = False
+            try:
+                with _finish_first(run, monitor, several=len(work.chosen) > 1) as asked:
+                    run.execute()
+                interrupted = bool(asked)
+            except KeyboardInterrupt:
+                interrupted = True
+            return _publish(run, publication, options, directory, monitor, interrupted=interrupted)
+    finally:
+        journal.close()
+
+
+@contextmanager
+def _finish_first(run: Run, monitor: events.Monitor, *, several: bool) -> Iterator[list[int]]:
+    """Let a first interrupt of a run over several builds finish what goes on; another one ends that, too."""
+    asked: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if not several or not callable(before):
+        yield asked
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        if len(asked) > 1:
+            before(number, frame)
+            return
+        run.drain()
+        text = "interrupted: what goes on is finished, nothing else begins; interrupt once more to end at once"
+        monitor.emit(events.Note("", text))
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _publish(
+    run: Run,
+    publication: PublishSpec,
+    options: RunSpec,
+    directory: Path,
+    monitor: events.Monitor,
+    *,
+    interrupted: bool,
+) -> RunReport:
+    """Publish what a run has built; keep what cannot be published, and say where."""
+    staged = run.staged
+    held = _find_held(staged, run.reports, publication) if options.publish == "consistent" else {}
+    problem: MelpyError | None = None
+    results: tuple[BuildResult, ...] = ()
+    try:
+        results = publish([one for one in staged.values() if one.job not in held], publication, monitor)
+    except MelpyError as error:
+        problem = error
+        with suppress(OSError):
+            place = keep_results(directory) if any(directory.iterdir()) else None
+            if place:
+                text = f"  the unsigned packages are in {place}, until melpy clean removes them"
+                error.details = (*error.details, text)
+    published = {result.job: result for result in results}
+    jobs = tuple(_complete(report, published, held) for report in run.reports.values())
+    return RunReport(jobs, problem, interrupted)
+
+
+def _complete(report: JobReport, published: Mapping[str, BuildResult], held: Mapping[str, str]) -> JobReport:
+    if report.job in held:
+        return _changed(report, JobOutcome.HELD_BACK.value, held[report.job])
+    if report.job not in published:
+        return report
+    result = published[report.job]
+    return JobReport(
+        report.job,
+        report.file,
+        report.arch,
+        report.outcome,
+        report.because,
+        log=report.log,
+        stages=result.stages or report.stages,
+        packages=result.packages,
+        seconds=report.seconds,
+    )
+
+
+def _changed(report: JobReport, outcome: str, because: str) -> JobReport:
+    return JobReport(
+        report.job,
+        report.file,
+        report.arch,
+        outcome,
+        because,
+        log=report.log,
+        stages=report.stages,
+        seconds=report.seconds,
+    )
+
+
+def _find_held(
+    staged: Mapping[BuildId, Staged], reports: Mapping[BuildId, JobReport], publication: PublishSpec
+) -> dict[str, str]:
+    """Return the builds that are not published, since that would break packages that could not be built again."""
+    held: dict[str, str] = {}
+    for arch in dict.fromkeys(build.arch for build in staged):
+        failed = {
+            build.recipe
+            for build, report in reports.items()
+            if build.arch == arch and not JobOutcome(report.outcome).good
+        }
+        if failed:
+            known = read_entries(load_index(publication.root, arch, keyring=None))
+            builds = {
+                one.job: [package.entry for package in one.packages]
+                for build, one in staged.items()
+                if build.arch == arch
+            }
+            held |= find_held(known, builds, failed)
+    return held
