@@ -307,7 +307,7 @@ class UnsettledError(MelpyError):
     """Packages of recipes that need one another differ each time that they are built with one another."""
 
     code = "unsettled"
-    exit_status = 31
+    exit_status = 39
 
 
 class BuildsFailedError(MelpyError):

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "What is built": (
+        *("changed_since", "missing", "exclude", "rdeps", "shard", "only", "quarantine", "no_quarantine"),
+        *("stale", "force", "retry_failed"),
+    ),
+    "How a run goes on": ("jobs", "max_failures", "publish", "events_file", "trace_file"),
     "Recipes and architectures": ("arch", "options", "ranges", "package", "pipeline_dirs", "env_files", "vars_file"),
     "Repositories and trusted keys": (
         *("repositories", "keyring", "packages", "ignore_signatures", "lock", "lock_file", "seed", "seed_mirror"),

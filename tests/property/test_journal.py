@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from melpy import events
-from melpy.engine.journal import Journal, Learned, PublishedBuild, Sample, find_journal, find_median
+from melpy.engine.journal import Journal, Learned, Sample, find_journal, find_median
+from melpy.engine.published import Made
 from melpy.engine.result import Failure
 from melpy.graph.model import BuildId
 
@@ -27,7 +28,6 @@ KEYS = st.sampled_from([f"{number:064x}" for number in range(6)])
 TEXTS = st.text(max_size=20)
 FAILURES = st.builds(Failure, st.just("step-failed"), TEXTS, hint=st.none() | TEXTS, step=st.just((3, 1)))
 PACKAGES = st.tuples(st.sampled_from(["bash", "bash-doc"]), st.sampled_from(["5.2-r0", "5.2-r1"]))
-OUTS = st.sampled_from(["/out", "/other"])
 ARCHES = st.sampled_from(["x86_64", "aarch64"])
 
 
@@ -42,7 +42,7 @@ class Machine(RuleBasedStateMachine):
         self.samples: dict[BuildId, list[Sample]] = {}
         self.failures: dict[str, Failure] = {}
         self.keys: dict[str, str] = {}
-        self.published: dict[tuple[str, str], dict[tuple[str, str], PublishedBuild]] = {}
+        self.made: dict[str, Made] = {}
         self.names: dict[tuple[str, str], list[str]] = {}
 
     def open(self) -> Journal:
@@ -78,21 +78,10 @@ class Machine(RuleBasedStateMachine):
         self.journals[which].add_keys(keys)
         self.keys |= keys
 
-    @rule(
-        which=st.integers(0, 1),
-        out=OUTS,
-        arch=ARCHES,
-        builds=st.dictionaries(PACKAGES, st.builds(PublishedBuild, KEYS, KEYS)),
-    )
-    def add_published(self, which: int, out: str, arch: str, builds: dict[tuple[str, str], PublishedBuild]) -> None:
-        self.journals[which].add_published(out, arch, builds)
-        self.published.setdefault((out, arch), {}).update(builds)
-
-    @rule(which=st.integers(0, 1), out=OUTS, arch=ARCHES, packages=st.sets(PACKAGES))
-    def remove_published(self, which: int, out: str, arch: str, packages: set[tuple[str, str]]) -> None:
-        self.journals[which].remove_published(out, arch, packages)
-        for package in packages:
-            self.published.get((out, arch), {}).pop(package, None)
+    @rule(which=st.integers(0, 1), made=st.dictionaries(TEXTS, st.builds(Made, KEYS, KEYS)))
+    def add_made(self, which: int, made: dict[str, Made]) -> None:
+        self.journals[which].add_made(made)
+        self.made |= made
 
     @rule(
         which=st.integers(0, 1),
@@ -118,9 +107,7 @@ class Machine(RuleBasedStateMachine):
             }
             assert journal.find_failures([*self.failures, "missing"]) == self.failures
             assert journal.find_keys([*self.keys, "\0missing"]) == self.keys
-            for out in ("/out", "/other"):
-                for arch in ("x86_64", "aarch64"):
-                    assert journal.find_published(out, arch) == self.published.get((out, arch), {})
+            assert journal.find_made([*self.made, "\0missing"]) == self.made
             providers: dict[str, set[str]] = {}
             for (arch, package), names in self.names.items():
                 for name in names if arch == "x86_64" else ():
@@ -327,15 +314,15 @@ def check_usable(path: Path) -> None:
     journal.find_learned()
     journal.find_failures(["key"])
     journal.find_names("x86_64")
-    journal.find_published("/out", "x86_64")
+    journal.find_made(["Q1x"])
     journal.add_keys({"new": "key"})
     journal.add_sample(BuildId("bash", "x86_64"), Sample(3.0))
     journal.add_failure("new", "bash", Failure("step-failed", "status 1"))
-    journal.add_published("/out", "x86_64", {("bash", "1-r0"): PublishedBuild("key", "content")})
+    journal.add_made({"Q1x": Made("key", "content")})
     journal.replace_names("x86_64", {"bash": ["cmd:bash"]})
     assert journal.find_keys(["new"]) == {"new": "key"}
     assert BuildId("bash", "x86_64") in journal.find_learned()
     assert journal.find_failures(["new"]) == {"new": Failure("step-failed", "status 1")}
-    assert ("bash", "1-r0") in journal.find_published("/out", "x86_64")
+    assert journal.find_made(["Q1x"]) == {"Q1x": Made("key", "content")}
     assert journal.find_names("x86_64")["cmd:bash"] == ("bash",)
     journal.close()

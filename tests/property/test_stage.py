@@ -12,16 +12,14 @@ from melpy.apk.model import PackageInfo
 from melpy.arch import parse_arch
 from melpy.build.tree import load_tree
 from melpy.codec import replace
-from melpy.engine.clock import Clock
 from melpy.engine.history import Revision
 from melpy.engine.inputs import Distribution, Inputs, describe_environment, job_identity, job_key
 from melpy.engine.job import Job, Locations, Run
-from melpy.engine.publish import Stage
-from melpy.engine.result import Result
+from melpy.engine.result import Result, UnsignedPackage
+from melpy.engine.stage import Stage
 from melpy.environment.model import EnvironmentSpec, RepositorySpec, StoreSpec
 from melpy.environment.repository import Repositories
 from melpy.environment.resolution import resolve_environment
-from melpy.events import Null
 from melpy.pack.package import write_package
 from melpy.plan.library import Library
 from melpy.plan.planner import plan_recipe
@@ -70,20 +68,23 @@ def built(root: Path) -> dict[str, tuple[Job, Result]]:
         (files / name).write_text(name)
         info = PackageInfo(name, "1.0-r0", "x86_64", origin=name, provides=provided.get(name, ()))
         entry = write_package(load_tree(name, files), info, results / "x86_64", mtime=1, inputs={"key": name})
-        made[name] = (job, Result(job.name, (entry,)))
+        made[name] = (job, Result(job.name, (UnsignedPackage(entry, name, name),)))
     return made
 
 
 def keys(root: Path, built: dict[str, tuple[Job, Result]], order: tuple[str, ...]) -> tuple[str, str]:
     """Return key and identity of a build whose environment has what was built in this order."""
-    stage = Stage(Repositories(RepositorySpec(root / "out", ServerCache(root / "cache"))), root / "results")
-    for name in order:
-        job, result = built[name]
-        stage.add(job, result, Clock(name, Null()))
-    visible = stage.visible("x86_64")
+    stage = Stage(Repositories(RepositorySpec(root / "out", ServerCache(root / "cache"))))
+    made = {
+        name: stage.take_unsigned(job.run.locations.results, "x86_64", result.packages)
+        for name, (job, result) in ((name, built[name]) for name in order)
+    }
+    visible = stage.see(made[name] for name in sorted(made))
     environment = EnvironmentSpec(RootSpec("x86_64", WORLD))
     found = resolve_environment(environment, stage.repositories, own=visible.packages, where="here")
-    inputs = replace(built["alpha"][0].inputs, environment=describe_environment(found.solution, visible.own))
+    inputs = replace(
+        built["alpha"][0].inputs, environment=describe_environment(found.solution, visible.own, visible.contents)
+    )
     return job_key(inputs), job_identity(inputs)
 
 
