@@ -207,9 +207,10 @@ def find_circles(reports: Sequence[RecipeReport], spec: TreeSpec) -> Iterator[Fi
             groups.setdefault((Path(report.file).parent, summary.arch), {}).setdefault(summary.name, summary)
     for (_, arch), group in groups.items():
         summaries = list(group.values())
-        for cycle in make_graph(_drop_clashes(summaries), outside=lambda _name, _arch: True).cycles:
-            error = explain_cycle(cycle.chain, {}, summaries, functools.partial(evaluate_summary, spec=spec))
-            yield _finding(error, group[cycle.chain[0].dependent.recipe].file, (arch,), severity="warning")
+        graph = make_graph(_drop_clashes(summaries), outside=lambda _name, _arch: True)
+        for chain in (*(cycle.chain for cycle in graph.cycles), *graph.find_returns()):
+            error = explain_cycle(chain, {}, summaries, functools.partial(evaluate_summary, spec=spec))
+            yield _finding(error, group[chain[0].dependent.recipe].file, (arch,), severity="warning")
 
 
 def _drop_clashes(summaries: Iterable[Summary]) -> list[Summary]:

@@ -44,12 +44,13 @@ class BuildGraph:
         self._numbers = {build: number for number, build in enumerate(network.builds)}
         self._reach = network.find_reach(range(network.size, len(network.needs)), {}, ())
         # Before cycles are cut, and after.
-        self._wanted = [self._join(build, self._reach) for build in range(network.size)]
+        self._wanted = [self._join(build, self._reach) & ~(1 << build) for build in range(network.size)]
         self._needs = list(self._wanted)
         cuts = [self._cut(group, cutter) for group in network.groups]
         self._order = self._sort()
         self.order: tuple[BuildId, ...] = self._name(self._order)
         self.cycles: tuple[Cycle, ...] = tuple(self._describe(members, cut) for members, cut in cuts)
+        self._check_returns()
 
     def needs(self, build: BuildId) -> tuple[BuildId, ...]:
         """Return the builds that come before a build since its environment has their packages."""
@@ -95,6 +96,21 @@ class BuildGraph:
         chain = self._find_way(self._numbers[dependent], self._numbers[dependency], self._wanted)
         return self._explain(chain)
 
+    def find_returns(self) -> tuple[tuple[Edge, ...], ...]:
+        """Return the chains by which builds need themselves through packages of others, but for members of cycles.
+
+        A build needs itself in such a way where a package of its environment needs one of its own when it is installed.
+        """
+        found = []
+        for number, build in enumerate(self._network.builds):
+            own = self._network.packages[number]
+            if build not in self._cycles and self._join(number, self._reach, own) >> number & 1:
+                ways = self._walk(number, ())
+                path = min((len(ways[node]), ways[node]) for node in own if node in ways)[1]
+                if len(path) > 1:
+                    found.append(self._follow(number, path))
+        return tuple(found)
+
     def from_outside(self, build: BuildId) -> tuple[str, ...]:
         """Return the names in a build's environment that no build before it makes, so that they come from outside.
 
@@ -123,12 +139,35 @@ class BuildGraph:
                 found.append(ask.text)
         return tuple(found)
 
+    def _check_returns(self) -> None:
+        """Check that a package of a build's own that comes with others can be had before it is built.
+
+        Raises:
+            CycleError: nothing outside offers it.
+        """
+        for chain in self.find_returns():
+            build, name = chain[0].dependent, chain[-1].asks[-1].name
+            if not self._offered(name, self._numbers[build]):
+                raise refuse_cycle(chain, {build.recipe: (name,)})
+
+    def _follow(self, build: int, path: Sequence[Ask]) -> tuple[Edge, ...]:
+        """Return a chain of constraints as edges, each from the maker of what asks to that of what answers."""
+        network, node, edges = self._network, build, []
+        for ask in path:
+            answer = network.find_answer(node, ask)
+            assert answer is not None
+            maker = node if node < network.size else network.makers[node - network.size]
+            edges.append(Edge(network.builds[maker], network.builds[network.makers[answer - network.size]], (ask,)))
+            node = answer
+        return tuple(edge for edge in edges if edge.dependent != edge.dependency)
+
     def _join(self, build: int, reach: Mapping[int, int], left_out: Collection[int] = ()) -> int:
+        """Return the builds that a build needs, itself included where it needs itself."""
         bits = 0
         for package in self._network.needs[build]:
             if package not in left_out:
                 bits |= reach[package] if package in reach else self._reach[package]
-        return bits & ~(1 << build)
+        return bits
 
     def _cut(self, group: frozenset[int], cutter: Cutter) -> tuple[list[int], tuple[int, ...]]:
         """Cut a cycle; return its members and the cut."""
@@ -144,7 +183,7 @@ class BuildGraph:
         reach = network.find_reach(packages, self._reach, gone)
         members = network.find_members(group)
         for build in members:
-            self._needs[build] = self._join(build, reach, gone)
+            self._needs[build] = self._join(build, reach, gone) & ~(1 << build)
         return members, cut
 
     def _describe(self, members: Sequence[int], cut: Sequence[int]) -> Cycle:

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from melpy.errors import CycleError
 from melpy.graph.network import find_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     import networkx as nx
 
@@ -23,10 +22,18 @@ if TYPE_CHECKING:
 _STEPS = 12  # of the walk; of Wolfi's largest cycle 8 lead to a cut of 35, 12 and 30 to one of 34
 
 
-class InfeasibleError(CycleError):
-    """A cycle has no build whose packages outside offers."""
+class InfeasibleError(Exception):
+    """A cycle cannot be cut.
 
-    group: frozenset[int] = frozenset()
+    Attributes:
+        group: nodes that need one another whatever is taken from outside.
+        missing: of recipes, the names that others ask of it and that outside lacks.
+    """
+
+    def __init__(self, group: frozenset[int], missing: Mapping[str, tuple[str, ...]]) -> None:
+        super().__init__()
+        self.group = group
+        self.missing = missing
 
 
 class Cutter:
@@ -51,7 +58,7 @@ class Cutter:
             group: nodes that need one another.
 
         Raises:
-            CycleError: no set of builds whose packages outside offers will do; its `group` has the builds of a circle.
+            InfeasibleError: no set of builds whose packages outside offers will do.
         """
         network = self._network
         missing = self.find_missing(group)
@@ -128,7 +135,4 @@ class Cutter:
     def _refuse(
         self, builds: Sequence[int], missing: dict[int, tuple[str, ...]], group: frozenset[int]
     ) -> InfeasibleError:
-        error = InfeasibleError("")
-        error.group = group
-        error.missing = {self._network.builds[build].recipe: missing[build] for build in builds}
-        return error
+        return InfeasibleError(group, {self._network.builds[build].recipe: missing[build] for build in builds})

@@ -120,8 +120,8 @@ class Edge(Noun, frozen=True):
 
     @property
     def reason(self) -> str:
-        """The constraints: `environment curl-dev, runtime of curl-dev libcurl`."""
-        return ", ".join(ask.reason for ask in self.asks)
+        """The constraints: `environment curl-dev; runtime of curl-dev libcurl`."""
+        return "; ".join(ask.reason for ask in self.asks)
 
 
 class Cycle(Noun, frozen=True):
