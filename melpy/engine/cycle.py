@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from melpy.errors import point_at
-from melpy.graph.buildgraph import refuse_cycle
+from melpy.graph.chain import refuse_cycle
 from melpy.plan.position import find_needs, find_runtime
 
 if TYPE_CHECKING:
