@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from melpy.errors import point_at
-from melpy.graph.buildgraph import refuse_cycle
+from melpy.graph.chain import refuse_cycle
 from melpy.plan.position import find_needs, find_runtime
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def explain_cycle(
 
     places = [[find(ask, edge.dependent.recipe) for ask in edge.asks] for edge in edges]
     texts = [
-        ", ".join(f"{ask.reason}{f' ({at.place})' if at else ''}" for ask, at in zip(edge.asks, found, strict=True))
+        "; ".join(f"{ask.reason}{f', {at.place}' if at else ''}" for ask, at in zip(edge.asks, found, strict=True))
         for edge, found in zip(edges, places, strict=True)
     ]
     error = refuse_cycle(edges, missing, texts)

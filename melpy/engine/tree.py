@@ -93,12 +93,14 @@ class RecipeReport(Noun, frozen=True):
         arches: architectures it is meant for, of those asked for.
         summaries: its summary for each of them; with errors, as far as it could be evaluated.
         findings: what is wrong with it.
+        pipelines: names of the pipelines that its builds use, the built-in ones included.
     """
 
     file: str
     arches: tuple[str, ...] = ()
     summaries: tuple[Summary, ...] = ()
     findings: tuple[Finding, ...] = ()
+    pipelines: tuple[str, ...] = ()
 
     @property
     def has_errors(self) -> bool:
@@ -207,9 +209,10 @@ def find_circles(reports: Sequence[RecipeReport], spec: TreeSpec) -> Iterator[Fi
             groups.setdefault((Path(report.file).parent, summary.arch), {}).setdefault(summary.name, summary)
     for (_, arch), group in groups.items():
         summaries = list(group.values())
-        for cycle in make_graph(_drop_clashes(summaries), outside=lambda _name, _arch: True).cycles:
-            error = explain_cycle(cycle.chain, {}, summaries, functools.partial(evaluate_summary, spec=spec))
-            yield _finding(error, group[cycle.chain[0].dependent.recipe].file, (arch,), severity="warning")
+        graph = make_graph(_drop_clashes(summaries), outside=lambda _name, _arch: True)
+        for chain in (*(cycle.chain for cycle in graph.cycles), *graph.find_returns()):
+            error = explain_cycle(chain, {}, summaries, functools.partial(evaluate_summary, spec=spec))
+            yield _finding(error, group[chain[0].dependent.recipe].file, (arch,), severity="warning")
 
 
 def _drop_clashes(summaries: Iterable[Summary]) -> list[Summary]:
@@ -249,6 +252,7 @@ def _survey(file: Path, spec: TreeSpec) -> RecipeReport:
     arches: list[str] = []
     summaries: list[Summary] = []
     findings: list[Finding] = []
+    pipelines: set[str] = set()
     for arch in spec.arches:
         if not is_for(recipe, arch, spec.options.get(arch.apk)):
             continue
@@ -256,7 +260,8 @@ def _survey(file: Path, spec: TreeSpec) -> RecipeReport:
         found = _examine(recipe, arch, spec, output)
         summaries += found.summaries
         findings += found.findings
-    return RecipeReport(str(file), tuple(arches), tuple(summaries), merge_findings(findings))
+        pipelines.update(found.pipelines)
+    return RecipeReport(str(file), tuple(arches), tuple(summaries), merge_findings(findings), tuple(sorted(pipelines)))
 
 
 def _examine(recipe: Recipe, arch: Arch, spec: TreeSpec, output: Path | None) -> RecipeReport:
@@ -272,7 +277,7 @@ def _examine(recipe: Recipe, arch: Arch, spec: TreeSpec, output: Path | None) ->
     except MelpyError as error:  # a request of the recipe is no quantity
         findings.append(_finding(error, file, (arch.apk,)))
         summary = make_summary(found, None)
-    return RecipeReport(file, (arch.apk,), (summary,), tuple(findings))
+    return RecipeReport(file, (arch.apk,), (summary,), tuple(findings), found.pipelines)
 
 
 def _write_whole(path: Path, text: str) -> None:

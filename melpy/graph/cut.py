@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from melpy.errors import CycleError
 from melpy.graph.network import find_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     import networkx as nx
 
@@ -23,10 +22,18 @@ if TYPE_CHECKING:
 _STEPS = 12  # of the walk; of Wolfi's largest cycle 8 lead to a cut of 35, 12 and 30 to one of 34
 
 
-class InfeasibleError(CycleError):
-    """A cycle has no build whose packages outside offers."""
+class InfeasibleError(Exception):
+    """A cycle cannot be cut.
 
-    group: frozenset[int] = frozenset()
+    Attributes:
+        group: nodes that need one another whatever is taken from outside.
+        missing: of recipes, the names that others ask of it and that outside lacks.
+    """
+
+    def __init__(self, group: frozenset[int], missing: Mapping[str, tuple[str, ...]]) -> None:
+        super().__init__()
+        self.group = group
+        self.missing = missing
 
 
 class Cutter:
@@ -51,22 +58,22 @@ class Cutter:
             group: nodes that need one another.
 
         Raises:
-            CycleError: no set of builds whose packages outside offers will do; its `group` has the builds of a circle.
+            InfeasibleError: no set of builds whose packages outside offers will do.
         """
         network = self._network
         missing = self.find_missing(group)
         members = network.find_members(group)
         pinned = [build for build in members if build in self._pinned]
-        left = [build for build in members if missing[build]]
         if bad := [build for build in pinned if missing[build]]:
             raise self._refuse(bad, missing, group)
         able = [build for build in members if not missing[build]]
-        graph = network.find_graph(group)
         # If all that can be taken will not do, nothing does.
-        rest = self._without(graph, able)
+        whole = network.find_graph(group)
+        rest = find_groups(self._take_out(whole.copy(), able), network.size)
         if rest:
-            raise self._refuse([build for build in left if build in network.find_members(rest[0])], missing, rest[0])
-        cut = self._choose(graph, pinned, frozenset(able))
+            stuck = network.find_members(rest[0])
+            raise self._refuse([build for build in stuck if missing[build]], missing, rest[0])
+        cut = self._choose(whole, pinned, frozenset(able))
         self._taken.update(network.builds[build].recipe for build in cut)
         return tuple(sorted(cut))
 
@@ -84,36 +91,42 @@ class Cutter:
             build: tuple(name for name in names if not self._offered(name, build)) for build, names in asked.items()
         }
 
-    def _choose(self, graph: nx.DiGraph[int], pinned: Sequence[int], able: frozenset[int]) -> list[int]:
-        cut = list(pinned)
-        known = [build for build in sorted(able) if self._network.builds[build].recipe in self._taken]
-        cut += [build for build in known if build not in cut]
-        groups = self._without(graph, cut)
-        while groups:
-            part = graph.subgraph(groups.pop()).copy()
-            build = self._find_busiest(part, able)
-            cut.append(build)
-            groups += self._without(part, [build])
-        for build in reversed(list(cut)):
-            rest = [other for other in cut if other != build]
-            if build not in pinned and not self._without(graph, rest):
-                cut = rest
+    def _choose(self, whole: nx.DiGraph[int], pinned: Sequence[int], able: frozenset[int]) -> list[int]:
+        network, graph = self._network, whole.copy()
+        known = [build for build in sorted(able) if network.builds[build].recipe in self._taken]
+        cut = [*pinned, *(build for build in known if build not in pinned)]
+        self._take_out(graph, cut)  # one graph for all trials, since to copy it takes most of the time
+        while groups := find_groups(graph, network.size):
+            found = [self._find_busiest(graph, group, able) for group in groups]
+            self._take_out(graph, found)
+            cut += found
+        for build in [build for build in reversed(cut) if build not in pinned]:
+            self._put_back(graph, build, whole)
+            if find_groups(graph, network.size):
+                self._take_out(graph, [build])
+            else:
+                cut.remove(build)
         return cut
 
-    def _without(self, graph: nx.DiGraph[int], cut: Iterable[int]) -> list[frozenset[int]]:
-        """Return the cycles that are left where the packages of some builds come from outside."""
-        gone = {package for build in cut for package in self._network.packages[build]}
-        left = graph.copy()
-        left.remove_nodes_from(gone)
-        return find_groups(left, self._network.size)
+    def _take_out(self, graph: nx.DiGraph[int], cut: Iterable[int]) -> nx.DiGraph[int]:
+        """Take the packages of builds out of a graph, and return it."""
+        graph.remove_nodes_from([package for build in cut for package in self._network.packages[build]])
+        return graph
 
-    def _find_busiest(self, graph: nx.DiGraph[int], able: frozenset[int]) -> int:
-        """Return the build whose packages a walk from need to need is at most often."""
+    def _put_back(self, graph: nx.DiGraph[int], build: int, whole: nx.DiGraph[int]) -> None:
+        packages = [package for package in self._network.packages[build] if package in whole]
+        graph.add_nodes_from(packages)
+        for package in packages:
+            graph.add_edges_from((package, needed) for needed in whole.successors(package) if needed in graph)
+            graph.add_edges_from((other, package) for other in whole.predecessors(package) if other in graph)
+
+    def _find_busiest(self, graph: nx.DiGraph[int], group: frozenset[int], able: frozenset[int]) -> int:
+        """Return the build whose packages a walk from need to need in a group is at most often."""
         size, makers = self._network.size, self._network.makers
-        needs = {node: list(graph.successors(node)) for node in graph}
-        here = dict.fromkeys(graph, 1.0)
+        needs = {node: [needed for needed in graph.successors(node) if needed in group] for node in sorted(group)}
+        here = dict.fromkeys(needs, 1.0)
         for _ in range(_STEPS):
-            there = dict.fromkeys(graph, 0.0)
+            there = dict.fromkeys(needs, 0.0)
             for node, often in here.items():
                 share = often / len(needs[node])
                 for needed in needs[node]:
@@ -128,7 +141,4 @@ class Cutter:
     def _refuse(
         self, builds: Sequence[int], missing: dict[int, tuple[str, ...]], group: frozenset[int]
     ) -> InfeasibleError:
-        error = InfeasibleError("")
-        error.group = group
-        error.missing = {self._network.builds[build].recipe: missing[build] for build in builds}
-        return error
+        return InfeasibleError(group, {self._network.builds[build].recipe: missing[build] for build in builds})

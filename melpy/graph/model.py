@@ -122,8 +122,8 @@ class Edge(Noun, frozen=True):
 
     @property
     def reason(self) -> str:
-        """The constraints: `environment curl-dev, runtime of curl-dev libcurl`."""
-        return ", ".join(ask.reason for ask in self.asks)
+        """The constraints: `environment curl-dev; runtime of curl-dev libcurl`."""
+        return "; ".join(ask.reason for ask in self.asks)
 
 
 class Cycle(Noun, frozen=True):
@@ -131,7 +131,8 @@ class Cycle(Noun, frozen=True):
 
     Attributes:
         members: the builds, in the order in which they are built first.
-        cut: members whose packages others of the cycle take from outside until they are built.
+        cut: builds whose packages the members take from outside until all members are built once. It may have a build
+            that is no member itself: one whose package needs members when it is installed, as `build-base` does.
         chain: a shortest circle, each edge from a build to the one that it needs.
     """
 

@@ -116,8 +116,13 @@ def library_for(recipe: Path, directories: tuple[Path, ...]) -> Library:
         recipe: the recipe's file.
         directories: directories that the caller names.
     """
-    beside = recipe.parent / BESIDE
-    return _shared_library((*directories, *([beside] if beside not in directories and beside.is_dir() else [])))
+    return _shared_library(find_directories(recipe.parent, directories))
+
+
+def find_directories(parent: Path, directories: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Return the directories of pipelines for recipes of a directory, before the built-in one: those named first."""
+    beside = parent / BESIDE
+    return (*directories, *([beside] if beside not in directories and beside.is_dir() else []))
 
 
 @lru_cache(maxsize=64)

@@ -44,7 +44,7 @@ def test_by_the_runtime_closure_of_an_environment() -> None:
     assert order(found) == ["z", "y", "m", "a"] or order(found) == ["m", "y", "z", "a"]
     assert names(found.needs(build("a"))) == ["m", "y", "z"]
     assert found.needs(build("m")) == ()
-    assert reason(found, "a", "z") == ["environment m-dev, runtime of m-dev y-libs, runtime of y-libs z"]
+    assert reason(found, "a", "z") == ["environment m-dev; runtime of m-dev y-libs; runtime of y-libs z"]
 
 
 def test_runtime_dependencies_alone_are_no_cycle() -> None:
@@ -95,7 +95,7 @@ def test_generated_names_of_packages_as_they_were_built() -> None:
     assert names(graph(*recipes).needs(build("a"))) == ["curl"]
     found = graph(*recipes, provides=built)
     assert names(found.needs(build("a"))) == ["curl", "zlib"]
-    assert reason(found, "a", "zlib") == ["environment curl, runtime of curl so:libz.so.1"]
+    assert reason(found, "a", "zlib") == ["environment curl; runtime of curl so:libz.so.1"]
 
 
 def test_a_conflict_is_no_need() -> None:
@@ -203,6 +203,23 @@ def test_what_a_package_from_outside_needs_comes_with_it() -> None:
     assert names(cycle.cut) == ["tool"]
     assert order(found) == ["app", "lib", "tool"]
     assert found.from_outside(build("app")) == ("app", "lib", "tool")
+
+
+def test_a_recipe_that_needs_itself_through_another_package() -> None:
+    recipes = (summary("a", "b"), summary("b", runtime="a"))
+    found = graph(*recipes, outside=lambda name, _arch: name == "a")
+    assert order(found) == ["b", "a"]
+    assert found.cycles == ()
+    (chain,) = found.find_returns()
+    assert [str(edge.dependent) for edge in chain] == ["a/x86_64", "b/x86_64"]
+    with pytest.raises(CycleError) as caught:
+        graph(*recipes, outside=lambda _name, _arch: False)
+    assert render_error(caught.value)[:-1] == [
+        "error: these recipes need one another: a -> b -> a",
+        "  a needs b: environment b",
+        "  b needs a: runtime of b a",
+        "  no repository offers a, which a makes",
+    ]
 
 
 def test_pinned_builds_are_cut_first() -> None:
