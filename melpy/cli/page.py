@@ -71,7 +71,7 @@ def _render(timeline: Timeline, *, steps: bool, depends: bool, failures: int = _
     begin = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(timeline.start))
     ended = "" if timeline.is_whole else "; it did not come to its end"
     return environment.get_template("page.html").render(
-        title=f"run of {begin}",
+        title=f"Run of {begin}",
         subtitle=f"{count_text(len(timeline.jobs), 'job')} on {count_text(timeline.workers, 'worker')} in "
         f"{seconds_text(timeline.seconds)}{ended}",
         counts=[(one, _WORDS[one], counts[one]) for one in _ALL_OUTCOMES if counts[one]],

@@ -33,7 +33,7 @@ const total = Math.max(data.seconds / 100, 0.01);
 let selected = -1;
 
 function clock(seconds) {
-  if (seconds < 100) return (seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)) + " s";
+  if (seconds < 100) return (seconds && seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)) + " s";
   const minutes = Math.floor(seconds / 60), rest = String(Math.floor(seconds % 60)).padStart(2, "0");
   return minutes < 60 ? minutes + ":" + rest : Math.floor(minutes / 60) + ":" + String(minutes % 60).padStart(2, "0") + ":" + rest;
 }
@@ -267,12 +267,12 @@ function svg(tag, attributes, ...children) {
   node.append(...children);
   return node;
 }
-const MOST = 22, WIDTH = 210, GAP = 70, HEIGHT = 26;
-function ring(numbers, seen) {
+const MOST = 16, WIDTH = 210, GAP = 70, HEIGHT = 26;
+function ring(numbers, seen, most, held) {
   const found = [...new Set(numbers)].filter((one) => !seen.has(one));
-  // Those that took longest say most; the others are counted.
-  found.sort((a, b) => jobs[b].seconds - jobs[a].seconds || a - b);
-  const some = found.slice(0, MOST);
+  // What held others up comes first, then those that took longest; the rest is counted.
+  found.sort((a, b) => held.has(b) - held.has(a) || jobs[b].seconds - jobs[a].seconds || a - b);
+  const some = found.slice(0, most);
   some.forEach((one) => seen.add(one));
   return { some, left: found.length - some.length };
 }
@@ -280,8 +280,11 @@ function drawGraph() {
   const drawing = byId("drawing"), number = selected >= 0 ? selected : 0;
   if (!jobs.length) return;
   const seen = new Set([number]);
-  const before = ring(jobs[number].waits, seen), after = ring(jobs[number].users, seen);
-  const first = ring(before.some.flatMap((one) => jobs[one].waits), seen), last = ring(after.some.flatMap((one) => jobs[one].users), seen);
+  const held = new Set(chainOf(number));
+  for (const one of jobs[number].users) if (jobs[one].blocker === number) held.add(one);
+  const before = ring(jobs[number].waits, seen, MOST, held), after = ring(jobs[number].users, seen, MOST, held);
+  const first = ring(before.some.flatMap((one) => jobs[one].waits), seen, MOST / 2, held);
+  const last = ring(after.some.flatMap((one) => jobs[one].users), seen, MOST / 2, held);
   const rings = [first, before, { some: [number], left: 0 }, after, last].filter((one) => one.some.length);
   const tallest = Math.max(...rings.map((one) => one.some.length + (one.left ? 1 : 0))), height = tallest * (HEIGHT + 8) + 10;
   const width = rings.length * (WIDTH + GAP) - GAP + 10, at = new Map(), nodes = [], edges = [];
