@@ -63,7 +63,10 @@ _NO_CAUSE = re.compile(
 
 
 def find_cause(lines: Sequence[str]) -> str:
-    """Return the line that states the cause of a failure; the last line that is not empty where no line does."""
+    """Return the line that states the cause of a failure; the last line that is not empty where no line does.
+
+    A line that ends with a colon is continued by the next one that is not empty.
+    """
     texts = [_COLOR.sub("", _MARK.sub("", line[:_LOOKED_AT])).rstrip() for line in lines]
     causes, *others = _CAUSES
     found = _search(causes, texts)
@@ -72,6 +75,9 @@ def find_cause(lines: Sequence[str]) -> str:
         found = traceback  # pip and others repeat that a program of Python failed
     for pattern in others:
         found = found or _search(pattern, texts)
+    if found and found.endswith(":") and found in texts:
+        rest = next((text for text in texts[texts.index(found) + 1 :] if text), "")
+        found = f"{found} {rest.strip()}".rstrip()
     return (found or next((text for text in reversed(texts) if text), "")).strip()
 
 

@@ -149,6 +149,8 @@ class Board:
         took = seconds_text(event.seconds)
         if event.outcome == "built":
             return f"{word} in {took}", []
+        if event.outcome == "skipped" and event.because:
+            return f"skipped because of {event.because}", []
         if event.outcome != "failed":
             return f"{word}{reason}", []
         cause = find_cause(row.tail) if row.failed else ""
@@ -180,7 +182,8 @@ def _render_row(board: Board, row: Row, width: int, now: float) -> Line:
     rest = width - longest - 8 - 7 - 6
     doing = board.downloads.describe_job(row.job) or row.doing
     step = min(rest, 32) if width >= _WIDE else rest
-    last = f"  {_fit(printable(row.last), rest - step - 2)}" if rest - step > _NARROW and row.last else ""
+    has_room = rest - step > _NARROW and row.last
+    last = f"  {_fit(printable(row.last).removeprefix('| '), rest - step - 2)}" if has_room else ""
     return (
         (f"  {_fit(name, longest)} ", "bold"),
         (f"{_fit(arch, 8)} ", ""),
@@ -205,7 +208,7 @@ def _progress(board: Board, width: int, now: float) -> Line:
         return ((head.rstrip(), "bold"), (tail, ""))
     room = min(room, 40)
     full = int(room * share)
-    return ((head, "bold"), ("━" * full, "green"), ("━" * (room - full), "dim"), (tail, ""))
+    return ((head, "bold"), ("━" * full, "green"), ("─" * (room - full), "dim"), (tail, ""))
 
 
 def _estimate(board: Board, now: float) -> str:

@@ -7,9 +7,11 @@ that compilers that print thousands of lines a second are not kept waiting.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from contextlib import suppress
+from itertools import groupby
 from typing import TYPE_CHECKING, Self
 
 from melpy import events
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 PERIOD = 0.125
 """Seconds between two drawings."""
 
+_OUTPUT = "dim"
+"""Style of what steps print."""
+_MOST_PENDING = 50_000  # lines
 _WHEEL = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _HIDE, _SHOW, _CLEAR = "\x1b[?25l", "\x1b[?25h", "\x1b[J"
 
@@ -72,14 +77,15 @@ class Live:
             self._board.note(event, now)
             if not is_run:
                 self._note_single(event, now)
-            if lines:
+            # A terminal that was stopped (Ctrl-S) takes nothing; the log has what is left out here.
+            if lines and (len(self._scroll) < _MOST_PENDING or not isinstance(event, events.Output)):
                 self._scroll += lines
 
     def _describe_run(self, event: events.Event) -> list[Line]:
         """Return the lines that scroll up for an event of a run over several jobs."""
         match event:
             case events.Output(job=job, line=line):
-                return [((f"{job} {line}", "dim"),)] if self._verbose else []
+                return [((f"{job} {line}", _OUTPUT),)] if self._verbose else []
             case events.JobSettled(job=job, outcome=outcome):
                 if outcome in {"up-to-date", "skipped"} and not self._verbose:
                     return []  # counted below, and the summary names those that were skipped
@@ -96,7 +102,7 @@ class Live:
         job = ((f"{event.job} ", "bold"),) if event.job else ()
         match event:
             case events.Output(line=line):
-                return [((line, "dim"),)] if self._verbose else []
+                return [((line, _OUTPUT),)] if self._verbose else []
             case events.StepFinished(label=label, number=number, total=total, seconds=seconds, status=0):
                 return [(("✓ ", "green"), *job, (f"{number}/{total} {label} ", ""), (f"{seconds:.1f} s", "dim"))]
             case events.StageFinished(stage=stage, seconds=seconds) if stage != "steps":
@@ -128,14 +134,19 @@ class Live:
     def _draw(self, *, last: bool = False) -> None:
         """Write the lines that scroll up, and below them those that go on."""
         console = self._console
-        width, height = console.size
+        width, height = self._size()
         with self._lock:
             scroll, self._scroll = self._scroll, []
             below = [] if last else self._below(width, height)
         self._turn += 1
         with console.capture() as captured:
-            for line in scroll:
-                console.print(_text(line), soft_wrap=True)
+            for is_output, lines in groupby(scroll, _is_output):
+                if is_output:  # all at once: each line by itself takes rich 0.3 ms, and there may be thousands
+                    joined = "\n".join(printable(line[0][0]) for line in lines)
+                    console.out(joined, style=_OUTPUT, highlight=False)
+                    continue
+                for line in lines:
+                    console.print(_text(line), soft_wrap=True)
             drawn = []
             for line in below:
                 text = _text(line)
@@ -160,6 +171,13 @@ class Live:
         last = single.last.strip().replace("\t", " ")
         return [(wheel, (f" {single.doing} ", ""), (f"{now - single.doing_since:.0f} s  {last}", "dim"))]
 
+    def _size(self) -> tuple[int, int]:
+        """Return columns and rows of the terminal now; COLUMNS, which rich heeds, may be from before it was resized."""
+        try:
+            return os.get_terminal_size(self._console.file.fileno())
+        except (OSError, ValueError):
+            return self._console.size
+
     def _write(self, text: str) -> None:
         # A terminal that is gone shows nothing; the build goes on until it is told to end.
         with suppress(OSError):
@@ -180,6 +198,10 @@ def _described(event: events.Event) -> list[Line]:
         return [(*job, (text, "yellow"))]
     failed = isinstance(event, events.StepFinished) or (isinstance(event, events.JobFinished) and not event.ok)
     return [(*job, *((("✗ ", "red"),) if failed else ()), (text, ""))]
+
+
+def _is_output(line: Line) -> bool:
+    return len(line) == 1 and line[0][1] == _OUTPUT
 
 
 def _text(line: Line) -> Text:

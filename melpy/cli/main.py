@@ -37,6 +37,7 @@ COMMANDS = {
     "package-version": "Print name, version and release of recipes.",
     "plan": "Show what a build would do.",
     "query": "Answer a question about a recipe, asked as a template.",
+    "report": "Write a page that shows what happened in a run.",
     "shell": "Enter a build that was kept, at the step that failed.",
     "sign": "Sign packages with another key.",
     "sign-index": "Sign indexes of repositories.",
@@ -49,6 +50,10 @@ COMMANDS = {
 }
 
 
+_MODULES = {"report": "run_report"}
+"""Modules of commands whose own names mean something else in this package."""
+
+
 class _LazyGroup(Group):
     """Knows its commands by name; their modules are imported when needed."""
 
@@ -58,7 +63,8 @@ class _LazyGroup(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # likewise
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"melpy.cli.{cmd_name.replace('-', '_')}").command
+        module = _MODULES.get(cmd_name, cmd_name.replace("-", "_"))
+        command = importlib.import_module(f"melpy.cli.{module}").command
         assert isinstance(command, click.Command)
         return command
 

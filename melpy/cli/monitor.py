@@ -89,7 +89,8 @@ class Plain:
             lines = self._describe_run(event) if self._board.is_run else self._describe_single(event)
             self._board.note(event, time.monotonic())
         if lines:
-            click.echo("\n".join(lines), err=True)
+            # Where there is no terminal, click drops the sequences that GitLab's sections are made of.
+            click.echo("\n".join(lines), err=True, color=True if self._sections.service else None)
 
     def _describe_run(self, event: events.Event) -> list[str]:
         if isinstance(event, events.JobSettled):

@@ -105,7 +105,14 @@ class FakeRun:
         told.say(events.StageStarted(job, "packages"))
         told.at += 0.3
         told.say(events.StageFinished(job, "packages", 0.3))
-        return told.end("built")
+        return told.end("built", packages=self._make_packages(name))
+
+    def _make_packages(self, name: str) -> tuple[events.MadePackage, ...]:
+        stem = name.rsplit("-", 2)[0]
+        depends = tuple(f"so:lib{self.random.randrange(300)}.so.1" for _ in range(self.random.randrange(6)))
+        size = self.random.randrange(1000, 9_000_000)
+        made = [events.MadePackage(stem, size, depends)]
+        return (*made, *(events.MadePackage(f"{stem}-{end}", size // 7, (stem,)) for end in ("dev", "doc")))
 
     def _play_step(self, told: _Teller, label: str, number: int, *, fails: bool) -> None:
         told.say(events.StepStarted(told.job, label, number + 1, len(STEPS)))
@@ -188,8 +195,10 @@ class _Teller:
     def say(self, event: events.Event) -> None:
         self.told.append((self.at, event))
 
-    def end(self, outcome: str, because: str = "") -> tuple[float, str, list[Timed]]:
+    def end(
+        self, outcome: str, because: str = "", packages: tuple[events.MadePackage, ...] = ()
+    ) -> tuple[float, str, list[Timed]]:
         seconds = self.at - self.start
         self.say(events.JobFinished(self.job, seconds, outcome == "built"))
-        self.say(events.JobSettled(self.job, outcome, because, seconds))
+        self.say(events.JobSettled(self.job, outcome, because, seconds, packages))
         return self.at, outcome, self.told

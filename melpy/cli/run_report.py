@@ -1,0 +1,54 @@
+"""`melpy report`."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003  # click reads the annotation
+from typing import Any
+
+import click
+
+from melpy.cli.help import Command
+from melpy.cli.option import PATH, read_settings, setting_options
+from melpy.cli.report import near_path, print_text
+from melpy.errors import UsageError
+from melpy.text import size_text
+
+
+@click.command(
+    cls=Command,
+    short_help="Write a page that shows what happened in a run.",
+    examples={
+        "melpy report": "the newest run, as melpy-report.html",
+        "melpy report -o nightly.html events.jsonl": "the run that melpy build --events events.jsonl recorded",
+    },
+)
+@click.argument("recording", required=False, type=PATH, metavar="[EVENTS]")
+@click.option(
+    "-o", "--output", type=PATH, default="melpy-report.html", show_default=True, metavar="FILE", help="The page."
+)
+@click.option("--trace", is_flag=True, help="Write a trace that ui.perfetto.dev opens, instead of a page.")
+@setting_options("cache-dir")
+def command(recording: Path | None, *, output: Path, trace: bool, **flags: Any) -> None:  # settings
+    """Write one HTML page about a run: timeline, jobs, graph, failures.
+
+    EVENTS is what melpy build --events wrote; without it, the newest of the runs that the cache remembers is taken. The
+    page needs no other file and no network.
+    """
+    from melpy.cli.page import render_page  # noqa: PLC0415  # --help does not need it
+    from melpy.engine.recording import find_newest_recording, load_recording  # noqa: PLC0415  # likewise
+    from melpy.engine.timeline import make_timeline  # noqa: PLC0415  # likewise
+    from melpy.engine.trace import render_trace  # noqa: PLC0415  # likewise
+    from melpy.files import write_file  # noqa: PLC0415  # likewise
+
+    cache_dir = read_settings(flags).path("cache-dir")
+    assert cache_dir is not None
+    path = recording or find_newest_recording(cache_dir)
+    if path is None:
+        raise UsageError("no run is recorded yet", hint="run melpy build first, or name a file of melpy build --events")
+    timeline = make_timeline(load_recording(path))
+    data = render_trace(timeline) if trace else render_page(timeline).encode("utf-8", "replace")
+    if str(output) == "-":
+        click.echo(data, nl=False)
+        return
+    write_file(output, data)
+    print_text(f"{near_path(output.absolute())}: {size_text(len(data))}, of {path}", err=True)
