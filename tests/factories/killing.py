@@ -184,6 +184,14 @@ def find_traces(base: Path) -> set[str]:
     return found | {f"shared memory {path}" for path in Path("/dev/shm").iterdir()}
 
 
+def wait_for_traces(base: Path, before: set[str]) -> list[str]:
+    """Return the traces that there are more of than before, and that do not go away; others may use the machine too."""
+    end = time.monotonic() + _PATIENCE
+    while (left := find_traces(base) - before) and time.monotonic() < end:
+        time.sleep(0.1)
+    return sorted(left)
+
+
 def list_files(tree: Path) -> Counter[str]:
     """Return the names of all that a run wrote; digests, which go by the place of the tree, are left out of them."""
     found: Counter[str] = Counter()
@@ -246,7 +254,7 @@ def kill_often(base: Path, killer: Killer, kills: int, seed: int) -> Account:
         account.kills += was_killed
         account.slowest_end = max(account.slowest_end, round(seconds, 2))
         kind = f"kill {number + 1} after {after:.2f} s{' of the group' if group else ''}"
-        account.left += [f"{kind}: {found}" for found in (*find_descendants(), *(find_traces(base) - traces))]
+        account.left += [f"{kind}: {found}" for found in (*find_descendants(), *wait_for_traces(base, traces))]
         if not was_killed:
             account.early += 1
             account.wrong += [f"run {number + 1}: {difference}" for difference in compare(calm, killed)]
@@ -254,7 +262,7 @@ def kill_often(base: Path, killer: Killer, kills: int, seed: int) -> Account:
     statuses[str(killer.run(killed))] += 1
     account.statuses = dict(statuses)
     account.wrong += compare(calm, killed) + ([] if len(statuses) == 1 else [f"exit statuses {account.statuses}"])
-    account.left += sorted(find_traces(base) - traces)
+    account.left += wait_for_traces(base, traces)
     verify = replace(killer, arguments=("verify", "out"))
     account.wrong += ["melpy verify fails"] if verify.run(killed) else []
     return account
