@@ -5,8 +5,7 @@ Conversions run in other processes, as most of their time is Python's; what goes
 
 from __future__ import annotations
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from melpy.bootstrap.version import map_version, readable_version
 from melpy.codec import Noun
 from melpy.errors import SeedError
 from melpy.events import Monitor, Progress
+from melpy.pool import open_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -162,7 +162,7 @@ def _open_pool(tasks: list[Task], workshop: Workshop) -> Iterator[Executor | Non
         yield None
         return
     # Not forked: melpy may have threads by now, and a fork of those can hang.
-    pool = ProcessPoolExecutor(workshop.jobs, mp_context=multiprocessing.get_context("spawn"))
+    pool = open_pool(workshop.jobs, "spawn")
     try:
         for _ in range(workshop.jobs):
             pool.submit(int)

@@ -22,6 +22,7 @@ from melpy.graph.model import Summary
 from melpy.plan.compiled import compile_recipe, compiled_text
 from melpy.plan.library import library_for, load_definition
 from melpy.plan.planner import PlanOptions, examine_recipe, is_for
+from melpy.pool import open_pool
 from melpy.recipe.load import load_recipe
 
 if TYPE_CHECKING:
@@ -138,14 +139,11 @@ def map_recipes(work: Callable[[Path], Result], files: Sequence[Path], jobs: int
         for chunk in chunks:
             yield from _map_chunk(chunk, work)
         return
-    # Importing these takes 6 ms, and a build of one recipe needs none of them.
-    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
+    # Importing it takes 6 ms, and a build of one recipe does not need it.
     from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415
-    from multiprocessing import get_context  # noqa: PLC0415
 
     # Forked, so that modules are there already.
-    context = get_context("fork")
-    with ProcessPoolExecutor(min(jobs, len(chunks)), mp_context=context, initializer=gc.disable) as pool:
+    with open_pool(min(jobs, len(chunks)), "fork", gc.disable) as pool:
         try:
             for reports in pool.map(functools.partial(_map_chunk, work=work), chunks):
                 yield from reports

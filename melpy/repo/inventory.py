@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from melpy.apk.segment import make_entry, read_segments
 from melpy.apk.stanza import render_stanza
 from melpy.errors import PackageFormatError, ProcessError, reason_of
+from melpy.pool import open_pool
 from melpy.repo.memory import CHANGING, settled_before, stamp_file
 from melpy.repo.model import Record
 
@@ -68,15 +69,13 @@ def read_records(
 def _read_all(directory: str, changed: Sequence[tuple[str, Record | None]], jobs: int) -> Iterable[Record | Fault]:
     if jobs < 2 or len(changed) < _PARALLEL_FROM:  # one is not parallel
         return _read_chunk(directory, changed)
-    # Importing these takes 4 ms, and most indexes have few new packages.
-    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
+    # Importing it takes 4 ms, and most indexes have few new packages.
     from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415
-    from multiprocessing import get_context  # noqa: PLC0415
 
     work = functools.partial(_read_packed, directory)
     chunks = [changed[start : start + _CHUNK] for start in range(0, len(changed), _CHUNK)]
     # Forked, so that modules are there already.
-    with ProcessPoolExecutor(min(jobs, len(chunks)), mp_context=get_context("fork")) as pool:
+    with open_pool(min(jobs, len(chunks)), "fork") as pool:
         try:
             packed = list(pool.map(work, chunks))
         except BrokenProcessPool:

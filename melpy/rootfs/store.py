@@ -14,6 +14,7 @@ from melpy.apk.segment import check_identity
 from melpy.bound import open_file
 from melpy.errors import PackageFormatError, reason_of
 from melpy.files import output_error
+from melpy.pool import open_pool
 from melpy.rootfs.extraction import extract_package
 from melpy.rootfs.layout import layer_path, new_entry, settle_entry
 from melpy.rootfs.model import StoredPackage
@@ -63,12 +64,8 @@ def ensure_layers(
 def _extract_all(
     store: Path, missing: Sequence[StoredPackage], monitor: events.Monitor, job: str, workers: int
 ) -> None:
-    # Importing these takes 4 ms, and packages are new once.
-    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
-    from multiprocessing import get_context  # noqa: PLC0415
-
     # Forking a process that has threads can block; a fork server has none.
-    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+    with open_pool(workers, "forkserver") as pool:
         # The largest first, so that no process is left with it at the end.
         ordered = sorted(missing, key=lambda package: -_size(package.path))
         done = [pool.submit(_extract, store, package) for package in ordered]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import time
+from pathlib import Path
+
+import pytest
 
 from melpy.files import scratch_directory
 from tests.factories.project import Project, shell_recipe
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_killed_process_leaves_nothing(tmp_path: Path) -> None:
@@ -44,3 +44,35 @@ def test_a_build_removes_what_a_killed_one_left_in_the_repository(project: Proje
     result = project.melpy("build", "one.yaml")
     assert result.returncode == 0, result.stderr
     assert project.leftovers() == ["x86_64/APKINDEX.tar.gz", "x86_64/one-1.0-r0.apk"]
+
+
+POOL = """
+import sys, time
+from melpy.pool import open_pool
+with open_pool(2, sys.argv[1]) as pool:
+    done = [pool.submit(time.sleep, 0.2) for _ in range(2)]
+    [one.result() for one in done]
+    print(*pool._processes, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_the_processes_of_a_pool_end_with_the_killed_one(method: str) -> None:
+    program = subprocess.Popen([sys.executable, "-c", POOL, method], stdout=subprocess.PIPE, text=True)
+    with program:
+        assert program.stdout
+        processes = [Path("/proc", number) for number in program.stdout.readline().split()]
+        assert len(processes) == 2
+        program.kill()
+        end = time.monotonic() + 20
+        while time.monotonic() < end and any(map(is_running, processes)):
+            time.sleep(0.05)
+        assert not any(map(is_running, processes))
+
+
+def is_running(process: Path) -> bool:
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

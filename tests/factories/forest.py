@@ -46,8 +46,8 @@ SHAPES = {
 _SETTINGS = """\
 arch = {}
 out-dir = "out"
+cache-dir = "cache"
 signing-key = "keys/test.rsa"
-seed = "trixie"
 {}"""
 _HEAD = """\
 package:
@@ -192,7 +192,9 @@ cc -O1 main.c{links} -o ${{{{targets.destdir}}}}/usr/bin/{name}
         self.write(name, script, {f"{library}-dev": library for library in libraries} if needs is None else needs)
 
 
-def write_forest(directory: Path, recipes: int = 200, seed: int = 7, *, plain: bool = False) -> Expectation:
+def write_forest(
+    directory: Path, recipes: int = 200, seed: int = 7, *, plain: bool = False, made: Path | None = None
+) -> Expectation:
     """Write a tree, and return what is to be expected of it.
 
     Args:
@@ -200,21 +202,34 @@ def write_forest(directory: Path, recipes: int = 200, seed: int = 7, *, plain: b
         recipes: number of recipes; at least those of particular shapes.
         seed: of everything that is chosen at random.
         plain: leave out recipes of particular shapes; all are built, and all names are stated.
+        made: a cache of melpy in which compilers have been made from the seed, which is used as a repository then: no
+            server is asked, and the cache of the tree is its own.
     """
     (directory / "packages").mkdir(parents=True)
     forest = Forest(directory, random.Random(seed))
-    made = make_repository(directory)
-    bootstrap = Repository(directory / "bootstrap", made.signer, made.public_key)
+    keys = make_repository(directory)
+    bootstrap = Repository(directory / "bootstrap", keys.signer, keys.public_key)
     forest.write_library("t000", [])
     if not plain:
         _write_ring(forest, bootstrap)
         _write_shapes(forest)
     _write_rest(forest, recipes - len(forest.expectation.needs))
-    where = "" if plain else 'repositories = ["bootstrap"]\nkeyring = ["keys/test.rsa.pub"]\n'
-    (directory / "melpy.toml").write_text(_SETTINGS.format(json.dumps(list(ARCHES)), where))
+    (directory / "melpy.toml").write_text(_render_settings(plain, made))
     (directory / "expectation.json").write_text(json.dumps(asdict(forest.expectation), indent=1))
     _commit(directory)
     return forest.expectation
+
+
+def _render_settings(plain: bool, made: Path | None) -> str:
+    repositories = [] if plain else [("bootstrap", "keys/test.rsa.pub")]
+    if made:
+        suite = made.absolute() / "seed/trixie"
+        repositories.append((f"{suite}/repository", f"{suite}/key/melpy-seed-trixie.rsa.pub"))
+    lines = ["" if made else 'seed = "trixie"\n']
+    if repositories:
+        lines.append(f"repositories = {json.dumps([place for place, _ in repositories])}\n")
+        lines.append(f"keyring = {json.dumps([key for _, key in repositories])}\n")
+    return _SETTINGS.format(json.dumps(list(ARCHES)), "".join(lines))
 
 
 def _write_ring(forest: Forest, bootstrap: Repository) -> None:
@@ -324,8 +339,9 @@ def main() -> None:
     parser.add_argument("--recipes", type=int, default=200)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--plain", action="store_true", help="without recipes of particular shapes")
+    parser.add_argument("--made", type=Path, metavar="CACHE", help="take compilers from the seed of a cache of melpy")
     arguments = parser.parse_args()
-    write_forest(arguments.directory, arguments.recipes, arguments.seed, plain=arguments.plain)
+    write_forest(arguments.directory, arguments.recipes, arguments.seed, plain=arguments.plain, made=arguments.made)
 
 
 if __name__ == "__main__":
