@@ -378,3 +378,146 @@ def test_no_worker_can_be_started(project: Project, fault: str, text: str) -> No
     )
     assert (run.returncode, run.stderr) == (0, "")
     assert [line[: len(text)] for line in run.stdout.splitlines()] == [text] * 2
+
+
+CANCELS = """
+import sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from melpy.codec import decode
+from melpy.engine.job import Job
+from melpy.engine.worker import start_workers
+from melpy.errors import MelpyError
+from melpy.events import Output
+from tests.e2e.test_worker import descendants, wait_for_the_end
+
+class Begun:
+    def __init__(self):
+        self.event = threading.Event()
+    def emit(self, event):
+        if isinstance(event, Output) and event.line == "| waits":
+            self.event.set()
+
+def told(future):
+    try:
+        return future.result(30)
+    except MelpyError as error:
+        return f"{type(error).__name__}: {error}"
+
+one, two = (decode(line, Job) for line in sys.stdin.buffer)
+with start_workers() as workers, ThreadPoolExecutor(2) as pool:
+    monitors = [Begun(), Begun()]
+    first = pool.submit(workers.execute, one, monitors[0])
+    assert monitors[0].event.wait(30)
+    own = {child for child in descendants(%PID%)}
+    second = pool.submit(workers.execute, two, monitors[1])
+    assert monitors[1].event.wait(30)
+    both = descendants(%PID%)
+    workers.cancel(one)
+    print(told(first))
+    (server,) = map(int, Path(f"/proc/self/task/{%PID%}/children").read_text().split())
+    print(wait_for_the_end(own - {server}), second.done(), len(both - own) >= 3)
+    workers.cancel(two)
+    print(told(second))
+    print(wait_for_the_end(both - {server}))
+    workers.cancel(one)  # before it is executed
+    begin = time.monotonic()
+    print(told(pool.submit(workers.execute, one, Begun())), time.monotonic() - begin < 1)
+    third = Begun()  # a job that was cancelled may be executed anew
+    future = pool.submit(workers.execute, one, third)
+    print(third.event.wait(30))
+    workers.cancel(one)
+    print(told(future))
+    begin, said = time.monotonic(), set()
+    for number in range(12):  # as soon as its process is there, and later
+        future = pool.submit(workers.execute, one, Begun())
+        time.sleep(0.004 * number)
+        workers.cancel(one)
+        said.add(told(future))
+    print(said, time.monotonic() - begin < 9)  # a signal that is lost costs ten seconds
+print(descendants(%PID%))
+"""
+
+
+def run_script(script: str, jobs: list[str], *arguments: str) -> list[str]:
+    run = subprocess.run(
+        [sys.executable, "-c", script.replace("%PID%", "__import__('os').getpid()"), *arguments],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        input="".join(f"{job}\n" for job in jobs),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    return run.stdout.splitlines()
+
+
+def test_jobs_in_threads_are_cancelled_one_by_one(project: Project) -> None:
+    """An interrupt reaches the main thread only, which then cancels them; nothing of them is left."""
+    for name in ("one", "two"):
+        project.write(f"{name}.yaml", shell_recipe(name, runs=WAITS))
+    jobs = work(project.directory, "prepare", "one.yaml", "two.yaml")
+    assert run_script(CANCELS, jobs) == [
+        "CancelledError: one-1.0-r0/x86_64: was cancelled",
+        "set() False True",
+        "CancelledError: two-1.0-r0/x86_64: was cancelled",
+        "set()",
+        "CancelledError: one-1.0-r0/x86_64: was cancelled True",
+        "True",
+        "CancelledError: one-1.0-r0/x86_64: was cancelled",
+        "{'CancelledError: one-1.0-r0/x86_64: was cancelled'} True",
+        "set()",
+    ]
+    assert list((project.directory / "cache/work").iterdir()) == []
+    assert str(project.directory) not in Path("/proc/self/mountinfo").read_text()
+
+
+UNREAD = """
+import os, signal, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from melpy.codec import decode
+from melpy.engine.job import Job
+from melpy.engine.worker import start_workers
+from melpy.errors import MelpyError
+from melpy.events import Null, Output
+
+class Stuck:
+    \"\"\"Somebody who does not read on.\"\"\"
+    def __init__(self):
+        self.begun, self.go = threading.Event(), threading.Event()
+    def emit(self, event):
+        if isinstance(event, Output):
+            self.begun.set()
+            self.go.wait(60)
+
+one, two = (decode(line, Job) for line in sys.stdin.buffer)
+with start_workers() as workers, ThreadPoolExecutor(2) as pool:
+    stuck = Stuck()
+    first = pool.submit(workers.execute, one, stuck)
+    assert stuck.begun.wait(30)
+    time.sleep(2)  # its worker waits for room by then
+    (server,) = map(int, Path(f"/proc/self/task/{%PID%}/children").read_text().split())
+    (worker,) = map(int, Path(f"/proc/{server}/task/{server}/children").read_text().split())
+    os.kill(worker, signal.SIGKILL)
+    time.sleep(0.5)  # the server knows
+    print(pool.submit(workers.execute, two, Null()).result(60).failure)
+    stuck.go.set()
+    try:
+        first.result(60)
+    except MelpyError as error:
+        print(error)
+"""
+
+
+def test_a_worker_whose_words_nobody_reads_stops_no_other(project: Project) -> None:
+    """What the server says of its end waits for room, and other jobs go on; it is heard when somebody reads."""
+    project.write("one.yaml", shell_recipe("one", runs="seq 1000000"))
+    project.write("two.yaml", shell_recipe("two"))
+    jobs = work(project.directory, "prepare", "one.yaml", "two.yaml")
+    assert run_script(UNREAD, jobs) == [
+        "None",
+        "one-1.0-r0/x86_64: the process that built it was killed by SIGKILL",
+    ]
