@@ -151,7 +151,8 @@ def run_build(
             ok = failure is None and result is not None  # an interrupt leaves neither
             # Where something failed, that is more useful than what is wrong with the record.
             with suppress(*(() if ok else (OutputError,))):
-                write_record(build, spec, job, result, clock)
+                if job:  # what cannot be prepared has no record
+                    write_record(job, result, clock)
             monitor.emit(events.JobFinished(build.plan.job, clock.elapsed, ok))
     if failure:
         locate_failure(failure, build)

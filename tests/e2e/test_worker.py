@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from melpy.codec import decode, replace
+from melpy.engine.clock import Clock
 from melpy.engine.inputs import job_identity, job_key
 from melpy.engine.job import Job
-from melpy.engine.result import Result
+from melpy.engine.record import record_path, write_record
+from melpy.engine.result import Host, Result
+from melpy.events import Null
 from tests.factories.project import ROOT, Project, shell_recipe
 
 if TYPE_CHECKING:
@@ -72,6 +75,29 @@ def test_a_job_is_executed_from_its_json_alone(project: Project, tmp_path: Path)
     assert len(signed) > len(unsigned)
     record = json.loads((project.out / "logs/x86_64/one-1.0-r0.json").read_text())
     assert (record["key"], record["identity"]) == (job_key(job.inputs), job_identity(job.inputs))
+    assert record["machine"] == {"name": os.uname().nodename, "kernel": os.uname().release, "arch": os.uname().machine}
+
+
+def test_a_record_is_of_the_machine_that_executed_the_job(project: Project) -> None:
+    """It is written from job and result; nothing is asked of the machine where it is written."""
+    project.write("one.yaml", shell_recipe())
+    (text,) = work(project.directory, "prepare", "one.yaml")
+    (told,) = work(project.directory, "execute", stdin=f"{text}\n")
+    job, result = decode(text.encode(), Job), decode(told.encode(), Result)
+    assert result.host
+    assert result.host.processors == len(os.sched_getaffinity(0))
+    far = Host("far", "7.1", "riscv64", 96, "9.9", "/usr/bin/qemu-riscv64")
+    limits = replace(job.run.options.limits, memory=1 << 30)
+    job = replace(job, run=replace(job.run, attempt=2, options=replace(job.run.options, limits=limits)))
+    write_record(job, replace(result, host=far, native=("make=4.4-r0",)), Clock(job.name, Null()))
+    record = json.loads(record_path(job.run.locations.log).read_text())
+    assert record["machine"] == {"name": "far", "kernel": "7.1", "arch": "riscv64"}
+    found = [record[key] for key in ("processors", "melpy", "emulator", "native-tools", "attempt", "ok")]
+    assert found == [96, "9.9", "/usr/bin/qemu-riscv64", ["make=4.4-r0"], 2, True]
+    assert record["limits"]["memory"] == 1 << 30
+    write_record(job, None, Clock(job.name, Null()))  # of a worker that was killed
+    record = json.loads(record_path(job.run.locations.log).read_text())
+    assert (record["ok"], record["machine"], record["key"]) == (False, None, job.inputs.key)
 
 
 def test_eight_jobs_at_once_have_processors_and_groups_of_their_own(project: Project) -> None:
