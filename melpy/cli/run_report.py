@@ -40,8 +40,7 @@ def command(recording: Path | None, *, output: Path, trace: bool, **flags: Any) 
     from melpy.engine.trace import render_trace  # noqa: PLC0415  # likewise
     from melpy.files import write_file  # noqa: PLC0415  # likewise
 
-    cache_dir = read_settings(flags).path("cache-dir")
-    assert cache_dir is not None
+    cache_dir = read_settings(flags).cache_dir
     path = recording or find_newest_recording(cache_dir)
     if path is None:
         raise UsageError("no run is recorded yet", hint="run melpy build first, or name a file of melpy build --events")

@@ -31,11 +31,15 @@ class Clock:
     seconds: dict[str, float] = field(default_factory=dict)
     start: float = field(default_factory=time.monotonic)
     log: Path | None = None
+    _held: list[events.Event] = field(default_factory=list)
 
     def begin(self, log: Path) -> None:
-        """Tell that the build begins."""
+        """Tell that the build begins, and what it has done so far: a build that is up to date never begins."""
         self.log = log
         self.monitor.emit(events.JobStarted(self.job, log))
+        for event in self._held:
+            self.monitor.emit(event)
+        self._held.clear()
 
     @property
     def elapsed(self) -> float:
@@ -45,8 +49,14 @@ class Clock:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Measure a stage; one that fails is not told to have ended."""
-        self.monitor.emit(events.StageStarted(self.job, name))
+        self._tell(events.StageStarted(self.job, name))
         start = time.monotonic()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - start
-        self.monitor.emit(events.StageFinished(self.job, name, self.seconds[name]))
+        self._tell(events.StageFinished(self.job, name, self.seconds[name]))
+
+    def _tell(self, event: events.Event) -> None:
+        if self.log:
+            self.monitor.emit(event)
+        else:
+            self._held.append(event)

@@ -5,11 +5,12 @@ A step that fails, and all else that can go wrong with a job, is an outcome in t
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from melpy import events
+from melpy import __version__, events
 from melpy.apk.segment import read_segments
 from melpy.arch import parse_arch
 from melpy.bound import open_file
@@ -23,7 +24,7 @@ from melpy.engine.environment import make_environment
 from melpy.engine.licence import load_licence_texts
 from melpy.engine.packages import write_packages
 from melpy.engine.reentry import check_environment
-from melpy.engine.result import Result, UnsignedPackage, describe_failure
+from melpy.engine.result import Host, Result, UnsignedPackage, describe_failure
 from melpy.engine.workdir import reuse_directory, work_directory
 from melpy.environment.layer import open_environment
 from melpy.errors import MelpyError
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from melpy.apk.model import IndexEntry
     from melpy.build.model import StepRecord
     from melpy.engine.job import Job
-    from melpy.sandbox.model import NativeTools
+    from melpy.sandbox.model import Emulator, NativeTools
 
 
 def execute(job: Job, monitor: events.Monitor) -> Result:
@@ -49,14 +50,16 @@ def execute(job: Job, monitor: events.Monitor) -> Result:
         job: what is built, and where.
         monitor: is told what happens.
     """
-    clock = Clock(job.name, monitor)
+    clock = Clock(job.name, monitor, log=job.run.locations.log)
     steps: tuple[StepRecord, ...] = ()
     packages: tuple[UnsignedPackage, ...] = ()
     failure: MelpyError | None = None
     tools: NativeTools | None = None
+    emulator: Emulator | None = None
     try:
+        emulator = find_emulator(parse_arch(job.inputs.plan.arch))
         with ExitStack() as stack:
-            session, tools = _open_session(job, clock, stack)
+            session, tools = _open_session(job, clock, emulator, stack)
             with clock.stage("steps"):
                 outcome = run_plan(job.inputs.plan, session, monitor)
                 steps = outcome.records
@@ -79,6 +82,7 @@ def execute(job: Job, monitor: events.Monitor) -> Result:
         stages=tuple(clock.seconds.items()),
         native=tools.packages if tools else (),
         failure=describe_failure(failure) if failure else None,
+        host=_describe_host(emulator),
     )
 
 
@@ -89,7 +93,21 @@ def _describe_package(directory: Path, entry: IndexEntry) -> UnsignedPackage:
     return UnsignedPackage(entry, content, file_digest(path))
 
 
-def _open_session(job: Job, clock: Clock, stack: ExitStack) -> tuple[Session, NativeTools | None]:
+def _describe_host(emulator: Emulator | None) -> Host:
+    machine = os.uname()
+    return Host(
+        name=machine.nodename,
+        kernel=machine.release,
+        arch=machine.machine,
+        processors=len(os.sched_getaffinity(0)),
+        melpy=__version__,
+        emulator=emulator.interpreter or "the host's" if emulator else None,
+    )
+
+
+def _open_session(
+    job: Job, clock: Clock, emulator: Emulator | None, stack: ExitStack
+) -> tuple[Session, NativeTools | None]:
     plan, run, locations, monitor = job.inputs.plan, job.run, job.run.locations, clock.monitor
     arch = parse_arch(plan.arch)
     tools: NativeTools | None = None
@@ -113,7 +131,7 @@ def _open_session(job: Job, clock: Clock, stack: ExitStack) -> tuple[Session, Na
         sources=run.sources,
         epoch=job.inputs.revision.epoch,
         log=locations.log,
-        machine=Machine(find_emulator(arch), tools, find_id_range()),
+        machine=Machine(emulator, tools, find_id_range()),
         options=run.options,
         first=run.first,
         cache=stack.enter_context(_open_cache(job)),

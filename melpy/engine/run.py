@@ -28,7 +28,7 @@ from melpy.engine.schedule import JobOutcome as Outcome
 from melpy.engine.schedule import Schedule
 from melpy.engine.source import fetch_sources
 from melpy.engine.view import REST, View
-from melpy.errors import MelpyError, OutputError, StepFailedError, UnsettledError
+from melpy.errors import CancelledError, MelpyError, OutputError, StepFailedError, UnsettledError
 from melpy.text import shorten_list
 
 if TYPE_CHECKING:
@@ -224,7 +224,6 @@ class Run:
             known = None if forced else self._find_known(node)
             if known is None:
                 build = self._work.plan(node.build)
-                clock.log = None
                 draft = draft_build(
                     build, self._means.spec, self._means.stage.repositories, self._view.see(node), clock
                 )
@@ -236,6 +235,9 @@ class Run:
                     self._fetch(active)
         except MelpyError as error:
             self._active.pop(node, None)
+            if build and clock.log is None:
+                clock.begin(log_path(build, self._means.spec))
+                self._monitor.emit(events.JobFinished(summary.job, clock.elapsed, ok=False))
             self._fail(node, error, build, clock)
             return
         if known:
@@ -324,6 +326,10 @@ class Run:
     def _end(self, active: _Active, job: Job | None, found: Result | BaseException) -> None:
         """Take in what a job came to."""
         self._active.pop(active.node, None)
+        if isinstance(found, CancelledError):
+            self._monitor.emit(events.JobFinished(active.build.plan.job, active.clock.elapsed, ok=False))
+            self._schedule.settle(active.node, Outcome.INTERRUPTED)
+            return
         if isinstance(found, BaseException) and not isinstance(found, MelpyError):
             raise found
         clock, build = active.clock, active.build
@@ -341,8 +347,9 @@ class Run:
                 kept = self._keep(active, job, result)
         except MelpyError as error:
             failure = error
-        with suppress(*(() if failure is None else (OutputError,))):
-            write_record(build, self._means.spec, job, result, clock)
+        if job:  # a build that cannot be prepared has no record
+            with suppress(*(() if failure is None else (OutputError,))):
+                write_record(job, result, clock)
         self._monitor.emit(events.JobFinished(build.plan.job, clock.elapsed, failure is None))
         if failure:
             if job and isinstance(failure, StepFailedError) and job.run.first == 1 and active.draft.settled:

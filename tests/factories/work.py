@@ -27,17 +27,21 @@ def prepare(names: list[str]) -> None:
     from melpy.cli.setup import make_spec
     from melpy.config.load import load_settings
     from melpy.engine.clock import Clock
-    from melpy.engine.prepare import prepare
-    from melpy.engine.publish import Stage
+    from melpy.engine.prepare import draft_build, find_commit, make_job
     from melpy.engine.resultdir import RESULTS
+    from melpy.engine.source import fetch_sources
+    from melpy.engine.stage import Stage
     from melpy.environment.repository import Repositories
 
     settings = load_settings({}, {}, Path.cwd())
     _, builds = plan_recipes([Path(name) for name in names], [parse_arch("x86_64")], settings, print)
     spec = make_spec(settings, Null())
-    stage = Stage(Repositories(spec.repositories), spec.cache_dir / RESULTS)
+    repositories = Repositories(spec.repositories)
+    visible = Stage(repositories).see(())
     for build in builds:
-        job = prepare(build, spec, stage, Clock(build.plan.job, Null()))
+        draft = draft_build(build, spec, repositories, visible, Clock(build.plan.job, Null()))
+        sources = fetch_sources(build.plan.sources, spec.sources, Null(), build.plan.job)
+        job = make_job(draft, sources, find_commit(build, spec, Null()), spec, spec.cache_dir / RESULTS)
         sys.stdout.write(f"{encode(job).decode()}\n")
 
 
