@@ -199,7 +199,7 @@ def _build(
             flags["jobs"] or min(len(work.chosen), _find_workers()),
             flags["max_failures"] or 0,
             flags["stale"],
-            flags["force"],
+            flags["force"] or flags["keep"] or flags["debug"] or bool(flags["from_step"]),
             flags["retry_failed"],
             flags["publish"],
         )

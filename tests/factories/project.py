@@ -52,11 +52,25 @@ class Project:
         return path
 
     def melpy(
-        self, *arguments: str, user: int | None = None, prefix: tuple[str, ...] = (), stdin: str = ""
+        self,
+        *arguments: str,
+        user: int | None = None,
+        prefix: tuple[str, ...] = (),
+        stdin: str = "",
+        force: bool = True,
     ) -> subprocess.CompletedProcess[str]:
-        """Run melpy here and return what it printed."""
+        """Run melpy here and return what it printed.
+
+        Args:
+            arguments: of melpy.
+            user: id of the user that runs it; None for the one that runs the tests.
+            prefix: a program before it, with its arguments.
+            stdin: what it reads.
+            force: have `build` build what is named although it is up to date.
+        """
+        forced = ("--force",) if force and arguments[:1] == ("build",) else ()
         return subprocess.run(
-            [*prefix, sys.executable, "-m", "melpy", *arguments],
+            [*prefix, sys.executable, "-m", "melpy", *arguments[:1], *forced, *arguments[1:]],
             cwd=self.directory,
             env=self.full_environment(),
             input=stdin,
