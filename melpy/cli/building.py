@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,9 +11,10 @@ from melpy import events
 from melpy.cli.planning import make_tree_spec, pipeline_directories, plan_build, plan_recipes
 from melpy.cli.report import print_warning
 from melpy.codec import replace
+from melpy.engine.generated import load_generated
+from melpy.engine.known import Work
 from melpy.engine.range import check_ranges
 from melpy.engine.result import Failure, make_error
-from melpy.engine.run import Work
 from melpy.engine.selection import find_candidates, select
 from melpy.engine.summary import make_summary
 from melpy.engine.tree import find_clashes, merge_findings, survey_recipes
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from melpy.engine.tree import Finding, RecipeReport
     from melpy.environment.repository import Repositories
     from melpy.graph.lone import Graph
-    from melpy.graph.model import BuildId, Summary
+    from melpy.graph.model import BuildId, Generated, Summary
     from melpy.graph.selection import Selection
     from melpy.recipe.model import Recipe
 
@@ -154,8 +156,13 @@ def _plan_named(
     return plan_recipes(named, settings.arch, settings, print_warning, options, together=True) if named else ((), ())
 
 
-def make_tree_graph(tree: Tree, repositories: Repositories) -> Graph:
+def make_tree_graph(tree: Tree, repositories: Repositories, built: Generated | None = None) -> Graph:
     """Return the graph of recipes.
+
+    Args:
+        tree: the recipes.
+        repositories: where names come from that no recipe makes.
+        built: facts of packages that were built in this run.
 
     Raises:
         CycleError: recipes need one another, and nothing outside offers what would do to begin with.
@@ -167,7 +174,9 @@ def make_tree_graph(tree: Tree, repositories: Repositories) -> Graph:
     from melpy.graph.buildgraph import make_graph  # noqa: PLC0415  # likewise
 
     try:
-        return make_graph(tree.summaries, outside=repositories.offers)
+        arches = dict.fromkeys(summary.arch for summary in tree.summaries)
+        known = {**load_generated(repositories.spec.own, arches), **(built or {})}
+        return make_graph(tree.summaries, outside=repositories.offers, provides=known)
     except CycleError as error:
         raise explain_cycle(
             error.edges, error.missing, tree.summaries, lambda one: tree.plan(one.id).evaluation
@@ -203,7 +212,7 @@ def choose_builds(
     )
     chosen = {selected.build: selected.asked for selected in selection.builds}
     check_ranges([build for name, build in tree.planned.items() if name in chosen], repositories)
-    return selection, Work(graph, chosen, tree.plan)
+    return selection, Work(graph, chosen, tree.plan, functools.partial(make_tree_graph, tree, repositories))
 
 
 class _Offered:

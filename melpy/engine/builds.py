@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import signal
-from contextlib import contextmanager, suppress
+import time
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from melpy import events
 from melpy.apk.index import read_entries
 from melpy.engine.consistency import find_held
 from melpy.engine.executor import LocalExecutor
+from melpy.engine.generated import find_generated, find_late
 from melpy.engine.journal import Journal, find_journal
+from melpy.engine.known import Means, Work
+from melpy.engine.ledger import Ledger
 from melpy.engine.model import JobReport, RunReport
 from melpy.engine.publish import publish
 from melpy.engine.resultdir import keep_results, open_results
 from melpy.engine.resultstore import ResultStore
-from melpy.engine.run import Means, Run
+from melpy.engine.run import Run
+from melpy.engine.runlock import hold_run
 from melpy.engine.schedule import JobOutcome
 from melpy.engine.stage import Stage
 from melpy.errors import MelpyError
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
 
     from melpy.engine.model import BuildResult, BuildSpec, PublishSpec, RunSpec
     from melpy.engine.publish import Staged
-    from melpy.engine.run import Work
+    from melpy.engine.stage import BuiltPackages
     from melpy.engine.worker import Workers
     from melpy.environment.repository import Repositories
     from melpy.graph.model import BuildId
@@ -59,29 +64,97 @@ def make_builds(
 
     Raises:
         RepositoryError: the repository cannot be read.
-        OutputError: the cache cannot be written.
+        OutputError: the cache or the repository cannot be written, or another run writes the repository.
     """
     monitor = events.Once(monitor)
-    journal = Journal(find_journal(spec.cache_dir), monitor)
+    start = time.monotonic()
     store = ResultStore(spec.cache_dir)
-    try:
-        with open_results(spec.cache_dir) as directory, store.hold():
-            means = Means(spec, options, Stage(repositories), store, journal, LocalExecutor(workers), directory)
-            run = Run(work, means, monitor)
-            interrupted = False
+    with (
+        hold_run(spec.out_dir),
+        closing(Journal(find_journal(spec.cache_dir), monitor)) as journal,
+        open_results(spec.cache_dir) as directory,
+        store.hold(),
+    ):
+        means = Means(spec, options, Stage(repositories), store, journal, LocalExecutor(workers), directory)
+        phases = _Phases(work, means, monitor)
+        interrupted = False
+        try:
+            with _finish_first(phases, monitor, several=len(work.chosen) > 1) as asked:
+                phases.execute()
+            interrupted = bool(asked)
+        except KeyboardInterrupt:
+            interrupted = True
+        report = _publish(phases, publication, options, directory, monitor, interrupted=interrupted)
+    monitor.emit(events.RunFinished("", time.monotonic() - start))
+    return report
+
+
+class _Phases:
+    """A run, and perhaps further ones: names that packages provide and no recipe states are known once they are built.
+
+    Such are `so:`, `cmd:` and `pc:` names. A build that needs one which nobody has waits until the others are made.
+    """
+
+    def __init__(self, work: Work, means: Means, monitor: events.Monitor) -> None:
+        self._work, self._means, self._monitor = work, means, monitor
+        self._ledger = Ledger(work.graph, monitor)
+        self._run: Run | None = None
+        self._drained = False
+        self.staged: dict[BuildId, Staged] = {}
+
+    @property
+    def reports(self) -> Mapping[BuildId, JobReport]:
+        """The builds that are settled, in order of settling."""
+        return self._ledger.reports
+
+    def drain(self) -> None:
+        """Let nothing more start; what goes on is finished."""
+        self._drained = True
+        if self._run:
+            self._run.drain()
+
+    def execute(self) -> None:
+        """Settle all builds, as far as failures let them.
+
+        Raises:
+            KeyboardInterrupt: the user has interrupted it.
+        """
+        work, late = self._work, find_late(self._work)
+        made: Mapping[BuildId, BuiltPackages] = {}
+        self._tell_start()
+        while True:
+            now = {build: asked for build, asked in work.chosen.items() if build not in late}
+            part = Work(work.graph, now, work.plan, work.remake)
+            run = self._run = Run(part, self._means, self._ledger, self._monitor, made)
+            if self._drained:
+                run.drain()
             try:
-                with _finish_first(run, monitor, several=len(work.chosen) > 1) as asked:
-                    run.execute()
-                interrupted = bool(asked)
-            except KeyboardInterrupt:
-                interrupted = True
-            return _publish(run, publication, options, directory, monitor, interrupted=interrupted)
-    finally:
-        journal.close()
+                run.execute()
+            finally:
+                self.staged |= run.staged
+            if not late or self._drained:
+                for build in late:
+                    self._ledger.settle(build, JobOutcome.INTERRUPTED)
+                return
+            made, before = run.made, late
+            left = {build: work.chosen[build] for build in work.chosen if build in late}
+            work = Work(work.remake(find_generated(self.staged.values())), left, work.plan, work.remake)
+            late = find_late(work)
+            if late == before:  # nobody makes what they ask for, as their preparation tells
+                late = frozenset()
+
+    def _tell_start(self) -> None:
+        graph, chosen = self._work.graph, self._work.chosen
+        order = [build for build in graph.order if build in chosen]
+        jobs = tuple(map(self._ledger.name, order))
+        waits = tuple(
+            tuple(self._ledger.name(need) for need in graph.needs(build) if need in chosen) for build in order
+        )
+        self._monitor.emit(events.RunStarted("", len(jobs), self._means.options.workers, jobs, waits))
 
 
 @contextmanager
-def _finish_first(run: Run, monitor: events.Monitor, *, several: bool) -> Iterator[list[int]]:
+def _finish_first(run: _Phases, monitor: events.Monitor, *, several: bool) -> Iterator[list[int]]:
     """Let a first interrupt of a run over several builds finish what goes on; another one ends that, too."""
     asked: list[int] = []
     before = signal.getsignal(signal.SIGINT)
@@ -106,7 +179,7 @@ def _finish_first(run: Run, monitor: events.Monitor, *, several: bool) -> Iterat
 
 
 def _publish(
-    run: Run,
+    run: _Phases,
     publication: PublishSpec,
     options: RunSpec,
     directory: Path,

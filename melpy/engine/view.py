@@ -32,6 +32,7 @@ class View:
         self._fresh, self._stage = fresh, stage
         self._made: dict[tuple[BuildId, int], BuiltPackages] = {}
         self._last: dict[BuildId, BuiltPackages] = {}
+        self._before: dict[BuildId, BuiltPackages] = {}
         self._digests: dict[BuildId, str] = {}  # of the first round
         self._rests: dict[int, str] = {}
 
@@ -39,6 +40,16 @@ class View:
         """Note what a build has made in a round."""
         self._made[node.build, node.round] = packages
         self._last[node.build] = packages
+
+    @property
+    def made(self) -> Mapping[BuildId, BuiltPackages]:
+        """The packages of the builds that were made in this run, last round."""
+        return {build: self._last[build] for build, _ in self._made} | self._before
+
+    def take(self, made: Mapping[BuildId, BuiltPackages]) -> None:
+        """Take in what an earlier part of the run has made."""
+        self._before |= made
+        self._last |= made
 
     def see(self, node: Node) -> Visible:
         """Return the packages that a build may see in a round."""

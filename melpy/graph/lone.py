@@ -37,6 +37,9 @@ class Graph(Protocol):
     def settled(self, build: BuildId) -> frozenset[BuildId]:
         """Return the builds whose packages a build may see once its cycle is built."""
 
+    def lacking(self, build: BuildId) -> tuple[str, ...]:
+        """Return the constraints of a build's environment that no build before it and nothing outside answers."""
+
 
 class LoneGraph:
     """The builds of one recipe, one for each architecture: none needs another."""
@@ -57,3 +60,7 @@ class LoneGraph:
     def settled(self, build: BuildId) -> frozenset[BuildId]:  # noqa: ARG002  # see `Graph`
         """See `Graph`."""
         return frozenset()
+
+    def lacking(self, build: BuildId) -> tuple[str, ...]:  # noqa: ARG002  # see `Graph`
+        """See `Graph`; the preparation of the build says what its environment lacks."""
+        return ()

@@ -1,0 +1,272 @@
+"""Builds that go on: each gets its environment, its sources, a worker, and a place in the result cache.
+
+The main thread does all of this but fetching and executing, for which others leave post.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from melpy import events
+from melpy.engine.clock import Clock
+from melpy.engine.journal import Sample
+from melpy.engine.locate import locate_failure
+from melpy.engine.prepare import check_build, find_commit, log_path, make_job
+from melpy.engine.publish import Staged
+from melpy.engine.record import write_record
+from melpy.engine.result import describe_failure, make_error
+from melpy.engine.source import fetch_sources
+from melpy.errors import CancelledError, MelpyError, OutputError, StepFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from melpy.build.model import FetchedSources
+    from melpy.engine.freshness import Freshness, Known
+    from melpy.engine.job import Job
+    from melpy.engine.known import Finder, Means, Work
+    from melpy.engine.model import PlannedBuild
+    from melpy.engine.node import Node
+    from melpy.engine.post import Post
+    from melpy.engine.prepare import Draft
+    from melpy.engine.result import Result
+    from melpy.engine.stage import BuiltPackages
+
+FETCHES = 4
+"""Builds whose sources are fetched, or that wait for a worker, at the same time."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A build that went on and does no more: one of `known`, `packages` and `failure` is there.
+
+    Attributes:
+        node: the build.
+        clock: the time that it took.
+        key: key of its inputs; empty after a failure.
+        known: a result of the cache, which was found when its sources were there.
+        packages: its packages.
+        staged: its packages, for publication.
+        failure: the error that ended it.
+    """
+
+    node: Node
+    clock: Clock
+    key: str = ""
+    known: Known | None = None
+    packages: BuiltPackages | None = None
+    staged: Staged | None = None
+    failure: MelpyError | None = None
+
+
+@dataclass
+class _Active:
+    node: Node
+    build: PlannedBuild
+    draft: Draft
+    clock: Clock
+    job: Job | None = None
+    runs: bool = False
+
+
+class Builder:
+    """The builds that go on.
+
+    Args:
+        work: the builds of the run.
+        means: what the run works with.
+        finder: looks for builds that need not be executed.
+        fresh: the state of the repository.
+        post: brings calls of other threads to the main one.
+        on_end: is told how each ended.
+        monitor: is told what happens.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        means: Means,
+        finder: Finder,
+        fresh: Freshness,
+        post: Post,
+        on_end: Callable[[Ended], None],
+        monitor: events.Monitor,
+    ) -> None:
+        self._work, self._means, self._finder, self._fresh = work, means, finder, fresh
+        self._post, self._on_end, self._monitor = post, on_end, monitor
+        self._active: dict[Node, _Active] = {}
+
+    @property
+    def count(self) -> int:
+        """How many builds go on."""
+        return len(self._active)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether another build could be prepared, but would only wait."""
+        return len(self._active) >= self._means.options.workers + FETCHES
+
+    def begin(self, node: Node) -> Known | None:
+        """Return a build that is known; else prepare it and begin to fetch its sources.
+
+        What goes wrong with it is told as its end.
+        """
+        summary = self._work.graph.summaries[node.build]
+        clock = Clock(summary.job, self._monitor)
+        build: PlannedBuild | None = None
+        try:
+            forced = self._finder.is_forced(node)
+            known = None if forced else self._finder.find(node)
+            if known:
+                return known
+            build = self._work.plan(node.build)
+            draft = self._finder.draft(node, build, clock)
+            known = None if forced else self._finder.find_drafted(node, draft)
+            if known:
+                return known
+            self._refuse_known_failure(draft)
+            check_build(build, self._means.spec, self._monitor)
+            self._fetch(_Active(node, build, draft, clock))
+        except MelpyError as error:
+            self._active.pop(node, None)
+            if build:
+                if clock.log is None:
+                    clock.begin(log_path(build, self._means.spec))
+                self._monitor.emit(events.JobFinished(summary.job, clock.elapsed, ok=False))
+                locate_failure(error, build)
+            error.job = summary.job
+            self._on_end(Ended(node, clock, failure=error))
+        return None
+
+    def _refuse_known_failure(self, draft: Draft) -> None:
+        """Report a failure of an earlier run with the same inputs at once.
+
+        Raises:
+            MelpyError: the failure.
+        """
+        options, steps = self._means.options, self._means.spec.steps
+        if options.retry_failed or options.force or len(self._work.chosen) == 1 or steps.from_step or not draft.settled:
+            return
+        failure = self._means.journal.find_failures([draft.inputs.key]).get(draft.inputs.key)
+        if failure:
+            error = make_error(failure)
+            error.details = (*error.details, "  it failed so before, with the same inputs; --retry-failed tries again")
+            raise error
+
+    def _fetch(self, active: _Active) -> None:
+        build, spec, clock = active.build, self._means.spec, active.clock
+        clock.begin(log_path(build, spec))
+        with clock.stage("history"):
+            revision = find_commit(build, spec, self._monitor)
+        sources = tuple(build.plan.sources)
+        self._active[active.node] = active
+
+        def fetch() -> FetchedSources:
+            with clock.stage("sources"):
+                return fetch_sources(sources, spec.sources, self._monitor, build.plan.job, build.evaluation)
+
+        def done(found: FetchedSources | BaseException) -> None:
+            if isinstance(found, BaseException):
+                self._end(active, found)
+                return
+            try:
+                active.job = make_job(active.draft, found, revision, spec, self._means.results)
+            except MelpyError as error:
+                self._end(active, error)
+
+        if sources:
+            self._post.call(fetch, done)
+        else:
+            done(fetch())
+
+    def submit(self) -> None:
+        """Give jobs that wait to workers, as long as there are any."""
+        running = sum(active.runs for active in self._active.values())
+        for active in list(self._active.values()):
+            if running < self._means.options.workers and active.job and not active.runs:
+                running += self._submit(active, active.job)
+
+    def _submit(self, active: _Active, job: Job) -> bool:
+        """Have a job executed; tell whether it is, since its result may be in the cache."""
+        known = None
+        if not active.draft.settled and not self._means.options.force and job.run.first == 1:
+            known = self._fresh.find_key(job.inputs.key, self._work.graph.summaries[active.node.build])
+        if known:
+            self._active.pop(active.node)
+            self._monitor.emit(events.JobFinished(job.name, active.clock.elapsed, ok=True))
+            self._on_end(Ended(active.node, active.clock, known.key, known=known))
+            return False
+        active.runs = True
+
+        def end(found: Result | BaseException) -> None:
+            self._end(active, found)
+
+        self._means.executor.submit(job, self._monitor, self._post.wrap(end))
+        return True
+
+    def _end(self, active: _Active, found: Result | BaseException) -> None:
+        """Take in what a job came to."""
+        self._active.pop(active.node, None)
+        if isinstance(found, BaseException) and not isinstance(found, MelpyError):
+            raise found
+        clock, build, job = active.clock, active.build, active.job
+        result = None if isinstance(found, MelpyError) else found
+        failure = found if isinstance(found, MelpyError) else None
+        ended: Ended | None = None
+        if result:
+            for name, seconds in result.stages:
+                clock.seconds[name] = clock.seconds.get(name, 0.0) + seconds
+            failure = make_error(result.failure) if result.failure else None
+        try:
+            if failure is None:
+                assert job
+                assert result
+                ended = self._keep(active, job, result)
+        except MelpyError as error:
+            failure = error
+        if job:  # a build that cannot be prepared has no record
+            with suppress(*(() if failure is None else (OutputError,))):
+                write_record(job, result, clock)
+        self._monitor.emit(events.JobFinished(build.plan.job, clock.elapsed, failure is None))
+        if failure:
+            if job and isinstance(failure, StepFailedError) and job.run.first == 1:
+                self._means.journal.add_failure(job.inputs.key, job.name, describe_failure(failure))
+            if not isinstance(failure, CancelledError):
+                locate_failure(failure, build)
+            failure.job = build.plan.job
+            ended = Ended(active.node, clock, failure=failure)
+        assert ended
+        self._on_end(ended)
+
+    def _keep(self, active: _Active, job: Job, result: Result) -> Ended:
+        """Put a result into the cache, where later builds and publication find it."""
+        means, summary = self._means, self._work.graph.summaries[active.node.build]
+        root, packages, key = job.run.locations.results, result.packages, job.inputs.key
+        if job.run.first == 1:
+            stored = means.store.add(job, result)
+            root, packages = stored.root, stored.result.packages
+            means.journal.remove_failures([key])
+            means.journal.add_keys({self._fresh.recipe_stamp(summary): key})
+            memory = max((step.usage.memory for step in result.steps), default=0)
+            cpu = sum(step.usage.cpu for step in result.steps)
+            means.journal.add_sample(active.node.build, Sample(active.clock.elapsed, cpu, memory))
+        epoch, log = job.inputs.revision.epoch, job.run.locations.log
+        stages = tuple(active.clock.seconds.items())
+        staged = Staged(job.name, summary.arch, epoch, root, packages, log, stages)
+        built = means.stage.take_unsigned(root, summary.arch, packages)
+        return Ended(active.node, active.clock, key, packages=built, staged=staged)
+
+    def cancel(self) -> None:
+        """End what goes on, and wait for that."""
+        for active in self._active.values():
+            if active.runs and active.job:
+                self._means.executor.cancel(active.job)
+        while any(active.runs for active in self._active.values()):
+            for act in self._post.take():
+                with suppress(MelpyError, KeyboardInterrupt):
+                    act()
+        for active in self._active.values():  # these have not come to a worker
+            self._monitor.emit(events.JobFinished(active.build.plan.job, active.clock.elapsed, ok=False))
+        self._active.clear()

@@ -1,0 +1,134 @@
+"""Builds that need not be executed: found by stamp, else by the key of the environment that they would be built in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from melpy import events
+from melpy.engine.clock import Clock
+from melpy.engine.node import Node
+from melpy.engine.prepare import draft_build
+from melpy.engine.schedule import JobOutcome
+from melpy.engine.view import REST
+from melpy.errors import MelpyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from melpy.engine.executor import Executor
+    from melpy.engine.freshness import Freshness, Known
+    from melpy.engine.journal import Journal
+    from melpy.engine.model import BuildSpec, PlannedBuild, RunSpec
+    from melpy.engine.node import Nodes
+    from melpy.engine.prepare import Draft
+    from melpy.engine.resultstore import ResultStore
+    from melpy.engine.stage import Stage
+    from melpy.engine.view import View
+    from melpy.graph.lone import Graph
+    from melpy.graph.model import BuildId, Generated
+
+
+@dataclass(frozen=True)
+class Work:
+    """The builds of a run.
+
+    Attributes:
+        graph: all recipes that are known.
+        chosen: the builds to be made, each with whether the user asked for it.
+        plan: plans a build.
+        remake: makes the graph again, with facts of packages that were built.
+    """
+
+    graph: Graph
+    chosen: Mapping[BuildId, bool]
+    plan: Callable[[BuildId], PlannedBuild]
+    remake: Callable[[Generated], Graph]
+
+
+@dataclass(frozen=True)
+class Means:
+    """Tools and memory of a run.
+
+    Attributes:
+        spec: what builds are prepared from.
+        options: options of the run.
+        stage: packages that builds may see.
+        store: the result cache.
+        journal: memory of earlier runs.
+        executor: executes jobs.
+        results: directory of the run's own results.
+    """
+
+    spec: BuildSpec
+    options: RunSpec
+    stage: Stage
+    store: ResultStore
+    journal: Journal
+    executor: Executor
+    results: Path
+
+
+class Finder:
+    """Looks for builds that are up to date, or whose results are in the cache."""
+
+    def __init__(self, work: Work, means: Means, fresh: Freshness, view: View) -> None:
+        self._work, self._means, self._fresh, self._view = work, means, fresh, view
+
+    def is_forced(self, node: Node) -> bool:
+        """Tell whether a build is made whether it is known or not."""
+        return self._means.options.force and self._work.chosen.get(node.build, False) and node.round == 1
+
+    def find(self, node: Node) -> Known | None:
+        """Return a build that is known, as far as that can be told without its environment."""
+        summary, rule = self._work.graph.summaries[node.build], self._means.options.stale
+        if rule == "version":
+            return self._fresh.find_version(summary)
+        if rule == "recipe":
+            return self._fresh.find_recipe(summary)
+        stamp = self._fresh.find_stamp(summary, self._view.find_digest(node))
+        key = self._means.journal.find_keys([stamp]).get(stamp) if stamp else None
+        return self._fresh.find_key(key, summary) if key else None
+
+    def draft(self, node: Node, build: PlannedBuild, clock: Clock) -> Draft:
+        """Find the environment of a build.
+
+        Raises:
+            MelpyError: it cannot be had.
+        """
+        visible = self._view.see(node)
+        return draft_build(build, self._means.spec, self._means.stage.repositories, visible, clock)
+
+    def find_drafted(self, node: Node, draft: Draft) -> Known | None:
+        """Return a build that is known by the key of its environment; the key is remembered."""
+        if not draft.settled or self._means.spec.steps.from_step or self._means.options.stale != "inputs":
+            return None
+        summary = self._work.graph.summaries[node.build]
+        self._fresh.renew(summary.arch)
+        stamp = self._fresh.find_stamp(summary, self._view.find_digest(node))
+        if stamp:
+            self._means.journal.add_keys({stamp: draft.inputs.key})
+        return self._fresh.find_key(draft.inputs.key, summary)
+
+    def find_resting(self, nodes: Nodes, cycle: int) -> Mapping[BuildId, Known] | None:
+        """Return the members of a cycle that are all up to date as they see one another; None unless all are."""
+        found: dict[BuildId, Known] = {}
+        try:
+            for build in nodes.cycles[cycle].members:
+                known = self._find_resting(build)
+                if known is None or known.outcome is not JobOutcome.UP_TO_DATE:
+                    return None
+                found[build] = known
+        except MelpyError:
+            return None  # the rounds tell what is wrong
+        return found
+
+    def _find_resting(self, build: BuildId) -> Known | None:
+        node, summary = Node(build, REST), self._work.graph.summaries[build]
+        if self._fresh.find_version(summary) is None:
+            return None
+        known = self.find(node)
+        if known:
+            return known
+        return self.find_drafted(node, self.draft(node, self._work.plan(build), Clock(summary.job, events.Null())))
