@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from melpy.graph.naming import list_asks
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -40,6 +42,9 @@ class Graph(Protocol):
     def lacking(self, build: BuildId) -> tuple[str, ...]:
         """Return the constraints of a build's environment that no build before it and nothing outside answers."""
 
+    def from_outside(self, build: BuildId) -> tuple[str, ...]:
+        """Return the names in a build's environment that no build before it makes."""
+
 
 class LoneGraph:
     """The builds of one recipe, one for each architecture: none needs another."""
@@ -64,3 +69,7 @@ class LoneGraph:
     def lacking(self, build: BuildId) -> tuple[str, ...]:  # noqa: ARG002  # see `Graph`
         """See `Graph`; the preparation of the build says what its environment lacks."""
         return ()
+
+    def from_outside(self, build: BuildId) -> tuple[str, ...]:
+        """See `Graph`."""
+        return tuple(sorted({ask.name for ask in list_asks(self.summaries[build].world)}))

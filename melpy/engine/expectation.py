@@ -1,0 +1,171 @@
+"""What a run would do, without doing it: which builds are up to date, which will be made, and which may have to be.
+
+A build whose own recipe is as it was may have to be made only because of others that will be: whether their packages
+come out otherwise is not known before they are made. So nothing is resolved for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from melpy import events
+from melpy.codec import Noun
+from melpy.engine.clock import Clock
+from melpy.engine.freshness import Freshness
+from melpy.engine.known import Finder
+from melpy.engine.node import Node, Nodes
+from melpy.engine.schedule import JobOutcome
+from melpy.engine.view import View
+from melpy.errors import MelpyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from melpy.engine.freshness import Known
+    from melpy.engine.known import Means, Work
+    from melpy.graph.model import BuildId, Summary
+
+WILL, MAY, FRESH, CACHED, FAILS = "will-build", "may-build", "up-to-date", "cached", "fails"
+
+
+class Expectation(Noun, frozen=True):
+    """What a run would do with one build.
+
+    Attributes:
+        job: name of the job.
+        recipe: name of the recipe's main package.
+        arch: architecture, in APK's spelling.
+        file: recipe file.
+        verdict: `will-build`, `may-build`, `up-to-date`, `cached` (its packages would come from the result cache) or
+            `fails` (its environment cannot be had).
+        because: reason for the verdict.
+        needs: jobs of the run that come before it.
+        outside: names in its environment that come from outside: no earlier job makes them.
+        cycle: number of the cycle that it is built in rounds with, from 1; 0 outside of cycles.
+        cut: whether others of the cycle take its packages from outside at first.
+    """
+
+    job: str
+    recipe: str
+    arch: str
+    file: str
+    verdict: str
+    because: str
+    needs: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
+    cycle: int = 0
+    cut: bool = False
+
+
+class Expecter:
+    """Tells what a run would do."""
+
+    def __init__(self, work: Work, means: Means) -> None:
+        names: dict[str, set[str]] = {}
+        for build in work.graph.summaries:
+            names.setdefault(build.arch, set()).add(build.recipe)
+        known = {arch: frozenset(own) for arch, own in names.items()}
+        self._work, self._means = work, means
+        self._fresh = Freshness(means.spec, means.stage, means.journal, means.store, known)
+        self._nodes = Nodes(work.graph, work.chosen, rounds=means.options.stale == "inputs")
+        self._view = View(work.graph, self._nodes, work.chosen, self._fresh, means.stage)
+        self._finder = Finder(work, means, self._fresh, self._view)
+        self._verdicts: dict[BuildId, tuple[str, str]] = {}
+
+    def expect(self) -> Iterator[Expectation]:
+        """Yield what would become of each build, in the order in which they would be made.
+
+        Raises:
+            RepositoryError: the repository cannot be read.
+        """
+        graph = self._work.graph
+        cuts = {build for cycle in graph.cycles for build in cycle.cut}
+        for build in graph.order:
+            if build not in self._work.chosen:
+                continue
+            if build not in self._verdicts:
+                self._judge(build)
+            verdict, because = self._verdicts[build]
+            summary = graph.summaries[build]
+            cycle = self._nodes.find_cycle(build)
+            yield Expectation(
+                summary.job,
+                summary.name,
+                summary.arch,
+                summary.file,
+                verdict,
+                because,
+                tuple(graph.summaries[need].job for need in graph.needs(build) if need in self._work.chosen),
+                graph.from_outside(build),
+                0 if cycle is None else cycle + 1,
+                build in cuts,
+            )
+
+    def _judge(self, build: BuildId) -> None:
+        cycle = self._nodes.find_cycle(build)
+        if cycle is None:
+            self._verdicts[build] = self._find_verdict(build)
+            return
+        # Its members are up to date together, or are all built in rounds.
+        members = self._nodes.cycles[cycle].members
+        outer = {build: self._find_reason(build, frozenset(members)) for build in members}
+        found = None if any(outer.values()) or self._is_forced(members) else self._find_resting(cycle)
+        for member in members:
+            if found is not None:
+                self._verdicts[member] = FRESH, ""
+                self._view.add(Node(member), found[member].packages)
+            else:
+                own = self._find_own(member)
+                because = own or outer[member] or "it is in a cycle with what changed"
+                self._verdicts[member] = (WILL if own else MAY), because
+
+    def _is_forced(self, members: tuple[BuildId, ...]) -> bool:
+        return any(self._finder.is_forced(Node(build)) for build in members)
+
+    def _find_resting(self, cycle: int) -> Mapping[BuildId, Known] | None:
+        return self._finder.find_resting(self._nodes, cycle)
+
+    def _find_verdict(self, build: BuildId) -> tuple[str, str]:
+        node, summary = Node(build), self._work.graph.summaries[build]
+        if self._finder.is_forced(node):
+            return WILL, "--force"
+        reason = self._find_reason(build, frozenset()) if self._means.options.stale == "inputs" else ""
+        own = self._find_own(build)
+        known = None if reason else self._finder.find(node)
+        if known is None and (reason or own):
+            return (WILL, own) if own else (MAY, reason)
+        try:
+            if known is None and self._means.options.stale == "inputs":
+                plan = self._work.plan(build)
+                draft = self._finder.draft(node, plan, Clock(summary.job, events.Null()))
+                known = self._finder.find_drafted(node, draft)
+        except MelpyError as error:
+            return FAILS, str(error)
+        if known is None:
+            return WILL, "its environment or sources changed"
+        self._view.add(node, known.packages)
+        return (FRESH, "") if known.outcome is JobOutcome.UP_TO_DATE else (CACHED, "the result cache has its packages")
+
+    def _find_reason(self, build: BuildId, inside: frozenset[BuildId]) -> str:
+        """Return because of which build, outside of some, the environment of a build may change."""
+        for need in self._work.graph.needs(build):
+            if need not in inside and self._verdicts.get(need, (FRESH, ""))[0] not in {FRESH, CACHED}:
+                return f"because of {self._work.graph.summaries[need].job}"
+        return ""
+
+    def _find_own(self, build: BuildId) -> str:
+        """Return why a build is made whatever becomes of others; empty where it need not be."""
+        summary = self._work.graph.summaries[build]
+        known = self._fresh.find_version(summary)
+        if known is None:
+            return self._find_absence(summary)
+        if self._means.options.stale == "version" or self._fresh.find_recipe(summary):
+            return ""
+        return "its recipe changed, or it was made elsewhere"
+
+    def _find_absence(self, summary: Summary) -> str:
+        older = self._fresh.find_published(summary.arch).find_origin(summary.name)
+        versions = sorted({package.package.version for package in older} - {summary.version})
+        if versions:
+            return f"the repository has {', '.join(versions[-3:])}, not {summary.version}"
+        return "the repository does not have all its packages" if older else "the repository does not have it"
