@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.checker.graph import Replay
+
 if TYPE_CHECKING:
     from tests.factories.project import Project
 
@@ -146,6 +148,18 @@ def test_json(tree: Project) -> None:
         "dependency": "b/x86_64",
         "constraints": [{"constraint": "b-dev", "package": None}],
     }
+
+
+def test_the_json_can_be_replayed(tree: Project) -> None:
+    found = json.loads(shown(tree, "--assume-outside", "--arch", "x86_64,aarch64", "--json"))
+    assert Replay(found).check() == []
+    found["cycles"][0]["cut"].append("b/x86_64")  # more than is needed
+    assert Replay(found).check() == ["a/x86_64 can be left out", "b/x86_64 can be left out"]
+    found["cycles"][0]["cut"] = []
+    assert "c/x86_64: a is listed as from outside for no reason" in Replay(found).check()
+    assert "the cut [] does not do" in Replay(found).check()
+    del found["builds"][0]
+    assert "c/x86_64 comes before d/x86_64" in Replay(found).check()
 
 
 def test_dot(tree: Project) -> None:
