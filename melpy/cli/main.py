@@ -31,6 +31,7 @@ COMMANDS = {
     "compile": "Print compiled recipes: what they evaluate to, as JSON.",
     "config": "Show each setting, and where its value comes from.",
     "doctor": "Check whether this machine can build, and say what is wrong.",
+    "graph": "Show which recipes need one another, and in which order they can be built.",
     "index": "Write the signed index of a repository.",
     "keygen": "Make a key pair that signs packages and indexes.",
     "lock": "Lock environments to their exact packages.",

@@ -9,18 +9,17 @@ from melpy.graph.chain import refuse_cycle
 from melpy.plan.position import find_needs, find_runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from melpy.errors import CycleError
-    from melpy.graph.model import Ask, Edge, Summary
+    from melpy.errors import CycleError, Place
+    from melpy.graph.model import Ask, BuildId, Edge, Summary
     from melpy.plan.model import Evaluation
-    from melpy.plan.position import Position
 
     Evaluate = Callable[[Summary], Evaluation | None]
 
 
 def explain_cycle(
-    edges: Sequence[Edge], missing: Mapping[str, tuple[str, ...]], summaries: Sequence[Summary], evaluate: Evaluate
+    edges: Sequence[Edge], missing: Mapping[str, tuple[str, ...]], summaries: Iterable[Summary], evaluate: Evaluate
 ) -> CycleError:
     """Return the error for recipes that need one another, with the position of each need; it points at the first.
 
@@ -30,27 +29,40 @@ def explain_cycle(
         summaries: the recipes.
         evaluate: returns the recipe of a summary; None where it is not known.
     """
-    arch = edges[0].dependent.arch
-    makers = {package.name: one for one in summaries if one.arch == arch for package in one.packages}
-    known: dict[str, Evaluation | None] = {}
+    found = locate_edges(edges, summaries, evaluate)
+    error = refuse_cycle(edges, missing, [text for text, _ in found])
+    first = found[0][1]
+    if first:
+        point_at(error, first)
+    return error
 
-    def find(ask: Ask, dependent: str) -> Position | None:
-        maker = makers[ask.package or dependent]
-        if maker.name not in known:
-            known[maker.name] = evaluate(maker)
-        found = known[maker.name]
+
+def locate_edges(
+    edges: Sequence[Edge], summaries: Iterable[Summary], evaluate: Evaluate
+) -> list[tuple[str, Place | None]]:
+    """Return the constraints of each edge with their positions, and the position of the first.
+
+    Args:
+        edges: edges of a graph.
+        summaries: its recipes.
+        evaluate: returns the recipe of a summary; None where it is not known.
+    """
+    makers = {(package.name, one.arch): one for one in summaries for package in one.packages}
+    known: dict[Summary, Evaluation | None] = {}
+
+    def find(ask: Ask, dependent: BuildId) -> Place | None:
+        maker = makers[ask.package or dependent.recipe, dependent.arch]
+        if maker not in known:
+            known[maker] = evaluate(maker)
+        found = known[maker]
         if found is None:
             return None
         chain = find_runtime(found, ask.package, ask.text) if ask.package else find_needs(found, ask.text)
-        return chain[0 if not ask.package and ask is edges[0].asks[0] else -1] if chain else None
+        return chain[-1].place if chain else None  # of a pipeline's needs, where the pipeline states them
 
-    places = [[find(ask, edge.dependent.recipe) for ask in edge.asks] for edge in edges]
-    texts = [
-        "; ".join(f"{ask.reason}{f', {at.place}' if at else ''}" for ask, at in zip(edge.asks, found, strict=True))
-        for edge, found in zip(edges, places, strict=True)
-    ]
-    error = refuse_cycle(edges, missing, texts)
-    first = places[0][0]
-    if first:
-        point_at(error, first.place)
-    return error
+    located = []
+    for edge in edges:
+        places = [find(ask, edge.dependent) for ask in edge.asks]
+        texts = [f"{ask.reason}{f', {at}' if at else ''}" for ask, at in zip(edge.asks, places, strict=True)]
+        located.append(("; ".join(texts), places[0]))
+    return located

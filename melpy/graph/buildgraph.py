@@ -150,13 +150,16 @@ class BuildGraph:
         and what these need when they are installed.
         """
         number, network = self._numbers[build], self._network
-        seen = self._ancestors[number]
-        names: dict[str, None] = {}
-        for node in (number, *find_constraints(number, network)):
-            for ask in network.asks(node):
-                answer = network.find_answer(node, ask)
-                if answer is None or not seen >> network.makers[answer - network.size] & 1:
-                    names[ask.name] = None
+        ancestors = self._ancestors[number]
+        names: set[str] = set()
+        seen, todo = {number}, [number]
+        while todo:
+            for ask, answer in network.answers[todo.pop()]:
+                if answer is None or not ancestors >> network.makers[answer - network.size] & 1:
+                    names.add(ask.name)
+                if answer is not None and answer not in seen:
+                    seen.add(answer)
+                    todo.append(answer)
         return tuple(sorted(names))
 
     def lacking(self, build: BuildId) -> tuple[str, ...]:
@@ -164,8 +167,7 @@ class BuildGraph:
         number, network = self._numbers[build], self._network
         seen = self._ancestors[number]
         found = []
-        for ask in network.asks(number):
-            answer = network.find_answer(number, ask)
+        for ask, answer in network.answers[number]:
             is_seen = answer is not None and seen >> network.makers[answer - network.size] & 1
             if not is_seen and not self._offered(ask.name, number):
                 found.append(ask.text)
@@ -202,7 +204,7 @@ class BuildGraph:
         gone = {package for build in cut for package in network.packages[build]}
         packages = [node for node in group if node >= network.size]
         reach = network.find_reach(packages, self._reach, gone)
-        members = sorted(node for node in group if node < network.size)
+        members = network.find_members(group)
         for build in members:
             self._needs[build] = self._join(build, reach, gone) & ~(1 << build)
         return members, cut

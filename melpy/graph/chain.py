@@ -90,8 +90,7 @@ def find_constraints(build: int, network: Network, until: Collection[int] = ()) 
     todo: deque[tuple[int, tuple[Ask, ...]]] = deque([(build, ())])
     while todo:
         node, way = todo.popleft()
-        for ask in network.asks(node):
-            answer = network.find_answer(node, ask)
+        for ask, answer in network.answers[node]:
             if answer is not None and answer not in ways:
                 ways[answer] = (*way, ask)
                 if answer in until:
@@ -104,7 +103,7 @@ def follow_constraints(build: int, path: Sequence[Ask], network: Network) -> tup
     """Return a chain of constraints as edges, each from the maker of what asks to that of what answers."""
     node, edges = build, []
     for ask in path:
-        answer = network.find_answer(node, ask)
+        answer = dict(network.answers[node])[ask]
         assert answer is not None
         maker = node if node < network.size else network.makers[node - network.size]
         edges.append(Edge(network.builds[maker], network.builds[network.makers[answer - network.size]], (ask,)))

@@ -82,10 +82,9 @@ class Cutter:
         network = self._network
         asked: dict[int, dict[str, None]] = {build: {} for build in network.find_members(group)}
         for node in sorted(group):
-            for ask in network.asks(node):
-                answer = network.find_answer(node, ask)
-                if answer in group:
-                    maker = network.makers[answer - network.size]
+            for ask, answer in network.answers[node]:
+                maker = network.makers[answer - network.size] if answer is not None and answer in group else None
+                if maker in asked:
                     asked[maker][ask.name] = None
         return {
             build: tuple(name for name in names if not self._offered(name, build)) for build, names in asked.items()

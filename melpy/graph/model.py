@@ -131,8 +131,7 @@ class Cycle(Noun, frozen=True):
 
     Attributes:
         members: the builds, in the order in which they are built first.
-        cut: builds whose packages the members take from outside until all members are built once. It may have a build
-            that is no member itself: one whose package needs members when it is installed, as `build-base` does.
+        cut: members whose packages the others take from outside until all members are built once.
         chain: a shortest circle, each edge from a build to the one that it needs.
     """
 

@@ -18,7 +18,7 @@ from melpy.graph.naming import Naming, list_asks
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from melpy.graph.model import Ask, BuildId, Generated, Summary
+    from melpy.graph.model import BuildId, Generated, Summary
 
 
 class Network:
@@ -28,6 +28,8 @@ class Network:
         builds: the builds, by architecture in the order of the summaries, then by name.
         makers: of each package, by its number less the count of builds, the number of the build that makes it.
         packages: of each build, the numbers of its packages.
+        answers: of each node, the constraints of its environment or its runtime dependencies, each with the package
+            that answers it; None where no recipe makes one.
         needs: of each node, the nodes that it needs; of a package, the last is the build that makes it.
     """
 
@@ -35,38 +37,31 @@ class Network:
         ranks = {arch: rank for rank, arch in enumerate(dict.fromkeys(summary.arch for summary in summaries))}
         ordered = sorted(summaries, key=lambda summary: (ranks[summary.arch], summary.name))
         self.builds: tuple[BuildId, ...] = tuple(summary.id for summary in ordered)
-        self._naming = Naming(ordered, generated)
-        self._worlds = [tuple(list_asks(summary.world)) for summary in ordered]
-        self._nodes = list(self._naming.nodes.values())
+        naming = Naming(ordered, generated)
+        asks = [tuple(list_asks(summary.world)) for summary in ordered]
+        asks += [node.asks for node in naming.nodes.values()]
         numbers = {build: number for number, build in enumerate(self.builds)}
-        self._packages = {key: number for number, key in enumerate(self._naming.nodes, len(ordered))}
-        self.makers = [numbers[node.build] for node in self._nodes]
+        packages = {key: number for number, key in enumerate(naming.nodes, len(ordered))}
+        self.makers = [numbers[node.build] for node in naming.nodes.values()]
         self.packages: list[list[int]] = [[] for _ in ordered]
         for number, maker in enumerate(self.makers, len(ordered)):
             self.packages[maker].append(number)
-        self.needs = [self._resolve(number) for number in range(len(ordered) + len(self._nodes))]
+        arches = [build.arch for build in self.builds] + [key.arch for key in naming.nodes]
+        self.answers = [
+            tuple((ask, packages[found] if (found := naming.find(ask, arch)) else None) for ask in all_asks)
+            for all_asks, arch in zip(asks, arches, strict=True)
+        ]
+        self.needs = [self._list_needs(number) for number in range(len(self.answers))]
 
     @property
     def size(self) -> int:
         """How many builds there are; numbers from here on are packages."""
         return len(self.builds)
 
-    def asks(self, node: int) -> tuple[Ask, ...]:
-        """Return the constraints of a build's environment, or of a package's runtime dependencies."""
-        return self._worlds[node] if node < self.size else self._nodes[node - self.size].asks
-
-    def find_answer(self, node: int, ask: Ask) -> int | None:
-        """Return the package that answers a constraint of a node; None where no recipe makes one."""
-        arch = self.builds[node if node < self.size else self.makers[node - self.size]].arch
-        found = self._naming.find(ask, arch)
-        return None if found is None else self._packages[found]
-
-    def _resolve(self, node: int) -> tuple[int, ...]:
-        found = dict.fromkeys(self.find_answer(node, ask) for ask in self.asks(node))
-        found.pop(None, None)
+    def _list_needs(self, node: int) -> tuple[int, ...]:
+        found = dict.fromkeys(answer for _, answer in self.answers[node] if answer is not None)
         found.pop(node, None)  # a package that needs a name of its own
-        made = (self.makers[node - self.size],) if node >= self.size else ()
-        return (*(number for number in found if number is not None), *made)
+        return (*found, self.makers[node - self.size]) if node >= self.size else tuple(found)
 
     @cached_property
     def groups(self) -> tuple[frozenset[int], ...]:
@@ -77,11 +72,12 @@ class Network:
         return tuple(sorted(find_groups(graph, self.size), key=min))
 
     def find_members(self, group: Iterable[int]) -> list[int]:
-        """Return the builds of a group: those in it, and those that make its packages.
+        """Return the builds of a group of nodes that need one another.
 
-        The latter may need nothing of the group themselves, as `build-base`, a package of dependencies alone.
+        Packages of others may lie on its circles, as that of `build-base`, which has dependencies alone. Such a build
+        is no member: it can be made first, and others of its packages may be in the environments of members.
         """
-        return sorted({node if node < self.size else self.makers[node - self.size] for node in group})
+        return sorted(node for node in group if node < self.size)
 
     def find_graph(self, nodes: Collection[int]) -> nx.DiGraph[int]:
         """Return the part of the graph that some nodes are."""

@@ -34,7 +34,7 @@ def rank_offers(name: str, universe: Universe, tags: AbstractSet[str], pin: str,
     if len(found) < 2:
         return found
     # Least important first: sorting keeps the order of equals.
-    found.sort(key=lambda answer: answer[0].name)
+    found.sort(key=lambda answer: (answer[0].name != name, answer[0].name))
     found.sort(key=functools.cmp_to_key(_compare), reverse=True)
     found.sort(key=lambda answer: answer[0].tag == pin, reverse=True)
     return found

@@ -205,6 +205,21 @@ def test_what_a_package_from_outside_needs_comes_with_it() -> None:
     assert found.from_outside(build("app")) == ("app", "lib", "tool")
 
 
+def test_a_recipe_on_a_circle_that_is_no_member_is_not_cut() -> None:
+    # The package of meta needs a member when it is installed; meta itself can be built first, and meta-dev is visible.
+    found = graph(
+        summary("app", "meta meta-dev"),
+        summary("lib", "app"),
+        summary("meta", "", package("meta-dev"), runtime="lib"),
+        outside=lambda name, _arch: name in {"meta", "lib"},
+    )
+    (cycle,) = found.cycles
+    assert names(cycle.members) == ["app", "lib"]
+    assert names(cycle.cut) == ["lib"]
+    assert order(found) == ["meta", "app", "lib"]
+    assert found.from_outside(build("app")) == ("lib",)
+
+
 def test_a_recipe_that_needs_itself_through_another_package() -> None:
     recipes = (summary("a", "b"), summary("b", runtime="a"))
     found = graph(*recipes, outside=lambda name, _arch: name == "a")

@@ -495,3 +495,8 @@ def test_what_cannot_be_understood_is_not_there() -> None:
 def test_a_package_of_an_index_must_be_called_something() -> None:
     with pytest.raises(PackageFormatError, match="lacks its name, version or checksum"):
         make_universe([("r", "", Index(("C:Q1a\nP:\nV:2-r0\nA:x86_64",), where="index"))], "x86_64")
+
+
+def test_a_package_comes_before_one_that_provides_its_name_without_a_version() -> None:
+    assert chosen("which", entry("busybox", provides="which"), entry("which")) == {"which=1-r0"}
+    assert chosen("which", entry("busybox", provides="which", priority="1"), entry("which")) == {"busybox=1-r0"}

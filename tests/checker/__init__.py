@@ -1,0 +1,1 @@
+"""Checks of melpy's results that share no code with it."""
