@@ -42,7 +42,7 @@ def compilers(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path, requ
 
 
 def test_killed_runs(tmp_path: Path, compilers: Path) -> None:
-    kills, recipes = os.environ.get("MELPY_KILLS", "3"), os.environ.get("MELPY_KILLED_RECIPES", "6")
+    kills, recipes = os.environ.get("MELPY_KILLS", "2"), os.environ.get("MELPY_KILLED_RECIPES", "4")
     command = ["--made", str(compilers), "--kills", kills, "--recipes", recipes, "--plain", str(tmp_path / "killing")]
     if seed := os.environ.get("MELPY_KILL_SEED"):
         command += ["--seed", seed]

@@ -171,8 +171,8 @@ def wait_for_descendants() -> float:
     return time.monotonic() - start
 
 
-def find_traces(base: Path, user: int) -> set[str]:
-    """Return mounts of a directory in any namespace, and melpy's control groups and a user's shared memory."""
+def find_traces(base: Path) -> set[str]:
+    """Return mounts of a directory in any namespace, melpy's control groups, and semaphores that no process uses."""
     found = set()
     for path in Path("/proc").glob("[0-9]*/mountinfo"):
         try:
@@ -182,16 +182,17 @@ def find_traces(base: Path, user: int) -> set[str]:
         # Root and mount point of a mount, the file system's options with the directories of an overlay.
         found |= {f"mount: {line}" for line in lines if f"{base}/" in line}
     found |= {f"control group {path}" for path in Path("/sys/fs/cgroup").rglob("melpy-*") if path.is_dir()}
-    for path in Path("/dev/shm").iterdir():
-        with suppress(FileNotFoundError):
-            found |= {f"shared memory {path}"} if path.stat().st_uid == user else set()
-    return found
+    used = ""
+    for path in Path("/proc").glob("[0-9]*/maps"):
+        with suppress(OSError):
+            used += path.read_text(errors="replace")
+    return found | {f"semaphore {path}" for path in Path("/dev/shm").glob("sem.*") if str(path) not in used}
 
 
-def wait_for_traces(base: Path, user: int, before: set[str]) -> list[str]:
+def wait_for_traces(base: Path, before: set[str]) -> list[str]:
     """Return the traces that there are more of than before, and that do not go away; others may use the machine too."""
     end = time.monotonic() + _PATIENCE
-    while (left := find_traces(base, user) - before) and time.monotonic() < end:
+    while (left := find_traces(base) - before) and time.monotonic() < end:
         time.sleep(0.1)
     return sorted(left)
 
@@ -245,8 +246,7 @@ def kill_often(base: Path, killer: Killer, kills: int, seed: int) -> Account:
     account = Account(seed)
     calm, killed = base / "calm", base / "killed"
     chance = random.Random(seed)
-    user = os.geteuid() if killer.user is None else killer.user
-    traces = find_traces(base, user)
+    traces = find_traces(base)
     start = time.monotonic()
     expected = killer.run(calm)
     account.undisturbed = round(time.monotonic() - start, 1)
@@ -259,7 +259,7 @@ def kill_often(base: Path, killer: Killer, kills: int, seed: int) -> Account:
         account.kills += was_killed
         account.slowest_end = max(account.slowest_end, round(seconds, 2))
         kind = f"kill {number + 1} after {after:.2f} s{' of the group' if group else ''}"
-        account.left += [f"{kind}: {found}" for found in (*find_descendants(), *wait_for_traces(base, user, traces))]
+        account.left += [f"{kind}: {found}" for found in (*find_descendants(), *wait_for_traces(base, traces))]
         if not was_killed:
             account.early += 1
             account.wrong += [f"run {number + 1}: {difference}" for difference in compare(calm, killed)]
@@ -267,7 +267,7 @@ def kill_often(base: Path, killer: Killer, kills: int, seed: int) -> Account:
     statuses[str(killer.run(killed))] += 1
     account.statuses = dict(statuses)
     account.wrong += compare(calm, killed) + ([] if len(statuses) == 1 else [f"exit statuses {account.statuses}"])
-    account.left += wait_for_traces(base, user, traces)
+    account.left += wait_for_traces(base, traces)
     verify = replace(killer, arguments=("verify", "out"))
     account.wrong += ["melpy verify fails"] if verify.run(killed) else []
     return account
