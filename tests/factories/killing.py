@@ -26,6 +26,7 @@ import sys
 import sysconfig
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -171,7 +172,7 @@ def wait_for_descendants() -> float:
 
 
 def find_traces(base: Path) -> set[str]:
-    """Return mounts of a directory in any namespace, and melpy's control groups and shared memory on this machine."""
+    """Return mounts of a directory in any namespace, melpy's control groups, and semaphores that no process uses."""
     found = set()
     for path in Path("/proc").glob("[0-9]*/mountinfo"):
         try:
@@ -181,7 +182,11 @@ def find_traces(base: Path) -> set[str]:
         # Root and mount point of a mount, the file system's options with the directories of an overlay.
         found |= {f"mount: {line}" for line in lines if f"{base}/" in line}
     found |= {f"control group {path}" for path in Path("/sys/fs/cgroup").rglob("melpy-*") if path.is_dir()}
-    return found | {f"shared memory {path}" for path in Path("/dev/shm").iterdir()}
+    used = ""
+    for path in Path("/proc").glob("[0-9]*/maps"):
+        with suppress(OSError):
+            used += path.read_text(errors="replace")
+    return found | {f"semaphore {path}" for path in Path("/dev/shm").glob("sem.*") if str(path) not in used}
 
 
 def wait_for_traces(base: Path, before: set[str]) -> list[str]:
