@@ -10,7 +10,6 @@ import click
 
 from melpy import events
 from melpy.cli.help import Command
-from melpy.cli.monitor import open_monitor
 from melpy.cli.option import (
     BUILD_OPTION,
     DISTRIBUTION,
@@ -27,6 +26,7 @@ from melpy.cli.option import (
     read_settings,
     setting_options,
 )
+from melpy.cli.recording import open_recording, recording_options
 from melpy.cli.report import count_text, near_path, print_json, print_text, print_warning, short_list
 from melpy.cli.summary import failure_json, package_json
 from melpy.cli.table import Column, print_table
@@ -74,6 +74,7 @@ _COLUMNS = (
 @click.option("--keep", "--keep-workspace", "keep", is_flag=True, help="Keep what a build worked in, to look into.")
 @click.option("--from-step", metavar="STEP", default="", help="Begin with this step, where a build was kept before.")
 @click.option("--debug", is_flag=True, help="Have steps print each command before they run it, and show it.")
+@recording_options
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what the steps print.")
 @click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only.")
@@ -90,6 +91,8 @@ def command(
     keep: bool,
     from_step: str,
     debug: bool,
+    events_file: Path | None,
+    trace_file: Path | None,
     as_json: bool,
     verbose: bool,
     quiet: bool,
@@ -120,7 +123,10 @@ def command(
 
             arches = read_arches(settings)
             loaded, builds = plan_recipes(places, arches, settings, print_warning, options, together=True)
-            with open_monitor(verbose=verbose or debug, quiet=quiet) as monitor:
+            files = {"events_file": events_file, "trace_file": trace_file}
+            cache_dir = settings.path("cache-dir")
+            assert cache_dir is not None
+            with open_recording(cache_dir, **files, verbose=verbose or debug, quiet=quiet) as monitor:
                 for recipe in loaded:
                     if recipe not in [build.recipe for build in builds]:
                         text = f"{recipe.path}: not meant for {', '.join(map(str, arches))}, so nothing is built of it"
