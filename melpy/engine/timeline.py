@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from melpy import events
+from melpy.bound import clamp_time
 from melpy.build.cause import find_cause
 from melpy.codec import Noun
 
@@ -236,13 +237,13 @@ def make_timeline(recording: Recording) -> Timeline:
     """Return the spans of a recording."""
     reader = _Reader()
     for one in recording.events:
-        reader.read(one.at, one.event)
+        reader.read(clamp_time(one.at), one.event)
     reader.finish()
     jobs = list(reader.jobs.values())
     positions = {job.name: number for number, job in enumerate(jobs)}
     slots = _find_slots(jobs)
     return Timeline(
-        start=recording.header.start,
+        start=clamp_time(recording.header.start),
         seconds=reader.last,
         workers=reader.workers,
         is_whole=reader.is_whole
@@ -280,7 +281,7 @@ def _make_history(job: _Job, jobs: list[_Job], positions: dict[str, int], slots:
         outcome=settled.outcome,
         because=settled.because,
         settled=job.at,
-        seconds=settled.seconds or sum(end - build.start for build, end, _ in job.spans),
+        seconds=clamp_time(settled.seconds) or sum(end - build.start for build, end, _ in job.spans),
         waits=waits,
         blocker=max(before, key=lambda number: jobs[number].at) if before else None,
         spans=tuple(

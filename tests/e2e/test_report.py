@@ -89,6 +89,14 @@ def test_without_a_run_there_is_no_report(project: Project) -> None:
     )
 
 
+def test_a_file_that_is_not_there(project: Project) -> None:
+    run = project.melpy("report", "none.jsonl")
+    assert run.returncode == 2
+    assert run.stderr.endswith("error: none.jsonl: no such file\nhint: name a file of melpy build --events\n")
+    run = project.melpy("report", ".")
+    assert (run.returncode, run.stderr.startswith("error: .: cannot be read: is a directory")) == (22, True)
+
+
 def test_what_is_no_recording_is_refused(project: Project) -> None:
     project.write("one.yaml", shell_recipe())
     run = project.melpy("report", "one.yaml")

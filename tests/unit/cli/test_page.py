@@ -16,6 +16,7 @@ from melpy import events
 from melpy.cli.page import LARGEST, render_page
 from melpy.engine.recording import Recorder, load_recording
 from melpy.engine.timeline import Timeline, make_timeline
+from melpy.engine.trace import render_trace
 from tests.factories.events import FakeRun, record
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>'\"`${1}&amp;\u2028"
@@ -122,6 +123,21 @@ def test_failures_can_be_read_without_scripts(tmp_path: Path) -> None:
             assert f'<summary><b>{job.job}</b> <span class="dim">step {job.step.replace("&", "&amp;")}' in page
             name, arch = job.name.rsplit("-", 2)[0], job.arch
             assert f'<p class="mono">melpy shell {name} --arch {arch}</p>' in page
+
+
+def test_times_beyond_measure(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    lines = [
+        '{"format":"melpy-events","version":1,"start":1e300}',
+        '{"at":-1e300,"event":{"type":"JobStarted","job":"a-1-r0/x86_64"}}',
+        '{"at":1e308,"event":{"type":"JobFinished","job":"a-1-r0/x86_64","seconds":1e308,"ok":true}}',
+        '{"at":5,"event":{"type":"JobSettled","job":"a-1-r0/x86_64","seconds":-1e308,"outcome":"evil"}}',
+        '{"at":5,"event":{"type":"JobSettled","job":"b","seconds":1e308,"outcome":"up-to-date"}}',
+    ]
+    path.write_text("\n".join([*lines, ""]))
+    timeline = make_timeline(load_recording(path))
+    assert "9999-12-31" in render_page(timeline)
+    json.loads(render_trace(timeline))
 
 
 @pytest.mark.parametrize("until", [0, 1, 40, 400])
