@@ -140,11 +140,9 @@ def test_a_failure_scrolls_up_at_once(terminal: FakeTerminal) -> None:
         ]
         assert screen.lines[3] == "    log: out/hello.log"
         assert "  0 running · 1 queued · 1 failed" in screen.lines
-        assert not screen.is_cursor_shown
     screen = Screen(60)
     screen.feed(terminal.getvalue())
     assert screen.lines[4:] == [""]  # what went on is gone
-    assert screen.is_cursor_shown
 
 
 def test_all_that_scrolls_is_there_in_the_end(terminal: FakeTerminal) -> None:
