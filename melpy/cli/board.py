@@ -7,8 +7,9 @@ nothing; `live` and `monitor` show its lines.
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from melpy import events
 from melpy.build.cause import find_cause
@@ -40,8 +41,7 @@ _NARROW, _WIDE = 8, 100
 _BAR = 10  # cells below which a bar shows nothing
 
 
-@dataclass
-class Row:
+class Row(Struct):
     """A build that goes on.
 
     Attributes:

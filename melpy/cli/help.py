@@ -30,7 +30,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "What a build may do": ("timeout", "cpu", "memory", "disk", "processes", "network", "emulate_all"),
     "When a step fails": ("keep", "from_step", "debug"),
     "Settings and caches": ("config_file", "cache_dir", "build_cache"),
-    "What is printed": ("as_json", "form", "verbose", "quiet", "help"),
+    "What is printed": ("events_file", "trace_file", "as_json", "form", "verbose", "quiet", "help"),
 }
 """Options by their names in the program, in the order in which they are shown; a command's own come first."""
 

@@ -34,7 +34,8 @@ _OUTPUT = "dim"
 """Style of what steps print."""
 _MOST_PENDING = 50_000  # lines
 _WHEEL = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-_HIDE, _SHOW, _CLEAR = "\x1b[?25l", "\x1b[?25h", "\x1b[J"
+_CLEAR = "\x1b[J"
+"""Erases what is below the cursor, which stays visible: a killed melpy could not show it again."""
 
 
 class Live:
@@ -59,7 +60,6 @@ class Live:
         self._turn = 0
 
     def __enter__(self) -> Self:
-        self._write(_HIDE)
         start_thread(self._thread)
         return self
 
@@ -155,7 +155,7 @@ class Live:
                 console.print(text, no_wrap=True, overflow="ignore", crop=False)
         up = f"\x1b[{rows}A" if (rows := _rows(self._drawn, width)) else ""
         self._drawn = drawn
-        self._write(f"\r{up}{_CLEAR}{captured.get()}{_SHOW if last else ''}")
+        self._write(f"\r{up}{_CLEAR}{captured.get()}")
 
     def _below(self, width: int, height: int) -> list[Line]:
         now = time.monotonic()

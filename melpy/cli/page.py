@@ -69,11 +69,11 @@ def _render(timeline: Timeline, *, steps: bool, depends: bool, failures: int = _
     failed = [job for job in timeline.jobs if job.outcome == "failed"]
     counts = Counter(job.outcome for job in timeline.jobs)
     begin = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(timeline.start))
+    workers = f" on {count_text(timeline.workers, 'worker')}" if timeline.workers else ""
     ended = "" if timeline.is_whole else "; it did not come to its end"
     return environment.get_template("page.html").render(
         title=f"Run of {begin}",
-        subtitle=f"{count_text(len(timeline.jobs), 'job')} on {count_text(timeline.workers, 'worker')} in "
-        f"{seconds_text(timeline.seconds)}{ended}",
+        subtitle=f"{count_text(len(timeline.jobs), 'job')}{workers} in {seconds_text(timeline.seconds)}{ended}",
         counts=[(one, _WORDS[one], counts[one]) for one in _ALL_OUTCOMES if counts[one]],
         views=[(key, f"{word} ({len(failed)})" if key == "failures" else word) for key, word in _VIEWS],
         failures=list(_failures(failed[:failures])),

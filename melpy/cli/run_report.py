@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003  # click reads the annotation
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +12,8 @@ from melpy.cli.option import PATH, read_settings, setting_options
 from melpy.cli.report import near_path, print_text
 from melpy.errors import UsageError
 from melpy.text import size_text
+
+_PAGE, _TRACE = "melpy-report.html", "melpy-trace.json"
 
 
 @click.command(
@@ -24,11 +26,15 @@ from melpy.text import size_text
 )
 @click.argument("recording", required=False, type=PATH, metavar="[EVENTS]")
 @click.option(
-    "-o", "--output", type=PATH, default="melpy-report.html", show_default=True, metavar="FILE", help="The page."
+    "-o",
+    "--output",
+    type=PATH,
+    metavar="FILE",
+    help="What is written; melpy-report.html or melpy-trace.json by default.",
 )
 @click.option("--trace", is_flag=True, help="Write a trace that ui.perfetto.dev opens, instead of a page.")
 @setting_options("cache-dir")
-def command(recording: Path | None, *, output: Path, trace: bool, **flags: Any) -> None:  # settings
+def command(recording: Path | None, *, output: Path | None, trace: bool, **flags: Any) -> None:  # settings
     """Write one HTML page about a run: timeline, jobs, graph, failures.
 
     EVENTS is what melpy build --events wrote; without it, the newest of the runs that the cache remembers is taken. The
@@ -42,10 +48,13 @@ def command(recording: Path | None, *, output: Path, trace: bool, **flags: Any) 
 
     cache_dir = read_settings(flags).cache_dir
     path = recording or find_newest_recording(cache_dir)
+    if recording and not recording.exists():
+        raise UsageError("no such file", where=str(recording), hint="name a file of melpy build --events")
     if path is None:
         raise UsageError("no run is recorded yet", hint="run melpy build first, or name a file of melpy build --events")
     timeline = make_timeline(load_recording(path))
     data = render_trace(timeline) if trace else render_page(timeline).encode("utf-8", "replace")
+    output = output or Path(_TRACE if trace else _PAGE)
     if str(output) == "-":
         click.echo(data, nl=False)
         return

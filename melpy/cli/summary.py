@@ -6,6 +6,7 @@ Input: one `JobReport` for each job. What may be long is cut, and says what has 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _MOST_FAILURES = 20
 _MOST_REASONS = 10
 _LOOKED_AT = 64 << 10  # bytes at the end of a log that are searched for the cause
+_BEGIN = re.compile(r"==> step \d+/\d+: (?!status -?\d)")
+"""The line of a log with which a step begins."""
 _ALWAYS = ("built", "up-to-date", "failed")
 
 
@@ -106,7 +109,7 @@ def _read_tail(log: Path) -> list[str]:
             lines = stream.read().decode(errors="replace").splitlines()
     except OSError:
         return []
-    begins = [number for number, line in enumerate(lines) if line.startswith("==> step ") and ": status " not in line]
+    begins = [number for number, line in enumerate(lines) if _BEGIN.match(line)]
     return [line for line in lines[begins[-1] if begins else 0 :] if not line.startswith("==> ")]
 
 
@@ -134,16 +137,17 @@ def _describe_group(outcome: str, reports: Sequence[JobReport]) -> Iterator[str]
 
 
 def make_table(reports: Sequence[JobReport]) -> tuple[tuple[Column, ...], list[tuple[str, ...]]]:
-    """Return the table of outcomes by architecture; outcomes that are rare have a column only where they occur."""
-    counts = {arch: Counter[str]() for arch in dict.fromkeys(report.arch for report in reports)}
-    for report in reports:
-        counts[report.arch][report.outcome] += 1
-    outcomes = [one for one in OUTCOMES if one in _ALWAYS or any(count[one] for count in counts.values())]
-    rows = [(arch, *(str(count[one]) for one in outcomes)) for arch, count in counts.items()]
-    if len(rows) > 1:
-        rows.append(("all", *(str(sum(count[one] for count in counts.values())) for one in outcomes)))
-    headings = (OUTCOMES[one].capitalize() for one in outcomes)
-    return (Column("Arch"), *(Column(heading, right=True) for heading in headings)), rows
+    """Return the table of outcomes: a row for each that occurs, a column for each architecture and one for all."""
+    counts = Counter((report.outcome, report.arch) for report in reports)
+    total = Counter(report.outcome for report in reports)
+    arches = list(dict.fromkeys(report.arch for report in reports))
+    rows = [
+        (word, *(str(counts[outcome, arch]) for arch in arches), str(total[outcome]))
+        for outcome, word in OUTCOMES.items()
+        if total[outcome] or outcome in _ALWAYS
+    ]
+    columns = (Column("Outcome"), *(Column(arch, rank=1, right=True) for arch in arches), Column("all", right=True))
+    return (columns, rows) if len(arches) > 1 else (columns[:2], [row[:2] for row in rows])
 
 
 def print_annotations(reports: Sequence[JobReport]) -> None:

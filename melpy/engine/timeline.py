@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from melpy import events
+from melpy.bound import clamp_time
 from melpy.build.cause import find_cause
 from melpy.codec import Noun
 
@@ -59,7 +60,7 @@ class JobHistory(Noun, frozen=True):
 
     Attributes:
         job: its name.
-        outcome: as `melpy.events.JobSettled` has it; `running` where the run ended before.
+        outcome: as `melpy.events.JobSettled` has it; `running` or `queued` where the run was killed before.
         because: reason for the outcome.
         settled: seconds after which the outcome was known.
         seconds: time that it took.
@@ -236,16 +237,17 @@ def make_timeline(recording: Recording) -> Timeline:
     """Return the spans of a recording."""
     reader = _Reader()
     for one in recording.events:
-        reader.read(one.at, one.event)
+        reader.read(clamp_time(one.at), one.event)
     reader.finish()
     jobs = list(reader.jobs.values())
     positions = {job.name: number for number, job in enumerate(jobs)}
     slots = _find_slots(jobs)
     return Timeline(
-        start=recording.header.start,
+        start=clamp_time(recording.header.start),
         seconds=reader.last,
         workers=reader.workers,
-        is_whole=reader.is_whole,
+        is_whole=reader.is_whole
+        or bool(jobs and not reader.workers and all(_find_outcome(job) in _ENDS for job in jobs)),
         jobs=tuple(_make_history(job, jobs, positions, slots) for job in jobs),
         stages=tuple(reader.run.pieces),
         warnings=tuple(reader.warnings),
@@ -272,14 +274,14 @@ def _make_history(job: _Job, jobs: list[_Job], positions: dict[str, int], slots:
     begin = job.spans[0][0].start if job.spans else job.at
     # Within a cycle a job may begin before one that it waits for in the end is settled.
     before = [number for number in waits if jobs[number].settled and jobs[number].at <= begin]
-    settled = job.settled or events.JobSettled(job.name, "running")
+    settled = job.settled or events.JobSettled(job.name, _find_outcome(job))
     failed = settled.outcome == "failed"
     return JobHistory(
         job=job.name,
-        outcome=settled.outcome if job.settled or job.spans else "queued",
+        outcome=settled.outcome,
         because=settled.because,
         settled=job.at,
-        seconds=settled.seconds or sum(end - build.start for build, end, _ in job.spans),
+        seconds=clamp_time(settled.seconds) or sum(end - build.start for build, end, _ in job.spans),
         waits=waits,
         blocker=max(before, key=lambda number: jobs[number].at) if before else None,
         spans=tuple(
@@ -292,6 +294,17 @@ def _make_history(job: _Job, jobs: list[_Job], positions: dict[str, int], slots:
         tail=tuple(job.tail) if failed else (),
         packages=settled.packages,
     )
+
+
+_ENDS = ("built", "failed")
+
+
+def _find_outcome(job: _Job) -> str:
+    """Return the outcome of a job that was not settled: a run of a single build settles none, a killed one not all."""
+    if not job.spans:
+        return "queued"
+    _, _, ok = job.spans[-1]
+    return "running" if ok is None else "built" if ok else "failed"
 
 
 def _piece_order(piece: Piece) -> tuple[float, bool, float]:

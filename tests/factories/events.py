@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy import events
+from melpy.engine.recording import Recorder, Recording, load_recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -202,3 +203,12 @@ class _Teller:
         self.say(events.JobFinished(self.job, seconds, outcome == "built"))
         self.say(events.JobSettled(self.job, outcome, because, seconds, packages))
         return self.at, outcome, self.told
+
+
+def record(path: Path, run: FakeRun) -> Recording:
+    """Return what was recorded of a run, at its own times."""
+    now = 0.0
+    with Recorder(path, lambda: now) as recorder:
+        for now, event in run.play():  # noqa: B007  # the clock reads it
+            recorder.emit(event)
+    return load_recording(path)

@@ -14,7 +14,6 @@ class Screen:
         self.columns = columns
         self.lines: list[str] = [""]
         self.row = self.column = 0
-        self.is_cursor_shown = True
 
     def feed(self, text: str) -> None:
         assert "".join(match[0] for match in _PIECE.finditer(text)) == text, "an unknown sequence"
@@ -35,8 +34,6 @@ class Screen:
         elif command == "J":
             self.lines[self.row] = self.lines[self.row][: self.column]
             del self.lines[self.row + 1 :]
-        elif arguments == "?25":
-            self.is_cursor_shown = command == "h"
         else:
             assert command == "m", (command, arguments)
 

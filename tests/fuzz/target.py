@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,10 +21,14 @@ from melpy.apk.segment import check_datahash, make_entry, read_segments
 from melpy.apk.tar import CHECKSUM
 from melpy.arch import parse_arch
 from melpy.bootstrap.deb import Filter, read_scripts, unpack_deb
+from melpy.cli.page import render_page
 from melpy.config.load import load_settings
 from melpy.elf.fast import read_elf_fast
 from melpy.elf.patch import set_interpreter
 from melpy.elf.reader import read_elf
+from melpy.engine.recording import load_recording
+from melpy.engine.timeline import make_timeline
+from melpy.engine.trace import render_trace
 from melpy.errors import MelpyError
 from melpy.events import Null
 from melpy.plan.envfile import load_env_files, load_vars_file
@@ -40,6 +45,7 @@ from melpy.solve.lockfile import load_lock
 from melpy.solve.universe import make_universe
 from melpy.unpack import Limit, unpack_archive
 from tests.factories.adb import AdbBlock, adb_file
+from tests.factories.events import FakeRun, record
 
 ROOT = Path(__file__).parent.parent.parent
 ARCH = parse_arch("x86_64")
@@ -173,6 +179,19 @@ def _scan(data: bytes, directory: Path) -> None:
     find_module_version(data)
 
 
+def _recording(data: bytes, directory: Path) -> None:
+    timeline = make_timeline(load_recording(_write(directory, "x.jsonl", data)))
+    render_trace(timeline)
+    render_page(timeline)
+
+
+def _recordings() -> list[bytes]:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "x.jsonl"
+        record(path, FakeRun(3, 2, failing=0.2))
+        return [path.read_bytes()]
+
+
 def _tar(form: int = tarfile.PAX_FORMAT) -> bytes:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=form) as tar:
@@ -267,6 +286,7 @@ def make_targets() -> list[Target]:
         Target("vars-file", [b"a: 1\nb: 'x'\nc: ${{vars.a}}\n"], _vars_file),
         Target("query", templates, _query),
         Target("deb", [_ar()], _deb),
+        Target("recording", _recordings(), _recording),
         Target(
             "scan",
             [b"prefix=/usr\na=${prefix}\nRequires: b >= 1\n", b"#!/usr/bin/env -S a b\n", b"MZ" + bytes(600)],
