@@ -5,7 +5,6 @@ A place is written as openssl-passphrase-options(1) has it, `env:VARIABLE` or `f
 
 from __future__ import annotations
 
-import ctypes
 import os
 import posix
 import re
@@ -94,6 +93,8 @@ def forget_secret(place: SecretPlace) -> None:
     A variable is also overwritten where the process got it from its caller, which /proc/PID/environ shows.
     """
     if place.variable:
+        import ctypes  # noqa: PLC0415  # 2 ms that settings are read without
+
         name = os.fsencode(place.variable)
         libc = ctypes.CDLL(None)
         libc.getenv.restype = ctypes.c_void_p

@@ -177,7 +177,7 @@ class Builder:
                 self._end(active, error)
 
         if sources:
-            self._post.call(fetch, done)
+            self._post.call(fetch, done, starts_programs=True)
         else:
             done(fetch())
 
@@ -203,7 +203,8 @@ class Builder:
         def end(found: Result | BaseException) -> None:
             self._end(active, found)
 
-        self._means.executor.submit(job, self._monitor, self._post.wrap(end))
+        executor, monitor = self._means.executor, self._monitor
+        self._post.call(lambda: executor.execute(job, monitor), end, starts_programs=False)
         return True
 
     def _end(self, active: _Active, found: Result | BaseException) -> None:

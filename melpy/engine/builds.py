@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from melpy import events
 from melpy.apk.index import read_entries
 from melpy.engine.consistency import find_held
-from melpy.engine.executor import LocalExecutor
 from melpy.engine.generated import find_generated, find_late
 from melpy.engine.journal import Journal, find_journal
 from melpy.engine.known import Means, Work
@@ -31,10 +30,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-    from melpy.engine.model import BuildResult, BuildSpec, PublishSpec, RunSpec
+    from melpy.engine.model import BuildResult, BuildSpec, Executor, PublishSpec, RunSpec
     from melpy.engine.publish import Staged
     from melpy.engine.stage import BuiltPackages
-    from melpy.engine.worker import Workers
     from melpy.environment.repository import Repositories
     from melpy.graph.model import BuildId
 
@@ -47,7 +45,7 @@ def make_builds(
     spec: BuildSpec,
     options: RunSpec,
     publication: PublishSpec,
-    workers: Workers,
+    executor: Executor,
     repositories: Repositories,
     monitor: events.Monitor,
 ) -> RunReport:
@@ -58,7 +56,7 @@ def make_builds(
         spec: what they are prepared from.
         options: options of the run.
         publication: where packages are published, and how they are signed.
-        workers: execute the jobs.
+        executor: executes the jobs.
         repositories: the repositories of the run.
         monitor: is told what happens.
 
@@ -75,7 +73,7 @@ def make_builds(
         open_results(spec.cache_dir) as directory,
         store.hold(),
     ):
-        means = Means(spec, options, Stage(repositories), store, journal, LocalExecutor(workers), directory)
+        means = Means(spec, options, Stage(repositories), store, journal, executor, directory)
         phases = _Phases(work, means, monitor)
         interrupted = False
         try:

@@ -22,7 +22,7 @@ from melpy.engine.buildcache import CACHES, hold_cache
 from melpy.engine.clock import Clock
 from melpy.engine.environment import make_environment
 from melpy.engine.licence import load_licence_texts
-from melpy.engine.packages import write_packages
+from melpy.engine.packages import draft_packages, lint_packages, write_packages
 from melpy.engine.reentry import check_environment
 from melpy.engine.result import Host, Result, UnsignedPackage, describe_failure
 from melpy.engine.workdir import reuse_directory, work_directory
@@ -67,11 +67,12 @@ def execute(job: Job, monitor: events.Monitor) -> Result:
                     raise outcome.failure
             with clock.stage("packages"):
                 texts = load_licence_texts(job.inputs.plan, session.workspace)
+                drafts = draft_packages(job.inputs, outcome.trees, job.run.solution, texts, monitor)
+                for warning in lint_packages(job.inputs.plan, outcome.trees, drafts):
+                    monitor.emit(warning)
                 with _open_results(job.run.locations.results) as directory:
                     target = directory / job.inputs.plan.arch
-                    entries = write_packages(
-                        job.inputs, outcome.trees, job.run.solution, texts, target, monitor, whole=job.run.first == 1
-                    )
+                    entries = write_packages(job.inputs, drafts, target, whole=job.run.first == 1)
                     packages = tuple(_describe_package(target, entry) for entry in entries)
     except MelpyError as error:
         failure, packages = error, ()

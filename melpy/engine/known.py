@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from melpy.engine.executor import Executor
     from melpy.engine.freshness import Freshness, Known
     from melpy.engine.journal import Journal
-    from melpy.engine.model import BuildSpec, PlannedBuild, RunSpec
+    from melpy.engine.model import BuildSpec, Executor, PlannedBuild, RunSpec
     from melpy.engine.node import Nodes
     from melpy.engine.prepare import Draft
     from melpy.engine.resultstore import ResultStore

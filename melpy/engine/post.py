@@ -10,6 +10,8 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
+from melpy.interrupt import start_thread
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -28,8 +30,17 @@ class Post:
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
 
-    def call(self, work: Callable[[], Value], done: Callable[[Value | BaseException], None]) -> None:
-        """Do work in a thread of its own, and have the main thread take its value, or what it raised."""
+    def call(
+        self, work: Callable[[], Value], done: Callable[[Value | BaseException], None], *, starts_programs: bool
+    ) -> None:
+        """Do work in a thread of its own, and have the main thread take its value, or what it raised.
+
+        Args:
+            work: the work.
+            done: is called by the main thread.
+            starts_programs: whether programs are started, which get the signals of a terminal as melpy does; a thread
+                that starts none gets no signals, so that the main one gets all.
+        """
         deliver = self.wrap(done)
 
         def carry() -> None:
@@ -39,8 +50,11 @@ class Post:
                 value = error
             deliver(value)
 
-        # The programs that it starts get the signals of a terminal, as melpy does.
-        threading.Thread(target=carry, daemon=True).start()
+        thread = threading.Thread(target=carry, daemon=True)
+        if starts_programs:
+            thread.start()
+        else:
+            start_thread(thread)
 
     def wrap(self, done: Callable[[Value | BaseException], None]) -> Callable[[Value | BaseException], None]:
         """Return a function that any thread may call, by which the main thread calls another with the same value."""
