@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,6 @@ from melpy.cli.option import (
     IGNORE_SIGNATURES,
     LIMITS,
     LOCK_FILE,
-    LOCK_NAME,
     OFFLINE,
     SIGNING,
     SOURCES,
@@ -29,26 +27,21 @@ from melpy.cli.recording import open_recording, recording_options
 from melpy.cli.report import count_text, near_path, print_json, print_text, short_list
 from melpy.cli.selection import (
     EXAMPLES,
-    find_warnings,
-    read_quarantine,
     read_selection,
     read_targets,
     selection_options,
 )
 from melpy.cli.table import Column, print_table
-from melpy.codec import replace
-from melpy.errors import LockError, MelpyError
+from melpy.errors import MelpyError
 from melpy.text import shorten_list, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from melpy.arch import Arch
     from melpy.config.model import Settings
-    from melpy.engine.model import BuildSpec, JobReport, PlannedBuild, RunReport
+    from melpy.engine.model import JobReport, PlannedBuild, RunReport
     from melpy.engine.selection import Arguments, SelectionOptions
     from melpy.engine.worker import Workers
-    from melpy.solve.lockfile import Lock
 
 _COLUMNS = (
     Column("Package"),
@@ -103,6 +96,7 @@ _COLUMNS = (
 @click.option("--keep", "--keep-workspace", "keep", is_flag=True, help="Keep what a build worked in, to look into.")
 @click.option("--from-step", metavar="STEP", default="", help="Begin with this step, where a build was kept before.")
 @click.option("--debug", is_flag=True, help="Have steps print each command before they run it, and show it.")
+@click.option("-n", "--dry-run", is_flag=True, help="Tell what would be built, and why; build nothing.")
 @recording_options
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what the steps print.")
@@ -123,6 +117,12 @@ def command(targets: tuple[str, ...], *, options: tuple[str, ...], as_json: bool
         chosen = read_selection(flags)
         named = targets or (() if chosen.changed_since or chosen.missing else tuple(map(str, _find_default())))
         settings = read_settings(flags, tuple(Path(text) for text in named if Path(text).exists()))
+        if flags["dry_run"]:
+            from melpy.cli.expecting import show_expectations  # noqa: PLC0415  # only for a dry run
+
+            arguments = read_targets(named, chosen, settings.file)
+            show_expectations(arguments, chosen, settings, options, flags, as_json=as_json)
+            return
         secrets = [place for place in (settings.signing_key, settings.signing_passphrase) if place]
         # Before there are threads, and before the key is read.
         with start_workers(secrets, counted=bool(settings.memory or settings.processes)) as workers:
@@ -168,14 +168,11 @@ def _build(
 ) -> tuple[RunReport, Sequence[PlannedBuild]]:
     """Choose and make the builds; return what became of them, and those that were planned at the beginning."""
     # Only now: what executes jobs is imported meanwhile, by another process, which is small without these.
-    from melpy.cli.building import choose_builds, load_tree, make_tree_graph, tell_left  # noqa: PLC0415  # see above
-    from melpy.cli.report import print_warning  # noqa: PLC0415  # likewise
+    from melpy.cli.preparing import make_run_spec, prepare_run  # noqa: PLC0415  # see above
     from melpy.cli.signer import find_signer  # noqa: PLC0415  # likewise
     from melpy.engine.builds import make_builds  # noqa: PLC0415  # likewise
-    from melpy.engine.model import PublishSpec, RunSpec  # noqa: PLC0415  # likewise
-    from melpy.environment.repository import Repositories  # noqa: PLC0415  # likewise
+    from melpy.engine.model import PublishSpec  # noqa: PLC0415  # likewise
 
-    quarantine = read_quarantine(flags, settings.file)
     with open_recording(
         settings.cache_dir,
         events_file=flags["events_file"],
@@ -183,66 +180,22 @@ def _build(
         verbose=flags["verbose"] or flags["debug"],
         quiet=quiet,
     ) as monitor:
-        tree = load_tree(arguments, settings, options, monitor, only=flags["only"])
-        tell_left(tree.left, settings.arch, monitor)
-        spec = _make_spec(settings, flags, monitor)
-        repositories = Repositories(spec.repositories)
-        graph = make_tree_graph(tree, repositories)
-        selection, work = choose_builds(arguments, chosen, tree, graph, repositories, quarantine)
-        for warning in find_warnings(selection, tree.summaries, quarantine):
-            print_warning(warning)
+        prepared = prepare_run(arguments, chosen, settings, options, flags, monitor)
+        spec, work = prepared.spec, prepared.work
         publication = PublishSpec(spec.out_dir, find_signer(settings))
         if publication.signer is None:
             hint = "make a key with melpy keygen, and name it with --signing-key or in melpy.toml"
             monitor.emit(events.Warning("", "packages and index are not signed", hint))
-        run = RunSpec(
-            flags["jobs"] or min(len(work.chosen), _find_workers()),
-            flags["max_failures"] or 0,
-            flags["stale"],
-            flags["force"] or flags["keep"] or flags["debug"] or bool(flags["from_step"]),
-            flags["retry_failed"],
-            flags["publish"],
-        )
-        report = make_builds(work, spec, run, publication, workers, repositories, monitor)
-    return report, [build for name, build in tree.planned.items() if name in work.chosen]
-
-
-def _find_workers() -> int:
-    """Return how many builds run at the same time: compilers wait for disks and run one process at times."""
-    return max(2, len(os.sched_getaffinity(0)) // 2)
-
-
-def _make_spec(settings: Settings, flags: dict[str, Any], monitor: events.Monitor) -> BuildSpec:
-    from melpy.cli.setup import make_spec  # noqa: PLC0415  # --help does not need it
-
-    spec = make_spec(settings, monitor, offline=flags["offline"], check_signatures=not flags["ignore_signatures"])
-    steps = replace(
-        spec.steps,
-        options=replace(spec.steps.options, network=flags["network"], debug=flags["debug"]),
-        emulate_all=flags["emulate_all"],
-        keep=flags["keep"],
-        from_step=flags["from_step"],
-    )
-    locked = flags["lock"] or flags["lock_file"]
-    locks = _load_locks(flags["lock_file"] or LOCK_NAME, settings.arch) if locked else ()
-    return replace(spec, steps=steps, locks=locks)
+        run = make_run_spec(flags, len(work.chosen))
+        report = make_builds(work, spec, run, publication, workers, prepared.repositories, monitor)
+        report = replace(report, jobs=(*report.jobs, *prepared.skipped))
+    return report, [build for name, build in prepared.tree.planned.items() if name in work.chosen]
 
 
 def _find_default() -> tuple[Path, ...]:
     from melpy.cli.planning import default_recipe  # noqa: PLC0415  # only where no recipe is named
 
     return default_recipe("build")
-
-
-def _load_locks(template: str, arches: Sequence[Arch]) -> tuple[tuple[Path, Lock], ...]:
-    from melpy.solve.lockfile import load_lock  # noqa: PLC0415  # only where there is one
-
-    paths = {arch: Path(template.replace("{arch}", arch.apk)) for arch in arches}
-    locks = {arch: load_lock(path) for arch, path in paths.items()}
-    for arch, lock in locks.items():
-        if lock.arch != arch.apk:
-            raise LockError(f"is for {lock.arch}, not for {arch.apk}", where=str(paths[arch]))
-    return tuple((paths[arch], locks[arch]) for arch in arches)
 
 
 def _report(

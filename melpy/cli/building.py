@@ -17,7 +17,8 @@ from melpy.engine.range import check_ranges
 from melpy.engine.result import Failure, make_error
 from melpy.engine.selection import find_candidates, select
 from melpy.engine.summary import make_summary
-from melpy.engine.tree import find_clashes, merge_findings, survey_recipes
+from melpy.engine.tree import find_clashes, merge_findings
+from melpy.engine.treecache import summarise_tree
 from melpy.environment.model import EnvironmentSpec
 from melpy.errors import CycleError, FaultsError, RecipeError, fault_position
 from melpy.graph.lone import LoneGraph
@@ -123,7 +124,8 @@ def load_tree(
 
 
 def _survey(files: Sequence[Path], settings: Settings, options: Sequence[str]) -> list[RecipeReport]:
-    return list(survey_recipes(files, make_tree_spec(settings, settings.arch, options), os.cpu_count() or 1))
+    spec = make_tree_spec(settings, settings.arch, options)
+    return list(summarise_tree(files, spec, os.cpu_count() or 1, settings.cache_dir))
 
 
 def _check_reports(reports: Sequence[RecipeReport]) -> None:

@@ -17,7 +17,6 @@ from melpy.cli.option import (
     IGNORE_SIGNATURES,
     OFFLINE,
     PATH,
-    read_arches,
     read_settings,
     setting_options,
 )
@@ -99,7 +98,7 @@ def command(
         raise UsageError(message, hint="ask one at a time")
     paths = paths or (Path(),)
     settings = read_settings(flags, paths)
-    spec = make_tree_spec(settings, read_arches(settings), options)
+    spec = make_tree_spec(settings, settings.arch, options)
     summaries, status = _summarise(paths, settings, spec, jobs or os.cpu_count() or 1)
     with open_monitor() as monitor:
         # Neither of the two questions is about outside.
@@ -147,7 +146,7 @@ def _summarise(paths: Sequence[Path], settings: Settings, spec: TreeSpec, jobs: 
     from melpy.recipe.load import find_recipes  # noqa: PLC0415  # likewise
 
     files = find_recipes(paths)
-    reports = list(track(summarise_tree(files, spec, jobs, settings.path("cache-dir")), len(files), "recipes"))
+    reports = list(track(summarise_tree(files, spec, jobs, settings.cache_dir), len(files), "recipes"))
     wrong = [report for report in reports if report.has_errors]
     if wrong:
         what = f"{count_text(len(wrong), 'recipe')} with errors: {short_list([report.file for report in wrong])}"

@@ -22,12 +22,13 @@ from melpy.errors import CancelledError, MelpyError, OutputError, StepFailedErro
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from melpy.build.model import FetchedSources
     from melpy.engine.freshness import Freshness, Known
     from melpy.engine.job import Job
     from melpy.engine.known import Finder, Means, Work
-    from melpy.engine.model import PlannedBuild
+    from melpy.engine.model import Executor, PlannedBuild
     from melpy.engine.node import Node
     from melpy.engine.post import Post
     from melpy.engine.prepare import Draft
@@ -61,6 +62,19 @@ class Ended:
     failure: MelpyError | None = None
 
 
+@dataclass(frozen=True)
+class Bench:
+    """Where jobs are executed.
+
+    Attributes:
+        executor: executes jobs.
+        results: directory of the run's own results.
+    """
+
+    executor: Executor
+    results: Path
+
+
 @dataclass
 class _Active:
     node: Node
@@ -79,6 +93,7 @@ class Builder:
         means: what the run works with.
         finder: looks for builds that need not be executed.
         fresh: the state of the repository.
+        bench: where jobs are executed.
         post: brings calls of other threads to the main one.
         on_end: is told how each ended.
         monitor: is told what happens.
@@ -90,11 +105,12 @@ class Builder:
         means: Means,
         finder: Finder,
         fresh: Freshness,
+        bench: Bench,
         post: Post,
         on_end: Callable[[Ended], None],
         monitor: events.Monitor,
     ) -> None:
-        self._work, self._means, self._finder, self._fresh = work, means, finder, fresh
+        self._work, self._means, self._finder, self._fresh, self._bench = work, means, finder, fresh, bench
         self._post, self._on_end, self._monitor = post, on_end, monitor
         self._active: dict[Node, _Active] = {}
 
@@ -172,7 +188,7 @@ class Builder:
                 self._end(active, found)
                 return
             try:
-                active.job = make_job(active.draft, found, revision, spec, self._means.results)
+                active.job = make_job(active.draft, found, revision, spec, self._bench.results)
             except MelpyError as error:
                 self._end(active, error)
 
@@ -203,7 +219,7 @@ class Builder:
         def end(found: Result | BaseException) -> None:
             self._end(active, found)
 
-        executor, monitor = self._means.executor, self._monitor
+        executor, monitor = self._bench.executor, self._monitor
         self._post.call(lambda: executor.execute(job, monitor), end, starts_programs=False)
         return True
 
@@ -263,7 +279,7 @@ class Builder:
         """End what goes on, and wait for that."""
         for active in self._active.values():
             if active.runs and active.job:
-                self._means.executor.cancel(active.job)
+                self._bench.executor.cancel(active.job)
         while any(active.runs for active in self._active.values()):
             for act in self._post.take():
                 with suppress(MelpyError, KeyboardInterrupt):

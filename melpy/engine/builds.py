@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from melpy import events
 from melpy.apk.index import read_entries
+from melpy.engine.builder import Bench
 from melpy.engine.consistency import find_held
 from melpy.engine.generated import find_generated, find_late
 from melpy.engine.journal import Journal, find_journal
@@ -73,8 +74,8 @@ def make_builds(
         open_results(spec.cache_dir) as directory,
         store.hold(),
     ):
-        means = Means(spec, options, Stage(repositories), store, journal, executor, directory)
-        phases = _Phases(work, means, monitor)
+        means = Means(spec, options, Stage(repositories), store, journal)
+        phases = _Phases(work, means, Bench(executor, directory), monitor)
         interrupted = False
         try:
             with _finish_first(phases, monitor, several=len(work.chosen) > 1) as asked:
@@ -93,8 +94,8 @@ class _Phases:
     Such are `so:`, `cmd:` and `pc:` names. A build that needs one which nobody has waits until the others are made.
     """
 
-    def __init__(self, work: Work, means: Means, monitor: events.Monitor) -> None:
-        self._work, self._means, self._monitor = work, means, monitor
+    def __init__(self, work: Work, means: Means, bench: Bench, monitor: events.Monitor) -> None:
+        self._work, self._means, self._bench, self._monitor = work, means, bench, monitor
         self._ledger = Ledger(work.graph, monitor)
         self._run: Run | None = None
         self._drained = False
@@ -123,7 +124,7 @@ class _Phases:
         while True:
             now = {build: asked for build, asked in work.chosen.items() if build not in late}
             part = Work(work.graph, now, work.plan, work.remake)
-            run = self._run = Run(part, self._means, self._ledger, self._monitor, made)
+            run = self._run = Run(part, self._means, self._bench, self._ledger, self._monitor, made)
             if self._drained:
                 run.drain()
             try:

@@ -15,11 +15,10 @@ from melpy.errors import MelpyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from melpy.engine.freshness import Freshness, Known
     from melpy.engine.journal import Journal
-    from melpy.engine.model import BuildSpec, Executor, PlannedBuild, RunSpec
+    from melpy.engine.model import BuildSpec, PlannedBuild, RunSpec
     from melpy.engine.node import Nodes
     from melpy.engine.prepare import Draft
     from melpy.engine.resultstore import ResultStore
@@ -56,8 +55,6 @@ class Means:
         stage: packages that builds may see.
         store: the result cache.
         journal: memory of earlier runs.
-        executor: executes jobs.
-        results: directory of the run's own results.
     """
 
     spec: BuildSpec
@@ -65,8 +62,6 @@ class Means:
     stage: Stage
     store: ResultStore
     journal: Journal
-    executor: Executor
-    results: Path
 
 
 class Finder:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from melpy.engine.builder import Builder, Ended
+from melpy.engine.builder import Bench, Builder, Ended
 from melpy.engine.difference import find_differences
 from melpy.engine.freshness import Freshness, Known
 from melpy.engine.known import Finder
@@ -50,13 +50,20 @@ class Run:
     """One run; `execute` makes it."""
 
     def __init__(
-        self, work: Work, means: Means, ledger: Ledger, monitor: events.Monitor, made: Mapping[BuildId, BuiltPackages]
+        self,
+        work: Work,
+        means: Means,
+        bench: Bench,
+        ledger: Ledger,
+        monitor: events.Monitor,
+        made: Mapping[BuildId, BuiltPackages],
     ) -> None:
         """Prepare a run.
 
         Args:
             work: the builds.
             means: what the run works with.
+            bench: where jobs are executed.
             ledger: receives the reports.
             monitor: is told what happens.
             made: packages of builds that an earlier part of the run has made.
@@ -75,7 +82,7 @@ class Run:
         self._finder = finder
         self._schedule: Schedule[Node | Gate] = Schedule(means.options.max_failures)
         self._post = Post()
-        self._builder = Builder(work, means, finder, self._fresh, self._post, self._end, monitor)
+        self._builder = Builder(work, means, finder, self._fresh, bench, self._post, self._end, monitor)
         self._states: dict[BuildId, _State] = {build: _State() for build in work.chosen}
 
     @property

@@ -54,6 +54,7 @@ def make_summary(found: Evaluation, library: Library | None) -> Summary:
         sources=tuple(source.uri if isinstance(source, Source) else source.location for source in plan.sources),
         cpu=requests.processors,
         memory=requests.memory,
+        locations=found.environment.repositories,
     )
 
 

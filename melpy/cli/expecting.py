@@ -1,0 +1,90 @@
+"""What a run would do, printed: `melpy build --dry-run`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from melpy.cli.monitor import open_monitor
+from melpy.cli.preparing import make_run_spec, prepare_run
+from melpy.cli.report import count_text, print_json, print_text
+from melpy.cli.table import Column, print_table
+from melpy.codec import asdict
+from melpy.engine.expectation import CACHED, FAILS, FRESH, MAY, WILL, Expecter
+from melpy.engine.journal import Journal, find_journal
+from melpy.engine.known import Means
+from melpy.engine.resultstore import ResultStore
+from melpy.engine.stage import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from melpy.cli.preparing import Prepared
+    from melpy.config.model import Settings
+    from melpy.engine.expectation import Expectation
+    from melpy.engine.selection import Arguments, SelectionOptions
+    from melpy.events import Monitor
+
+_COLUMNS = (
+    Column("Build"),
+    Column("What"),
+    Column("Why", cut=True, least=20),
+    Column("Selected", rank=1, cut=True, least=12),
+)
+_WORDS = {WILL: "will build", MAY: "may build", FRESH: "up to date", CACHED: "from the cache", FAILS: "fails"}
+
+
+@contextmanager
+def open_means(prepared: Prepared, flags: Mapping[str, Any], monitor: Monitor) -> Iterator[Means]:
+    """Open the memory that tells what is up to date."""
+    spec = prepared.spec
+    options = make_run_spec(flags, len(prepared.work.chosen))
+    with closing(Journal(find_journal(spec.cache_dir), monitor)) as journal:
+        yield Means(spec, options, Stage(prepared.repositories), ResultStore(spec.cache_dir), journal)
+
+
+def show_expectations(
+    arguments: Arguments,
+    chosen: SelectionOptions,
+    settings: Settings,
+    options: Sequence[str],
+    flags: Mapping[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    """Print what a run would do with each build, in order.
+
+    Raises:
+        MelpyError: as the run would.
+    """
+    with open_monitor(quiet=flags.get("quiet", False)) as monitor:
+        prepared = prepare_run(arguments, chosen, settings, options, flags, monitor)
+        with open_means(prepared, flags, monitor) as means:
+            expected = list(Expecter(prepared.work, means).expect())
+    reasons = {prepared.work.graph.summaries[one.build].job: one.reason for one in prepared.selection.builds}
+    if as_json:
+        said = [{**asdict(one), "selected": reasons.get(one.job, "")} for one in expected]
+        print_json(
+            [*said, *({"job": one.job, "verdict": "skipped", "because": one.because} for one in prepared.skipped)]
+        )
+        return
+    rows = [(one.job, _WORDS[one.verdict], one.because, reasons.get(one.job, "")) for one in _shown(expected)]
+    rows += [(one.job, "skipped", one.because, "") for one in prepared.skipped]
+    if rows:
+        print_table(_COLUMNS, rows)
+    print_text(_count(expected), err=True)
+
+
+def _shown(expected: Sequence[Expectation]) -> Iterator[Expectation]:
+    """Yield what is worth a line: of many builds not those that are up to date."""
+    many = len(expected) > 1
+    return (one for one in expected if not (many and one.verdict == FRESH))
+
+
+def _count(expected: Sequence[Expectation]) -> str:
+    counts = Counter(one.verdict for one in expected)
+    parts = [f"{counts[verdict]:,} {words}" for verdict, words in _WORDS.items() if counts[verdict]]
+    cuts = [one.recipe for one in expected if one.cut]
+    cut = f"; {count_text(len(cuts), 'build')} of cycles taken from outside at first" if cuts else ""
+    return f"{count_text(len(expected), 'job')}: {', '.join(parts)}{cut}"

@@ -1,0 +1,134 @@
+"""What `melpy build` does before anything is built, and all that a dry run and `melpy why` do."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from melpy.cli.building import choose_builds, load_tree, make_tree_graph, tell_left
+from melpy.cli.option import LOCK_NAME
+from melpy.cli.report import print_warning
+from melpy.cli.selection import find_warnings, read_quarantine
+from melpy.cli.setup import make_spec
+from melpy.codec import replace
+from melpy.engine.model import JobReport, RunSpec
+from melpy.engine.schedule import JobOutcome
+from melpy.environment.repository import Repositories
+from melpy.errors import LockError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from melpy import events
+    from melpy.arch import Arch
+    from melpy.cli.building import Tree
+    from melpy.config.model import Settings
+    from melpy.engine.known import Work
+    from melpy.engine.model import BuildSpec
+    from melpy.engine.selection import Arguments, SelectionOptions
+    from melpy.graph.lone import Graph
+    from melpy.graph.selection import Selection
+    from melpy.solve.lockfile import Lock
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that has not begun.
+
+    Attributes:
+        spec: what builds are prepared from.
+        work: the builds.
+        tree: the recipes.
+        selection: the builds, with the reason for each.
+        repositories: the repositories of the run.
+        skipped: reports of the builds that a quarantine stops.
+    """
+
+    spec: BuildSpec
+    work: Work
+    tree: Tree
+    selection: Selection
+    repositories: Repositories
+    skipped: tuple[JobReport, ...]
+
+
+def prepare_run(
+    arguments: Arguments,
+    chosen: SelectionOptions,
+    settings: Settings,
+    options: Sequence[str],
+    flags: Mapping[str, Any],
+    monitor: events.Monitor,
+) -> Prepared:
+    """Read recipes, order them, and choose those to be built.
+
+    Raises:
+        MelpyError: recipes are not valid, need one another in a way that cannot be cut, or none is left.
+    """
+    quarantine = read_quarantine(flags, settings.file)
+    tree = load_tree(arguments, settings, options, monitor, only=flags["only"])
+    tell_left(tree.left, settings.arch, monitor)
+    spec = make_build_spec(settings, flags, monitor)
+    repositories = Repositories(spec.repositories)
+    graph = make_tree_graph(tree, repositories)
+    selection, work = choose_builds(arguments, chosen, tree, graph, repositories, quarantine)
+    for warning in find_warnings(selection, tree.summaries, quarantine):
+        print_warning(warning)
+    return Prepared(spec, work, tree, selection, repositories, _report_skipped(selection, graph))
+
+
+def _report_skipped(selection: Selection, graph: Graph) -> tuple[JobReport, ...]:
+    found = [(graph.summaries[skipped.build], skipped.reason) for skipped in selection.skipped]
+    return tuple(
+        JobReport(summary.job, summary.file, summary.arch, JobOutcome.SKIPPED.value, reason)
+        for summary, reason in found
+    )
+
+
+def make_run_spec(flags: Mapping[str, Any], count: int) -> RunSpec:
+    """Return the options of a run over so many builds."""
+    return RunSpec(
+        flags["jobs"] or min(count, _find_workers()),
+        flags["max_failures"] or 0,
+        flags["stale"],
+        flags["force"] or flags["keep"] or flags["debug"] or bool(flags["from_step"]),
+        flags["retry_failed"],
+        flags["publish"],
+    )
+
+
+def _find_workers() -> int:
+    """Return how many builds run at the same time: compilers wait for disks and run one process at times."""
+    return max(2, len(os.sched_getaffinity(0)) // 2)
+
+
+def make_build_spec(settings: Settings, flags: Mapping[str, Any], monitor: events.Monitor) -> BuildSpec:
+    """Return what builds are prepared from, flags of the command included.
+
+    Raises:
+        LockError: the lock file cannot be used.
+    """
+    spec = make_spec(settings, monitor, offline=flags["offline"], check_signatures=not flags["ignore_signatures"])
+    steps = replace(
+        spec.steps,
+        options=replace(spec.steps.options, network=flags["network"], debug=flags["debug"]),
+        emulate_all=flags["emulate_all"],
+        keep=flags["keep"],
+        from_step=flags["from_step"],
+    )
+    locked = flags["lock"] or flags["lock_file"]
+    locks = _load_locks(flags["lock_file"] or LOCK_NAME, settings.arch) if locked else ()
+    return replace(spec, steps=steps, locks=locks)
+
+
+def _load_locks(template: str, arches: Sequence[Arch]) -> tuple[tuple[Path, Lock], ...]:
+    from melpy.solve.lockfile import load_lock  # noqa: PLC0415  # only where there is one
+
+    paths = {arch: Path(template.replace("{arch}", arch.apk)) for arch in arches}
+    locks = {arch: load_lock(path) for arch, path in paths.items()}
+    for arch, lock in locks.items():
+        if lock.arch != arch.apk:
+            raise LockError(f"is for {lock.arch}, not for {arch.apk}", where=str(paths[arch]))
+    return tuple((paths[arch], locks[arch]) for arch in arches)
