@@ -32,6 +32,7 @@ from melpy.cli.selection import (
     selection_options,
 )
 from melpy.cli.table import Column, print_table
+from melpy.codec import replace
 from melpy.errors import MelpyError
 from melpy.text import shorten_list, size_text
 

@@ -65,9 +65,8 @@ def show_expectations(
     reasons = {prepared.work.graph.summaries[one.build].job: one.reason for one in prepared.selection.builds}
     if as_json:
         said = [{**asdict(one), "selected": reasons.get(one.job, "")} for one in expected]
-        print_json(
-            [*said, *({"job": one.job, "verdict": "skipped", "because": one.because} for one in prepared.skipped)]
-        )
+        left = [{"job": one.job, "verdict": "skipped", "because": one.because} for one in prepared.skipped]
+        print_json([*said, *left])
         return
     rows = [(one.job, _WORDS[one.verdict], one.because, reasons.get(one.job, "")) for one in _shown(expected)]
     rows += [(one.job, "skipped", one.because, "") for one in prepared.skipped]

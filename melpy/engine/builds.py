@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from melpy import events
 from melpy.apk.index import read_entries
+from melpy.codec import replace
 from melpy.engine.builder import Bench
 from melpy.engine.consistency import find_held
 from melpy.engine.generated import find_generated, find_late
 from melpy.engine.journal import Journal, find_journal
 from melpy.engine.known import Means, Work
 from melpy.engine.ledger import Ledger
-from melpy.engine.model import JobReport, RunReport
+from melpy.engine.model import RunReport
 from melpy.engine.publish import publish
 from melpy.engine.resultdir import keep_results, open_results
 from melpy.engine.resultstore import ResultStore
@@ -207,34 +208,11 @@ def _publish(
 
 def _complete(report: JobReport, published: Mapping[str, BuildResult], held: Mapping[str, str]) -> JobReport:
     if report.job in held:
-        return _changed(report, JobOutcome.HELD_BACK.value, held[report.job])
+        return replace(report, outcome=JobOutcome.HELD_BACK.value, because=held[report.job])
     if report.job not in published:
         return report
     result = published[report.job]
-    return JobReport(
-        report.job,
-        report.file,
-        report.arch,
-        report.outcome,
-        report.because,
-        log=report.log,
-        stages=result.stages or report.stages,
-        packages=result.packages,
-        seconds=report.seconds,
-    )
-
-
-def _changed(report: JobReport, outcome: str, because: str) -> JobReport:
-    return JobReport(
-        report.job,
-        report.file,
-        report.arch,
-        outcome,
-        because,
-        log=report.log,
-        stages=report.stages,
-        seconds=report.seconds,
-    )
+    return replace(report, stages=result.stages or report.stages, packages=result.packages)
 
 
 def _find_held(
