@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-    from melpy.engine.model import BuildResult, BuildSpec, Executor, PublishSpec, RunSpec
+    from melpy.engine.model import BuildResult, BuildSpec, Executor, JobReport, PublishSpec, RunSpec
     from melpy.engine.publish import Staged
     from melpy.engine.stage import BuiltPackages
     from melpy.environment.repository import Repositories
