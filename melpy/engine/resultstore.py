@@ -110,7 +110,7 @@ class ResultStore:
     def add(self, job: Job, result: Result) -> StoredResult:
         """Move the packages of a job from its directory for results into the cache.
 
-        An entry of the same key that is there already, of another run, stays.
+        An entry of the same key that is there already is replaced, unless its packages are the same.
 
         Raises:
             OutputError: the cache cannot be written.
@@ -121,14 +121,17 @@ class ResultStore:
         entry = _Entry(_FORM, key, job.inputs.identity, job.inputs.plan.arch, epoch, result)
         with replace_file(source / _RESULT, durable=False) as stream:
             stream.write(encode(entry))
-        try:
-            source.rename(target)
-        except OSError as error:
-            known = self.find(key)
-            if known is None:
-                raise output_error(target, error) from None
+        known = self.find(key)
+        if known and known.result.packages == result.packages:
             shutil.rmtree(source, ignore_errors=True)
             return known
+        try:
+            if known:
+                # Below the directory of the run, with which it is gone.
+                target.rename(source.with_name(f"{source.name}.replaced"))
+            source.rename(target)
+        except OSError as error:
+            raise output_error(target, error) from None
         return StoredResult(target, epoch, result)
 
     def trim(self, limit: int) -> int:
