@@ -24,6 +24,7 @@ class Network:
 
     Attributes:
         builds: the builds, by architecture in the order of the summaries, then by name.
+        size: how many builds there are; numbers from here on are packages.
         makers: of each package, by its number less the count of builds, the number of the build that makes it.
         packages: of each build, the numbers of its packages.
         answers: of each node, the constraints of its environment or its runtime dependencies, each with the package
@@ -35,9 +36,10 @@ class Network:
         ranks = {arch: rank for rank, arch in enumerate(dict.fromkeys(summary.arch for summary in summaries))}
         ordered = sorted(summaries, key=lambda summary: (ranks[summary.arch], summary.name))
         self.builds: tuple[BuildId, ...] = tuple(summary.id for summary in ordered)
+        self.size = len(ordered)
         naming = Naming(ordered, generated)
-        asks = [tuple(list_asks(summary.world)) for summary in ordered]
-        asks += [node.asks for node in naming.nodes.values()]
+        worlds = {summary.world: tuple(list_asks(summary.world)) for summary in ordered}  # mostly as for other arches
+        asks = [worlds[summary.world] for summary in ordered] + [node.asks for node in naming.nodes.values()]
         numbers = {build: number for number, build in enumerate(self.builds)}
         packages = {key: number for number, key in enumerate(naming.nodes, len(ordered))}
         self.makers = [numbers[node.build] for node in naming.nodes.values()]
@@ -46,15 +48,10 @@ class Network:
             self.packages[maker].append(number)
         arches = [build.arch for build in self.builds] + [key.arch for key in naming.nodes]
         self.answers = [
-            tuple((ask, packages[found] if (found := naming.find(ask, arch)) else None) for ask in all_asks)
+            tuple([(ask, packages[found] if (found := naming.find(ask, arch)) else None) for ask in all_asks])
             for all_asks, arch in zip(asks, arches, strict=True)
         ]
         self.needs = [self._list_needs(number) for number in range(len(self.answers))]
-
-    @property
-    def size(self) -> int:
-        """How many builds there are; numbers from here on are packages."""
-        return len(self.builds)
 
     def _list_needs(self, node: int) -> tuple[int, ...]:
         found = dict.fromkeys(answer for _, answer in self.answers[node] if answer is not None)
