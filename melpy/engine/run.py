@@ -37,7 +37,7 @@ def order_builds(builds: Sequence[PlannedBuild], repositories: Repositories) -> 
     """
     if len(builds) < 2:
         return tuple(builds)
-    from melpy.engine.cycle import explain_cycle  # noqa: PLC0415  # networkx takes 150 ms, one recipe needs no order
+    from melpy.engine.cycle import explain_cycle  # noqa: PLC0415  # one recipe needs no order
     from melpy.graph.buildgraph import make_graph  # noqa: PLC0415  # likewise
 
     known: dict[BuildId, PlannedBuild] = {}
