@@ -18,6 +18,7 @@ from melpy.bootstrap.apt import Apt, download_debs, forget_downloads, prepare_ap
 from melpy.bootstrap.batch import Workshop, make_packages, plan_tasks
 from melpy.bootstrap.closure import Resolver
 from melpy.bootstrap.convert import remove_file
+from melpy.bootstrap.lock import lock_seed
 from melpy.bootstrap.manifest import Manifest, load_manifest, write_manifest
 from melpy.bootstrap.model import SeedReport
 from melpy.bootstrap.suite import Suite
@@ -87,7 +88,10 @@ def load_resolver(spec: SeedSpec, arch: Arch, monitor: Monitor, *, offline: bool
         ToolMissingError: this machine has no apt.
         UnreachableError: the mirror does not answer.
     """
-    apt = prepare_apt(spec, arch.debian) if offline else _prepare_lists(spec, arch, monitor, update=False)
+    apt = prepare_apt(spec, arch.debian)
+    if not apt.lists and not offline:
+        with lock_seed(spec):
+            apt = _prepare_lists(spec, arch, monitor, update=False)
     if not apt.lists:
         return None
     return Resolver(Suite(path.read_bytes() for path in apt.lists), load_table(spec.suite))

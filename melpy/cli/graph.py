@@ -178,7 +178,7 @@ def _make_graph(
     summaries: Sequence[Summary], outside: Callable[[str, str], bool], spec: TreeSpec
 ) -> tuple[BuildGraph, int]:
     """Return the graph; where a cycle cannot be cut, say so, and cut it as if it could."""
-    from melpy.engine.cycle import explain_cycle  # noqa: PLC0415  # networkx takes 150 ms
+    from melpy.engine.cycle import explain_cycle  # noqa: PLC0415  # --help does not need it
     from melpy.engine.tree import evaluate_summary  # noqa: PLC0415  # likewise
     from melpy.graph.buildgraph import make_graph  # noqa: PLC0415  # likewise
 

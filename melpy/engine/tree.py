@@ -15,9 +15,11 @@ from msgspec import Struct, field
 
 from melpy.arch import parse_arch
 from melpy.codec import Noun, replace
+from melpy.engine.cycle import explain_cycle
 from melpy.engine.summary import make_summary
 from melpy.errors import FaultsError, MelpyError, Place, ProcessError, RecipeError
 from melpy.files import output_error
+from melpy.graph.buildgraph import make_graph
 from melpy.graph.model import Summary
 from melpy.plan.compiled import compile_recipe, compiled_text
 from melpy.plan.library import library_for, load_definition
@@ -197,9 +199,6 @@ def find_circles(reports: Sequence[RecipeReport], spec: TreeSpec) -> Iterator[Fi
 
     A build cuts such a cycle where a repository has packages of it already, which nobody looks for here.
     """
-    from melpy.engine.cycle import explain_cycle  # noqa: PLC0415  # networkx takes 150 ms
-    from melpy.graph.buildgraph import make_graph  # noqa: PLC0415  # likewise
-
     groups: dict[tuple[Path, str], dict[str, Summary]] = {}
     for report in reports:
         for summary in report.summaries:

@@ -205,8 +205,11 @@ class BuildGraph:
         packages = [node for node in group if node >= network.size]
         reach = network.find_reach(packages, self._reach, gone)
         members = network.find_members(group)
+        inside = sum(1 << build for build in members)
         for build in members:
-            self._needs[build] = self._join(build, reach, gone) & ~(1 << build)
+            # What a package from outside brings may come late within the cycle; all else is built before.
+            found = self._join(build, reach, gone) | (self._wanted[build] & ~inside)
+            self._needs[build] = found & ~(1 << build)
         return members, cut
 
     def _describe(self, members: Sequence[int], cut: Sequence[int]) -> Cycle:

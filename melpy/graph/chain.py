@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from melpy.errors import CycleError
 from melpy.graph.model import Ask, Edge
 from melpy.graph.network import list_bits
+from melpy.text import shorten_list
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from melpy.graph.network import Network
 
     Needs = Mapping[int, int] | Sequence[int]  # of each build those that it needs, as bits
+
+
+_SHOWN = 8  # recipes that an error names beside those of the circle
 
 
 def find_circle(builds: Collection[int], needs: Needs, network: Network) -> list[int]:
@@ -121,17 +125,22 @@ def refuse_cycle(
         missing: of recipes, the names that others ask of it and that outside lacks.
         places: where the constraints of each edge stand; empty where that is not known.
     """
-    names = [edges[0].dependent.recipe, *(edge.dependency.recipe for edge in edges)]
+    chain = [edges[0].dependent.recipe, *(edge.dependency.recipe for edge in edges)]
     shown = places or [edge.reason for edge in edges]
+    others = [recipe for recipe in missing if recipe not in chain]
     error = CycleError(
-        f"these recipes need one another: {' -> '.join(names)}",
-        where=None,
+        f"these recipes need one another: {' -> '.join(chain)}",
         details=[
             *(
                 f"  {edge.dependent.recipe} needs {edge.dependency.recipe}: {text}"
                 for edge, text in zip(edges, shown, strict=True)
             ),
-            *(f"  no repository offers {', '.join(names)}, which {recipe} makes" for recipe, names in missing.items()),
+            *(
+                f"  no repository offers {', '.join(names)}, which {recipe} makes"
+                for recipe, names in missing.items()
+                if recipe in chain
+            ),
+            *([f"  nor all that others of the cycle make: {shorten_list(others, _SHOWN)}"] if others else []),
         ],
         hint="name a repository with -r that has the packages of one of them, or take one of these dependencies away",
     )

@@ -10,12 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from melpy.graph.network import find_groups
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-
-    import networkx as nx
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from melpy.graph.network import Network
 
@@ -68,12 +64,11 @@ class Cutter:
             raise self._refuse(bad, missing, group)
         able = [build for build in members if not missing[build]]
         # If all that can be taken will not do, nothing does.
-        whole = network.find_graph(group)
-        rest = find_groups(self._take_out(whole.copy(), able), network.size)
+        rest = network.find_groups(group.difference(*(network.packages[build] for build in able)))
         if rest:
             stuck = network.find_members(rest[0])
             raise self._refuse([build for build in stuck if missing[build]], missing, rest[0])
-        cut = self._choose(whole, pinned, frozenset(able))
+        cut = self._choose(group, pinned, frozenset(able))
         self._taken.update(network.builds[build].recipe for build in cut)
         return tuple(sorted(cut))
 
@@ -90,39 +85,29 @@ class Cutter:
             build: tuple(name for name in names if not self._offered(name, build)) for build, names in asked.items()
         }
 
-    def _choose(self, whole: nx.DiGraph[int], pinned: Sequence[int], able: frozenset[int]) -> list[int]:
-        network, graph = self._network, whole.copy()
+    def _choose(self, group: frozenset[int], pinned: Sequence[int], able: frozenset[int]) -> list[int]:
+        network, packages = self._network, self._network.packages
         known = [build for build in sorted(able) if network.builds[build].recipe in self._taken]
         cut = [*pinned, *(build for build in known if build not in pinned)]
-        self._take_out(graph, cut)  # one graph for all trials, since to copy it takes most of the time
-        while groups := find_groups(graph, network.size):
-            found = [self._find_busiest(graph, group, able) for group in groups]
-            self._take_out(graph, found)
-            cut += found
+        left = set(group).difference(*(packages[build] for build in cut))
+        todo = network.find_groups(left)
+        while todo:
+            part = todo.pop()
+            build = self._find_busiest(part, able)
+            cut.append(build)
+            left.difference_update(packages[build])
+            todo += network.find_groups(part.difference(packages[build]))
         for build in [build for build in reversed(cut) if build not in pinned]:
-            self._put_back(graph, build, whole)
-            if find_groups(graph, network.size):
-                self._take_out(graph, [build])
-            else:
+            more = left.union(group.intersection(packages[build]))
+            if not network.find_groups(more):
                 cut.remove(build)
+                left = more
         return cut
 
-    def _take_out(self, graph: nx.DiGraph[int], cut: Iterable[int]) -> nx.DiGraph[int]:
-        """Take the packages of builds out of a graph, and return it."""
-        graph.remove_nodes_from([package for build in cut for package in self._network.packages[build]])
-        return graph
-
-    def _put_back(self, graph: nx.DiGraph[int], build: int, whole: nx.DiGraph[int]) -> None:
-        packages = [package for package in self._network.packages[build] if package in whole]
-        graph.add_nodes_from(packages)
-        for package in packages:
-            graph.add_edges_from((package, needed) for needed in whole.successors(package) if needed in graph)
-            graph.add_edges_from((other, package) for other in whole.predecessors(package) if other in graph)
-
-    def _find_busiest(self, graph: nx.DiGraph[int], group: frozenset[int], able: frozenset[int]) -> int:
+    def _find_busiest(self, group: frozenset[int], able: frozenset[int]) -> int:
         """Return the build whose packages a walk from need to need in a group is at most often."""
         size, makers = self._network.size, self._network.makers
-        needs = {node: [needed for needed in graph.successors(node) if needed in group] for node in sorted(group)}
+        needs = {node: [needed for needed in self._network.needs[node] if needed in group] for node in sorted(group)}
         here = dict.fromkeys(needs, 1.0)
         for _ in range(_STEPS):
             there = dict.fromkeys(needs, 0.0)

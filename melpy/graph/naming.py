@@ -53,6 +53,7 @@ class Naming:
         self.nodes: dict[PackageId, Node] = {}
         self._answers: dict[PackageId, list[Provider]] = {}
         self._chosen: dict[tuple[str, str], PackageId | None] = {}
+        self._asks: dict[tuple[tuple[str, ...], str], tuple[Ask, ...]] = {}  # mostly the same for all architectures
         for summary in summaries:
             for package in summary.packages:
                 self._add(summary, package, generated)
@@ -68,8 +69,10 @@ class Naming:
         built = generated.get(identity)
         provides = (*package.provides, *(built.provides if built else ()))
         asks = (*package.runtime, *(built.runtime if built else ()))
-        node = Node(summary.id, summary.version, package.priority, provides, tuple(list_asks(asks, package.name)))
-        self.nodes[identity] = node
+        key = (asks, package.name)
+        if key not in self._asks:
+            self._asks[key] = tuple(list_asks(*key))
+        self.nodes[identity] = Node(summary.id, summary.version, package.priority, provides, self._asks[key])
         answers = {package.name: summary.version}
         for text in provides:
             name, version = parse_provide(text)

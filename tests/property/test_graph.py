@@ -95,8 +95,9 @@ def expected_needs(tree: tuple[Summary, ...], cut: Collection[str], members: Col
     found: nx.DiGraph[str] = nx.DiGraph()
     for summary in tree:
         found.add_node(summary.name)
-        left_out = cut if summary.name in members else ()
-        needed = closure(summary.world, tree, left_out) - {summary.name}
+        needed = closure(summary.world, tree) - {summary.name}
+        if summary.name in members:
+            needed = needed & closure(summary.world, tree, cut) | needed - set(members)
         found.add_edges_from((summary.name, other) for other in needed)
     return found
 
@@ -111,13 +112,16 @@ def test_needs_are_those_of_the_closure_and_the_order_holds(tree: tuple[Summary,
     groups = sorted(sorted(group) for group in nx.strongly_connected_components(whole) if len(group) > 1)
     assert sorted(sorted(one.recipe for one in cycle.members) for cycle in found.cycles) == groups
     # After the cut there is no circle, and all that is needed comes before.
-    cuts = {one.recipe: {other.recipe for other in cycle.cut} for cycle in found.cycles for one in cycle.members}
+    left = {
+        one.recipe: expected_needs(tree, *({other.recipe for other in some} for some in (cycle.cut, cycle.members)))
+        for cycle in found.cycles
+        for one in cycle.members
+    }
     places = {one.recipe: place for place, one in enumerate(found.order)}
     assert sorted(places) == sorted(whole)
     for summary in tree:
-        expected = closure(summary.world, tree, cuts.get(summary.name, ())) - {summary.name}
         needed = {one.recipe for one in found.needs(build(summary.name))}
-        assert needed == expected
+        assert needed == set(left.get(summary.name, whole).successors(summary.name))
         assert all(places[other] < places[summary.name] for other in needed)
         for other in set(whole.successors(summary.name)):
             cycle = found.find_cycle(build(other))

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from melpy.arch import parse_arch
+from melpy.bootstrap.apt import prepare_apt
+from melpy.bootstrap.extension import load_resolver
 from melpy.bootstrap.manifest import Made, Manifest, is_current, load_manifest, write_manifest
 from melpy.bootstrap.seed import SeedSpec, extend_seed, find_answers, seed_repository
 from melpy.bootstrap.table import recipe_digest
 from melpy.digest import sha256_hex
 from melpy.errors import PackageFormatError, SeedError
+from melpy.events import Null
 from melpy.files import write_file
+from tests.unit.bootstrap.packages import stanza
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,3 +86,16 @@ def test_an_unknown_suite_is_an_error(tmp_path: Path) -> None:
 def test_what_is_no_atom_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(PackageFormatError):
         extend_seed(SeedSpec("trixie", tmp_path), ["a b"], ARCH)
+
+
+def test_without_lists_nothing_is_offered(tmp_path: Path) -> None:
+    assert load_resolver(SeedSpec("trixie", tmp_path), ARCH, Null(), offline=True) is None
+
+
+def test_what_the_lists_of_a_suite_offer(tmp_path: Path) -> None:
+    spec = SeedSpec("trixie", tmp_path)
+    lists = prepare_apt(spec, ARCH.debian).home / "lists"
+    (lists / "mirror_dists_trixie_main_binary-amd64_Packages").write_text(stanza("zlib1g-dev", source="zlib"))
+    resolver = load_resolver(spec, ARCH, Null(), offline=True)
+    assert resolver
+    assert [name for name in ("zlib-dev", "zlob-dev") if resolver.find_answer(name)] == ["zlib-dev"]

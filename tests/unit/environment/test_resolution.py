@@ -220,3 +220,16 @@ def test_what_nobody_has_is_explained_by_what_the_supply_could_make(tmp_path: Pa
 )
 def test_locations_are_read(text: str, address: str, tag: str) -> None:
     assert parse_location(text) == Location(address, tag)
+
+
+def test_what_outside_offers(tmp_path: Path) -> None:
+    repository = make_repository(tmp_path / "repository")
+    repository.add("curl", provides=("cmd:curl=8",))
+    own = make_repository(tmp_path / "out")
+    own.add("greet")
+    supply = Store(make_repository(tmp_path / "supply"), GOODS)
+    repositories = make_repositories(tmp_path, repository, supply=supply, own=own)
+    offered = ("curl", "cmd:curl", "greet", "compiler", "so:libc.so.6")
+    assert [name for name in (*offered, "nothing", "cmd:wget") if repositories.offers(name, "x86_64")] == list(offered)
+    assert supply.asked == []  # nothing is made
+    assert not make_repositories(tmp_path, repository).offers("compiler", "x86_64")
