@@ -267,10 +267,8 @@ def test_long_builds_are_told_now_and_then(capsys: pytest.CaptureFixture[str], m
     time.sleep(0.15)
     for _ in range(100):
         plain.emit(events.Output("gcc0-14-r0/x86_64", "| cc"))
-    assert capsys.readouterr().err.splitlines() == [
-        "still building gcc0-14-r0/x86_64 2/3 make 0:00, gcc1-14-r0/x86_64 0:00, gcc2-14-r0/x86_64 0:00 "
-        "and 1 more (0/9)"
-    ]
+    others = "gcc1-14-r0/x86_64 0:00, gcc2-14-r0/x86_64 0:00 and 1 more"
+    assert capsys.readouterr().err == f"still building gcc0-14-r0/x86_64 2/3 make 0:00, {others} (0/9)\n"
 
 
 def test_a_frame_that_stays_is_drawn_once(terminal: FakeTerminal) -> None:
