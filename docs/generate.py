@@ -28,9 +28,9 @@ Every failure is one message on stderr: `error: <place>: <what is wrong>`, often
 log, and `hint: <what to do>`. The exit status tells the class. Several faults of recipes are reported together; the
 status is theirs when they are of one class, else that of `recipe-invalid`.
 
-A build of a single recipe ends with the status of what is wrong with it. A build of several goes on past failures: it ends
-with 0 if all was built or up to date, with 61 if some failed, with 19 if there was nothing to choose from, and with 130
-if it was interrupted; `--json` and the summary have the error of each job.
+A build of a single recipe ends with the status of what is wrong with it. A build of several goes on past failures: it
+ends with 0 if all was built or up to date, with 61 if some failed, with 19 if there was nothing to choose from, and
+with 130 if it was interrupted; `--json` and the summary have the error of each job.
 
 | exit status | code | meaning |
 |---|---|---|

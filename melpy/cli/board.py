@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
-from msgspec import Struct, field
-
 from melpy import events
 from melpy.build.cause import find_cause
 from melpy.cli.downloads import Downloads
@@ -41,7 +39,7 @@ _NARROW, _WIDE = 8, 100
 _BAR = 10  # cells below which a bar shows nothing
 
 
-class Row(Struct):
+class Row:
     """A build that goes on.
 
     Attributes:
@@ -55,14 +53,15 @@ class Row(Struct):
         log: its log.
     """
 
-    job: str
-    since: float
-    doing: str = ""
-    doing_since: float = 0.0
-    last: str = ""
-    tail: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL))
-    failed: str = ""
-    log: Path | None = None
+    def __init__(self, job: str, since: float) -> None:
+        self.job = job
+        self.since = since
+        self.doing = ""
+        self.doing_since = since
+        self.last = ""
+        self.tail: deque[str] = deque(maxlen=_TAIL)
+        self.failed = ""
+        self.log: Path | None = None
 
 
 class Board:
@@ -137,7 +136,7 @@ class Board:
     def _row(self, job: str, now: float) -> Row:
         row = self.rows.get(job)
         if row is None:
-            row = self.rows[job] = Row(job, now, doing_since=now)
+            row = self.rows[job] = Row(job, now)
             self._widest = max(self._widest, len(job.rpartition("/")[0]))
         return row
 

@@ -55,6 +55,7 @@ class Live:
         self._lock = threading.Lock()
         self._scroll: list[Line] = []
         self._drawn: list[int] = []  # cells of the lines that are drawn now
+        self._frame: tuple[int, list[Line]] = 0, []  # width and lines that are drawn now
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._draw_on, name="live", daemon=True)
         self._turn = 0
@@ -139,6 +140,10 @@ class Live:
             scroll, self._scroll = self._scroll, []
             below = [] if last else self._below(width, height)
         self._turn += 1
+        frame = width, below
+        if not scroll and frame == self._frame:
+            return
+        self._frame = frame
         with console.capture() as captured:
             for is_output, lines in groupby(scroll, _is_output):
                 if is_output:  # all at once: each line by itself takes rich 0.3 ms, and there may be thousands

@@ -17,13 +17,16 @@ from melpy.cli.board import Board
 from melpy.cli.ci import find_service, render_section
 from melpy.cli.downloads import Downloads, amount_text
 from melpy.cli.report import can_move, near_path
-from melpy.text import printable_line, size_text
+from melpy.text import clock_text, printable_line, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FIRST, EACH = 10.0, 30.0
 """Seconds of a download after which plain lines tell of it, and between two of them."""
+
+STILL = 300.0
+"""Seconds without a line after which plain lines of a run tell what is still being built."""
 
 
 @contextmanager
@@ -81,16 +84,29 @@ class Plain:
         self._next: dict[tuple[str, str], float] = {}  # seconds after which something is said of a download
         self._board = Board(time.monotonic())
         self._sections = _Sections(find_service(os.environ))
+        self._told = time.monotonic()  # when the last line was printed
         self._lock = threading.Lock()
 
     def emit(self, event: events.Event) -> None:
         """Print the event, if it is worth a line."""
         with self._lock:
             lines = self._describe_run(event) if self._board.is_run else self._describe_single(event)
-            self._board.note(event, time.monotonic())
-        if lines:
-            # Where there is no terminal, click drops the sequences that GitLab's sections are made of.
-            click.echo("\n".join(lines), err=True, color=True if self._sections.service else None)
+            now = time.monotonic()
+            self._board.note(event, now)
+            if lines:
+                self._told = now
+            elif now - self._told > STILL and self._board.rows and self._board.is_run and not self._quiet:
+                lines, self._told = self._describe_still(now), now
+            if lines:
+                # Where there is no terminal, click drops the sequences that GitLab's sections are made of.
+                click.echo("\n".join(lines), err=True, color=True if self._sections.service else None)
+
+    def _describe_still(self, now: float) -> list[str]:
+        """Return a line about builds that take long: services end jobs that say nothing, and people wonder."""
+        rows = list(self._board.rows.values())
+        shown = [f"{row.job} {row.doing} {clock_text(now - row.since)}".replace("  ", " ") for row in rows[:3]]
+        more = f" and {len(rows) - len(shown)} more" if len(rows) > len(shown) else ""
+        return [printable_line(f"still building {', '.join(shown)}{more} ({self._board.settled}/{self._board.total})")]
 
     def _describe_run(self, event: events.Event) -> list[str]:
         if isinstance(event, events.JobSettled):

@@ -256,6 +256,47 @@ def test_a_verbose_run_has_the_job_before_each_line(capsys: pytest.CaptureFixtur
     assert f"[{JOB}] | make: *** [a.o] Error 1" in capsys.readouterr().err.splitlines()
 
 
+@pytest.mark.usefixtures("no_service")
+def test_long_builds_are_told_now_and_then(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("melpy.cli.monitor.STILL", 0.1)
+    plain = Plain()
+    plain.emit(events.RunStarted("", 9, 4))
+    for number in range(4):
+        plain.emit(events.JobStarted(f"gcc{number}-14-r0/x86_64"))
+    plain.emit(events.StepStarted("gcc0-14-r0/x86_64", "make", 2, 3))
+    time.sleep(0.15)
+    for _ in range(100):
+        plain.emit(events.Output("gcc0-14-r0/x86_64", "| cc"))
+    others = "gcc1-14-r0/x86_64 0:00, gcc2-14-r0/x86_64 0:00 and 1 more"
+    assert capsys.readouterr().err == f"still building gcc0-14-r0/x86_64 2/3 make 0:00, {others} (0/9)\n"
+
+
+def test_a_frame_that_stays_is_drawn_once(terminal: FakeTerminal) -> None:
+    live = make_live(terminal)
+    live.emit(events.RunStarted("", 2, 1))
+    live._draw()
+    drawn = terminal.getvalue()
+    live._draw()
+    assert terminal.getvalue() == drawn
+    live.emit(events.JobStarted(JOB))
+    live._draw()
+    assert JOB.partition("/")[0] in terminal.getvalue()
+
+
+def test_no_terminal_is_too_small(terminal: FakeTerminal) -> None:
+    board = Board()
+    play(board, FakeRun(20, 4, failing=0.02), 30)
+    live = make_live(terminal)
+    live.emit(events.RunStarted("", 2, 1))
+    live.emit(events.StepStarted(JOB, "autoconf/make", 3, 9))
+    for width in (*range(1, 60), 300):
+        for height in (1, 2, 5, 100):
+            render_board(board, width, height, 60.0)
+            live._console.size = ConsoleDimensions(width, height)
+            live._draw()
+            assert max(live._drawn) <= max(1, width - 1)
+
+
 def test_github_gets_a_group_for_each_build(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
