@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -44,7 +46,8 @@ class Arguments(Noun, frozen=True):
     names: tuple[Name, ...] = ()
 
 
-class SelectionOptions(Noun, frozen=True):
+@dataclass(frozen=True)
+class SelectionOptions:
     """Filters as a user states them.
 
     Attributes:
@@ -55,7 +58,7 @@ class SelectionOptions(Noun, frozen=True):
 
     changed_since: str = ""
     missing: bool = False
-    filters: Filters = Filters()
+    filters: Filters = field(default=Filters())
 
 
 def read_arguments(texts: Iterable[str], stdin: IO[str] | None = None) -> Arguments:
@@ -178,25 +181,41 @@ def choose(arguments: Arguments, summaries: Sequence[Summary]) -> dict[BuildId, 
     Raises:
         RecipeNotFoundError: a name is of no recipe and no package.
     """
+    files = _Files(summaries)
     chosen: dict[BuildId, str] = {}
-    by_file: dict[tuple[int, int], list[BuildId]] = {}
-    for summary in summaries:
-        by_file.setdefault(_identify(Path(summary.file)), []).append(summary.id)
     for path, where in sorted(arguments.files):
-        for build in by_file.get(_identify(path), ()):
+        for build in files.find(path):
             chosen.setdefault(build, f"named ({where})" if where else "named")
     for build, reason in find_named(summaries, arguments.names).items():
         chosen.setdefault(build, reason)
     if not arguments.names:
         for directory in sorted(arguments.directories):
             for file in find_recipes([directory]):
-                for build in by_file.get(_identify(file), ()):
+                for build in files.find(file):
                     chosen.setdefault(build, f"in {directory}")
     return chosen
 
 
+class _Files:
+    """The builds of each recipe file, under any of its names."""
+
+    def __init__(self, summaries: Iterable[Summary]) -> None:
+        self._by_name: dict[str, list[BuildId]] = {}
+        for summary in summaries:
+            self._by_name.setdefault(summary.file, []).append(summary.id)
+
+    def find(self, path: Path) -> Sequence[BuildId]:
+        """Return the builds of a file; only a name that no summary has costs a look at all of them."""
+        name = str(path)
+        return self._by_name[name] if name in self._by_name else self._by_inode.get(_identify(path), ())
+
+    @cached_property
+    def _by_inode(self) -> dict[tuple[int, int], list[BuildId]]:
+        return {_identify(Path(name)): builds for name, builds in self._by_name.items()}
+
+
 def _identify(path: Path) -> tuple[int, int]:
-    """Return what two names of the same file have in common; nothing in particular where it has vanished."""
+    """Return device and inode of a file; those of none where it has vanished."""
     try:
         info = path.stat()
     except OSError:
@@ -226,6 +245,7 @@ def select(
     needs: Needs,
     *,
     is_offered: IsOffered | None = None,
+    is_had: Callable[[BuildId], bool] | None = None,
     quarantine: Quarantine | None = None,
 ) -> Selection:
     """Return the builds that arguments and options select, each with its reason.
@@ -237,6 +257,7 @@ def select(
         needs: direct needs of a build.
         is_offered: tells whether a repository has a package of this name, full version and architecture; needed for
             `missing`.
+        is_had: tells of a build that it need not come along for those that need it, as a repository has its packages.
         quarantine: recipes that are not built.
 
     Raises:
@@ -245,7 +266,7 @@ def select(
         UsageError: git knows nothing of the recipes or the revision.
     """
     chosen = choose(arguments, summaries)
-    filters = options.filters
+    filters = replace(options.filters, is_had=is_had)
     if options.changed_since:
         asked = [summary for summary in summaries if summary.id in chosen]
         changed = find_changed(asked, options.changed_since)

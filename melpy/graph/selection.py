@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping  # the codec reads the types of fields
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,8 @@ from melpy.graph.model import BuildId
 from melpy.text import shorten_list
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from melpy.graph.model import Summary
 
@@ -56,7 +57,8 @@ class Shard(Noun, frozen=True):
     total: int = 1
 
 
-class Filters(Noun, frozen=True):
+@dataclass(frozen=True)
+class Filters:
     """Conditions that narrow or widen a choice of builds.
 
     Attributes:
@@ -68,6 +70,7 @@ class Filters(Noun, frozen=True):
         shard: the part of the chosen recipes to keep.
         only: leave out the builds that the chosen ones need.
         quarantine: reason for each build that is not to be made.
+        is_had: tells of a build that it need not come along for those that need it, as a repository has its packages.
     """
 
     changed: Mapping[BuildId, str] | None = None
@@ -75,9 +78,10 @@ class Filters(Noun, frozen=True):
     missing: Mapping[BuildId, str] | None = None
     rdeps: bool = False
     exclude: tuple[str, ...] = ()
-    shard: Shard = Shard()
+    shard: Shard = field(default=Shard())
     only: bool = False
-    quarantine: Mapping[BuildId, str] = {}
+    quarantine: Mapping[BuildId, str] = field(default_factory=dict)
+    is_had: Callable[[BuildId], bool] | None = None
 
 
 class Selected(Noun, frozen=True):
@@ -131,10 +135,11 @@ def find_named(summaries: Sequence[Summary], names: Iterable[Name]) -> dict[Buil
     Raises:
         RecipeNotFoundError: some match no recipe and no package.
     """
-    by_name = _index_names(summaries)
+    wanted = set(names)
+    by_name = _index_names(summaries) if wanted else {}
     found: dict[BuildId, str] = {}
     unknown: list[Name] = []
-    for name in sorted(set(names), key=lambda name: (name.is_glob, name.text, name.where)):
+    for name in sorted(wanted, key=lambda name: (name.is_glob, name.text, name.where)):
         matches = _match(name, by_name)
         if not matches:
             unknown.append(name)
@@ -218,7 +223,7 @@ def select_builds(
     known = {summary.id for summary in summaries} - excluded
 
     def kept_needs(build: BuildId) -> list[BuildId]:
-        return sorted(need for need in set(needs(build)) if need in known and need != build)
+        return [need for need in needs(build) if need in known and need != build]
 
     asked = _narrow(chosen, excluded, filters)
     if filters.rdeps:
@@ -227,7 +232,11 @@ def select_builds(
         shard = filters.shard
         part = {build: asked[build] for build in asked if find_shard(build.recipe, shard.total) == shard.number}
         asked = _check_left(part, asked, f"part {shard.number}/{shard.total} has none of", "the other parts have them")
-    return _finish(asked, kept_needs, filters, unmatched)
+    is_had = filters.is_had
+    coming: Needs = (
+        kept_needs if is_had is None else lambda build: [need for need in kept_needs(build) if not is_had(need)]
+    )
+    return _finish(asked, coming, filters, unmatched)
 
 
 def _narrow(chosen: Mapping[BuildId, str], excluded: Collection[BuildId], filters: Filters) -> dict[BuildId, str]:
@@ -264,11 +273,13 @@ def _check_left(left: dict[BuildId, str], before: Mapping[BuildId, str], what: s
     raise NothingSelectedError(f"no build is selected: {what} {count}: {names}", hint=hint)
 
 
-def _find_excluded(summaries: Sequence[Summary], globs: Iterable[str]) -> tuple[frozenset[BuildId], tuple[str, ...]]:
+def _find_excluded(summaries: Sequence[Summary], globs: Sequence[str]) -> tuple[frozenset[BuildId], tuple[str, ...]]:
     """Return the builds that globs exclude, and the globs that match nothing.
 
     A glob is matched with names of recipes alone: `*-doc` is to exclude no recipe for one of its subpackages.
     """
+    if not globs:
+        return frozenset(), ()
     recipes = {summary.name for summary in summaries}
     by_name = _index_names(summaries)
     excluded: set[BuildId] = set()
@@ -283,7 +294,7 @@ def _find_excluded(summaries: Sequence[Summary], globs: Iterable[str]) -> tuple[
 def _reverse(known: Iterable[BuildId], needs: Needs) -> Needs:
     """Return a function from a build to those that need it directly."""
     dependents: defaultdict[BuildId, list[BuildId]] = defaultdict(list)
-    for build in sorted(known):
+    for build in known:
         for need in needs(build):
             dependents[need].append(build)
     return lambda build: dependents.get(build, ())
@@ -307,21 +318,23 @@ def _close(start: Mapping[BuildId, str], following: Needs, reason: str) -> dict[
 def _finish(asked: Mapping[BuildId, str], needs: Needs, filters: Filters, unmatched: tuple[str, ...]) -> Selection:
     """Take quarantined builds away with those that need them, and let what the others need come along."""
     within = _close(asked, needs, "needed by {}")
-    skipped = _find_skipped(within, needs, filters.quarantine)
+    skipped = _find_skipped(within.keys(), needs, filters.quarantine)
     left = {build: reason for build, reason in asked.items() if build not in skipped}
     told = tuple(Skipped(build, skipped[build]) for build in sorted(skipped) if build in asked or not filters.only)
     if not left:
         details = [f"  {one.build}: {one.reason}" for one in told]
         hint = "--no-quarantine builds them all the same"
         raise NothingSelectedError("no build is selected: the quarantine stops all", details=details, hint=hint)
-    final = left if filters.only else _close(left, needs, "needed by {}")
+    final = left if filters.only else within if not skipped else _close(left, needs, "needed by {}")
     builds = tuple(Selected(build, final[build], build in left) for build in sorted(final))
     return Selection(builds, told, unmatched)
 
 
-def _find_skipped(within: Collection[BuildId], needs: Needs, quarantine: Mapping[BuildId, str]) -> dict[BuildId, str]:
+def _find_skipped(within: AbstractSet[BuildId], needs: Needs, quarantine: Mapping[BuildId, str]) -> dict[BuildId, str]:
     """Return the quarantined builds and those that need them, directly or not, each with its reason."""
-    stopped = {build: quarantine[build] for build in sorted(within) if build in quarantine}
+    stopped = {build: quarantine[build] for build in sorted(within & quarantine.keys())}
+    if not stopped:
+        return {}
     dependents = _reverse(within, needs)
     skipped = dict(stopped)
     for root in stopped:

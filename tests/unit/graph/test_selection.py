@@ -84,6 +84,17 @@ def test_rdeps() -> None:
     assert reasons(select("libc", rdeps=True, only=True))["app"] == "needs libz"
 
 
+def test_what_a_repository_has_need_not_come_along() -> None:
+    """It is all the same needed: a chosen one has those dependents that it has."""
+
+    def is_had(build: BuildId) -> bool:
+        return build.recipe in {"libz", "tool"}
+
+    assert reasons(select("app", is_had=is_had)) == {"app": "named"}
+    assert reasons(select("libz", is_had=is_had)) == {"libz": "named", "libc": "needed by libz"}
+    assert reasons(select("libz", rdeps=True, is_had=is_had)).keys() == {"libz", "app", "libc"}
+
+
 def test_changed_and_missing() -> None:
     changed = {BuildId("libz", "x86_64"): "packages/libz/fix.patch"}
     found = select("*", changed=changed, since="v1", rdeps=True, only=True)
