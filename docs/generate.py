@@ -45,7 +45,9 @@ and above it; `--config FILE` names another. `melpy config` shows every value an
 the file is an error.
 
 Relative paths in the file count from the file; elsewhere from the current directory. Lists in the environment are
-separated by spaces.
+separated by spaces. Sizes are written as `500MB`, `8Gi` or plain bytes, durations as `90s`, `1h30m`, `2d` or plain
+seconds; in the file, such a value may be a number, too. A value that cannot be used is an error of every command that
+reads settings, and the message names the flag, variable or file that says it.
 
 | key | environment | flag | default | meaning |
 |---|---|---|---|---|

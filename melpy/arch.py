@@ -77,7 +77,7 @@ def parse_arch(name: str) -> Arch:
     """Return the architecture with this APK, Go or OCI name; `host` is the machine melpy runs on.
 
     Raises:
-        SettingsError: no architecture has this name.
+        SettingsError: no architecture has this name; the error has no place.
     """
     if name == "host":
         return host_arch()
@@ -85,7 +85,6 @@ def parse_arch(name: str) -> Arch:
     if arch is None:
         raise SettingsError(
             f"unknown architecture {name!r}",
-            where="arch",
             hint=hint_near(name, [*ARCHES, *_ALIASES, "host", "all"], f"known are host, all, {', '.join(ARCHES)}"),
         )
     return arch

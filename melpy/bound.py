@@ -109,19 +109,6 @@ def _size(path: str) -> int:
         raise BoundError(f"has a path with what is no character: {shorten(path)}") from None
 
 
-def parse_size(text: str) -> int:
-    """Return the bytes that a setting names: `500MB`, `64 GB` or a plain number.
-
-    Raises:
-        BoundError: it is no size.
-    """
-    match = re.fullmatch(r"([0-9]{1,9})\s*([kMGT]?)B?", text.strip())
-    if not match:
-        raise BoundError(f"not a size: {shorten(text)}")
-    factor: int = 1000 ** " kMGT".index(match[2] or " ")
-    return int(match[1]) * factor
-
-
 def parse_json(text: str | bytes) -> Any:  # whatever it holds
     """Return the value of a JSON text.
 

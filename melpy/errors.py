@@ -316,6 +316,13 @@ class ProcessError(MelpyError):
     exit_status = 71
 
 
+class CancelledError(MelpyError):
+    """A build was cancelled before it had ended."""
+
+    code = "cancelled"
+    exit_status = 130
+
+
 class FaultsError(RecipeError):
     """All faults of one or several recipes, found together.
 

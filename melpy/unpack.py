@@ -14,9 +14,9 @@ from typing import IO, TYPE_CHECKING
 
 from melpy.archive.model import ArchiveMember, MemberKind, show_path
 from melpy.archive.tree import OutsideError, TreeWriter
-from melpy.bound import LONGEST_PATH, BoundError, parse_size
+from melpy.bound import LONGEST_PATH
 from melpy.codec import Noun
-from melpy.errors import ExtractError, SettingsError, reason_of
+from melpy.errors import ExtractError, reason_of
 from melpy.inside import open_below, open_root
 
 if TYPE_CHECKING:
@@ -40,17 +40,8 @@ class Limit(Noun, frozen=True):
     entries: int = 4_000_000
 
 
-def parse_limit(text: str) -> Limit:
-    """Return the limit that a setting names: a size such as `64GB`, and an entry for each 16 kB of it.
-
-    Raises:
-        SettingsError: it is no size.
-    """
-    try:
-        size = parse_size(text)
-    except BoundError as error:
-        hint = "write a number and kB, MB, GB or TB, such as 64GB"
-        raise SettingsError(str(error), where="unpack-limit", hint=hint) from None
+def make_limit(size: int) -> Limit:
+    """Return the limit of a number of bytes; it has an entry for each 16 kB of them."""
     return Limit(size, max(size // _BYTES_PER_ENTRY, _FEWEST_ENTRIES))
 
 

@@ -5,30 +5,62 @@ A place is written as openssl-passphrase-options(1) has it, `env:VARIABLE` or `f
 
 from __future__ import annotations
 
-import ctypes
 import os
 import posix
 import re
 from contextlib import suppress
 from pathlib import Path
 
-from melpy.errors import KeyFileError, reason_of
-
-MARKS = ("env:", "fd:")
-"""What places begin with that are no files."""
+from melpy.codec import Noun
+from melpy.errors import KeyFileError, SettingsError, reason_of
 
 SIZE_LIMIT = 1 << 20
 """Bytes that a secret may have; no key comes near."""
 
 
-def read_secret(place: str, what: str, *, where: str = "", hint: str | None = None) -> bytes:
+class SecretPlace(Noun, frozen=True):
+    """Where a secret is kept: one of these.
+
+    Attributes:
+        path: a file.
+        variable: an environment variable.
+        descriptor: an open file descriptor; -1 for none.
+    """
+
+    path: Path | None = None
+    variable: str = ""
+    descriptor: int = -1
+
+    def __str__(self) -> str:
+        return str(self.path) if self.path else f"env:{self.variable}" if self.variable else f"fd:{self.descriptor}"
+
+
+def parse_secret(text: str) -> SecretPlace:
+    """Read where a secret is kept: `env:VARIABLE`, `fd:NUMBER` or a path.
+
+    Raises:
+        SettingsError: it is no place. The error does not repeat the text, which may be the secret itself.
+    """
+    if text.startswith("env:"):
+        name = text.removeprefix("env:")
+        if not name or "=" in name:
+            raise SettingsError("not the name of a variable", hint="write env:SIGNING_KEY, for example")
+        return SecretPlace(variable=name)
+    if text.startswith("fd:"):
+        if not re.fullmatch("[0-9]{1,9}", text.removeprefix("fd:")):
+            raise SettingsError("not the number of a file descriptor", hint="write fd:3, for example")
+        return SecretPlace(descriptor=int(text.removeprefix("fd:")))
+    return SecretPlace(path=Path(text))
+
+
+def read_secret(place: SecretPlace, what: str, *, where: str = "", hint: str | None = None) -> bytes:
     """Return what a place holds.
 
     A variable is taken out of the environment, so that no program that is started later sees it, and a descriptor is
     closed: each can be read once.
 
     Args:
-        place: `env:VARIABLE`, `fd:NUMBER` or a path.
+        place: where it is kept.
         what: what is read, for messages: `signing key`.
         where: what messages name instead of the place; whoever takes it for the secret itself must not find it in logs.
         hint: what helps where there is none.
@@ -36,17 +68,14 @@ def read_secret(place: str, what: str, *, where: str = "", hint: str | None = No
     Raises:
         KeyFileError: there is nothing, or it cannot be read.
     """
-    where = where or place
-    if place.startswith("env:"):
-        value = os.environb.pop(os.fsencode(place.removeprefix("env:")), b"")
+    where = where or str(place)
+    if place.variable:
+        value = os.environb.pop(os.fsencode(place.variable), b"")
         if not value:
             raise KeyFileError(f"no {what}: the variable is not set", where=where)
         return value
-    number = place.removeprefix("fd:") if place.startswith("fd:") else None
-    if number is not None and not re.fullmatch("[0-9]{1,9}", number):
-        raise KeyFileError("not the number of a file descriptor", where=where, hint="write fd:3, for example")
     try:
-        with Path(place).open("rb") if number is None else os.fdopen(int(number), "rb") as stream:
+        with place.path.open("rb") if place.path else os.fdopen(place.descriptor, "rb") as stream:
             data = stream.read(SIZE_LIMIT + 1)
     except FileNotFoundError:
         raise KeyFileError(f"no such {what}", where=where, hint=hint) from None
@@ -58,30 +87,29 @@ def read_secret(place: str, what: str, *, where: str = "", hint: str | None = No
     return data
 
 
-def forget_secret(place: str) -> None:
+def forget_secret(place: SecretPlace) -> None:
     """Give up all that this process could learn a secret from: a forked process calls it that is not to know it.
 
     A variable is also overwritten where the process got it from its caller, which /proc/PID/environ shows.
     """
-    if place.startswith("env:"):
-        name = os.fsencode(place.removeprefix("env:"))
+    if place.variable:
+        import ctypes  # noqa: PLC0415  # 2 ms that settings are read without
+
+        name = os.fsencode(place.variable)
         libc = ctypes.CDLL(None)
         libc.getenv.restype = ctypes.c_void_p
         address, value = libc.getenv(name), os.environb.pop(name, b"")
         if address:
             ctypes.memset(address, 0, len(value))
         posix.environ.pop(name, None)
-    elif re.fullmatch("fd:[0-9]{1,9}", place):
+    elif place.descriptor >= 0:
         with suppress(OSError):
-            os.close(int(place.removeprefix("fd:")))
+            os.close(place.descriptor)
 
 
-def stat_secret(place: str) -> os.stat_result | None:
+def stat_secret(place: SecretPlace) -> os.stat_result | None:
     """Return what the system knows of the file that a place names; None where it is none, or there is none."""
-    number = place.removeprefix("fd:") if place.startswith("fd:") else ""
-    if not place or place.startswith("env:") or (number and not number.isascii()):
-        return None
     try:
-        return os.fstat(int(number)) if number else Path(place).stat()
+        return place.path.stat() if place.path else os.fstat(place.descriptor) if place.descriptor >= 0 else None
     except (OSError, ValueError, OverflowError):
         return None  # reading it says why

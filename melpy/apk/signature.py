@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from msgspec import Struct
 
-from melpy.apk.secret import MARKS, SIZE_LIMIT, read_secret
+from melpy.apk.secret import SIZE_LIMIT, SecretPlace, read_secret
 from melpy.bound import read_file
 from melpy.errors import KeyFileError, OutputError, SignatureError, reason_of
 from melpy.files import output_error, write_file
@@ -119,29 +119,30 @@ class Keyring(Struct, frozen=True):
             ) from None
 
 
-def load_signer(place: str | Path, *, key_name: str = "", passphrase: str = "") -> Signer:
+def load_signer(place: SecretPlace | Path, *, key_name: str = "", passphrase: SecretPlace | None = None) -> Signer:
     """Read a private key, PEM, PKCS#1 or PKCS#8.
 
     Args:
-        place: where it is kept, as `read_secret` has it.
+        place: where it is kept.
         key_name: file name of its public key; that of a file with `.pub` by default.
-        passphrase: where the passphrase of an encrypted key is kept, likewise; a line end after it is no part of it.
+        passphrase: where the passphrase of an encrypted key is kept; a line end after it is no part of it.
 
     Raises:
         KeyFileError: it is missing, unreadable, or not such a key; or the passphrase is.
     """
+    place = place if isinstance(place, SecretPlace) else SecretPlace(path=place)
     where = str(place)
-    if not key_name and where.startswith(MARKS):
+    if not key_name and not place.path:
         raise KeyFileError(
             "such a key has no name", where=where, hint="name its public key: --signing-key-name local.rsa.pub"
         )
-    data = read_secret(where, "signing key", hint=_KEYGEN_HINT)
+    data = read_secret(place, "signing key", hint=_KEYGEN_HINT)
     if data.startswith(b"-----BEGIN OPENSSH PRIVATE KEY-----"):
         raise KeyFileError("is in OpenSSH's own form", where=where, hint="convert it: ssh-keygen -p -m PEM -f FILE")
     encrypted = b"ENCRYPTED" in data
-    if encrypted and not passphrase:
+    if encrypted and passphrase is None:
         raise KeyFileError("has a passphrase, and none is named", where=where, hint=_LOCKED_HINT)
-    password = read_passphrase(passphrase) if encrypted else None
+    password = read_passphrase(passphrase) if encrypted and passphrase else None
     try:
         # Whether its numbers fit together is not looked at here, for 40 ms, but seen by each signature.
         key = serialization.load_pem_private_key(data, password, unsafe_skip_rsa_key_validation=True)
@@ -153,10 +154,10 @@ def load_signer(place: str | Path, *, key_name: str = "", passphrase: str = "") 
         raise KeyFileError("not an RSA private key in PEM form", where=where, hint=_KEYGEN_HINT) from None
     if not isinstance(key, rsa.RSAPrivateKey):
         raise KeyFileError("not an RSA key, and APK signatures are RSA", where=where, hint=_KEYGEN_HINT)
-    return Signer(key_name or f"{Path(place).name}.pub", key)
+    return Signer(key_name or f"{Path(where).name}.pub", key)
 
 
-def read_passphrase(place: str) -> bytes:
+def read_passphrase(place: SecretPlace) -> bytes:
     """Return a passphrase without the line end after it.
 
     Raises:

@@ -10,7 +10,7 @@ import click
 from melpy import events
 from melpy.cli.help import Command
 from melpy.cli.monitor import open_monitor
-from melpy.cli.option import read_arches, read_settings, setting_options
+from melpy.cli.option import read_settings, setting_options
 from melpy.cli.report import print_warning
 from melpy.errors import SeedError, UsageError
 from melpy.text import size_text
@@ -54,7 +54,7 @@ def command(asked: tuple[str, ...], sources: bool, update: bool, quiet: bool, **
     spec = make_seed_spec(settings)
     if spec is None:
         raise UsageError("no Debian suite is set", hint='give --seed trixie, or write seed = "trixie" into melpy.toml')
-    arches = read_arches(settings)
+    arches = settings.arch
     jobs = plan_recipes(recipes, arches, settings, print_warning)[1] if recipes else ()
     missing: set[str] = set()
     with open_monitor(quiet=quiet) as monitor:
@@ -63,8 +63,7 @@ def command(asked: tuple[str, ...], sources: bool, update: bool, quiet: bool, **
             wanted = [*names, *(name for job in jobs if job.arch == arch for name in job.plan.environment.packages)]
             unknown = _extend(spec, [name for name in wanted if name not in own], str(arch), monitor, update=update)
             missing |= {name for name in names if name in unknown}
-        cache_dir = settings.path("cache-dir")
-        assert cache_dir is not None
+        cache_dir = settings.cache_dir
         if sources and jobs:
             _find_sources(spec, jobs, cache_dir / "sources", monitor)
     if missing:

@@ -23,7 +23,6 @@ from melpy.cli.option import (
     PATH,
     SIGNING,
     SOURCES,
-    read_arches,
     read_settings,
     setting_options,
 )
@@ -106,8 +105,8 @@ def command(
     results: Sequence[BuildResult] = ()
     try:
         settings = read_settings(flags, places)
-        secrets = [settings.text(key) for key in ("signing-key", "signing-passphrase")]
-        counted = any(settings.text(key) for key in ("memory", "processes"))
+        secrets = [place for place in (settings.signing_key, settings.signing_passphrase) if place]
+        counted = bool(settings.memory or settings.processes)
         # Before there are threads, and before the key is read.
         with start_workers(secrets, counted=counted) as workers:
             # Only now: what executes jobs is imported meanwhile, by another process, which is small without these.
@@ -117,7 +116,7 @@ def command(
             from melpy.engine.model import PublishSpec  # noqa: PLC0415  # likewise
             from melpy.engine.run import run_builds  # noqa: PLC0415  # likewise
 
-            arches = read_arches(settings)
+            arches = settings.arch
             loaded, builds = plan_recipes(places, arches, settings, print_warning, options, together=True)
             with open_monitor(verbose=verbose or debug, quiet=quiet) as monitor:
                 for recipe in loaded:

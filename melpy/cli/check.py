@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.help import Command
-from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
+from melpy.cli.option import BUILD_OPTION, PATH, read_settings, setting_options
 from melpy.cli.progress import track
 from melpy.cli.report import count_text, paint_lines, print_json, print_text, short_list
 from melpy.text import printable
@@ -60,7 +60,7 @@ def command(paths: tuple[Path, ...], options: tuple[str, ...], form: str, jobs: 
 
     paths = paths or (Path(),)
     settings = read_settings(flags, paths)
-    arches = read_arches(settings)
+    arches = settings.arch
     files, found = _find_files(paths)
     spec = make_tree_spec(settings, arches, options)
     reports = list(track(survey_recipes(files, spec, jobs or os.cpu_count() or 1), len(files), "recipes"))

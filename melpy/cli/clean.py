@@ -44,8 +44,7 @@ def command(*, dry_run: bool, only_killed: bool, caches: bool, **flags: Any) -> 
     from melpy.engine.resultdir import find_left, remove_results  # noqa: PLC0415  # likewise
     from melpy.engine.workdir import WORK, find_work, remove_left, remove_work  # noqa: PLC0415  # likewise
 
-    cache_dir = read_settings(flags).path("cache-dir")
-    assert cache_dir is not None
+    cache_dir = read_settings(flags).cache_dir
     tally = _Tally(dry_run=dry_run)
     for work in find_work(cache_dir / WORK):
         if not work.used and not (work.kept and only_killed):

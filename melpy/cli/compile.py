@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.help import Command
-from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
+from melpy.cli.option import BUILD_OPTION, PATH, read_settings, setting_options
 from melpy.cli.progress import track
 from melpy.cli.report import count_text, finding_error, print_json_text, print_text
 from melpy.errors import FaultsError, OutputError, RecipeError, SettingsError
@@ -48,7 +48,7 @@ def command(
 
     paths = paths or default_recipe("compile")
     settings = read_settings(flags, paths)
-    arches = read_arches(settings)
+    arches = settings.arch
     if len(arches) != 1:
         names = ", ".join(arch.apk for arch in arches)
         raise SettingsError(f"a recipe is compiled for one architecture, not for {names}", hint="name one with --arch")

@@ -38,13 +38,13 @@ def command(place: Path, as_json: bool, **flags: Any) -> None:  # settings
     """
     settings = read_settings(flags, [place])
     if as_json:
-        data = {key: {"value": value.value, "origin": value.origin} for key, value in settings.values.items()}
+        data = {key: {"value": value.text, "origin": value.origin} for key, value in settings.values.items()}
         print_json(data)
         return
     rows = [
         (
             key,
-            " ".join(value.value) if isinstance(value.value, tuple) else value.value,
+            " ".join(value.text) if isinstance(value.text, tuple) else value.text,
             value.origin.replace(f"{Path.cwd()}/", ""),
             value.setting.help,
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.help import Command
-from melpy.cli.option import SIGNING, read_arches, read_settings, setting_options
+from melpy.cli.option import SIGNING, read_settings, setting_options
 from melpy.cli.report import has_color, print_json
 from melpy.codec import asdict
 from melpy.errors import MelpyError, SandboxError
@@ -44,9 +44,8 @@ def command(*, as_json: bool, **flags: Any) -> int:  # settings
     from melpy.sandbox.health import check_machine  # noqa: PLC0415  # --help does not need it
 
     settings = read_settings(flags)
-    cache_dir = settings.path("cache-dir")
-    assert cache_dir is not None
-    checks = [*check_machine(cache_dir, read_arches(settings)), *_check_settings(settings), *_check_seed(settings)]
+    cache_dir = settings.cache_dir
+    checks = [*check_machine(cache_dir, settings.arch), *_check_settings(settings), *_check_seed(settings)]
     if as_json:
         print_json([asdict(check) for check in checks])
     else:
@@ -86,7 +85,7 @@ def _check_seed(settings: Settings) -> list[Check]:
     from melpy.run import find_tool  # noqa: PLC0415  # likewise
     from melpy.sandbox.health import Check  # noqa: PLC0415  # likewise
 
-    suite = settings.text("seed")
+    suite = settings.seed
     if not suite:
         return []
     try:

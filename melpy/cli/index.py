@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.help import Command
-from melpy.cli.option import PATH, SIGNING, read_arches, read_settings, setting_options
+from melpy.cli.option import PATH, SIGNING, read_settings, setting_options
 from melpy.cli.report import count_text, near_path, print_json, print_text, print_warning
 from melpy.cli.signer import identify_signer, read_signer
 from melpy.errors import RepositoryError, SettingsError, SignatureError, UsageError, reason_of
@@ -59,12 +59,11 @@ def command(packages: tuple[str, ...], as_json: bool, **flags: Any) -> None:  # 
     if packages and flags["out_dir"]:
         hint = "melpy index -o DIR/x86_64/APKINDEX.tar.gz *.apk"
         raise UsageError("--out-dir names the repository, and packages are named, too", hint=hint)
-    signer = functools.cache(functools.partial(read_signer, settings)) if settings.text("signing-key") else None
+    signer = functools.cache(functools.partial(read_signer, settings)) if settings.signing_key else None
     if packages and (given or len(packages) > 1 or not os.path.isdir(packages[0])):  # noqa: PTH112  # see _find_files
         reports = [_index_files(packages, settings, signer, **own)]
     else:
-        root = Path(packages[0]) if packages else settings.path("out-dir")
-        assert root is not None
+        root = Path(packages[0]) if packages else settings.out_dir
         reports = list(_index_repository(root, settings, signer, named=bool(flags["arch"])))
     if as_json:
         print_json([_as_json(report) for report in reports])
@@ -84,7 +83,7 @@ def _index_repository(
     found = find_arches(root)
     if not found and (packages := list_packages(root)):
         root, found = root.absolute().parent, {root.absolute().name: packages}  # the directory of an architecture
-    arches = [arch.apk for arch in read_arches(settings)] if named else list(found)
+    arches = [arch.apk for arch in settings.arch] if named else list(found)
     missing = [arch for arch in arches if arch not in found]
     if missing or not found:
         where = root / missing[0] if missing else root
@@ -116,7 +115,7 @@ def _index_files(
     if source and not merge:
         raise UsageError("--source goes with --merge", hint="melpy index --merge --source OLD -o NEW *.apk")
     path = output or Path(INDEX_NAME)
-    arches = read_arches(settings) if settings.values["arch"].origin == "flag" else ()
+    arches = settings.arch if settings.is_flag("arch") else ()
     if len(arches) > 1:
         raise SettingsError("an index is for one architecture", where="--arch")
     spec = _make_spec(path, settings, signer, arches[0].apk if arches else "")
@@ -157,8 +156,7 @@ def _find_files(places: Sequence[str]) -> list[str]:
 def _make_spec(path: Path, settings: Settings, signer: Callable[[], Signer] | None, arch: str = "") -> IndexSpec:
     from melpy.repo.model import IndexSpec  # noqa: PLC0415  # --help does not need it
 
-    cache = settings.path("cache-dir")
-    assert cache is not None
+    cache = settings.cache_dir
     return IndexSpec(
         path,
         signer,
@@ -178,11 +176,10 @@ def _read_base(path: Path, spec: IndexSpec, settings: Settings, *, check: bool) 
     from melpy.repo.remote import ServerCache, load_keys  # noqa: PLC0415  # likewise
 
     keyring = None
-    cache = settings.path("cache-dir")
-    assert cache is not None
+    cache = settings.cache_dir
     if spec.signer and check:
         own = spec.signer()
-        trusted = load_keys(settings.items("keyring"), ServerCache(cache))
+        trusted = load_keys(settings.keyring, ServerCache(cache))
         keyring = Keyring(((own.key_name, own.key.public_key()), *trusted.keys))
     try:
         return read_index(read_file(path, LARGEST_INDEX), keyring=keyring, where=str(path))

@@ -30,15 +30,14 @@ def command(file: Path | None, bits: int, if_missing: bool, **flags: Any) -> Non
 
     Without FILE, the signing-key of the settings is made. With a signing-passphrase, the private key is encrypted.
     """
-    from melpy.apk.secret import MARKS  # noqa: PLC0415  # --help does not need it
-    from melpy.apk.signature import read_passphrase, write_key_pair  # noqa: PLC0415  # likewise
+    from melpy.apk.signature import read_passphrase, write_key_pair  # noqa: PLC0415  # --help does not need it
 
     settings = read_settings(flags)
-    if not file and settings.text("signing-key").startswith(MARKS):
+    key, passphrase = settings.signing_key, settings.signing_passphrase
+    if not file and key and not key.path:
         raise UsageError("the signing-key of the settings is not a file", hint="name the file to write")
-    path = file or settings.path("signing-key") or Path("melange.rsa")
+    path = file or (key and key.path) or Path("melange.rsa")
     if if_missing and path.exists():
         return
-    place = settings.text("signing-passphrase")
-    public = write_key_pair(path, bits, read_passphrase(place) if place else b"")
+    public = write_key_pair(path, bits, read_passphrase(passphrase) if passphrase else b"")
     print_text(f"private key: {path}\npublic key:  {public}", err=True)

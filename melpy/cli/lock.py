@@ -17,7 +17,6 @@ from melpy.cli.option import (
     LOCK_NAME,
     OFFLINE,
     PATH,
-    read_arches,
     read_settings,
     setting_options,
 )
@@ -64,7 +63,7 @@ def command(
 
     recipes = recipes or default_recipe("lock")
     settings = read_settings(flags, recipes)
-    arches = read_arches(settings)
+    arches = settings.arch
     _, jobs = plan_recipes(recipes, arches, settings, print_warning, options)
     with open_monitor(verbose=False, quiet=False) as monitor:
         spec = make_repositories(settings, monitor, offline=offline, check_signatures=not ignore_signatures)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.help import Command
-from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
+from melpy.cli.option import BUILD_OPTION, PATH, read_settings, setting_options
 from melpy.cli.report import has_color, print_json, print_text, print_warning, short_list
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def command(recipes: tuple[Path, ...], options: tuple[str, ...], as_json: bool, 
 
     recipes = recipes or default_recipe("plan")
     settings = read_settings(flags, recipes)
-    arches = read_arches(settings)
+    arches = settings.arch
     loaded, jobs = plan_recipes(recipes, arches, settings, print_warning, options)
     if as_json:
         plans = [{**job.plan.to_json(), "digest": plan_digest(job.plan)} for job in jobs]

@@ -9,7 +9,7 @@ from melpy.errors import FaultsError, Place, RecipeError, RecipeNotFoundError, S
 from melpy.plan.envfile import load_env_files, load_vars_file
 from melpy.plan.library import library_for
 from melpy.plan.planner import PlanOptions, examine_recipe, is_for, make_plan
-from melpy.plan.range import check_ranges, parse_ranges
+from melpy.plan.range import check_ranges
 from melpy.recipe.load import find_recipes, load_recipe
 
 if TYPE_CHECKING:
@@ -151,41 +151,33 @@ def pipeline_directories(settings: Settings) -> tuple[Path, ...]:
     Raises:
         SettingsError: one is not there.
     """
-    found = tuple(Path(item) for item in settings.items("pipeline-dirs"))
-    for directory in found:
+    for directory in settings.pipeline_dirs:
         if not directory.is_dir():
             raise SettingsError("no such directory", where=str(directory), hint="pipeline-dirs names directories")
-    return found
+    return settings.pipeline_dirs
 
 
 def make_options(arch: Arch, settings: Settings, enabled: Sequence[str] = ()) -> PlanOptions:
     """Return what plans for an architecture are told beside their recipes.
 
     Raises:
-        SettingsError: an env-file or the vars-file is not there, or says something that cannot be used; or a range is
-            not restricted in the right form.
+        SettingsError: an env-file or the vars-file is not there, or says something that cannot be used.
     """
-    vars_file = settings.path("vars-file")
+    env_files = (Path(str(path).replace("{arch}", arch.apk)) for path in settings.env_files)
     return PlanOptions(
         enabled=tuple(enabled),
-        packages=settings.items("packages"),
-        environment=load_env_files(Path(item.replace("{arch}", arch.apk)) for item in settings.items("env-files")),
-        variables=load_vars_file(vars_file) if vars_file else {},
-        ranges=_read_ranges(settings),
+        packages=settings.packages,
+        environment=load_env_files(env_files),
+        variables=load_vars_file(settings.vars_file) if settings.vars_file else {},
+        ranges=settings.ranges,
     )
-
-
-def _read_ranges(settings: Settings) -> dict[str, frozenset[str]]:
-    origin = settings.values["ranges"].origin
-    where = "--range" if origin == "flag" else f"ranges, of {origin.partition(' ')[2] or origin}"
-    return parse_ranges(settings.items("ranges"), where)
 
 
 def _check_ranges(recipes: Iterable[Recipe], settings: Settings) -> None:
     """Check what the command line restricts; settings are for many recipes, of which these may be some."""
-    if settings.values["ranges"].origin == "flag":
+    if settings.is_flag("ranges"):
         tables = [(table.name, table.items) for recipe in recipes for table in recipe.model.data]
-        check_ranges(_read_ranges(settings), tables, "--range")
+        check_ranges(settings.ranges, tables, settings.where("ranges"))
 
 
 def make_tree_spec(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.help import Command
-from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
+from melpy.cli.option import BUILD_OPTION, PATH, read_settings, setting_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ def command(recipe: Path, template: str, options: tuple[str, ...], **flags: Any)
     from melpy.recipe.load import load_recipe  # noqa: PLC0415  # likewise
 
     settings = read_settings(flags, [recipe])
-    arch = read_arches(settings)[0]
+    arch = settings.arch[0]
     library = library_for(recipe, pipeline_directories(settings))
     # A question may be about one part while another is faulty.
     found, _ = examine_recipe(load_recipe(recipe), arch, library, make_options(arch, settings, options))

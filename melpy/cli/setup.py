@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy.build.model import StepOptions
 from melpy.cli.signer import find_secrets
 from melpy.engine.history import read_epoch
 from melpy.engine.inputs import Distribution
-from melpy.engine.limit import LIMITS, parse_limits
-from melpy.engine.model import BUILD_CACHES, BuildSpec, SourceSpec, StepSettings
-from melpy.environment.model import RepositorySpec, StoreSpec, parse_location
-from melpy.errors import SettingsError
+from melpy.engine.model import BuildSpec, SourceSpec, StepSettings
+from melpy.environment.model import RepositorySpec, StoreSpec
 from melpy.files import check_writable
-from melpy.plan.licence import parse_licence
 from melpy.repo.remote import ServerCache
-from melpy.source.place import SourcePlaces, parse_source_limit
-from melpy.source.rewrite import parse_rewrites
-from melpy.unpack import parse_limit
+from melpy.sandbox.model import Limits
+from melpy.source.place import SourcePlaces
+from melpy.unpack import make_limit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from melpy import events
     from melpy.arch import Arch
@@ -38,19 +35,18 @@ def make_spec(
     """Return what builds are prepared from; the signing key is not looked at.
 
     Raises:
-        SettingsError: SOURCE_DATE_EPOCH is not a number, or a limit no quantity.
+        SettingsError: SOURCE_DATE_EPOCH is not a number.
     """
     repositories = make_repositories(settings, monitor, offline=offline, check_signatures=check_signatures)
     servers = repositories.servers
-    limits = {key: (settings.text(key), _name_setting(settings, key, f"--{key}")) for key in LIMITS}
+    limits = Limits(settings.timeout, settings.cpu, settings.memory, settings.disk, settings.processes)
     return BuildSpec(
         repositories=repositories,
         store=StoreSpec(servers.directory, servers, os.cpu_count() or 1, repositories.own),
         sources=SourceSpec(servers.directory, make_places(settings, offline=offline)),
-        distribution=Distribution(settings.text("namespace"), settings.text("git-repo-url"), _read_license(settings)),
+        distribution=Distribution(settings.namespace, settings.git_repo_url, settings.recipe_license),
         steps=StepSettings(
-            StepOptions(parse_limits(limits), unpack_limit=parse_limit(settings.text("unpack-limit"))),
-            build_cache=_read_build_cache(settings),
+            StepOptions(limits, unpack_limit=make_limit(settings.unpack_limit)), build_cache=settings.build_cache
         ),
         epoch=read_epoch(os.environ),
         secrets=find_secrets(settings),
@@ -65,68 +61,36 @@ def make_repositories(
     Raises:
         OutputError: the cache cannot be written.
     """
-    out_dir, cache_dir = settings.path("out-dir"), settings.path("cache-dir")
-    assert out_dir is not None
-    assert cache_dir is not None
-    check_writable(cache_dir)
+    check_writable(settings.cache_dir)
     return RepositorySpec(
-        own=out_dir,
-        servers=ServerCache(cache_dir.resolve(), offline),
-        locations=tuple(dict.fromkeys(map(parse_location, settings.items("repositories")))),
-        keyring=settings.items("keyring"),
+        own=settings.out_dir,
+        servers=ServerCache(settings.cache_dir.resolve(), offline),
+        locations=settings.repositories,
+        keyring=settings.keyring,
         check_signatures=check_signatures,
-        local=tuple(map(Path, settings.items("local-sources"))),
+        local=settings.local_sources,
         supply=make_supply(settings, monitor, offline=offline),
     )
 
 
 def make_places(settings: Settings, *, offline: bool) -> SourcePlaces:
-    """Return where sources are looked for.
-
-    Raises:
-        SettingsError: a rewrite is malformed, or source-limit no size.
-    """
+    """Return where sources are looked for."""
     return SourcePlaces(
-        mirrors=settings.items("mirrors"),
-        rewrites=parse_rewrites(settings.items("rewrites")),
-        local=tuple(map(Path, settings.items("local-sources"))),
+        mirrors=settings.mirrors,
+        rewrites=settings.rewrites,
+        local=settings.local_sources,
         offline=offline,
-        limit=parse_source_limit(settings.text("source-limit")),
+        limit=settings.source_limit,
     )
-
-
-def _name_setting(settings: Settings, key: str, flag: str) -> str:
-    """Return what a message calls a setting: its flag, or its key and where that was found."""
-    origin = settings.values[key].origin
-    return flag if origin == "flag" else f"{key}, of {origin.partition(' ')[2] or origin}"
-
-
-def _read_license(settings: Settings) -> str:
-    text = settings.text("recipe-license")
-    problem = next((problem for problem in parse_licence(text).problems if problem.fatal), None)
-    if problem:
-        where = _name_setting(settings, "recipe-license", "--license")
-        raise SettingsError(f"{problem.message} in {text!r}", where=where, hint=problem.hint)
-    return text
-
-
-def _read_build_cache(settings: Settings) -> str:
-    kind = settings.text("build-cache")
-    if kind not in BUILD_CACHES:
-        where = _name_setting(settings, "build-cache", "--build-cache")
-        raise SettingsError(f"not a kind of cache: {kind!r}", where=where, hint=f"known are {', '.join(BUILD_CACHES)}")
-    return kind
 
 
 def make_seed_spec(settings: Settings) -> SeedSpec | None:
     """Return the seed of the settings, or None when they name no suite."""
     from melpy.bootstrap.model import SeedSpec  # noqa: PLC0415  # only where there is a seed
 
-    suite, cache_dir = settings.text("seed"), settings.path("cache-dir")
-    assert cache_dir is not None
-    if not suite:
+    if not settings.seed:
         return None
-    return SeedSpec(suite, cache_dir / "seed", settings.text("seed-mirror"), os.cpu_count() or 1)
+    return SeedSpec(settings.seed, settings.cache_dir / "seed", settings.seed_mirror, os.cpu_count() or 1)
 
 
 def make_supply(settings: Settings, monitor: events.Monitor, *, offline: bool = False) -> Supply | None:

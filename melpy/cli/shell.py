@@ -11,7 +11,7 @@ import click
 
 from melpy.arch import ARCHES
 from melpy.cli.help import Command
-from melpy.cli.option import PATH, read_arches, read_settings, setting_options
+from melpy.cli.option import PATH, read_settings, setting_options
 from melpy.cli.report import print_text
 from melpy.errors import UsageError
 
@@ -58,10 +58,9 @@ def _find(build: Path, flags: dict[str, Any]) -> Path:
     from melpy.engine.workdir import WORK, find_work  # noqa: PLC0415  # --help does not need it
 
     settings = read_settings(flags)
-    cache_dir = settings.path("cache-dir")
-    assert cache_dir is not None
+    cache_dir = settings.cache_dir
     name = _recipe_name(build)
-    arches = [arch.apk for arch in read_arches(settings)] if flags.get("arch") else list(ARCHES)
+    arches = [arch.apk for arch in settings.arch] if flags.get("arch") else list(ARCHES)
     found = [work for arch in arches for work in find_work(cache_dir / WORK, f"{name}-{arch}") if work.kept]
     if not found:
         arch = f" for {', '.join(arches)}" if flags.get("arch") else ""

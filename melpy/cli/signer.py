@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from melpy.apk.secret import MARKS, stat_secret
+from melpy.apk.secret import stat_secret
 from melpy.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -21,25 +20,19 @@ def find_signer(settings: Settings) -> Signer | None:
     """
     from melpy.apk.signature import load_signer  # noqa: PLC0415  # --help does not need it
 
-    place = settings.text("signing-key")
-    if not place:
+    if settings.signing_key is None:
         return None
-    key_name, passphrase = settings.text("signing-key-name"), settings.text("signing-passphrase")
-    if "/" in key_name:
-        raise SettingsError(
-            "is a path, not a file name", where="signing-key-name", hint="write local.rsa.pub, for example"
-        )
-    return load_signer(place, key_name=key_name, passphrase=passphrase)
+    return load_signer(settings.signing_key, key_name=settings.signing_key_name, passphrase=settings.signing_passphrase)
 
 
 def find_secrets(settings: Settings) -> tuple[tuple[tuple[int, int], str], ...]:
     """Return device and inode of the files of the signing key and its passphrase, with names for messages."""
     found = []
-    for setting, what in (
-        ("signing-key", "the signing key"),
-        ("signing-passphrase", "the passphrase of the signing key"),
+    for place, what in (
+        (settings.signing_key, "the signing key"),
+        (settings.signing_passphrase, "the passphrase of the signing key"),
     ):
-        info = stat_secret(settings.text(setting))
+        info = stat_secret(place) if place else None
         if info:
             found.append(((info.st_dev, info.st_ino), what))
     return tuple(found)
@@ -47,13 +40,11 @@ def find_secrets(settings: Settings) -> tuple[tuple[tuple[int, int], str], ...]:
 
 def identify_signer(settings: Settings) -> str:
     """Return what changes when another key signs, without opening it; empty where that cannot be told."""
-    place, name = settings.text("signing-key"), settings.text("signing-key-name")
-    if not place or place.startswith(MARKS):
+    place = settings.signing_key
+    info = stat_secret(place) if place and place.path else None
+    if info is None:
         return ""
-    try:
-        info = Path(place).stat()
-    except OSError:
-        return ""
+    name = settings.signing_key_name
     return f"{info.st_size}:{info.st_mtime_ns}:{info.st_ctime_ns}:{info.st_ino} {name} {place}"
 
 

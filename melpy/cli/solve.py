@@ -9,7 +9,7 @@ import click
 
 from melpy.cli.help import Command
 from melpy.cli.monitor import open_monitor
-from melpy.cli.option import IGNORE_SIGNATURES, OFFLINE, read_arches, read_settings, setting_options
+from melpy.cli.option import IGNORE_SIGNATURES, OFFLINE, read_settings, setting_options
 from melpy.cli.report import print_json, print_text, short_list
 from melpy.errors import SettingsError, UnresolvableError, hint_near
 
@@ -55,7 +55,7 @@ def command(
     from melpy.rootfs.model import RootSpec  # noqa: PLC0415  # likewise
 
     settings = read_settings(flags)
-    arches = read_arches(settings)
+    arches = settings.arch
     if len(arches) != 1:
         names = ", ".join(arch.apk for arch in arches)
         raise SettingsError(f"packages are found for one architecture, not for {names}", hint="name one with --arch")

@@ -11,7 +11,7 @@ import click
 
 from melpy.cli.help import Group
 from melpy.cli.monitor import open_monitor
-from melpy.cli.option import BUILD_OPTION, OFFLINE, PATH, SOURCES, read_arches, read_settings, setting_options
+from melpy.cli.option import BUILD_OPTION, OFFLINE, PATH, SOURCES, read_settings, setting_options
 from melpy.cli.progress import track
 from melpy.cli.report import count_text, finding_error, print_error, print_json, print_text, short_list
 from melpy.cli.table import Column, print_table
@@ -203,7 +203,7 @@ def _find_wanted(
 
     paths = paths or (Path(),)
     settings = read_settings(flags, paths)
-    arches = read_arches(settings)
+    arches = settings.arch
     missing: list[Any] = []
     files = find_recipes(paths, missing)
     faults = [describe_fault(error, str(error.where)) for error in missing]
@@ -221,8 +221,7 @@ def _source_spec(settings: Settings, *, offline: bool) -> SourceSpec:
     from melpy.cli.setup import make_places  # noqa: PLC0415  # --help does not need it
     from melpy.engine.model import SourceSpec  # noqa: PLC0415  # likewise
 
-    cache_dir = settings.path("cache-dir")
-    assert cache_dir is not None
+    cache_dir = settings.cache_dir
     return SourceSpec(cache_dir, make_places(settings, offline=offline))
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.bound import BoundError
 from melpy.cli.help import Group
 from melpy.cli.option import read_settings, setting_options
 from melpy.cli.report import count_text, print_error, print_json, print_text
 from melpy.cli.table import Column, print_table
 from melpy.errors import StoreError, UsageError
+from melpy.quantity import SIZE_HINT, parse_duration, parse_size
 from melpy.text import size_text
 
 if TYPE_CHECKING:
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from melpy.config.model import Settings
     from melpy.rootfs.upkeep import Damage, StoreEntry
 
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-_BINARY_UNITS = {"ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40}
-_PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_AGE_HINT = "write 30d, 12h or 2w"
 _SHOWN = 10  # faults of an entry that are told
 _COLUMNS = (
     Column("Name", least=30, cut=True),
@@ -169,7 +167,7 @@ def prune(older_than: str | None, max_size: str | None, dry_run: bool, as_json: 
     from melpy.rootfs.layout import lock_store  # noqa: PLC0415  # --help does not need it
     from melpy.rootfs.upkeep import choose_stale, find_used, list_store, remove_entries  # noqa: PLC0415  # likewise
 
-    limits = _Limits.parse(older_than, max_size)
+    before, most = _find_oldest(older_than), _find_most(max_size)
     store = _find_store(read_settings(flags))
     if not store.is_dir():
         entries, chosen, used = [], [], set()
@@ -177,7 +175,7 @@ def prune(older_than: str | None, max_size: str | None, dry_run: bool, as_json: 
         with lock_store(store, _waiting):
             entries = list_store(store)
             used = find_used(entries)
-            chosen = choose_stale(entries, used, before=limits.before, max_size=limits.size)
+            chosen = choose_stale(entries, used, before=before, max_size=most)
             if not dry_run:
                 remove_entries(store, chosen)
     if as_json:
@@ -192,29 +190,23 @@ def prune(older_than: str | None, max_size: str | None, dry_run: bool, as_json: 
     print_text(f"{store}: {_summary(chosen)} {verb}; {_summary(kept)} left{busy}", err=True)
 
 
-@dataclass(frozen=True)
-class _Limits:
-    before: float | None
-    size: int | None
-
-    @staticmethod
-    def parse(older_than: str | None, max_size: str | None) -> _Limits:
-        before = None if older_than is None else time.time() - _parse_period(older_than)
-        return _Limits(before, None if max_size is None else _parse_size(max_size))
-
-
-def _parse_period(text: str) -> int:
-    match = re.fullmatch(r"([0-9]{1,9})([smhdw])", text.strip().lower())
-    if match is None:
-        raise UsageError(f"not a time: {text!r}", where="--older-than", hint="say 30d, 12h or 2w")
-    return int(match[1]) * _PERIODS[match[2]]
+def _find_oldest(older_than: str | None) -> float | None:
+    """Return the time before which what was used last is removed."""
+    if older_than is None:
+        return None
+    if older_than.isdigit():  # seconds are too short a time for a slip
+        raise UsageError(f"not a time with a unit: {older_than!r}", where="--older-than", hint=_AGE_HINT)
+    try:
+        return time.time() - parse_duration(older_than)
+    except BoundError as error:
+        raise UsageError(str(error), where="--older-than", hint=_AGE_HINT) from None
 
 
-def _parse_size(text: str) -> int:
-    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,3})?) ?([kmgt]i?)?b?", text.strip().lower())
-    if match is None:
-        raise UsageError(f"not a size: {text!r}", where="--max-size", hint="say 10G, 500M or 10GiB")
-    return int(float(match[1]) * {**_UNITS, **_BINARY_UNITS}[match[2] or ""])
+def _find_most(max_size: str | None) -> int | None:
+    try:
+        return None if max_size is None else parse_size(max_size)
+    except BoundError as error:
+        raise UsageError(str(error), where="--max-size", hint=SIZE_HINT) from None
 
 
 def _waiting() -> None:
@@ -224,8 +216,7 @@ def _waiting() -> None:
 def _find_store(settings: Settings) -> Path:
     from melpy.rootfs.layout import STORE  # noqa: PLC0415  # --help does not need it
 
-    cache = settings.path("cache-dir")
-    assert cache is not None
+    cache = settings.cache_dir
     return cache / STORE
 
 

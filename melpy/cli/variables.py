@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.help import Command
-from melpy.cli.option import BUILD_OPTION, PATH, read_arches, read_settings, setting_options
+from melpy.cli.option import BUILD_OPTION, PATH, read_settings, setting_options
 from melpy.cli.report import print_json
 from melpy.cli.table import Column, print_table
 from melpy.errors import RecipeError, hint_near
@@ -46,7 +46,7 @@ def command(recipe: Path, options: tuple[str, ...], package: str | None, as_json
     from melpy.recipe.load import load_recipe  # noqa: PLC0415  # likewise
 
     settings = read_settings(flags, [recipe])
-    arch = read_arches(settings)[0]
+    arch = settings.arch[0]
     library = library_for(recipe, pipeline_directories(settings))
     found, _ = examine_recipe(load_recipe(recipe), arch, library, make_options(arch, settings, options))
     scope = _scope(found, package)

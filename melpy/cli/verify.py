@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +13,7 @@ from melpy.errors import MelpyError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from melpy.apk.signature import Keyring
     from melpy.config.model import Settings
@@ -42,11 +42,9 @@ def command(paths: tuple[Path, ...], as_json: bool, **flags: Any) -> int:
     from melpy.repo.remote import ServerCache, load_keys  # noqa: PLC0415  # --help does not need it
 
     settings = read_settings(flags, paths)
-    out_dir, cache = settings.path("out-dir"), settings.path("cache-dir")
-    assert out_dir is not None
-    assert cache is not None
+    out_dir, cache = settings.out_dir, settings.cache_dir
     # Whoever names keys on the command line means those; the settings trust themselves.
-    keys = settings.items("keyring") + (() if flags["keyring"] else _own_key(settings))
+    keys = settings.keyring + (() if flags["keyring"] else _own_key(settings))
     if not keys:
         raise SettingsError("no key is trusted", where="keyring", hint="name a public key with --keyring-append")
     outcomes = list(_verify(paths or (out_dir,), load_keys(keys, ServerCache(cache))))
@@ -65,9 +63,9 @@ def command(paths: tuple[Path, ...], as_json: bool, **flags: Any) -> int:
 
 def _own_key(settings: Settings) -> tuple[str, ...]:
     """Return the public key that goes with the signing key, if it lies beside it."""
-    key = settings.text("signing-key")
-    names = (f"{Path(key).name}.pub", settings.text("signing-key-name")) if key else ()
-    return tuple(str(public) for name in names if name and (public := Path(key).with_name(name)).is_file())
+    path = settings.signing_key.path if settings.signing_key else None
+    names = (f"{path.name}.pub", settings.signing_key_name) if path else ()
+    return tuple(str(public) for name in names if path and name and (public := path.with_name(name)).is_file())
 
 
 def _verify(paths: tuple[Path, ...], keyring: Keyring) -> Iterator[MelpyError | None]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from melpy.apk.secret import MARKS
-from melpy.bound import read_file, shorten
-from melpy.config.model import BY_KEY, FILE_NAME, SETTINGS, Setting, Settings, Value
+from melpy.bound import read_file
+from melpy.config.kind import parse_text
+from melpy.config.model import BY_KEY, FILE_NAME, SETTINGS, Setting, Settings, Value, name_place
 from melpy.errors import SettingsError, hint_near, reason_of
-from melpy.source.rewrite import is_url, split_rewrite
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _LARGEST = 1 << 20  # bytes of a settings file
 _LONG_KEY = re.compile(r"""^[\s\[]*+(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')\s*+\.\s*+){64}""", re.MULTILINE)
@@ -48,7 +48,7 @@ def load_settings(
     *,
     file: Path | None = None,
 ) -> Settings:
-    """Return every setting's value and where it comes from.
+    """Read every setting, and remember where it comes from.
 
     Args:
         flags: what the command line says, by key; None and empty lists say nothing.
@@ -61,79 +61,99 @@ def load_settings(
     """
     path = file or find_file(start)
     stated = _read_file(path) if path else {}
-    values = {setting.key: _value(setting, flags, environment, stated, path) for setting in SETTINGS}
-    return Settings(values, path)
+    typed: dict[str, Any] = {}
+    values: dict[str, Value] = {}
+    for setting in SETTINGS:
+        said = _find_said(setting, flags, environment, stated, path)
+        typed[setting.attribute], values[setting.key] = _read(setting, said, path)
+    return Settings(**typed, values=values, file=path)
 
 
-def _value(
+class _Said(NamedTuple):
+    """What somebody says of a setting.
+
+    Attributes:
+        value: a text, a list of texts, or what else a file may hold.
+        base: the directory that relative paths count from.
+        origin: who says it.
+    """
+
+    value: object
+    base: Path
+    origin: str
+
+
+def _find_said(
     setting: Setting,
     flags: Mapping[str, str | Sequence[str] | None],
     environment: Mapping[str, str],
     stated: Mapping[str, object],
     file: Path | None,
-) -> Value:
+) -> list[_Said]:
+    """Return what counts of what is said of a setting: the strongest, and before it what a flag adds to."""
+    here, found = Path.cwd(), []
     flag = flags.get(setting.key)
     if flag is not None and (len(flag) or not setting.is_list):
-        return Value(
-            setting, _typed(setting, flag if isinstance(flag, str) else list(flag), Path.cwd(), "flag"), "flag"
-        )
-    if environment.get(setting.variable):
-        text = environment[setting.variable]
+        value = [flag] if isinstance(flag, str) and setting.is_list else flag
+        found = [_Said(value, here, "flag")]
+        if not setting.is_appended:
+            return found
+    if text := environment.get(setting.variable):
         value = text.split() if setting.is_list else text
-        return Value(setting, _typed(setting, value, Path.cwd(), setting.variable), f"environment {setting.variable}")
+        return [_Said(value, here, f"environment {setting.variable}"), *found]
     if setting.key in stated:
         assert file is not None
-        where = f"{file}: {setting.key}"
-        return Value(setting, _typed(setting, stated[setting.key], file.parent, where), f"file {file}")
-    return Value(setting, _typed(setting, setting.default, Path.cwd(), "default"), "default")
+        return [_Said(stated[setting.key], file.parent, f"file {file}"), *found]
+    return found or [_Said(setting.default, here, "default")]
 
 
-def _typed(setting: Setting, value: object, base: Path, where: str) -> str | tuple[str, ...]:
-    if setting.is_list:
-        items = [value] if isinstance(value, str) and where == "flag" else value
-        if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) for item in items):
-            raise SettingsError(f"expected a list of texts, found {value!r}", where=where, hint=setting.help)
-        return tuple(_located(setting, item, base, where) for item in items)
-    if not isinstance(value, str):
-        raise SettingsError(f"expected a text, found {value!r}", where=where, hint=setting.help)
-    if setting.default and not value:
-        raise SettingsError(f"{setting.key} is empty", where=where, hint=setting.help)
-    return _located(setting, value, base, where) if value else ""
+def _read(setting: Setting, said: Sequence[_Said], file: Path | None) -> tuple[Any, Value]:
+    """Return the typed value of a setting, and its text."""
+    items: list[Any] = []
+    shown: list[str] = []
+    for one in said:
+        with _placed(setting, one, file):
+            for text in _texts(setting, one):
+                item, text_shown = parse_text(setting.kind, text, one.base)
+                items.append(item)
+                shown.append(text_shown)
+    origin = ", ".join(one.origin for one in said if one.value or len(said) == 1)
+    if setting.kind.join is None:
+        return items[0] if items else setting.kind.unset, Value(setting, "".join(shown), origin)
+    with _placed(setting, said[-1], file):
+        return setting.kind.join(items), Value(setting, tuple(shown), origin)
 
 
-_LOCATED = {"path", "paths", "secret"}
-_MAYBE_LOCATED = {"repositories", "keyring", "mirrors"}
-
-
-def _located(setting: Setting, text: str, base: Path, where: str) -> str:
-    """Make a path absolute; entries of some lists are paths only where they are no URLs."""
-    if "\0" in text:
-        raise SettingsError(f"holds a NUL: {shorten(text)}", where=where, hint=setting.help)
-    if setting.key in _MAYBE_LOCATED:
-        tag, space, place = text.rpartition(" ")
-        if "://" in place:
-            return text
-        return f"{tag}{space}{_absolute(place, base, where)}"
-    if setting.key == "rewrites":
-        prefix, place = split_rewrite(text, "--rewrite" if where == "flag" else where)
-        return f"{prefix}={place if is_url(place) else _absolute(place, base, where)}"
-    if setting.kind == "secret" and "-----BEGIN" in text:
-        raise SettingsError(  # before anything shows it, such as melpy config
-            "this is a key itself, not where it is kept",
-            where=setting.key,
-            hint="name a file, env:VARIABLE or fd:NUMBER",
-        )
-    if setting.kind == "secret" and text.startswith(MARKS):
-        return text
-    return _absolute(text, base, where) if setting.kind in _LOCATED else text
-
-
-def _absolute(text: str, base: Path, where: str) -> str:
+@contextmanager
+def _placed(setting: Setting, said: _Said, file: Path | None) -> Iterator[None]:
+    """Say of an error who said what cannot be used."""
     try:
-        return os.path.normpath(base / Path(text).expanduser())
-    except RuntimeError:
-        user = text.split("/", maxsplit=1)[0]
-        raise SettingsError(f"there is no user {user[1:]!r}", where=where, hint=f"write the path of {user}") from None
+        yield
+    except SettingsError as error:
+        error.where = name_place(setting, said.origin, file)
+        error.hint = error.hint or setting.help
+        raise
+
+
+def _texts(setting: Setting, said: _Said) -> Sequence[str]:
+    """Return the texts of what is said; an empty text says nothing.
+
+    Raises:
+        SettingsError: it is something else.
+    """
+    value = said.value
+    if setting.is_list:
+        if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
+            raise SettingsError(f"expected a list of texts, found {value!r}", hint=setting.help)
+        return value
+    if setting.kind.is_number and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return [str(value)]
+    if not isinstance(value, str):
+        wanted = "a text or a number" if setting.kind.is_number else "a text"
+        raise SettingsError(f"expected {wanted}, found {value!r}", hint=setting.help)
+    if setting.default and not value:
+        raise SettingsError(f"{setting.key} is empty", hint=setting.help)
+    return [value] if value else []
 
 
 def _read_file(path: Path) -> dict[str, object]:

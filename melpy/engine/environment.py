@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from melpy.environment.model import EnvironmentSpec, parse_location
+from melpy.environment.model import EnvironmentSpec
+from melpy.repo.model import parse_location
 from melpy.rootfs.account import make_build_root
 
 if TYPE_CHECKING:

@@ -5,11 +5,12 @@ A step that fails, and all else that can go wrong with a job, is an outcome in t
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from melpy import events
+from melpy import __version__, events
 from melpy.arch import parse_arch
 from melpy.build.model import Machine, Session
 from melpy.build.reentry import load_session
@@ -18,9 +19,9 @@ from melpy.engine.buildcache import CACHES, hold_cache
 from melpy.engine.clock import Clock
 from melpy.engine.environment import make_environment
 from melpy.engine.licence import load_licence_texts
-from melpy.engine.packages import write_packages
+from melpy.engine.packages import draft_packages, lint_packages, write_packages
 from melpy.engine.reentry import check_environment
-from melpy.engine.result import Result, describe_failure
+from melpy.engine.result import Host, Result, describe_failure
 from melpy.engine.workdir import reuse_directory, work_directory
 from melpy.environment.layer import open_environment
 from melpy.errors import MelpyError
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from melpy.apk.model import IndexEntry
     from melpy.build.model import StepRecord
     from melpy.engine.job import Job
-    from melpy.sandbox.model import NativeTools
+    from melpy.sandbox.model import Emulator, NativeTools
 
 
 def execute(job: Job, monitor: events.Monitor) -> Result:
@@ -50,9 +51,11 @@ def execute(job: Job, monitor: events.Monitor) -> Result:
     entries: tuple[IndexEntry, ...] = ()
     failure: MelpyError | None = None
     tools: NativeTools | None = None
+    emulator: Emulator | None = None
     try:
+        emulator = find_emulator(parse_arch(job.inputs.plan.arch))
         with ExitStack() as stack:
-            session, tools = _open_session(job, clock, stack)
+            session, tools = _open_session(job, clock, emulator, stack)
             with clock.stage("steps"):
                 outcome = run_plan(job.inputs.plan, session, monitor)
                 steps = outcome.records
@@ -60,11 +63,12 @@ def execute(job: Job, monitor: events.Monitor) -> Result:
                     raise outcome.failure
             with clock.stage("packages"):
                 texts = load_licence_texts(job.inputs.plan, session.workspace)
+                drafts = draft_packages(job.inputs, outcome.trees, job.run.solution, texts, monitor)
+                for warning in lint_packages(job.inputs.plan, outcome.trees, drafts):
+                    monitor.emit(warning)
                 with _open_results(job.run.locations.results) as directory:
                     target = directory / job.inputs.plan.arch
-                    entries = write_packages(
-                        job.inputs, outcome.trees, job.run.solution, texts, target, monitor, whole=job.run.first == 1
-                    )
+                    entries = write_packages(job.inputs, drafts, target, whole=job.run.first == 1)
     except MelpyError as error:
         failure, entries = error, ()
     return Result(
@@ -74,10 +78,25 @@ def execute(job: Job, monitor: events.Monitor) -> Result:
         stages=tuple(clock.seconds.items()),
         native=tools.packages if tools else (),
         failure=describe_failure(failure) if failure else None,
+        host=_describe_host(emulator),
     )
 
 
-def _open_session(job: Job, clock: Clock, stack: ExitStack) -> tuple[Session, NativeTools | None]:
+def _describe_host(emulator: Emulator | None) -> Host:
+    machine = os.uname()
+    return Host(
+        name=machine.nodename,
+        kernel=machine.release,
+        arch=machine.machine,
+        processors=len(os.sched_getaffinity(0)),
+        melpy=__version__,
+        emulator=emulator.interpreter or "the host's" if emulator else None,
+    )
+
+
+def _open_session(
+    job: Job, clock: Clock, emulator: Emulator | None, stack: ExitStack
+) -> tuple[Session, NativeTools | None]:
     plan, run, locations, monitor = job.inputs.plan, job.run, job.run.locations, clock.monitor
     arch = parse_arch(plan.arch)
     tools: NativeTools | None = None
@@ -101,7 +120,7 @@ def _open_session(job: Job, clock: Clock, stack: ExitStack) -> tuple[Session, Na
         sources=run.sources,
         epoch=job.inputs.revision.epoch,
         log=locations.log,
-        machine=Machine(find_emulator(arch), tools, find_id_range()),
+        machine=Machine(emulator, tools, find_id_range()),
         options=run.options,
         first=run.first,
         cache=stack.enter_context(_open_cache(job)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from melpy.build.model import StepOptions
 from melpy.engine.inputs import Distribution
@@ -15,15 +15,33 @@ if TYPE_CHECKING:
     from melpy.apk.model import IndexEntry
     from melpy.apk.signature import Signer
     from melpy.arch import Arch
+    from melpy.engine.job import Job
+    from melpy.engine.result import Result
     from melpy.environment.model import RepositorySpec, StoreSpec, VisiblePackage
+    from melpy.events import Monitor
     from melpy.plan.model import Evaluation, Plan
     from melpy.recipe.model import Recipe
     from melpy.solve.lockfile import Lock
     from melpy.source.place import SourcePlaces
 
 
-BUILD_CACHES = ("none", "recipe", "shared")
-"""What steps may keep at /var/cache/melange from one build to the next."""
+class Executor(Protocol):
+    """Who executes jobs: `melpy.engine.worker` on this machine.
+
+    It leaves the unsigned packages in the directory for results and the log at the place for it that a job names, on
+    this machine, and takes the packages and sources of a job from where they are here. Several threads may call it.
+    """
+
+    def execute(self, job: Job, monitor: Monitor) -> Result:
+        """Execute a job and hand on its events; a step that fails is in the result.
+
+        Raises:
+            CancelledError: another thread cancelled it, and nothing of it is left.
+            ProcessError: it came to no result, through no fault of its recipe.
+        """
+
+    def cancel(self, job: Job) -> None:
+        """Have the execution of a job end; return at once."""
 
 
 FileId = tuple[int, int]

@@ -1,4 +1,4 @@
-"""Output trees become unsigned packages: SBOM, scan, control files, archive."""
+"""Output trees become unsigned packages: drafts (SBOM, scan, control files), what is odd about them, archives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from melpy.build.model import Kind
 from melpy.build.tree import add_file
 from melpy.engine.inputs import render_build_inputs
 from melpy.pack.acceptance import lint_acceptance
-from melpy.pack.model import ControlFile
+from melpy.pack.model import ControlFile, Draft
 from melpy.pack.overlap import lint_overlap
 from melpy.pack.package import write_package
 from melpy.plan.compiled import render_compiled
@@ -20,7 +20,7 @@ from melpy.scan.scanner import scan_package
 from melpy.scan.sibling import resolve_siblings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from melpy.apk.model import IndexEntry
@@ -31,72 +31,89 @@ if TYPE_CHECKING:
     from melpy.solve.model import Solution
 
 
-def write_packages(
+def draft_packages(
     inputs: Inputs,
     trees: Sequence[OutputTree],
     solution: Solution,
     texts: Mapping[str, str],
-    directory: Path,
     monitor: events.Monitor,
-    *,
-    whole: bool = True,
-) -> tuple[IndexEntry, ...]:
-    """Write all packages of a build, unsigned, into a directory; return what indexes say of them.
+) -> tuple[Draft, ...]:
+    """Return the packages of a build, before anything of them is written.
 
     Args:
         inputs: what was built.
         trees: the files of each package.
         solution: the environment that it was built in.
         texts: texts of licences by their path in the workspace.
-        directory: where they go.
-        whole: whether all steps were run, and not those of an earlier build taken for some.
-        monitor: is told what happens.
+        monitor: is told what a scan could not understand.
 
     Raises:
-        OutputError: the directory cannot be written.
-        PackageFormatError: a file cannot be packed.
+        PackageFormatError: a file is in the way of the SBOM.
     """
     plan, revision, distribution = inputs.plan, inputs.revision, inputs.distribution
-    _warn_of_emptiness(plan, trees, monitor)
     recipe = RecipeOrigin(distribution.repository, revision.path, distribution.licence)
     origin = Origin(distribution.namespace, revision.commit, revision.epoch, recipe)
     complete = tuple(
         add_file(tree, sbom_path(package, plan), render_sbom(package, plan, origin, texts).encode())
         for tree, package in zip(trees, plan.packages, strict=True)
     )
-    compiled = render_compiled(plan, solution.locked).encode(errors="surrogateescape")
-    infos = [
-        _info(package, findings, inputs)
-        for package, findings in zip(plan.packages, _scan(plan, complete, solution, monitor), strict=True)
-    ]
-    contents = [(ControlFile(".melange.yaml", compiled), *_scripts(package)) for package in plan.packages]
-    packages = tuple(zip(complete, infos, contents, strict=True))
-    _warn_of_contents(packages, plan, monitor)
-    made_of = render_build_inputs(inputs, whole=whole)
+    compiled = ControlFile(".melange.yaml", render_compiled(plan, solution.locked).encode(errors="surrogateescape"))
+    found = _scan(plan, complete, solution, monitor)
     return tuple(
-        write_package(tree, info, directory, mtime=revision.epoch, control=files, inputs=made_of, durable=False)
-        for tree, info, files in packages
+        Draft(tree, _info(package, findings, inputs), (compiled, *_scripts(package)))
+        for tree, package, findings in zip(complete, plan.packages, found, strict=True)
     )
 
 
-def _warn_of_emptiness(plan: Plan, trees: Sequence[OutputTree], monitor: events.Monitor) -> None:
-    """Warn of subpackages whose steps found nothing to put into them; one without steps is meant to have no files."""
+def lint_packages(plan: Plan, trees: Sequence[OutputTree], drafts: Sequence[Draft]) -> Iterator[events.Warning]:
+    """Yield warnings of what may not be meant: in one package, or between those of a recipe.
+
+    Args:
+        plan: what was built.
+        trees: the files that the steps left for each package.
+        drafts: the packages.
+    """
     for tree, package in zip(trees, plan.packages, strict=True):
+        # One without steps is meant to have no files.
         if package.steps and package.name != plan.name and all(entry.kind is Kind.DIRECTORY for entry in tree):
             hint = "look at what its steps should have moved, or leave the subpackage out"
-            monitor.emit(events.Warning(plan.job, f"{package.name}: its steps put no file into it", hint))
-
-
-def _warn_of_contents(
-    packages: Sequence[tuple[OutputTree, PackageInfo, Sequence[ControlFile]]], plan: Plan, monitor: events.Monitor
-) -> None:
-    """Warn of what clients take otherwise than it may be meant, in one package or between those of a recipe."""
-    for text in lint_overlap([(tree, info) for tree, info, _ in packages]):
+            yield events.Warning(plan.job, f"{package.name}: its steps put no file into it", hint)
+    for text in lint_overlap([(draft.tree, draft.info) for draft in drafts]):
         hint = "let one conflict with the other, or, where both have files, replace them"
-        monitor.emit(events.Warning(plan.job, text, hint))
-    for tree, info, files in packages:
-        for text in lint_acceptance(tree, info, files):
-            monitor.emit(events.Warning(plan.job, f"{info.name}: {text}"))
+        yield events.Warning(plan.job, text, hint)
+    for draft in drafts:
+        for text in lint_acceptance(draft.tree, draft.info, draft.control):
+            yield events.Warning(plan.job, f"{draft.info.name}: {text}")
+
+
+def write_packages(
+    inputs: Inputs, drafts: Sequence[Draft], directory: Path, *, whole: bool = True
+) -> tuple[IndexEntry, ...]:
+    """Write all packages of a build, unsigned, into a directory; return what indexes say of them.
+
+    Args:
+        inputs: what was built.
+        drafts: the packages.
+        directory: where they go.
+        whole: whether all steps were run, and not those of an earlier build taken for some.
+
+    Raises:
+        OutputError: the directory cannot be written.
+        PackageFormatError: a file cannot be packed.
+    """
+    made_of = render_build_inputs(inputs, whole=whole)
+    return tuple(
+        write_package(
+            draft.tree,
+            draft.info,
+            directory,
+            mtime=inputs.revision.epoch,
+            control=draft.control,
+            inputs=made_of,
+            durable=False,
+        )
+        for draft in drafts
+    )
 
 
 def _scan(
@@ -141,5 +158,5 @@ def _info(package: PackagePlan, findings: Findings, inputs: Inputs) -> PackageIn
     )
 
 
-def _scripts(package: PackagePlan) -> list[ControlFile]:
-    return [ControlFile(f".{name}", text.encode(), 0o755) for name, text in package.scriptlets]
+def _scripts(package: PackagePlan) -> Iterator[ControlFile]:
+    return (ControlFile(f".{name}", text.encode(), 0o755) for name, text in package.scriptlets)

@@ -39,6 +39,27 @@ class Failure(Noun, frozen=True):
     faults: tuple[Failure, ...] = ()
 
 
+class Host(Noun, frozen=True):
+    """The machine that executed a job, for its record; nothing of it goes into a package.
+
+    Attributes:
+        name: its name in the network.
+        kernel: release of its kernel.
+        arch: its architecture, as `uname -m` prints it.
+        processors: how many the worker may use.
+        melpy: version of melpy there.
+        emulator: program that runs foreign programs, or `the host's` for the kernel's own registration; None where the
+            machine runs them itself.
+    """
+
+    name: str
+    kernel: str
+    arch: str
+    processors: int
+    melpy: str
+    emulator: str | None = None
+
+
 class Result(Noun, frozen=True):
     """What a build came to.
 
@@ -49,6 +70,7 @@ class Result(Noun, frozen=True):
         stages: seconds that each stage took, in order.
         native: packages that native tools were made of, as `name=version`.
         failure: why it failed; None where it did not.
+        host: where it was executed; None where that is not known, such as of a worker that broke down.
     """
 
     job: str
@@ -57,6 +79,7 @@ class Result(Noun, frozen=True):
     stages: tuple[tuple[str, float], ...] = ()
     native: tuple[str, ...] = ()
     failure: Failure | None = None
+    host: Host | None = None
 
 
 def describe_failure(error: MelpyError) -> Failure:

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from melpy.engine.job import Job
-    from melpy.engine.model import BuildResult, BuildSpec, PlannedBuild, PublishSpec
+    from melpy.engine.model import BuildResult, BuildSpec, Executor, PlannedBuild, PublishSpec
     from melpy.engine.result import Result
-    from melpy.engine.worker import Workers
 
 
 def order_builds(builds: Sequence[PlannedBuild]) -> tuple[PlannedBuild, ...]:
@@ -54,7 +53,7 @@ def run_builds(
     builds: Sequence[PlannedBuild],
     spec: BuildSpec,
     publication: PublishSpec,
-    workers: Workers,
+    executor: Executor,
     monitor: events.Monitor,
 ) -> tuple[tuple[BuildResult, ...], MelpyError | None]:
     """Make all builds in order, up to the first that fails, and publish what was built.
@@ -62,7 +61,7 @@ def run_builds(
     Args:
         builds: the builds.
         spec: what they are prepared from.
-        workers: execute the jobs.
+        executor: executes the jobs.
         publication: where packages are published, and how they are signed.
         monitor: is told what happens.
 
@@ -83,7 +82,7 @@ def run_builds(
         failure: MelpyError | None = None
         results: tuple[BuildResult, ...] = ()
         try:
-            failure = _run_all(ordered, spec, stage, workers, monitor)
+            failure = _run_all(ordered, spec, stage, executor, monitor)
         finally:
             # What was built before an interrupt is not lost either.
             if stage.builds:
@@ -92,10 +91,10 @@ def run_builds(
 
 
 def _run_all(
-    builds: Sequence[PlannedBuild], spec: BuildSpec, stage: Stage, workers: Workers, monitor: events.Monitor
+    builds: Sequence[PlannedBuild], spec: BuildSpec, stage: Stage, executor: Executor, monitor: events.Monitor
 ) -> MelpyError | None:
     for number, build in enumerate(builds, 1):
-        failure = run_build(build, spec, stage, workers, monitor)
+        failure = run_build(build, spec, stage, executor, monitor)
         if failure:
             failure.job = build.plan.job
             left = ", ".join(other.plan.job for other in builds[number:])
@@ -128,7 +127,7 @@ def _publish(
 
 
 def run_build(
-    build: PlannedBuild, spec: BuildSpec, stage: Stage, workers: Workers, monitor: events.Monitor
+    build: PlannedBuild, spec: BuildSpec, stage: Stage, executor: Executor, monitor: events.Monitor
 ) -> MelpyError | None:
     """Make a build and stage its packages; return why it failed, or None."""
     clock = Clock(build.plan.job, monitor)
@@ -137,7 +136,7 @@ def run_build(
     failure: MelpyError | None = None
     try:
         job = prepare(build, spec, stage, clock)
-        result = workers.execute(job, monitor)
+        result = executor.execute(job, monitor)
         for name, seconds in result.stages:
             clock.seconds[name] = clock.seconds.get(name, 0.0) + seconds
         if result.failure:
@@ -151,7 +150,8 @@ def run_build(
             ok = failure is None and result is not None  # an interrupt leaves neither
             # Where something failed, that is more useful than what is wrong with the record.
             with suppress(*(() if ok else (OutputError,))):
-                write_record(build, spec, job, result, clock)
+                if job:  # what cannot be prepared has no record
+                    write_record(job, result, clock)
             monitor.emit(events.JobFinished(build.plan.job, clock.elapsed, ok))
     if failure:
         locate_failure(failure, build)

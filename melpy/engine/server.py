@@ -12,6 +12,7 @@ import select
 import signal
 import socket  # noqa: TID251  # of this machine's processes only, which is no network
 import threading
+import time
 import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -25,21 +26,26 @@ from melpy.errors import OutputError, find_limit_hint, reason_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from melpy.apk.secret import SecretPlace
     from melpy.engine.job import Job
     from melpy.events import Event, Monitor
 
 _PR_SET_PDEATHSIG = 1
 _LONGEST_REQUEST = 4096
 _INTERRUPTED = 130
+GRACE = 10.0
+"""Seconds that a cancelled job has for cleaning up."""
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Server:
     """Forks a worker for each job, and tells how it ended."""
 
-    def __init__(self, control: socket.socket, parent: int, secrets: Sequence[str]) -> None:
+    def __init__(self, control: socket.socket, parent: int, secrets: Sequence[SecretPlace]) -> None:
         self._control = control
         self._workers: dict[int, tuple[int, socket.socket]] = {}  # by process
+        self._due: dict[int, float] = {}  # when processes that were told to end are killed
+        self._untold: dict[int, tuple[socket.socket, bytes]] = {}  # what melpy does not read yet, by descriptor
         _die_with(parent)
         for number in _ENDING:  # which terminals and timeout(1) send to all; melpy says what is to end
             signal.signal(number, lambda *_: None)  # unlike SIG_IGN, no program that is started inherits that
@@ -56,7 +62,11 @@ class Server:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
         while True:
-            ready, _, _ = select.select([self._control.fileno(), woken], [], [])
+            left = max(0.0, min(self._due.values()) - time.monotonic()) if self._due else None
+            ready, writable, _ = select.select([self._control.fileno(), woken], list(self._untold), [], left)
+            for descriptor in writable:
+                self._tell(*self._untold.pop(descriptor))
+            self._kill_late()
             if woken in ready:
                 with suppress(BlockingIOError):
                     os.read(woken, 512)
@@ -72,14 +82,18 @@ class Server:
             for process, (number, _) in self._workers.items():
                 if number == request.number:
                     os.kill(process, request.signal)
+                    self._due.setdefault(process, time.monotonic() + GRACE)
             return
         if not descriptors:
             return  # this process may open no more; melpy's end is closed by that
         ends = socket.socket(fileno=descriptors[0])
         server = os.getpid()
+        # A worker that is told to end at once must not lose that to the handlers of the server.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
         try:
             process = os.fork()
         except OSError as error:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             with suppress(OSError), ends:
                 ends.sendall(encode(Refused(error.errno or 0, reason_of(error))) + b"\n")
             return
@@ -88,11 +102,12 @@ class Server:
             try:
                 _die_with(server)
                 self._control.close()
-                for _, other in self._workers.values():
+                for other in (*(end for _, end in self._workers.values()), *(end for end, _ in self._untold.values())):
                     other.close()
                 status = _work(ends)
             finally:
                 os._exit(status)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._workers[process] = (request.number, ends)
 
     def _reap(self) -> None:
@@ -101,9 +116,30 @@ class Server:
             if process == 0:
                 return
             _, ends = self._workers.pop(process)
-            with suppress(OSError), ends:
-                # The worker may have been killed within a line.
-                ends.sendall(b"\n" + encode(Ended(os.waitstatus_to_exitcode(status))) + b"\n")
+            self._due.pop(process, None)
+            ends.setblocking(False)  # the worker wrote to the same socket, and had to wait
+            # The worker may have been killed within a line.
+            self._tell(ends, b"\n" + encode(Ended(os.waitstatus_to_exitcode(status))) + b"\n")
+
+    def _tell(self, ends: socket.socket, text: bytes) -> None:
+        """Tell melpy what it has room for, and the rest when it reads; other workers do not wait for that."""
+        try:
+            sent = ends.send(text)
+        except BlockingIOError:
+            sent = 0
+        except OSError:  # it is not interested any more
+            sent = len(text)
+        if sent < len(text):
+            self._untold[ends.fileno()] = (ends, text[sent:])
+        else:
+            ends.close()
+
+    def _kill_late(self) -> None:
+        """Kill the workers that were told to end and did not."""
+        now = time.monotonic()
+        for process in [process for process, due in self._due.items() if due <= now]:
+            del self._due[process]
+            os.kill(process, signal.SIGKILL)
 
 
 def _work(ends: socket.socket) -> int:
@@ -119,6 +155,7 @@ def _work(ends: socket.socket) -> int:
     stream = ends.makefile("rwb")
     said = _Said(stream)
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
         job = decode(stream.readline().rstrip(b"\n"), Job, where="the job")
         said.send(Done(_execute(execute, job, said)))
     except KeyboardInterrupt:

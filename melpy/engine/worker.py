@@ -21,43 +21,74 @@ from typing import TYPE_CHECKING
 
 from melpy.codec import decode, encode, replace
 from melpy.engine.message import Broken, Done, Ended, Message, Refused, Request, Told
-from melpy.engine.server import Server
-from melpy.errors import MelpyError, ProcessError, ValueFormatError, find_limit_hint
+from melpy.engine.server import GRACE, Server
+from melpy.errors import CancelledError, MelpyError, ProcessError, ValueFormatError, find_limit_hint
 from melpy.sandbox.cgroup import find_parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from melpy.apk.secret import SecretPlace
     from melpy.engine.job import Job
     from melpy.engine.result import Result
     from melpy.events import Monitor
 
-_GRACE = 10.0  # seconds that a cancelled job has for cleaning up
 _PIECE = 1 << 16  # bytes that are read at once
 _MEMORY_HINT = "the machine may have run out of memory: see the kernel's log (dmesg)"
 
 
 class Workers:
-    """The worker processes of a run. Several threads may have jobs executed at the same time."""
+    """The worker processes of a run. Several threads may have jobs executed at the same time, or cancelled."""
 
     def __init__(self, control: socket.socket, server: int) -> None:
         self._control = control
         self._server = server
         self._lock = threading.Lock()
         self._last = 0
+        self._numbers: dict[tuple[str, int], int] = {}  # of workers, by job and attempt
+        self._cancelled: set[tuple[str, int]] = set()
         self._uses = dict.fromkeys(sorted(os.sched_getaffinity(0)), 0)
 
     def execute(self, job: Job, monitor: Monitor) -> Result:
         """Have a worker execute a job; an interrupt cancels it and is raised when the worker has cleaned up.
 
+        A job that ended before the worker heard of being cancelled returns its result.
+
         Raises:
+            CancelledError: another thread cancelled it, and the worker has cleaned up.
             ProcessError: the worker was killed, or none can be started.
         """
+        key = (job.name, job.run.attempt)
+        try:
+            return self._execute(job, key, monitor)
+        except ProcessError:
+            with self._lock:
+                if key not in self._cancelled:
+                    raise
+            raise CancelledError("was cancelled", where=job.name) from None
+        finally:
+            with self._lock:
+                self._numbers.pop(key, None)
+                self._cancelled.discard(key)
+
+    def cancel(self, job: Job) -> None:
+        """Have the worker of a job clean up and end, and `execute` raise CancelledError in the thread that waits.
+
+        It returns at once. A worker that does not end in time is killed. A job that is not executed yet will not be.
+        """
+        key = (job.name, job.run.attempt)
+        with self._lock:
+            self._cancelled.add(key)
+            number = self._numbers.get(key, 0)
+        if number:
+            self._signal(number, signal.SIGINT)
+
+    def _execute(self, job: Job, key: tuple[str, int], monitor: Monitor) -> Result:
         ours, theirs = socket.socketpair()
         with ours, theirs, self._hold_processors(job.run.options.limits.processors) as processors:
             options = replace(job.run.options, processors=processors)
             job = replace(job, run=replace(job.run, options=options))
-            number = self._start(theirs, job.name)
+            number = self._start(theirs, job.name, key)
             theirs.close()
             try:
                 # A worker that has ended already does not read it; what is read next says how it ended.
@@ -73,10 +104,14 @@ class Workers:
                 self._signal(number, signal.SIGKILL)
                 raise
 
-    def _start(self, ends: socket.socket, name: str) -> int:
+    def _start(self, ends: socket.socket, name: str, key: tuple[str, int]) -> int:
         """Have the server start a worker with one end of a connection; return the worker's number."""
         with self._lock:
+            if key in self._cancelled:
+                raise CancelledError("was cancelled", where=name)
+            assert key not in self._numbers, f"attempt {key[1]} at {name} is executed twice at once"
             self._last += 1
+            self._numbers[key] = self._last
             try:
                 socket.send_fds(self._control, [encode(Request(self._last))], [ends.fileno()])
             except OSError:
@@ -142,7 +177,7 @@ def _await_end(ours: socket.socket) -> None:
     Raises:
         TimeoutError: it takes too long.
     """
-    end = time.monotonic() + _GRACE
+    end = time.monotonic() + GRACE
     while (left := end - time.monotonic()) > 0:
         ours.settimeout(left)
         if not ours.recv(_PIECE):
@@ -180,13 +215,13 @@ def _explain_loss(name: str) -> ProcessError:
 
 
 @contextmanager
-def start_workers(secrets: Sequence[str] = (), *, counted: bool = False) -> Iterator[Workers]:
+def start_workers(secrets: Sequence[SecretPlace] = (), *, counted: bool = False) -> Iterator[Workers]:
     """Start the server of workers; it ends at the end of the block.
 
     This must come before the process has threads, and before it reads any of the secrets.
 
     Args:
-        secrets: where secrets are kept, as `apk.secret` has it, that workers are not to see.
+        secrets: where secrets are kept that workers are not to see.
         counted: whether jobs have limits that control groups count.
     """
     if counted:

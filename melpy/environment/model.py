@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from melpy.codec import Noun, asdict, replace
+from melpy.repo.model import Location
 from melpy.repo.remote import ServerCache
 from melpy.rootfs.layout import STORE
 from melpy.rootfs.model import RootSpec
@@ -47,21 +48,6 @@ class Supply(Protocol):
 
     def find_unmet(self, table: str, keys: Sequence[str]) -> Mapping[str, str]:
         """Return the keys of a range that stand for packages which it cannot make, each with the package."""
-
-
-class Location(Noun, frozen=True):
-    """A repository: a directory or URL, and the tag by which packages of it are asked for; empty for none."""
-
-    address: str
-    tag: str = ""
-
-
-def parse_location(text: str) -> Location:
-    """Read a repository as settings and recipes write it: `location` or `@tag location`."""
-    if text.startswith("@"):
-        tag, _, address = text[1:].partition(" ")
-        return Location(address.strip().rstrip("/"), tag)
-    return Location(text.rstrip("/") or text)
 
 
 @dataclass(frozen=True)

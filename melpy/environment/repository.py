@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from melpy.apk.model import IndexEntry
-    from melpy.environment.model import EnvironmentSpec, Location, RepositorySpec, VisiblePackage
+    from melpy.environment.model import EnvironmentSpec, RepositorySpec, VisiblePackage
     from melpy.environment.shelf import Stamp
+    from melpy.repo.model import Location
     from melpy.solve.universe import IndexUniverse, Layer
 
 

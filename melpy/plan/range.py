@@ -16,20 +16,17 @@ if TYPE_CHECKING:
 FORM = "write py-versions=3.13, where the table under `data` is called py-versions; commas part several keys"
 
 
-def parse_ranges(texts: Iterable[str], where: str) -> dict[str, frozenset[str]]:
-    """Return the keys that tables are restricted to, by name, from `NAME=KEY[,KEY...]`; those of one name add up.
+def parse_range(text: str) -> tuple[str, frozenset[str]]:
+    """Return the name of a table and the keys that it is restricted to, from `NAME=KEY[,KEY...]`.
 
     Raises:
-        SettingsError: one is not of this form.
+        SettingsError: it is not of this form; the error has no place.
     """
-    found: dict[str, frozenset[str]] = {}
-    for text in texts:
-        name, equals, keys = text.partition("=")
-        kept = frozenset(key.strip() for key in keys.split(","))
-        if not equals or not name.strip() or "" in kept:
-            raise SettingsError(f"{text!r} is not NAME=KEY", where=where, hint=FORM)
-        found[name.strip()] = found.get(name.strip(), frozenset()) | kept
-    return found
+    name, equals, keys = text.partition("=")
+    kept = frozenset(key.strip() for key in keys.split(","))
+    if not equals or not name.strip() or "" in kept:
+        raise SettingsError(f"{text!r} is not NAME=KEY", hint=FORM)
+    return name.strip(), kept
 
 
 def check_ranges(wanted: Mapping[str, frozenset[str]], tables: Iterable[tuple[str, Iterable[str]]], where: str) -> None:

@@ -7,7 +7,9 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from melpy.bound import BoundError
 from melpy.errors import hint_near
+from melpy.quantity import parse_duration
 
 CAPABILITIES = frozenset(
     f"CAP_{name}"
@@ -90,8 +92,10 @@ def _text(value: object) -> object:
 def _duration(value: object) -> object:
     text = _text(value)
     assert isinstance(text, str)
-    if text and not re.fullmatch(r"([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+|0", text):
-        raise ValueError(f"expected a duration such as 30m or 1h30m, found {text!r}")
+    try:
+        parse_duration(text or "0", go=True)
+    except BoundError:
+        raise ValueError(f"expected a duration such as 30m or 1h30m, found {text!r}") from None
     return text
 
 

@@ -1,4 +1,4 @@
-"""The nouns of indexing."""
+"""The nouns of repositories and of indexing."""
 
 from __future__ import annotations
 
@@ -15,6 +15,21 @@ if TYPE_CHECKING:
     from melpy.apk.model import IndexEntry
     from melpy.apk.signature import Signer
     from melpy.errors import MelpyError
+
+
+class Location(Noun, frozen=True):
+    """A repository: a directory or URL, and the tag by which packages of it are asked for; empty for none."""
+
+    address: str
+    tag: str = ""
+
+
+def parse_location(text: str) -> Location:
+    """Read a repository as settings and recipes write it: `location` or `@tag location`."""
+    if text.startswith("@"):
+        tag, _, address = text[1:].partition(" ")
+        return Location(address.strip().rstrip("/"), tag)
+    return Location(text.rstrip("/") or text)
 
 
 class Record(NamedTuple):

@@ -157,7 +157,8 @@ class SandboxSpec(Noun, frozen=True):
         ids: ids beside the user's own; None where there are none.
         limits: what it may use.
         terminal: whether it has the caller's terminal, for a user to work in.
-        processors: numbers of the processors that it may use; any as many as the limits say where there are none.
+        processors: numbers of the processors that it was given, where somebody hands them out; otherwise it may use the
+            first ones, as many as the limits say.
         name: tells its control group from those of other sandboxes of this process.
     """
 

@@ -120,7 +120,7 @@ def common_setup(spec: SandboxSpec | None, ids: IdRange | None, group: Group | N
         "parent": os.getpid(),
         "ids": {**asdict(ids), "count": WANTED} if ids else None,
         "limits": hard,
-        "processors": list(spec.processors) if spec and spec.processors else _processors(limits.processors),
+        "processors": _choose_processors(limits.processors, spec.processors if spec else ()),
         "cgroup": str(group.path) if group else "",
         "owners": [],
         "directories": [],
@@ -128,13 +128,17 @@ def common_setup(spec: SandboxSpec | None, ids: IdRange | None, group: Group | N
     }
 
 
-def _processors(count: int) -> list[int]:
-    """Choose processors; builds that run side by side begin at different ones."""
+def _choose_processors(count: int, given: tuple[int, ...]) -> list[int]:
+    """Return the processors of a sandbox; none in particular where it may use all.
+
+    They are those that it was given: who runs several sandboxes at once hands processors out, and knows which are in
+    use. Where nobody does, one sandbox runs, and takes the first that this process may use, up to its limit. Which they
+    are does not matter then, but the same ones each time make a build that is run again comparable.
+    """
+    if given:
+        return list(given)
     allowed = sorted(os.sched_getaffinity(0))
-    if not count or count >= len(allowed):
-        return []
-    start = os.getpid() % len(allowed)
-    return sorted((allowed[start:] + allowed[:start])[:count])
+    return allowed[:count] if 0 < count < len(allowed) else []
 
 
 def remove_work(work: Path) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
-from melpy.bound import BoundError, check_path, parse_size
+from melpy.bound import BoundError, check_path
 from melpy.codec import Noun
-from melpy.errors import SettingsError, UnreachableError, reason_of
+from melpy.errors import UnreachableError, reason_of
 from melpy.inside import find_below, open_file_below
 
 if TYPE_CHECKING:
@@ -80,19 +80,6 @@ class Candidate(Noun, frozen=True):
     def is_local(self) -> bool:
         """Whether it is a file of this machine."""
         return self.root is not None
-
-
-def parse_source_limit(text: str) -> int:
-    """Return the bytes that a setting names.
-
-    Raises:
-        SettingsError: it is no size.
-    """
-    try:
-        return parse_size(text)
-    except BoundError as error:
-        hint = "write a number and kB, MB, GB or TB, such as 10GB"
-        raise SettingsError(str(error), where="source-limit", hint=hint) from None
 
 
 def decode_name(text: str) -> str:

@@ -29,18 +29,18 @@ _SCP = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9][A-Za-z0-9.-]*:")
 _GIT_ONLY = ("ssh://", "git://")
 
 
-def split_rewrite(text: str, where: str) -> tuple[str, str]:
-    """Return the prefix and the place of `PREFIX=PLACE`; the first `=` parts them.
+def parse_rewrite(text: str) -> Rewrite:
+    """Read a rewrite from `PREFIX=PLACE`; the first `=` parts them.
 
     Raises:
-        SettingsError: it is not of this form.
+        SettingsError: it is not of this form; the error has no place.
     """
     prefix, _, place = text.partition("=")
     if not (_URL.fullmatch(prefix) or _SCP.match(prefix)):
-        raise SettingsError(f"does not begin with the beginning of a URL: {text!r}", where=where, hint=FORM)
+        raise SettingsError(f"does not begin with the beginning of a URL: {text!r}", hint=FORM)
     if not place:
-        raise SettingsError(f"names no place: {text!r}", where=where, hint=FORM)
-    return prefix, place
+        raise SettingsError(f"names no place: {text!r}", hint=FORM)
+    return Rewrite(prefix, place)
 
 
 def is_url(place: str) -> bool:
@@ -48,16 +48,9 @@ def is_url(place: str) -> bool:
     return "://" in place or bool(_SCP.match(place))
 
 
-def parse_rewrites(texts: Iterable[str]) -> tuple[Rewrite, ...]:
-    """Return the rewrites of the settings, their places absolute, in the order in which they are tried.
-
-    The longest prefix comes first; of one prefix, they keep their order.
-
-    Raises:
-        SettingsError: one is not of the form `PREFIX=PLACE`.
-    """
-    found = [Rewrite(*split_rewrite(text, "rewrites")) for text in texts]
-    return tuple(sorted(found, key=lambda rewrite: -len(_plain(rewrite.prefix))))
+def sort_rewrites(rewrites: Iterable[Rewrite]) -> tuple[Rewrite, ...]:
+    """Return rewrites in the order in which they are tried: the longest prefix first, else as they are given."""
+    return tuple(sorted(rewrites, key=lambda rewrite: -len(_plain(rewrite.prefix))))
 
 
 def find_files(uri: str, rewrites: Sequence[Rewrite]) -> tuple[Candidate, ...]:

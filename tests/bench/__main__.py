@@ -31,7 +31,7 @@ from melpy.solve.resolver import solve
 from melpy.solve.universe import make_universe
 from tests.bench.environment import make_environment, make_large_repositories
 from tests.bench.packages import CORE, NAMES, VERSIONS, write_large_index, write_packages
-from tests.bench.tree import COMMITS, RECIPES, write_history, write_tree
+from tests.bench.tree import COMMITS, FEW, RECIPES, SMALL_C, write_history, write_tree
 from tests.factories.project import Project, shell_recipe
 from tests.factories.repository import add_busybox, make_repository
 
@@ -56,6 +56,7 @@ def main() -> None:
         directory = Path(name)
         measure_start(directory)
         measure_tree(directory / "tree")
+        measure_small_tree(directory / "small-tree")
         measure_one_file(directory)
         measure_index(directory, 3_000, 200_000, "faster")
         measure_index(directory, 20_000, 20_000, "3 times")
@@ -64,6 +65,7 @@ def main() -> None:
         measure_sharing(directory)
         measure_environments(directory)
         measure_hello(directory)
+        measure_small_c(directory)
         measure_architectures(directory)
 
 
@@ -98,6 +100,12 @@ def measure_tree(directory: Path) -> None:
     report(f"melpy check, {RECIPES} recipes, two architectures", together, "promised: about 5 s on 2 cores")
     note = f"{lines} lines; largest process {memory:.0f} MB, promised: under 1000; {alone / together:.1f} times as long"
     report("the same in one process", alone, note)
+
+
+def measure_small_tree(directory: Path) -> None:
+    directory.mkdir()
+    write_tree(directory, FEW)
+    report(f"melpy check, {FEW} recipes", best("check", "--arch", "x86_64", str(directory)), "all of it, as a process")
 
 
 def measure_one_file(directory: Path) -> None:
@@ -252,6 +260,21 @@ def measure_hello(directory: Path) -> None:
         f"its steps: {steps:.2f} s, all else: {whole - steps:.2f} s, {100 * (whole - steps) / whole:.0f} % of the whole"
     )
     report("melpy build, GNU hello, warm", whole, note)
+
+
+def measure_small_c(directory: Path) -> None:
+    """Measure what a build costs whose environment is there already, and whose steps take next to nothing."""
+    recipe = directory / "small.yaml"
+    recipe.write_text(SMALL_C)
+    command = ["build", "--quiet", "--config", str(ROOT / "melpy.toml"), "--arch", host_arch().apk]
+    command += ["--out-dir", str(directory / "small-out"), "--signing-key", str(directory / "bench.rsa"), str(recipe)]
+    first = subprocess.run(
+        [sys.executable, "-m", "melpy", *command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if first.returncode:
+        print(f"melpy build, a small recipe in C: not measured\n{first.stderr}", file=sys.stderr)  # noqa: T201  # likewise
+        return
+    report("warm hello: a small recipe in C, built again", best(*command), "the store has its environment")
 
 
 def measure_environments(directory: Path) -> None:

@@ -16,11 +16,12 @@ from melpy.apk.model import IndexEntry, PackageInfo
 from melpy.apk.signature import load_signer, write_key_pair
 from melpy.arch import host_arch
 from melpy.environment.layer import open_environment
-from melpy.environment.model import EnvironmentSpec, Location, RepositorySpec
+from melpy.environment.model import EnvironmentSpec, RepositorySpec
 from melpy.environment.repository import Repositories
 from melpy.environment.resolution import resolve_environment
 from melpy.files import write_file
 from melpy.repo.layout import index_path
+from melpy.repo.model import Location
 from melpy.repo.remote import ServerCache
 from melpy.rootfs.account import make_build_root
 from melpy.rootfs.environment import make_root

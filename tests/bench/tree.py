@@ -10,6 +10,28 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RECIPES = 3_400
+FEW = 400
+"""Recipes of a tree that is checked again and again, such as by a hook before each commit."""
+
+SMALL_C = """\
+package:
+  name: small
+  version: "1"
+  epoch: 0
+  description: A program in C of one line
+  copyright:
+    - license: Apache-2.0
+environment:
+  contents:
+    packages: [build-base, busybox]
+pipeline:
+  - runs: |
+      mkdir -p ${{targets.destdir}}/usr/bin
+      echo 'int main(void) { return 0; }' > small.c
+      cc -O2 -o ${{targets.destdir}}/usr/bin/small small.c
+  - uses: strip
+"""
+"""A recipe whose environment is that of most programs in C, and whose steps take next to nothing."""
 COMMITS = 30_000
 
 _PYTHONS = {"3.10": "310", "3.11": "311", "3.12": "312", "3.13": "313"}

@@ -179,7 +179,9 @@ def test_prune(project: Project) -> None:
     assert entries(project) == []
 
 
-@pytest.mark.parametrize("arguments", [("--older-than", "soon"), ("--max-size", "much"), ("--older-than", "-1d")])
+@pytest.mark.parametrize(
+    "arguments", [("--older-than", "soon"), ("--max-size", "much"), ("--older-than", "-1d"), ("--older-than", "30")]
+)
 def test_prune_asks_for_what_it_understands(project: Project, arguments: tuple[str, str]) -> None:
     run = project.melpy("store", "prune", *arguments)
     assert run.returncode == 2

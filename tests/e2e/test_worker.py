@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from melpy.codec import decode, replace
+from melpy.engine.clock import Clock
 from melpy.engine.inputs import job_identity, job_key
 from melpy.engine.job import Job
-from melpy.engine.result import Result
+from melpy.engine.record import record_path, write_record
+from melpy.engine.result import Host, Result
+from melpy.events import Null
 from tests.factories.project import ROOT, Project, shell_recipe
 
 if TYPE_CHECKING:
@@ -72,6 +75,29 @@ def test_a_job_is_executed_from_its_json_alone(project: Project, tmp_path: Path)
     assert len(signed) > len(unsigned)
     record = json.loads((project.out / "logs/x86_64/one-1.0-r0.json").read_text())
     assert (record["key"], record["identity"]) == (job_key(job.inputs), job_identity(job.inputs))
+    assert record["machine"] == {"name": os.uname().nodename, "kernel": os.uname().release, "arch": os.uname().machine}
+
+
+def test_a_record_is_of_the_machine_that_executed_the_job(project: Project) -> None:
+    """It is written from job and result; nothing is asked of the machine where it is written."""
+    project.write("one.yaml", shell_recipe())
+    (text,) = work(project.directory, "prepare", "one.yaml")
+    (told,) = work(project.directory, "execute", stdin=f"{text}\n")
+    job, result = decode(text.encode(), Job), decode(told.encode(), Result)
+    assert result.host
+    assert result.host.processors == len(os.sched_getaffinity(0))
+    far = Host("far", "7.1", "riscv64", 96, "9.9", "/usr/bin/qemu-riscv64")
+    limits = replace(job.run.options.limits, memory=1 << 30)
+    job = replace(job, run=replace(job.run, attempt=2, options=replace(job.run.options, limits=limits)))
+    write_record(job, replace(result, host=far, native=("make=4.4-r0",)), Clock(job.name, Null()))
+    record = json.loads(record_path(job.run.locations.log).read_text())
+    assert record["machine"] == {"name": "far", "kernel": "7.1", "arch": "riscv64"}
+    found = [record[key] for key in ("processors", "melpy", "emulator", "native-tools", "attempt", "ok")]
+    assert found == [96, "9.9", "/usr/bin/qemu-riscv64", ["make=4.4-r0"], 2, True]
+    assert record["limits"]["memory"] == 1 << 30
+    write_record(job, None, Clock(job.name, Null()))  # of a worker that was killed
+    record = json.loads(record_path(job.run.locations.log).read_text())
+    assert (record["ok"], record["machine"], record["key"]) == (False, None, job.inputs.key)
 
 
 def test_eight_jobs_at_once_have_processors_and_groups_of_their_own(project: Project) -> None:
@@ -378,3 +404,146 @@ def test_no_worker_can_be_started(project: Project, fault: str, text: str) -> No
     )
     assert (run.returncode, run.stderr) == (0, "")
     assert [line[: len(text)] for line in run.stdout.splitlines()] == [text] * 2
+
+
+CANCELS = """
+import sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from melpy.codec import decode
+from melpy.engine.job import Job
+from melpy.engine.worker import start_workers
+from melpy.errors import MelpyError
+from melpy.events import Output
+from tests.e2e.test_worker import descendants, wait_for_the_end
+
+class Begun:
+    def __init__(self):
+        self.event = threading.Event()
+    def emit(self, event):
+        if isinstance(event, Output) and event.line == "| waits":
+            self.event.set()
+
+def told(future):
+    try:
+        return future.result(30)
+    except MelpyError as error:
+        return f"{type(error).__name__}: {error}"
+
+one, two = (decode(line, Job) for line in sys.stdin.buffer)
+with start_workers() as workers, ThreadPoolExecutor(2) as pool:
+    monitors = [Begun(), Begun()]
+    first = pool.submit(workers.execute, one, monitors[0])
+    assert monitors[0].event.wait(30)
+    own = {child for child in descendants(%PID%)}
+    second = pool.submit(workers.execute, two, monitors[1])
+    assert monitors[1].event.wait(30)
+    both = descendants(%PID%)
+    workers.cancel(one)
+    print(told(first))
+    (server,) = map(int, Path(f"/proc/self/task/{%PID%}/children").read_text().split())
+    print(wait_for_the_end(own - {server}), second.done(), len(both - own) >= 3)
+    workers.cancel(two)
+    print(told(second))
+    print(wait_for_the_end(both - {server}))
+    workers.cancel(one)  # before it is executed
+    begin = time.monotonic()
+    print(told(pool.submit(workers.execute, one, Begun())), time.monotonic() - begin < 1)
+    third = Begun()  # a job that was cancelled may be executed anew
+    future = pool.submit(workers.execute, one, third)
+    print(third.event.wait(30))
+    workers.cancel(one)
+    print(told(future))
+    begin, said = time.monotonic(), set()
+    for number in range(12):  # as soon as its process is there, and later
+        future = pool.submit(workers.execute, one, Begun())
+        time.sleep(0.004 * number)
+        workers.cancel(one)
+        said.add(told(future))
+    print(said, time.monotonic() - begin < 9)  # a signal that is lost costs ten seconds
+print(descendants(%PID%))
+"""
+
+
+def run_script(script: str, jobs: list[str], *arguments: str) -> list[str]:
+    run = subprocess.run(
+        [sys.executable, "-c", script.replace("%PID%", "__import__('os').getpid()"), *arguments],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        input="".join(f"{job}\n" for job in jobs),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    return run.stdout.splitlines()
+
+
+def test_jobs_in_threads_are_cancelled_one_by_one(project: Project) -> None:
+    """An interrupt reaches the main thread only, which then cancels them; nothing of them is left."""
+    for name in ("one", "two"):
+        project.write(f"{name}.yaml", shell_recipe(name, runs=WAITS))
+    jobs = work(project.directory, "prepare", "one.yaml", "two.yaml")
+    assert run_script(CANCELS, jobs) == [
+        "CancelledError: one-1.0-r0/x86_64: was cancelled",
+        "set() False True",
+        "CancelledError: two-1.0-r0/x86_64: was cancelled",
+        "set()",
+        "CancelledError: one-1.0-r0/x86_64: was cancelled True",
+        "True",
+        "CancelledError: one-1.0-r0/x86_64: was cancelled",
+        "{'CancelledError: one-1.0-r0/x86_64: was cancelled'} True",
+        "set()",
+    ]
+    assert list((project.directory / "cache/work").iterdir()) == []
+    assert str(project.directory) not in Path("/proc/self/mountinfo").read_text()
+
+
+UNREAD = """
+import os, signal, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from melpy.codec import decode
+from melpy.engine.job import Job
+from melpy.engine.worker import start_workers
+from melpy.errors import MelpyError
+from melpy.events import Null, Output
+
+class Stuck:
+    \"\"\"Somebody who does not read on.\"\"\"
+    def __init__(self):
+        self.begun, self.go = threading.Event(), threading.Event()
+    def emit(self, event):
+        if isinstance(event, Output):
+            self.begun.set()
+            self.go.wait(60)
+
+one, two = (decode(line, Job) for line in sys.stdin.buffer)
+with start_workers() as workers, ThreadPoolExecutor(2) as pool:
+    stuck = Stuck()
+    first = pool.submit(workers.execute, one, stuck)
+    assert stuck.begun.wait(30)
+    time.sleep(2)  # its worker waits for room by then
+    (server,) = map(int, Path(f"/proc/self/task/{%PID%}/children").read_text().split())
+    (worker,) = map(int, Path(f"/proc/{server}/task/{server}/children").read_text().split())
+    os.kill(worker, signal.SIGKILL)
+    time.sleep(0.5)  # the server knows
+    print(pool.submit(workers.execute, two, Null()).result(60).failure)
+    stuck.go.set()
+    try:
+        first.result(60)
+    except MelpyError as error:
+        print(error)
+"""
+
+
+def test_a_worker_whose_words_nobody_reads_stops_no_other(project: Project) -> None:
+    """What the server says of its end waits for room, and other jobs go on; it is heard when somebody reads."""
+    project.write("one.yaml", shell_recipe("one", runs="seq 1000000"))
+    project.write("two.yaml", shell_recipe("two"))
+    jobs = work(project.directory, "prepare", "one.yaml", "two.yaml")
+    assert run_script(UNREAD, jobs) == [
+        "None",
+        "one-1.0-r0/x86_64: the process that built it was killed by SIGKILL",
+    ]

@@ -20,7 +20,7 @@ from melpy.source.checkout import check_out
 from melpy.source.git import Pinned, fetch_git, find_git
 from melpy.source.mirror import check_mirror
 from melpy.source.place import SourcePlaces
-from melpy.source.rewrite import parse_rewrites
+from melpy.source.rewrite import parse_rewrite, sort_rewrites
 from tests.factories.git import DATE, Upstream, serve
 from tests.factories.recipe import git_inputs
 from tests.factories.server import Reply, Request, running_server, serve_directory
@@ -57,7 +57,9 @@ class Place:
         return fetch_git(self.source(**inputs), self.cache, self.tape, "job", self.places())
 
     def places(self, *rewrites: str, offline: bool = False) -> SourcePlaces:
-        return SourcePlaces(rewrites=parse_rewrites(rewrites), local=(self.directory,), offline=offline)
+        return SourcePlaces(
+            rewrites=sort_rewrites(map(parse_rewrite, rewrites)), local=(self.directory,), offline=offline
+        )
 
     def tree(self, pinned: Pinned) -> Path:
         self.count += 1

@@ -17,7 +17,6 @@ from melpy.bound import (
     clamp_time,
     parse_json,
     parse_number,
-    parse_size,
     parse_time,
     read_file,
     shorten,
@@ -86,13 +85,6 @@ def test_paths(path: str, parts: tuple[str, ...]) -> None:
 def test_paths_that_are_refused(path: str, message: str) -> None:
     with pytest.raises(BoundError, match=message):
         check_path(path)
-
-
-def test_sizes() -> None:
-    assert [parse_size(text) for text in ("5", "5 kB", "64GB", "2TB", "1M")] == [5, 5000, 64 * 10**9, 2 * 10**12, 10**6]
-    for text in ("", "GB", "1.5GB", "-1", "1" * 10, "5PB"):
-        with pytest.raises(BoundError):
-            parse_size(text)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, "{", b"\xff\xfe\xfd"])

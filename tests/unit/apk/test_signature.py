@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
+from melpy.apk.secret import SecretPlace
 from melpy.apk.signature import Keyring, Signer, load_keyring, load_signer, write_key_pair
 from melpy.errors import KeyFileError, OutputError, SignatureError
 
@@ -92,7 +93,7 @@ def test_a_passphrase_opens_a_key(
     encryption = serialization.BestAvailableEncryption(b"secret")
     (tmp_path / "locked.rsa").write_bytes(signer.key.private_bytes(serialization.Encoding.PEM, form, encryption))
     (tmp_path / "passphrase").write_bytes(said)
-    found = load_signer(tmp_path / "locked.rsa", passphrase=str(tmp_path / "passphrase"))
+    found = load_signer(tmp_path / "locked.rsa", passphrase=SecretPlace(path=tmp_path / "passphrase"))
     assert found.sign(DATA) == signer.sign(DATA)
 
 
@@ -107,14 +108,14 @@ def test_a_passphrase_opens_a_key(
 def test_keys_that_stay_closed(tmp_path: Path, signer: Signer, said: bytes | None, message: str) -> None:
     (tmp_path / "locked.rsa").write_bytes(private_pem(signer, b"secret"))
     (tmp_path / "passphrase").write_bytes(said or b"")
-    place = "" if said is None else str(tmp_path / "passphrase")
+    place = None if said is None else SecretPlace(path=tmp_path / "passphrase")
     with pytest.raises(KeyFileError, match=message) as caught:
         load_signer(tmp_path / "locked.rsa", passphrase=place)
     assert "--signing-passphrase" in (caught.value.hint or "")
 
 
 def test_a_key_without_a_passphrase_needs_none(tmp_path: Path, key: Path, signer: Signer) -> None:
-    found = load_signer(key, passphrase=str(tmp_path / "nowhere"))
+    found = load_signer(key, passphrase=SecretPlace(path=tmp_path / "nowhere"))
     assert found.sign(DATA) == signer.sign(DATA)
 
 
@@ -122,7 +123,7 @@ def test_a_key_made_with_a_passphrase(tmp_path: Path) -> None:
     write_key_pair(tmp_path / "locked.rsa", 2048, b"secret")
     assert (tmp_path / "locked.rsa").read_bytes().startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
     (tmp_path / "passphrase").write_bytes(b"secret\n")
-    found = load_signer(tmp_path / "locked.rsa", passphrase=str(tmp_path / "passphrase"))
+    found = load_signer(tmp_path / "locked.rsa", passphrase=SecretPlace(path=tmp_path / "passphrase"))
     trusted = load_keyring([tmp_path / "locked.rsa.pub"])
     trusted.check(found.member_name, found.sign(DATA), DATA, where="")
 
@@ -130,8 +131,8 @@ def test_a_key_made_with_a_passphrase(tmp_path: Path) -> None:
 def test_a_key_that_is_no_file_needs_a_name(monkeypatch: pytest.MonkeyPatch, key: Path) -> None:
     monkeypatch.setenv("KEY", key.read_text())
     with pytest.raises(KeyFileError, match="env:KEY: such a key has no name"):
-        load_signer("env:KEY")
-    assert load_signer("env:KEY", key_name="other.rsa.pub").key_name == "other.rsa.pub"
+        load_signer(SecretPlace(variable="KEY"))
+    assert load_signer(SecretPlace(variable="KEY"), key_name="other.rsa.pub").key_name == "other.rsa.pub"
 
 
 def test_a_damaged_key_signs_nothing(tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from melpy.arch import host_arch, parse_arch
-from melpy.environment.model import EnvironmentSpec, Location, RepositorySpec
+from melpy.environment.model import EnvironmentSpec, RepositorySpec
 from melpy.environment.native import choose_tools
 from melpy.environment.repository import Repositories
 from melpy.environment.resolution import resolve_environment
 from melpy.events import Tape
+from melpy.repo.model import Location
 from melpy.repo.remote import ServerCache
 from melpy.rootfs.model import RootSpec
 from tests.factories.repository import make_repository

@@ -9,11 +9,12 @@ import pytest
 
 from melpy.arch import parse_arch
 from melpy.environment.layer import open_environment
-from melpy.environment.model import EnvironmentSpec, Location, RepositorySpec, StoreSpec, parse_location
+from melpy.environment.model import EnvironmentSpec, RepositorySpec, StoreSpec
 from melpy.environment.repository import Repositories
 from melpy.environment.resolution import find_snapshot, resolve, resolve_environment
 from melpy.errors import PackageFormatError, RepositoryError, SignatureError, UnreachableError, UnresolvableError
 from melpy.events import Null
+from melpy.repo.model import Location, parse_location
 from melpy.repo.remote import ServerCache
 from melpy.rootfs.account import make_build_root
 from melpy.rootfs.model import RootSpec

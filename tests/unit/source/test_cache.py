@@ -12,7 +12,7 @@ from melpy.events import Note, Tape, Warning  # noqa: A004  # the field's word
 from melpy.plan.model import Source
 from melpy.source.cache import cache_name, check_source, fetch_source, file_name, find_source, store_source
 from melpy.source.place import SourcePlaces
-from melpy.source.rewrite import parse_rewrites
+from melpy.source.rewrite import parse_rewrite, sort_rewrites
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ class Place:
 
     def places(self, *rewrites: str, mirrors: tuple[str, ...] | None = None, offline: bool = False) -> SourcePlaces:
         mirrors = (str(self.mirror),) if mirrors is None else mirrors
-        return SourcePlaces(mirrors, parse_rewrites(rewrites), (self.upstream,), offline)
+        return SourcePlaces(mirrors, sort_rewrites(map(parse_rewrite, rewrites)), (self.upstream,), offline)
 
     def fetched(self) -> list[str]:
         """Return where it was looked for, by the last component."""

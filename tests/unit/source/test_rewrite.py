@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from melpy.errors import SettingsError
-from melpy.source.rewrite import find_files, find_repositories, parse_rewrites
+from melpy.source.rewrite import find_files, find_repositories, parse_rewrite, sort_rewrites
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,12 +40,14 @@ if TYPE_CHECKING:
     ],
 )
 def test_files(rewrite: str, uri: str, expected: list[str]) -> None:
-    assert [found.uri for found in find_files(uri, parse_rewrites([rewrite]))] == expected
+    assert [found.uri for found in find_files(uri, [parse_rewrite(rewrite)])] == expected
 
 
 def test_the_longest_prefix_first_then_the_order_of_the_settings() -> None:
     texts = ["https://a.org/=/one", "https://a.org/gnu/=/two", "https://a.org=/three", "https://a.org/gnu/hello=/four"]
-    found = tuple(place.uri for place in find_files("https://a.org/gnu/hello/x", parse_rewrites(texts)))
+    found = tuple(
+        place.uri for place in find_files("https://a.org/gnu/hello/x", sort_rewrites(map(parse_rewrite, texts)))
+    )
     assert found == ("file:///four/x", "file:///two/hello/x", "file:///one/gnu/hello/x", "file:///three/gnu/hello/x")
 
 
@@ -65,7 +67,7 @@ def test_the_longest_prefix_first_then_the_order_of_the_settings() -> None:
 def test_repositories_of_a_directory(tmp_path: Path, there: list[str], url: str, expected: list[str]) -> None:
     for name in there:
         (tmp_path / name).mkdir(parents=True)
-    found = find_repositories(url, parse_rewrites([f"https://a.org/={tmp_path}"]))
+    found = find_repositories(url, [parse_rewrite(f"https://a.org/={tmp_path}")])
     assert list(found) == [(tmp_path / name).as_uri() for name in expected]
 
 
@@ -79,11 +81,11 @@ def test_repositories_of_a_directory(tmp_path: Path, there: list[str], url: str,
     ],
 )
 def test_repositories_of_servers(rewrite: str, url: str, expected: list[str]) -> None:
-    assert list(find_repositories(url, parse_rewrites([rewrite]))) == expected
+    assert list(find_repositories(url, [parse_rewrite(rewrite)])) == expected
 
 
 @pytest.mark.parametrize("text", ["", "x", "/srv=/other", "https://a.org/", "https://a.org/=", "=/srv", "a.org=/srv"])
 def test_what_is_no_rewrite(text: str) -> None:
-    with pytest.raises(SettingsError, match="rewrites: ") as caught:
-        parse_rewrites([text])
+    with pytest.raises(SettingsError, match=r"URL|names no place") as caught:
+        parse_rewrite(text)
     assert caught.value.hint == "a rewrite is PREFIX=PLACE, such as https://github.com/=/srv/git/"
