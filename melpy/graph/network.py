@@ -15,6 +15,7 @@ from melpy.graph.naming import Naming, list_asks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from melpy.graph.model import BuildId, Generated, Summary
 
@@ -65,9 +66,10 @@ class Network:
 
     def find_groups(self, nodes: Collection[int]) -> list[frozenset[int]]:
         """Return the groups of some nodes in which two or more builds need one another by these nodes alone."""
+        core = _peel(set(nodes), self.needs)
         return [
             frozenset(component)
-            for component in find_components(nodes, self.needs)
+            for component in find_components(core, self.needs)
             if len(component) > 2 and sum(node < self.size for node in component) > 1
         ]
 
@@ -102,46 +104,67 @@ class Network:
         return reach
 
 
-def find_components(nodes: Collection[int], needs: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+def find_components(nodes: Collection[int], needs: Sequence[Sequence[int]]) -> Iterator[Collection[int]]:
     """Yield the strongly connected components of some nodes, each after those that it needs.
 
-    Source: R. Tarjan, "Depth-first search and linear graph algorithms", 1972. Of Wolfi's 29,000 nodes it takes 60 ms;
-    networkx, which is to be given a graph of its own kind, 350 ms, and a cut looks for components a hundred times.
+    Nodes that come before all circles are yielded one by one; networkx, whose graph of all 29,000 nodes of Wolfi takes
+    0.35 s and 40 MB, gets the others.
 
     Args:
         nodes: the nodes.
         needs: of each node, the nodes that it needs; those that are not among the nodes are passed over.
     """
-    inside = nodes if isinstance(nodes, (range, set, frozenset)) else set(nodes)
-    found: dict[int, int] = {}  # of each node, when it was found
-    lowest: dict[int, int] = {}  # of each node that is in no component yet, the first that it leads back to
-    open_nodes: list[int] = []
-    for first in inside:
-        path = [(first, iter(needs[first]))] if first not in found else []
-        if path:
-            found[first] = lowest[first] = len(found)
-            open_nodes.append(first)
-        while path:
-            node, left = path[-1]
-            for needed in left:
-                if needed in lowest:
-                    lowest[node] = min(lowest[node], found[needed])
-                elif needed in inside and needed not in found:
-                    found[needed] = lowest[needed] = len(found)
-                    open_nodes.append(needed)
-                    path.append((needed, iter(needs[needed])))
-                    break
-            else:
-                path.pop()
-                low = lowest[node]
-                if path and low < lowest[path[-1][0]]:
-                    lowest[path[-1][0]] = low
-                if low == found[node]:
-                    component: list[int] = []
-                    while not component or component[-1] != node:
-                        component.append(open_nodes.pop())
-                        del lowest[component[-1]]
-                    yield component
+    left = set(nodes)
+    for node in _order_free(left, needs):
+        left.discard(node)
+        yield (node,)
+    if not left:
+        return
+    import networkx as nx  # noqa: PLC0415  # 90 ms that trees without circles do without
+
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    graph.add_nodes_from(sorted(left))
+    graph.add_edges_from((node, needed) for node in sorted(left) for needed in needs[node] if needed in left)
+    condensed = nx.condensation(graph)
+    for number in reversed(list(nx.topological_sort(condensed))):
+        yield condensed.nodes[number]["members"]
+
+
+def _order_free(nodes: AbstractSet[int], needs: Sequence[Sequence[int]]) -> Iterator[int]:
+    """Yield the nodes that lead to no circle, each after those that it needs."""
+    waiting: dict[int, int] = {}
+    dependents: dict[int, list[int]] = {}
+    for node in nodes:
+        inside = [needed for needed in needs[node] if needed in nodes]
+        waiting[node] = len(inside)
+        for needed in inside:
+            dependents.setdefault(needed, []).append(node)
+    ready = [node for node, count in waiting.items() if not count]
+    for node in ready:  # which grows
+        yield node
+        for dependent in dependents.get(node, ()):
+            waiting[dependent] -= 1
+            if not waiting[dependent]:
+                ready.append(dependent)
+
+
+def _peel(nodes: set[int], needs: Sequence[Sequence[int]]) -> set[int]:
+    """Return the nodes that lead to a circle and that a circle leads to: those on circles, and between two."""
+    left = nodes.difference(list(_order_free(nodes, needs)))
+    count = dict.fromkeys(left, 0)
+    for node in left:
+        for needed in needs[node]:
+            if needed in count:
+                count[needed] += 1
+    free = [node for node, dependents in count.items() if not dependents]
+    for node in free:  # which grows
+        left.discard(node)
+        for needed in needs[node]:
+            if needed in left:
+                count[needed] -= 1
+                if not count[needed]:
+                    free.append(needed)
+    return left
 
 
 def list_bits(bits: int) -> Iterator[int]:
