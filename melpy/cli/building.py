@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from melpy import events
 from melpy.cli.planning import make_tree_spec, pipeline_directories, plan_build, plan_recipes
 from melpy.cli.report import print_warning
+from melpy.cli.selection import find_default_directory
 from melpy.codec import replace
 from melpy.engine.generated import load_generated
 from melpy.engine.known import Work
@@ -20,7 +22,7 @@ from melpy.engine.summary import make_summary
 from melpy.engine.tree import find_clashes, merge_findings
 from melpy.engine.treecache import summarise_tree
 from melpy.environment.model import EnvironmentSpec
-from melpy.errors import CycleError, FaultsError, RecipeError, fault_position
+from melpy.errors import CycleError, FaultsError, RecipeError, RecipeNotFoundError, fault_position
 from melpy.graph.lone import LoneGraph
 from melpy.plan.library import library_for
 from melpy.recipe.load import find_recipes
@@ -28,7 +30,6 @@ from melpy.rootfs.model import RootSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from melpy.arch import Arch
     from melpy.config.model import Settings
@@ -55,12 +56,14 @@ class Tree:
         plan: plans a build.
         left: named recipes that are meant for none of the architectures.
         planned: builds that are planned already.
+        faulty: reports of recipes with faults that were not named by their files.
     """
 
     summaries: tuple[Summary, ...]
     plan: Callable[[BuildId], PlannedBuild]
     left: tuple[str, ...]
     planned: Mapping[BuildId, PlannedBuild]
+    faulty: tuple[RecipeReport, ...] = ()
 
 
 def load_tree(
@@ -79,14 +82,11 @@ def load_tree(
         RecipeNotFoundError: a recipe is not there.
         FaultsError: named recipes are not valid; it holds the faults of all of them.
     """
-    named = (
-        find_recipes([*(path for path, _ in arguments.files), *arguments.directories])
-        if (arguments.files or arguments.directories)
-        else ()
-    )
-    candidates = find_candidates(arguments, only=only)
-    known = {path.resolve() for path in named}
-    others = tuple(path for path in candidates if path.resolve() not in known)
+    places = [*(path for path, _ in arguments.files), *arguments.directories]
+    named = find_recipes(places) if places else ()
+    default = find_default_directory(settings.file)
+    candidates = find_candidates(arguments, only=only, default=(default,) if default else ())
+    others = tuple(path for path in candidates if path not in set(named))
     if len(candidates) > _LARGE:
         monitor.emit(events.Note("", f"reading {len(candidates):,} recipes"))
     planned: dict[BuildId, PlannedBuild] = {}
@@ -107,7 +107,8 @@ def load_tree(
         summaries += [summary for report in reports for summary in report.summaries]
         left = [report.file for report in reports if not report.arches]
     made = {(package.name, summary.arch) for summary in summaries for package in summary.packages}
-    for report in _survey(others, settings, options) if others else ():
+    reports = _survey(others, settings, options) if others else []
+    for report in reports:
         for summary in () if report.has_errors else report.summaries:
             names = {(package.name, summary.arch) for package in summary.packages}
             if made.isdisjoint(names):
@@ -120,7 +121,8 @@ def load_tree(
             return plan_build(files[build], settings, options)
         return planned[build]
 
-    return Tree(tuple(summaries), plan, tuple(left), planned)
+    faulty = tuple(report for report in reports if report.has_errors)
+    return Tree(tuple(summaries), plan, tuple(left), planned, faulty)
 
 
 def _survey(files: Sequence[Path], settings: Settings, options: Sequence[str]) -> list[RecipeReport]:
@@ -204,14 +206,20 @@ def choose_builds(
     def find_needs(build: BuildId) -> tuple[BuildId, ...]:
         return tuple(need for need in graph.needs(build) if not is_offered.has_all(graph.summaries[need]))
 
-    selection = select(
-        arguments,
-        options,
-        tree.summaries,
-        find_needs,
-        is_offered=is_offered,
-        quarantine=quarantine,
-    )
+    try:
+        selection = select(
+            arguments,
+            options,
+            tree.summaries,
+            find_needs,
+            is_offered=is_offered,
+            quarantine=quarantine,
+        )
+    except RecipeNotFoundError:
+        # A recipe with faults makes no package that is known, so that its name is all that tells it.
+        names = {name.text for name in arguments.names}
+        _check_reports([report for report in tree.faulty if Path(report.file).stem in names])
+        raise
     chosen = {selected.build: selected.asked for selected in selection.builds}
     check_ranges([build for name, build in tree.planned.items() if name in chosen], repositories)
     return selection, Work(graph, chosen, tree.plan, functools.partial(make_tree_graph, tree, repositories))

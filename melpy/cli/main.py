@@ -48,6 +48,7 @@ COMMANDS = {
     "source": "Fetch, check and list the sources of recipes.",
     "verify": "Check signatures and contents of packages and repositories.",
     "variables": "Show every variable of a recipe, and who says it.",
+    "why": "Tell why a build is up to date or not, and which inputs changed.",
 }
 
 

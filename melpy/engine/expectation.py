@@ -15,7 +15,7 @@ from melpy.engine.freshness import Freshness
 from melpy.engine.known import Finder
 from melpy.engine.node import Node, Nodes
 from melpy.engine.schedule import JobOutcome
-from melpy.engine.view import View
+from melpy.engine.view import REST, View
 from melpy.errors import MelpyError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from melpy.engine.freshness import Known
     from melpy.engine.known import Means, Work
+    from melpy.engine.prepare import Draft
     from melpy.graph.model import BuildId, Summary
 
 WILL, MAY, FRESH, CACHED, FAILS = "will-build", "may-build", "up-to-date", "cached", "fails"
@@ -100,6 +101,16 @@ class Expecter:
                 0 if cycle is None else cycle + 1,
                 build in cuts,
             )
+
+    def draft(self, build: BuildId) -> Draft:
+        """Return the inputs of a build as they are now.
+
+        Raises:
+            MelpyError: its environment cannot be had.
+        """
+        summary = self._work.graph.summaries[build]
+        node = Node(build) if self._nodes.find_cycle(build) is None else Node(build, REST)
+        return self._finder.draft(node, self._work.plan(build), Clock(summary.job, events.Null()))
 
     def _judge(self, build: BuildId) -> None:
         cycle = self._nodes.find_cycle(build)
