@@ -184,6 +184,8 @@ class Builder:
                 return fetch_sources(sources, spec.sources, self._monitor, build.plan.job, build.evaluation)
 
         def done(found: FetchedSources | BaseException) -> None:
+            if active.node not in self._active:
+                return  # it was dropped meanwhile
             if isinstance(found, BaseException):
                 self._end(active, found)
                 return
@@ -275,6 +277,14 @@ class Builder:
         built = means.stage.take_unsigned(root, summary.arch, packages)
         return Ended(active.node, active.clock, key, packages=built, staged=staged)
 
+    def drop(self) -> None:
+        """Give up the builds that have not come to a worker."""
+        for active in [active for active in self._active.values() if not active.runs]:
+            del self._active[active.node]
+            name = active.build.plan.job
+            self._monitor.emit(events.JobFinished(name, active.clock.elapsed, ok=False))
+            self._on_end(Ended(active.node, active.clock, failure=CancelledError("was not begun", where=name)))
+
     def cancel(self) -> None:
         """End what goes on, and wait for that."""
         for active in self._active.values():
@@ -284,6 +294,4 @@ class Builder:
             for act in self._post.take():
                 with suppress(MelpyError, KeyboardInterrupt):
                     act()
-        for active in self._active.values():  # these have not come to a worker
-            self._monitor.emit(events.JobFinished(active.build.plan.job, active.clock.elapsed, ok=False))
-        self._active.clear()
+        self.drop()

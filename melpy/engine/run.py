@@ -146,6 +146,8 @@ class Run:
                 known = self._builder.begin(node)
                 if known:
                     self._settle_known(node, known)
+        if self._schedule.stopped:
+            self._builder.drop()
         self._builder.submit()
 
     def _end(self, ended: Ended) -> None:

@@ -97,7 +97,7 @@ class Project:
             [sys.executable, "-m", "melpy", *arguments],
             cwd=self.directory,
             env=self.full_environment() | (secret or {}),
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             pass_fds=pass_fds,

@@ -1,0 +1,298 @@
+"""A directory of recipes in one command: in order, on past failures, and nothing again that is up to date."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from melpy.apk.index import read_entries
+from melpy.repo.repository import load_index
+from tests.factories.project import Project, shell_recipe
+
+if TYPE_CHECKING:
+    from tests.factories.repository import Repository
+
+
+def recipe(name: str, *needs: str, runs: str = "", head: str = "", tail: str = "") -> str:
+    """Return a recipe whose environment has some packages, and whose own one has a file with its script."""
+    script = (
+        f"mkdir -p ${{{{targets.destdir}}}}/usr/share\necho {name} > ${{{{targets.destdir}}}}/usr/share/{name}\n{runs}"
+    )
+    more = "".join(f"\n      - {need}" for need in needs)
+    return shell_recipe(name, runs=script, head=head, tail=tail).replace("      - busybox", f"      - busybox{more}")
+
+
+def build(project: Project, *arguments: str, status: int = 0, force: bool = False) -> dict[str, dict[str, Any]]:
+    """Run `melpy build --json` and return what became of each recipe, by name."""
+    result = project.melpy("build", "--json", *(arguments or (".",)), force=force)
+    assert result.returncode == status, result.stdout + result.stderr
+    return {job["job"].rsplit("-", 2)[0]: job for job in json.loads(result.stdout) if job["job"]}
+
+
+def outcomes(found: dict[str, dict[str, Any]]) -> dict[str, str]:
+    return {name: job["outcome"] for name, job in found.items()}
+
+
+def provided(project: Project, name: str) -> tuple[str, ...]:
+    (entry,) = [one for one in read_entries(load_index(project.out, "x86_64", keyring=None)) if one.info.name == name]
+    return entry.info.provides
+
+
+@pytest.fixture
+def chain(project: Project) -> Project:
+    """Base, what needs it, what needs that, and a recipe that needs none of them."""
+    project.write("base.yaml", recipe("base"))
+    project.write("middle.yaml", recipe("middle", "base", runs="cat /usr/share/base > ${{targets.destdir}}/copy"))
+    project.write("top.yaml", recipe("top", "middle", runs="cat /copy > ${{targets.destdir}}/seen"))
+    project.write("other.yaml", recipe("other"))
+    return project
+
+
+def test_a_second_run_builds_nothing(chain: Project) -> None:
+    assert outcomes(build(chain)) == dict.fromkeys(["base", "middle", "other", "top"], "built")
+    before = chain.packages()
+    assert outcomes(build(chain)) == dict.fromkeys(["base", "middle", "other", "top"], "up-to-date")
+    assert chain.packages() == before
+    single = chain.melpy("build", "other.yaml", force=False)
+    assert single.returncode == 0
+    assert "other-1.0-r0/x86_64 is up to date; --force builds it again" in single.stderr
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: f"# a comment\n{text}",
+        lambda text: f"{text}\nupdate:\n  enabled: true\n  manual: true\n",
+        lambda text: f"{text}\ntest:\n  pipeline:\n    - runs: 'true'\n",
+    ],
+)
+def test_what_changes_no_package_builds_nothing(chain: Project, change: Any) -> None:
+    build(chain)
+    chain.write("base.yaml", change(recipe("base")))
+    assert set(outcomes(build(chain)).values()) == {"up-to-date"}
+
+
+def test_a_change_builds_what_sees_it(chain: Project) -> None:
+    """One that comes out the same ends where it is made."""
+    build(chain)
+    chain.write("base.yaml", recipe("base", runs="echo said"))
+    assert outcomes(build(chain)) == {
+        "base": "built",
+        "middle": "up-to-date",
+        "top": "up-to-date",
+        "other": "up-to-date",
+    }
+    chain.write("base.yaml", recipe("base", runs="echo more >> ${{targets.destdir}}/usr/share/base"))
+    assert outcomes(build(chain)) == {"base": "built", "middle": "built", "top": "built", "other": "up-to-date"}
+
+
+def test_results_come_from_the_cache_where_the_repository_lacks_them(chain: Project) -> None:
+    build(chain)
+    before = chain.packages()
+    shutil.rmtree(chain.out)
+    assert set(outcomes(build(chain)).values()) == {"cached"}
+    assert chain.packages() == before
+    (damaged,) = chain.directory.glob("cache/results/by-key/*/x86_64/top-1.0-r0.apk")
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
+    shutil.rmtree(chain.out)
+    found = outcomes(build(chain))
+    assert (found.pop("top"), set(found.values())) == ("built", {"cached"})
+
+
+def test_a_failure_skips_what_needs_it_and_no_more(chain: Project) -> None:
+    chain.write("middle.yaml", recipe("middle", "base", runs="echo wrong; exit 3"))
+    found = build(chain, status=61)
+    assert outcomes(found) == {"base": "built", "other": "built", "middle": "failed", "top": "skipped"}
+    assert found["top"]["because"] == "middle-1.0-r0/x86_64"
+    assert sorted(chain.packages()) == ["x86_64/base-1.0-r0.apk", "x86_64/other-1.0-r0.apk"]
+    # The failure is remembered, and told at once.
+    (chain.out / "logs/x86_64/middle-1.0-r0.log").unlink()
+    again = build(chain, status=61)
+    assert outcomes(again) == {"base": "up-to-date", "other": "up-to-date", "middle": "failed", "top": "skipped"}
+    assert not (chain.out / "logs/x86_64/middle-1.0-r0.log").exists()
+    assert "--retry-failed" in json.dumps(again["middle"]["errors"])
+    build(chain, ".", "--retry-failed", status=61)
+    assert (chain.out / "logs/x86_64/middle-1.0-r0.log").exists()
+    chain.write("middle.yaml", recipe("middle", "base", runs="touch ${{targets.destdir}}/copy"))
+    assert outcomes(build(chain)) == {"base": "up-to-date", "other": "up-to-date", "middle": "built", "top": "built"}
+
+
+def test_enough_failures_end_a_run(project: Project) -> None:
+    for name in ("one", "two", "three"):
+        project.write(f"{name}.yaml", recipe(name, runs="exit 1"))
+    found = list(outcomes(build(project, ".", "-j", "1", "--max-failures", "2", status=61)).values())
+    assert sorted(found) == ["failed", "failed", "interrupted"]
+
+
+@pytest.mark.parametrize("number", [2, 5])
+def test_a_cycle_is_built_from_outside_and_comes_to_rest(
+    project: Project, toy_repository: Repository, number: int
+) -> None:
+    names = [f"round{letter}{number}" for letter in "abcde"[:number]]
+    for name, need in zip(names, [*names[1:], names[0]], strict=True):
+        copy = f"cat /usr/share/{need} > ${{{{targets.destdir}}}}/usr/share/{name}.need 2>/dev/null || true"
+        project.write(f"{name}.yaml", recipe(name, need, runs=copy))
+        toy_repository.add(name, version="0-r0")
+    project.write("zlast.yaml", recipe("zlast", names[0]))
+    assert outcomes(build(project)) == dict.fromkeys([*names, "zlast"], "built")
+    for name in names:  # each was made with the others as they are now, and not with those from outside
+        record = json.loads((project.out / f"logs/x86_64/{name}-1.0-r0.json").read_text())
+        assert record["ok"]
+    before = project.packages()
+    assert outcomes(build(project)) == dict.fromkeys([*names, "zlast"], "up-to-date")
+    assert project.packages() == before
+    project.write(f"{names[0]}.yaml", recipe(names[0], names[1], runs="touch ${{targets.destdir}}/new"))
+    found = outcomes(build(project))
+    assert found[names[0]] == "built"
+    assert outcomes(build(project)) == dict.fromkeys([*names, "zlast"], "up-to-date")
+
+
+def test_a_cycle_that_never_rests_is_an_error(project: Project, toy_repository: Repository) -> None:
+    chance = "cat /proc/sys/kernel/random/uuid > ${{targets.destdir}}/usr/share/chance"
+    copy = "cp /usr/share/chance ${{targets.destdir}}/usr/share/seen 2>/dev/null || true"
+    for name, need, runs in (("tick", "tock", chance), ("tock", "tick", copy)):
+        project.write(f"{name}.yaml", recipe(name, need, runs=runs))
+        toy_repository.add(name, version="0-r0")
+    found = build(project, status=61)
+    assert outcomes(found) == {"tick": "failed", "tock": "failed"}
+    (error,) = found["tick"]["errors"]
+    assert error["code"] == "unsettled"
+    assert "usr/share/chance" in json.dumps(error["details"])
+
+
+def test_a_build_that_needs_itself_takes_what_is_published_elsewhere(
+    project: Project, toy_repository: Repository
+) -> None:
+    toy_repository.add("selfish", version="0-r0")
+    project.write("selfish.yaml", recipe("selfish", "selfish"))
+    assert outcomes(build(project)) == {"selfish": "built"}
+    assert outcomes(build(project)) == {"selfish": "up-to-date"}
+
+
+def test_what_the_named_ones_need_comes_along(chain: Project) -> None:
+    assert list(build(chain, "top.yaml")) == ["base", "middle", "top"]
+    shutil.rmtree(chain.out)
+    shutil.rmtree(chain.directory / "cache/results")
+    failed = chain.melpy("build", "--only", "middle.yaml")
+    assert failed.returncode == 31
+    assert "base.yaml makes it: build it too" in failed.stderr
+    assert list(build(chain, "base.yaml")) == ["base"]
+    assert list(build(chain, "--only", "middle.yaml")) == ["middle"]
+
+
+def test_names_that_no_recipe_states_are_known_once_they_are_built(project: Project) -> None:
+    """`cmd:` names come from files; the recipe that makes one is later in the alphabet."""
+    program = "mkdir -p ${{targets.destdir}}/usr/bin\nprintf '#!/bin/sh\\n' > ${{targets.destdir}}/usr/bin/zprogram\n"
+    project.write("zmaker.yaml", recipe("zmaker", runs=f"{program}chmod 755 ${{{{targets.destdir}}}}/usr/bin/zprogram"))
+    project.write("auser.yaml", recipe("auser", "cmd:zprogram"))
+    assert outcomes(build(project)) == {"zmaker": "built", "auser": "built"}
+    assert "cmd:zprogram=1.0-r0" in provided(project, "zmaker")
+    assert outcomes(build(project)) == {"zmaker": "up-to-date", "auser": "up-to-date"}
+
+
+def test_rules_for_what_is_stale(chain: Project) -> None:
+    build(chain)
+    chain.write("base.yaml", recipe("base", runs="echo more >> ${{targets.destdir}}/usr/share/base"))
+    assert set(outcomes(build(chain, ".", "--stale", "version")).values()) == {"up-to-date"}
+    found = outcomes(build(chain, ".", "--stale", "recipe"))
+    assert found == {"base": "built", "middle": "up-to-date", "top": "up-to-date", "other": "up-to-date"}
+
+
+def test_a_dry_run_says_what_will_and_what_may_be_built(chain: Project) -> None:
+    def expect() -> dict[str, tuple[str, str]]:
+        result = chain.melpy("build", "--dry-run", "--json", ".", force=False)
+        assert result.returncode == 0, result.stderr
+        return {one["recipe"]: (one["verdict"], one["because"]) for one in json.loads(result.stdout)}
+
+    assert {verdict for verdict, _ in expect().values()} == {"will-build"}
+    assert not chain.packages()
+    build(chain)
+    assert set(expect().values()) == {("up-to-date", "")}
+    chain.write("middle.yaml", recipe("middle", "base", runs="touch ${{targets.destdir}}/copy"))
+    found = expect()
+    assert found["base"] == found["other"] == ("up-to-date", "")
+    assert found["middle"][0] == "will-build"
+    assert found["top"] == ("may-build", "because of middle-1.0-r0/x86_64")
+    text = chain.melpy("build", "--dry-run", ".", force=False)
+    assert "may build" in text.stdout
+    assert text.stderr.splitlines()[-1] == "4 jobs: 1 will build, 1 may build, 2 up to date"
+
+
+def test_why(chain: Project) -> None:
+    build(chain)
+    chain.write("base.yaml", recipe("base", runs="echo more >> ${{targets.destdir}}/usr/share/base"))
+    build(chain, "base.yaml")
+    result = chain.melpy("why", "middle.yaml")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == [
+        "middle-1.0-r0/x86_64 is to be built: its environment or sources changed",
+        "  environment: base was 1.0-r0, and is 1.0-r0 with other content",
+    ]
+    assert chain.melpy("why", "other").stdout == "other-1.0-r0/x86_64 is up to date\n"
+
+
+def test_one_run_at_a_time_writes_a_repository(project: Project) -> None:
+    project.write("one.yaml", shell_recipe())
+    (project.out / "logs").mkdir(parents=True)
+    with (project.out / "logs/run.lock").open("w") as stream:
+        stream.write("4711\n")
+        stream.flush()
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        result = project.melpy("build", "one.yaml")
+    assert result.returncode == 22
+    assert "another run writes this repository: process 4711" in result.stderr
+
+
+def test_an_interrupt_finishes_what_goes_on(project: Project) -> None:
+    project.write("afirst.yaml", recipe("afirst", runs="echo waits\nsleep 3"))
+    project.write("second.yaml", recipe("second", "afirst"))
+    process = project.begin("build", "-v", "--json", ".")
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "what goes on is finished" in stderr
+    assert {job["job"]: job["outcome"] for job in json.loads(stdout)} == {
+        "afirst-1.0-r0/x86_64": "built",
+        "second-1.0-r0/x86_64": "interrupted",
+    }
+    assert list(project.packages()) == ["x86_64/afirst-1.0-r0.apk"]
+
+
+def test_a_second_interrupt_ends_at_once(project: Project) -> None:
+    project.write("afirst.yaml", recipe("afirst", runs="echo waits\nsleep 1000"))
+    project.write("second.yaml", recipe("second", "afirst"))
+    process = project.begin("build", "-v", "--json", ".")
+    start = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert time.monotonic() - start < 30
+    assert {job["outcome"] for job in json.loads(stdout)} == {"interrupted"}
+
+
+def test_a_soname_change_is_held_back_while_what_needs_the_old_one_fails(
+    project: Project, toy_repository: Repository
+) -> None:
+    """The recipe provides a name by hand here; that of a library is of the same kind."""
+    head = "  dependencies:\n    provides:\n      - so:libheld.so.{}={}\n"
+    project.write("library.yaml", recipe("library", head=head.format(1, 1)))
+    needs = "  dependencies:\n    runtime:\n      - so:libheld.so.1\n"
+    project.write("user.yaml", recipe("user", "library", head=needs))
+    assert set(outcomes(build(project)).values()) == {"built"}
+    newer = recipe("library", head=head.format(2, 2)).replace("epoch: 0", "epoch: 1")
+    project.write("library.yaml", newer)
+    project.write("user.yaml", recipe("user", "library", runs="exit 1", head=needs))
+    found = build(project, status=61)
+    assert outcomes(found) == {"library": "held-back", "user": "failed"}
+    assert found["library"]["because"] == "user-1.0-r0, which could not be built again, needs so:libheld.so.1"
+    assert "x86_64/library-1.0-r1.apk" not in project.packages()
+    assert outcomes(build(project, ".", "--publish", "end", status=61)) == {"library": "cached", "user": "failed"}
+    assert "x86_64/library-1.0-r1.apk" in project.packages()
