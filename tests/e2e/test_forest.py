@@ -1,7 +1,7 @@
 """Runs over a generated tree of real C recipes, for two architectures, undisturbed and killed at random moments.
 
-More and longer: `MELPY_KILLS=100 MELPY_FOREST=200 pytest tests/e2e/test_forest.py`; `MELPY_KILL_SEED` repeats the moments
-of a run. See `tests.factories.killing`, which can run melpy as another user, too.
+More and longer: `MELPY_KILLS=100 MELPY_FOREST=200 pytest tests/e2e/test_forest.py`; `MELPY_KILL_SEED` repeats the
+moments of a run. See `tests.factories.killing`, which can run melpy as another user, too.
 """
 
 from __future__ import annotations
