@@ -37,7 +37,8 @@ ROOT = Path(__file__).parent.parent.parent
 
 _SET_CHILD_SUBREAPER = 36  # source: linux/prctl.h
 _PATIENCE = 20.0  # seconds in which all that a killed run has started must end
-_DIGEST = re.compile(r"[0-9a-f]{16,}")
+_RANDOM = re.compile(r"[0-9a-f]{16,}|(?<=-)[a-z0-9_]{8}$")
+"""Digests, which go by the place of the tree, and endings that a directory is given at random."""
 
 
 @dataclass
@@ -203,11 +204,13 @@ def list_files(tree: Path) -> Counter[str]:
     for top in ("out", "cache", "../tmp"):
         for directory, directories, files in os.walk(tree / top):
             at = Path(directory)
-            if at.parent.name in {"store-3", "tools-1"}:
-                directories.clear()
+            if at.parent in {tree / "cache" / name for name in ("store-3", "tools-1", "work")}:
+                directories.clear()  # an entry of the store; a failed build that is kept
                 files.clear()
+            if at == tree / "cache/runs":
+                files.clear()  # recordings, one of each run
             names = [os.path.relpath(at / name, tree) for name in (*directories, *files)]
-            found.update(_DIGEST.sub("…", name) for name in names)
+            found.update(_RANDOM.sub("…", name) for name in names)
     return found
 
 
