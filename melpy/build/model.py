@@ -178,7 +178,9 @@ class StepOptions(Noun, frozen=True):
         network: whether all of them see the network, not only those that say so.
         debug: whether they print each command before they run it.
         unpack_limit: how much an archive may become.
-        processors: numbers of the processors that they may use, where a limit says how many.
+        processors: numbers of the processors that they may use; empty for all.
+        share: file that has the numbers of the processors that a step may use when it starts, in place of `processors`;
+            None for no such file.
     """
 
     limits: Limits = NO_LIMITS
@@ -186,6 +188,7 @@ class StepOptions(Noun, frozen=True):
     debug: bool = False
     unpack_limit: Limit = UNPACK_LIMIT
     processors: tuple[int, ...] = ()
+    share: Path | None = None
 
     def has_network(self, step: PlanStep) -> bool:
         """Tell whether a step sees the network."""

@@ -148,6 +148,15 @@ def split_environment(environment: Mapping[str, str]) -> tuple[Pairs, Pairs]:
     return pairs(exported), pairs({name: value for name, value in environment.items() if name not in exported})
 
 
+def find_share(options: StepOptions) -> tuple[int, ...]:
+    """Return the processors that a step which starts now may use; none in particular where it may use all."""
+    with suppress(OSError, ValueError):
+        if options.share:
+            share = tuple(map(int, options.share.read_text("ascii").split()))
+            return () if set(share) >= os.sched_getaffinity(0) else share
+    return options.processors
+
+
 def sandbox_spec(step: PlanStep, site: StepSite, script: Path) -> SandboxSpec:
     """Return the sandbox of a step."""
     exported, _ = split_environment(_environment(step, site))
@@ -169,7 +178,7 @@ def sandbox_spec(step: PlanStep, site: StepSite, script: Path) -> SandboxSpec:
         network=site.options.has_network(step),
         ids=site.machine.ids,
         limits=site.options.limits,
-        processors=site.options.processors,
+        processors=find_share(site.options),
         name=site.name,
     )
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from melpy.codec import decode, encode, replace
 from melpy.engine.message import Broken, Done, Ended, Message, Refused, Request, Told
 from melpy.engine.server import GRACE, Server
+from melpy.engine.share import Portion, Shares, find_processors
 from melpy.errors import CancelledError, MelpyError, ProcessError, ValueFormatError, find_limit_hint
 from melpy.sandbox.cgroup import find_parent
 
@@ -47,7 +48,7 @@ class Workers:
         self._last = 0
         self._numbers: dict[tuple[str, int], int] = {}  # of workers, by job and attempt
         self._cancelled: set[tuple[str, int]] = set()
-        self._uses = dict.fromkeys(sorted(os.sched_getaffinity(0)), 0)
+        self._shares = Shares(find_processors())
 
     def execute(self, job: Job, monitor: Monitor) -> Result:
         """Have a worker execute a job; an interrupt cancels it and is raised when the worker has cleaned up.
@@ -85,8 +86,10 @@ class Workers:
 
     def _execute(self, job: Job, key: tuple[str, int], monitor: Monitor) -> Result:
         ours, theirs = socket.socketpair()
-        with ours, theirs, self._hold_processors(job.run.options.limits.processors) as processors:
-            options = replace(job.run.options, processors=processors)
+        portion = Portion(job.run.requests.processors, job.run.options.limits.processors)
+        share = job.run.locations.results.with_name(f".{job.run.locations.results.name}.{key[1]}.processors")
+        with ours, theirs, self._shares.hold(f"{key[0]}.{key[1]}", portion, share) as processors:
+            options = replace(job.run.options, processors=processors, share=share)
             job = replace(job, run=replace(job.run, options=options))
             number = self._start(theirs, job.name, key)
             theirs.close()
@@ -117,23 +120,6 @@ class Workers:
             except OSError:
                 raise _explain_loss(name) from None
             return self._last
-
-    @contextmanager
-    def _hold_processors(self, count: int) -> Iterator[tuple[int, ...]]:
-        """Give the processors that the fewest jobs use; none in particular where a job may use all."""
-        if not count or count >= len(self._uses):
-            yield ()
-            return
-        with self._lock:
-            chosen = sorted(self._uses, key=lambda processor: self._uses[processor])[:count]
-            for processor in chosen:
-                self._uses[processor] += 1
-        try:
-            yield tuple(sorted(chosen))
-        finally:
-            with self._lock:
-                for processor in chosen:
-                    self._uses[processor] -= 1
 
     def _signal(self, number: int, kind: signal.Signals) -> None:
         with suppress(OSError), self._lock:  # a server that is gone took its workers with it

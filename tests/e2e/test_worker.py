@@ -126,6 +126,23 @@ def test_eight_jobs_at_once_have_processors_and_groups_of_their_own(project: Pro
         assert max(counts) - min(counts) <= 1
 
 
+def test_a_later_step_sees_the_processors_of_builds_that_have_ended(project: Project) -> None:
+    """No step has two processors while both builds run; once the short one has ended, the other's next step has all."""
+    there = len(os.sched_getaffinity(0))
+    if there < 2:
+        pytest.skip("this machine has one")
+    out = "mkdir -p ${{targets.destdir}}\n"
+    project.write("long.yaml", shell_recipe("long", runs=f"{out}sleep 4; nproc", tail="  - runs: nproc\n"))
+    project.write("short.yaml", shell_recipe("short", runs=f"{out}sleep 1; nproc"))
+    lines = work(project.directory, "prepare", "long.yaml", "short.yaml")
+    told = work(project.directory, "execute", stdin="\n".join(lines) + "\n")
+    assert [decode(line.encode(), Result).failure for line in told] == [None, None]
+    locations = [decode(line.encode(), Job).run.locations for line in lines]
+    seen = [re.findall(r"^\d+$", location.log.read_text(), re.MULTILINE) for location in locations]
+    assert seen == [[str((there + 1) // 2), str(there)], [str(there // 2)]]
+    assert list(locations[0].results.parent.glob(".*.processors")) == []
+
+
 def test_a_result_comes_back_where_a_step_fails(project: Project) -> None:
     project.write("one.yaml", shell_recipe(runs="echo before\nfalse"))
     (text,) = work(project.directory, "prepare", "one.yaml")
