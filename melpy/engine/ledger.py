@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from melpy.engine.clock import Clock
+    from melpy.engine.result import UnsignedPackage
     from melpy.engine.schedule import JobOutcome
     from melpy.errors import MelpyError
     from melpy.graph.lone import Graph
@@ -46,6 +47,7 @@ class Ledger:
         log: Path | None = None,
         stages: Iterable[tuple[str, float]] = (),
         seconds: float = 0.0,
+        packages: Iterable[UnsignedPackage] = (),
     ) -> None:
         """Report a job.
 
@@ -58,6 +60,7 @@ class Ledger:
             log: output of its steps.
             stages: seconds of each stage.
             seconds: time from start to end.
+            packages: its packages.
         """
         if build in self._reports:
             return
@@ -77,4 +80,8 @@ class Ledger:
         )
         self._reports[build] = report
         told = because or (str(failure) if failure else "")
-        self._monitor.emit(events.JobSettled(summary.job, outcome.value, told, seconds))
+        made = tuple(
+            events.MadePackage(package.entry.info.name, package.entry.size, package.entry.info.depends)
+            for package in packages
+        )
+        self._monitor.emit(events.JobSettled(summary.job, outcome.value, told, seconds, made))

@@ -186,7 +186,14 @@ class Run:
 
     def _report(self, build: BuildId) -> None:
         state = self._states[build]
-        self._ledger.settle(build, state.outcome, log=state.log, stages=state.stages.items(), seconds=state.seconds)
+        self._ledger.settle(
+            build,
+            state.outcome,
+            log=state.log,
+            stages=state.stages.items(),
+            seconds=state.seconds,
+            packages=state.staged.packages if state.staged else (),
+        )
 
     def _pass(self, gate: Gate) -> None:
         """Let a cycle on: into its first round, into another one, or to rest."""
