@@ -81,16 +81,31 @@ class Naming:
             found = self._answers.setdefault(PackageId(name, summary.arch), [])
             found.append(Provider(package.name, summary.version, version, package.priority))
 
+    def find_all(self, asks: Sequence[Ask], arch: str) -> list[PackageId | None]:
+        """Return the packages that answer constraints; None where no recipe makes one.
+
+        Constraints on one name have one answer, which meets all of them: `automake<1.17` and `automake`.
+        """
+        found = [self.find(ask, arch) for ask in asks]
+        if len({ask.name for ask in asks}) == len(asks):
+            return found
+        atoms: dict[str, list[Atom]] = {}
+        for ask in asks:
+            atoms.setdefault(ask.name, []).append(parse_atom(ask.text))
+        joint = {name: self._find(together, arch) for name, together in atoms.items() if len(together) > 1}
+        return [joint.get(ask.name, one) for ask, one in zip(asks, found, strict=True)]
+
     def find(self, ask: Ask, arch: str) -> PackageId | None:
         """Return the package that answers a constraint; None where no recipe makes one."""
         key = (ask.text, arch)
         if key not in self._chosen:
-            self._chosen[key] = self._find(parse_atom(ask.text), arch)
+            self._chosen[key] = self._find([parse_atom(ask.text)], arch)
         return self._chosen[key]
 
-    def _find(self, atom: Atom, arch: str) -> PackageId | None:
-        for one in self._answers.get(PackageId(atom.name, arch), ()):
-            if atom.is_met_by(one.answer):
+    def _find(self, atoms: Sequence[Atom], arch: str) -> PackageId | None:
+        """Return the package that answers constraints on one name."""
+        for one in self._answers.get(PackageId(atoms[0].name, arch), ()):
+            if all(atom.is_met_by(one.answer) for atom in atoms):
                 return PackageId(one.package, arch)
         return None
 

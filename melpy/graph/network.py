@@ -49,8 +49,13 @@ class Network:
             self.packages[maker].append(number)
         arches = [build.arch for build in self.builds] + [key.arch for key in naming.nodes]
         self.answers = [
-            tuple([(ask, packages[found] if (found := naming.find(ask, arch)) else None) for ask in all_asks])
-            for all_asks, arch in zip(asks, arches, strict=True)
+            tuple(
+                [
+                    (ask, packages[found] if found else None)
+                    for ask, found in zip(own, naming.find_all(own, arch), strict=True)
+                ]
+            )
+            for own, arch in zip(asks, arches, strict=True)
         ]
         self.needs = [self._list_needs(number) for number in range(len(self.answers))]
 

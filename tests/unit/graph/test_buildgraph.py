@@ -34,6 +34,13 @@ def test_a_constraint_that_no_recipe_meets_comes_from_outside() -> None:
     assert found.from_outside(build("a")) == ("z",)
 
 
+def test_constraints_on_one_name_have_one_answer() -> None:
+    found = graph(summary("a", "z<1 z"), summary("b", "z>=1 z y"), summary("z"), summary("y"))
+    assert found.needs(build("a")) == ()
+    assert found.from_outside(build("a")) == ("z",)
+    assert names(found.needs(build("b"))) == ["y", "z"]
+
+
 def test_by_the_runtime_closure_of_an_environment() -> None:
     found = graph(
         summary("a", "m-dev"),
