@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Node = TypeVar("Node", bound="Hashable")
 
 _PATIENCE = 2.0
-_WINDOW = 256  # ready jobs that are looked at, so that thousands of them cost no more
+_WINDOW = 100  # ready jobs that are looked at, so that thousands of them cost no more
 
 
 class Capacity(Noun, frozen=True):
