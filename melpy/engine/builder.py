@@ -21,7 +21,7 @@ from melpy.engine.source import fetch_sources
 from melpy.errors import CancelledError, MelpyError, OutputError, StepFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from melpy.build.model import FetchedSources
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from melpy.engine.prepare import Draft
     from melpy.engine.result import Result
     from melpy.engine.stage import BuiltPackages
+    from melpy.graph.model import BuildId
 
 FETCHES = 4
 """Builds whose sources are fetched, or that wait for a worker, at the same time."""
@@ -118,6 +119,11 @@ class Builder:
     def count(self) -> int:
         """How many builds go on."""
         return len(self._active)
+
+    @property
+    def running(self) -> Mapping[BuildId, float]:
+        """Seconds since the start of each build that has a worker."""
+        return {active.node.build: active.clock.elapsed for active in self._active.values() if active.runs}
 
     @property
     def is_full(self) -> bool:

@@ -14,6 +14,7 @@ from melpy.engine.freshness import Freshness, Known
 from melpy.engine.known import Finder
 from melpy.engine.node import Gate, Node, Nodes
 from melpy.engine.post import Post
+from melpy.engine.prospect import Prospect
 from melpy.engine.publish import Staged
 from melpy.engine.schedule import JobOutcome, Schedule
 from melpy.engine.view import View
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from melpy.engine.stage import BuiltPackages
     from melpy.graph.model import BuildId
 
-_PRIOR = 30.0  # seconds of a build that was never made here
 _MOST_SHOWN = 5  # builds whose files are compared for an error
 _MOST_ROUNDS = 5  # the first build of a cycle's member, and 4 times again
 
@@ -83,6 +83,7 @@ class Run:
         self._schedule: Schedule[Node | Gate] = Schedule(means.options.max_failures)
         self._post = Post()
         self._builder = Builder(work, means, finder, self._fresh, bench, self._post, self._end, monitor)
+        self._prospect = Prospect(work, means.journal, means.options.workers)
         self._states: dict[BuildId, _State] = {build: _State() for build in work.chosen}
 
     @property
@@ -105,14 +106,13 @@ class Run:
         Raises:
             KeyboardInterrupt: the user has interrupted it; what went on is cancelled.
         """
-        durations = self._estimate()
-        first = self._nodes.list_first()
-        self._schedule.extend(first, {node: durations.get(node.build, 0.0) for node in first if isinstance(node, Node)})
+        self._schedule.extend(self._nodes.list_first())
         try:
             while True:
                 self._advance()
                 if not self._builder.count:
                     break
+                self._prospect.tell(self._list_left, self._builder.running, self._monitor)
                 for act in self._post.take():
                     act()
         except BaseException:
@@ -127,11 +127,11 @@ class Run:
         """Let nothing more start; what goes on is finished."""
         self._schedule.stop()
 
-    def _estimate(self) -> dict[BuildId, float]:
-        if len(self._work.chosen) == 1:
-            return {}
-        learned = self._means.journal.find_learned()
-        return {build: learned[build].seconds if build in learned else _PRIOR for build in self._work.chosen}
+    def _list_left(self) -> dict[BuildId, tuple[BuildId, ...]]:
+        """Return the builds that are not settled, with those of them that each needs."""
+        left = [build for build in self._work.chosen if build not in self._ledger.reports]
+        inside = frozenset(left)
+        return {build: tuple(need for need in self._work.graph.needs(build) if need in inside) for build in left}
 
     def _advance(self) -> None:
         """Begin what can begin."""
@@ -146,6 +146,9 @@ class Run:
                 known = self._builder.begin(node)
                 if known:
                     self._settle_known(node, known)
+                elif not self._prospect.is_open:  # what is up to date needs no order
+                    spans = self._prospect.open(self._list_left())
+                    self._schedule.estimate({Node(build): seconds for build, seconds in spans.items()})
         if self._schedule.stopped:
             self._builder.drop()
         self._builder.submit()
@@ -165,6 +168,7 @@ class Run:
             state.staged, state.outcome, state.log = ended.staged, JobOutcome.BUILT, ended.clock.log
             state.stages = dict(ended.clock.seconds)
             state.seconds += ended.clock.elapsed
+            self._prospect.end(node.build, ended.clock.elapsed)
             self._settle(node, JobOutcome.BUILT, ended.packages)
 
     def _settle_known(self, node: Node, known: Known) -> None:

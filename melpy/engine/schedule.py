@@ -178,11 +178,13 @@ class Schedule(Generic[Node]):
             self._place(node)
         return tuple(skip for node, because in bad.items() for skip in self._skip([node], because))
 
-    def estimate(self, node: Node, seconds: float) -> None:
-        """Set the expected duration of a node that is not settled."""
-        assert math.isfinite(seconds), f"{node} takes {seconds} seconds"
-        self._open[node].seconds = seconds
-        self._renew_levels([node])
+    def estimate(self, durations: Mapping[Node, float]) -> None:
+        """Set the expected durations of nodes; those that are settled are passed over."""
+        changed = [node for node in durations if node in self._open]
+        for node in changed:
+            assert math.isfinite(durations[node]), f"{node} takes {durations[node]} seconds"
+            self._open[node].seconds = durations[node]
+        self._renew_levels(changed)
 
     def start(self, node: Node) -> None:
         """Note that a ready node runs."""

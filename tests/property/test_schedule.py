@@ -57,7 +57,7 @@ def test_nodes_that_are_added_one_by_one_make_the_same_schedule(
         schedule.add(node, seconds=data.draw(SECONDS))
     for node in needs:  # in some order
         assert schedule.add(node, needs[node]) == ()
-        schedule.estimate(node, durations[node])
+        schedule.estimate({node: durations[node]})
     assert list(schedule.ready()) == list(at_once.ready())
     assert [schedule.level(node) for node in needs] == [at_once.level(node) for node in needs]
 
@@ -145,7 +145,7 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data(), seconds=SECONDS)
     def estimate(self, data: st.DataObject, seconds: float) -> None:
         node = data.draw(st.sampled_from(self.open()))
-        self.schedule.estimate(node, seconds)
+        self.schedule.estimate({node: seconds})
         self.durations[node] = seconds
 
     @invariant()
