@@ -98,6 +98,7 @@ _COLUMNS = (
 @click.option("--from-step", metavar="STEP", default="", help="Begin with this step, where a build was kept before.")
 @click.option("--debug", is_flag=True, help="Have steps print each command before they run it, and show it.")
 @click.option("-n", "--dry-run", is_flag=True, help="Tell what would be built, and why; build nothing.")
+@click.option("--assume-outside", is_flag=True, help="In a dry run: take it that repositories have what is missing.")
 @recording_options
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what the steps print.")

@@ -160,12 +160,20 @@ def _plan_named(
     return plan_recipes(named, settings.arch, settings, print_warning, options, together=True) if named else ((), ())
 
 
-def make_tree_graph(tree: Tree, repositories: Repositories, built: Generated | None = None) -> Graph:
+def assume_outside(name: str, arch: str) -> bool:  # noqa: ARG001  # in the place of `Repositories.offers`
+    """Tell that a repository has a name."""
+    return True
+
+
+def make_tree_graph(
+    tree: Tree, repositories: Repositories, outside: Callable[[str, str], bool], built: Generated | None = None
+) -> Graph:
     """Return the graph of recipes.
 
     Args:
         tree: the recipes.
-        repositories: where names come from that no recipe makes.
+        repositories: the repositories of the run.
+        outside: tells whether a repository or the supply offers a name for an architecture.
         built: facts of packages that were built in this run.
 
     Raises:
@@ -180,7 +188,7 @@ def make_tree_graph(tree: Tree, repositories: Repositories, built: Generated | N
     try:
         arches = dict.fromkeys(summary.arch for summary in tree.summaries)
         known = {**load_generated(repositories.spec.own, arches), **(built or {})}
-        return make_graph(tree.summaries, outside=repositories.offers, provides=known)
+        return make_graph(tree.summaries, outside=outside, provides=known)
     except CycleError as error:
         raise explain_cycle(
             error.edges, error.missing, tree.summaries, lambda one: tree.plan(one.id).evaluation
@@ -194,6 +202,7 @@ def choose_builds(
     graph: Graph,
     repositories: Repositories,
     quarantine: Quarantine | None,
+    outside: Callable[[str, str], bool],
 ) -> tuple[Selection, Work]:
     """Return the builds that are selected; those that a repository has in the same version do not come along.
 
@@ -222,7 +231,7 @@ def choose_builds(
         raise
     chosen = {selected.build: selected.asked for selected in selection.builds}
     check_ranges([build for name, build in tree.planned.items() if name in chosen], repositories)
-    return selection, Work(graph, chosen, tree.plan, functools.partial(make_tree_graph, tree, repositories))
+    return selection, Work(graph, chosen, tree.plan, functools.partial(make_tree_graph, tree, repositories, outside))
 
 
 class _Offered:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "What is built": (
         *("changed_since", "missing", "exclude", "rdeps", "shard", "only", "quarantine", "no_quarantine"),
-        *("stale", "force", "retry_failed"),
+        *("stale", "force", "retry_failed", "dry_run", "assume_outside"),
     ),
     "How a run goes on": ("jobs", "max_failures", "publish", "events_file", "trace_file"),
     "Recipes and architectures": ("arch", "options", "ranges", "package", "pipeline_dirs", "env_files", "vars_file"),

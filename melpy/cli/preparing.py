@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from melpy.cli.building import choose_builds, load_tree, make_tree_graph, tell_left
+from melpy.cli.building import assume_outside, choose_builds, load_tree, make_tree_graph, tell_left
 from melpy.cli.option import LOCK_NAME
 from melpy.cli.report import print_warning
 from melpy.cli.selection import find_warnings, read_quarantine
@@ -72,8 +72,9 @@ def prepare_run(
     tell_left(tree.left, settings.arch, monitor)
     spec = make_build_spec(settings, flags, monitor)
     repositories = Repositories(spec.repositories)
-    graph = make_tree_graph(tree, repositories)
-    selection, work = choose_builds(arguments, chosen, tree, graph, repositories, quarantine)
+    outside = assume_outside if flags.get("assume_outside") and flags.get("dry_run") else repositories.offers
+    graph = make_tree_graph(tree, repositories, outside)
+    selection, work = choose_builds(arguments, chosen, tree, graph, repositories, quarantine, outside)
     for warning in find_warnings(selection, tree.summaries, quarantine):
         print_warning(warning)
     return Prepared(spec, work, tree, selection, repositories, _report_skipped(selection, graph))
