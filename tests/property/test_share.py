@@ -110,7 +110,8 @@ def simulate(builds: dict[str, list[STEP]], processors: int, slots: int, fixed: 
         if not shares:
             return now
         if not fixed:
-            shares = share_processors(dict.fromkeys(shares, Portion()), range(processors), shares)
+            portions = {build: Portion(sum(work for work, _width in builds[build])) for build in shares}
+            shares = share_processors(portions, range(processors), shares)
         for build, share in shares.items():
             used.setdefault(build, share)
         rates = {}
