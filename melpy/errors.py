@@ -320,7 +320,7 @@ class CancelledError(MelpyError):
     """A build was cancelled before it had ended."""
 
     code = "cancelled"
-    exit_status = 130
+    exit_status = 79
 
 
 class FaultsError(RecipeError):

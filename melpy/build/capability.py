@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from melpy.build.attribute import CAPABILITY, pack_capability
-from melpy.recipe.package import FILE_CAPABILITIES
+from melpy.recipe.capability import FILE_CAPABILITIES
 
 if TYPE_CHECKING:
     from melpy.plan.model import PackagePlan, SetCapability

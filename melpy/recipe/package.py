@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from melpy.arch import ARCHES
 from melpy.errors import hint_near
+from melpy.recipe.capability import FILE_CAPABILITIES
 from melpy.recipe.part import (
     Boolean,
     Duration,
@@ -27,15 +28,6 @@ NAME = re.compile(r"[a-zA-Z\d][a-zA-Z\d+_.-]*", re.ASCII)
 
 ARCH_NAMES = [*ARCHES, *sorted({arch.go for arch in ARCHES.values()} - set(ARCHES)), "all"]
 """What `target-architecture` may hold."""
-
-FILE_CAPABILITIES = {
-    "cap_net_bind_service": 10,
-    "cap_net_admin": 12,
-    "cap_net_raw": 13,
-    "cap_ipc_lock": 14,
-    "cap_sys_admin": 21,
-}
-"""Capabilities that files of packages may have, and their bits. Source: linux/capability.h; the choice is melange's."""
 
 _CPE_FIELD = re.compile(r"[a-z\d][a-z\d+_.-]*")
 

@@ -235,7 +235,7 @@ LOCK = b"""{"format": "melpy-lock-1", "arch": "x86_64", "repositories": {"./repo
  [{"name": "a", "version": "1-r0", "checksum": "Q1abc=", "repository": "./repo"}], "tests": {}}}}"""
 SETTINGS = b"""arch = ["x86_64"]\nout-dir = "out"\nkeyring = ["~/k.pub"]\nrewrites = ["https://a.org/=../x"]
 unpack-limit = "5GB"\nsigning-key = "env:KEY"\nmirrors = ["/srv", "https://b.org"]\nmemory = "8Gi"\ntimeout = "1h30m"
-cpu = 1.5\nprocesses = 20\nranges = ["py=3,4"]\nrepositories = ["@edge /srv"]\nrecipe-license = "MIT AND (GPL-2.0 OR X)"\n"""
+cpu = 1.5\nprocesses = 20\nranges = ["py=3,4"]\nrepositories = ["@edge /srv"]\nrecipe-license = "MIT AND GPL-2.0"\n"""
 
 
 def make_targets() -> list[Target]:
