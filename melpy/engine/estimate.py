@@ -129,6 +129,14 @@ def find_spans(needs: Mapping[Node, Iterable[Node]], estimates: Mapping[Node, Es
     return {node: max(0.0, level - after) for node, level, after in zip(graph.nodes, levels, best, strict=True)}
 
 
+class _Pool(NamedTuple):
+    """The error that estimates share: mean and deviation of its logarithm, and the factor of their spreads."""
+
+    shift: float
+    doubt: float
+    factor: float
+
+
 class Forecaster(Generic[Node]):
     """Expectation of the end of a run, corrected by the builds that have ended in it.
 
@@ -169,32 +177,44 @@ class Forecaster(Generic[Node]):
         elapsed = [running.get(node) for node in graph.nodes]
         own = [self._estimates[node] for node in graph.nodes]
         priorities = graph.levels([estimate.seconds for estimate in own])
+        pools = {pool: self._find_pool(pool, running) for pool in self._known}
         ends = []
         for _ in range(draws or max(8, min(100, _WORK // len(graph.nodes)))):
-            pools = {pool: self._draw_pool(pool, chance) for pool in self._known}
+            shifts = {pool: chance.gauss(found.shift, found.doubt) for pool, found in pools.items()}
             seconds = [
-                _draw_left(estimate, *pools[estimate.pool], passed, chance)
+                _draw_left(estimate, shifts[estimate.pool], pools[estimate.pool].factor, passed, chance)
                 for estimate, passed in zip(own, elapsed, strict=True)
             ]
             ends.append(graph.simulate(seconds, priorities, [passed is not None for passed in elapsed], workers))
-        # Few draws say more by their mean and deviation than by the outermost of them.
+        # Few draws say more by their mean and deviation than by the outermost of them; but one long build makes for a long
+        # tail, which these do not have.
         logs = [math.log(max(end, 1e-3)) for end in ends]
         middle, width = mean(logs), 1.645 * stdev(logs) * math.sqrt(1 + 1 / len(logs)) + 1e-9
-        return Left(math.exp(middle), math.exp(middle - width), math.exp(middle + width))
+        late = sorted(logs)[math.ceil(0.96 * len(logs)) - 1]
+        return Left(math.exp(middle), math.exp(middle - width), math.exp(max(middle + width, late)))
 
-    def _draw_pool(self, pool: str, chance: random.Random) -> tuple[float, float]:
-        """Draw the error that all estimates of a pool share, and return it with the factor of their spreads."""
-        errors = self._errors.get(pool, ())
-        doubt = _POOL_DOUBT[self._known[pool]]
-        spread = PRIOR_SPREAD if not self._known[pool] else _KNOWN_SPREAD
+    def _find_pool(self, pool: str, running: Mapping[Node, float]) -> _Pool:
+        """Return what is known of the error that all estimates of a pool share.
+
+        Builds that run count with the error that is expected of them by now: without them, the short ones that end
+        first would say that all are short.
+        """
+        spread = _KNOWN_SPREAD if self._known[pool] else PRIOR_SPREAD
+        errors = list(self._errors.get(pool, ()))
+        centre = sum(errors) / (len(errors) + 1)
+        for node, passed in running.items():
+            estimate = self._estimates[node]
+            if estimate.pool == pool and passed > 0:
+                below = (math.log(passed / estimate.seconds) - centre) / spread
+                beyond = max(1 - _NORMAL.cdf(below), 1e-9)
+                errors.append(centre + spread * _NORMAL.pdf(below) / beyond)
         count = len(errors)
         centre = sum(errors) / count if count else 0.0
         # Conjugate updates: the mean of a normal distribution, and roughly its variance.
         found = sum((error - centre) ** 2 for error in errors)
         variance = (_POOL_WEIGHT * spread**2 + found) / (_POOL_WEIGHT + count)
-        precision = 1 / doubt**2 + count / variance
-        shift = chance.gauss(count * centre / variance / precision, 1 / math.sqrt(precision))
-        return shift, math.sqrt(variance) / spread
+        precision = 1 / _POOL_DOUBT[self._known[pool]] ** 2 + count / variance
+        return _Pool(count * centre / variance / precision, 1 / math.sqrt(precision), math.sqrt(variance) / spread)
 
 
 def _draw_left(estimate: Estimate, shift: float, factor: float, passed: float | None, chance: random.Random) -> float:

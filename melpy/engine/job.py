@@ -43,6 +43,8 @@ class Run(Noun, frozen=True):
         first: number of the first step that is run.
         keep: keep the work directory, even if all ends well.
         attempt: number of the attempt, counted from 1.
+        weight: expected work, in processor seconds or another unit that all jobs of a run share: jobs that run at the
+            same time share processors in proportion; 0 for as many as the recipe asks for.
     """
 
     locations: Locations
@@ -54,6 +56,7 @@ class Run(Noun, frozen=True):
     first: int = 1
     keep: bool = False
     attempt: int = 1
+    weight: float = 0.0
 
 
 class Job(Noun, frozen=True):

@@ -41,6 +41,7 @@ CREATE TABLE names (arch TEXT NOT NULL, package TEXT NOT NULL, name TEXT NOT NUL
 _SAMPLES = 5  # of one build that are kept
 _DECAY = 0.7  # weight of a sample, by that of the next one: two newest together outweigh the others
 _STAMPS = 100_000  # 15 for each build of Wolfi's tree
+_PRUNED = 1_000  # stamps that are added before they are counted again, which takes 2 ms
 _FAILURES = 20_000
 _DAY = 86_400.0
 
@@ -90,6 +91,7 @@ class Journal:
 
     def __init__(self, path: Path, monitor: Monitor, now: Callable[[], float] = time.time) -> None:
         self._now = now
+        self._unpruned = _PRUNED  # the first time, others have added some
         self._file = JournalFile(path, _SCHEMA, _FORM, monitor)
 
     def close(self) -> None:
@@ -155,10 +157,14 @@ class Journal:
             keys: for each stamp (any text that says what a key was made from), the key.
         """
         now = self._now()
+        self._unpruned += len(keys)
 
         def work(connection: sqlite3.Connection) -> None:
             rows = [(stamp, key, now) for stamp, key in keys.items()]
             connection.executemany("INSERT OR REPLACE INTO stamps VALUES (?, ?, ?)", rows)
+            if self._unpruned < _PRUNED:
+                return
+            self._unpruned = 0
             (count,) = connection.execute("SELECT count(*) FROM stamps").fetchone()
             query = "DELETE FROM stamps WHERE stamp IN (SELECT stamp FROM stamps ORDER BY used, stamp LIMIT ?)"
             connection.execute(query, (max(0, count - _STAMPS),))

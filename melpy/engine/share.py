@@ -24,7 +24,7 @@ class Portion(NamedTuple):
     """The part of the processors that a running build is to have.
 
     Attributes:
-        weight: processors that its recipe asks for, at least 1; builds share in proportion.
+        weight: expected work, or the processors that the recipe asks for, at least 1; builds share in proportion.
         most: number of processors that it may use; 0 for all.
     """
 

@@ -86,7 +86,7 @@ class Workers:
 
     def _execute(self, job: Job, key: tuple[str, int], monitor: Monitor) -> Result:
         ours, theirs = socket.socketpair()
-        portion = Portion(job.run.requests.processors, job.run.options.limits.processors)
+        portion = Portion(job.run.weight or job.run.requests.processors, job.run.options.limits.processors)
         share = job.run.locations.results.with_name(f".{job.run.locations.results.name}.{key[1]}.processors")
         with ours, theirs, self._shares.hold(f"{key[0]}.{key[1]}", portion, share) as processors:
             options = replace(job.run.options, processors=processors, share=share)

@@ -31,6 +31,7 @@ from melpy.solve.resolver import solve
 from melpy.solve.universe import make_universe
 from tests.bench.environment import make_environment, make_large_repositories
 from tests.bench.packages import CORE, NAMES, VERSIONS, write_large_index, write_packages
+from tests.bench.schedule import measure_cost, measure_makespans
 from tests.bench.tree import COMMITS, FEW, RECIPES, SMALL_C, write_history, write_tree
 from tests.factories.project import Project, shell_recipe
 from tests.factories.repository import add_busybox, make_repository
@@ -62,6 +63,7 @@ def main() -> None:
         measure_index(directory, 20_000, 20_000, "3 times")
         measure_history(directory)
         measure_solving(directory)
+        measure_scheduling(directory)
         measure_sharing(directory)
         measure_environments(directory)
         measure_hello(directory)
@@ -212,6 +214,12 @@ def measure_solving(directory: Path) -> None:
     report(f"reading an index of {NAMES * VERSIONS} packages", min(loading), "signature included; promised: 0.5 s")
     report(f"finding the {CORE} packages of an environment in it", min(first), "promised: 0.3 s")
     report("the same once more", min(again), "")
+
+
+def measure_scheduling(directory: Path) -> None:
+    cost = min(measure_cost(Path(tempfile.mkdtemp(dir=directory))) for _ in range(RUNS))
+    report("schedule, admission and journal, for one job", cost, "10,000 jobs; promised: under 0.001 s")
+    measure_makespans(lambda name, line: print(f"{name:45} {line}"))  # noqa: T201  # its only output
 
 
 def measure_sharing(directory: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,7 +33,7 @@ def test_shares(portions: dict[str, Portion], processors: list[int], data: st.Da
         assert 1 <= len(share) <= limits[build]
         assert set(share) <= set(processors)
         assert len(set(share)) == len(share)
-        if len(share) <= len(before.get(build, ())) and total >= len(portions):
+        if len(share) <= len(before.get(build, ())) and total >= max(len(portions), len(earlier)):
             assert set(share) <= set(before[build])
     uses = [sum(number in share for share in shares.values()) for number in processors]
     if total >= len(portions):
@@ -83,3 +84,57 @@ def test_a_step_reads_its_share_and_without_one_has_the_processors_that_it_was_g
     assert find_share(options) == (7,)
     assert find_share(StepOptions()) == ()
     assert own == tuple(sorted(os.sched_getaffinity(0)))
+
+
+STEP = tuple[float, int]  # processor seconds of work, and how many processors can do it at the same time
+
+
+def simulate(builds: dict[str, list[STEP]], processors: int, slots: int, fixed: int = 0) -> float:
+    """Return the seconds that builds take; a step keeps the processors of its start.
+
+    Args:
+        builds: the steps of each build.
+        processors: of the machine.
+        slots: builds that run at the same time.
+        fixed: processors of each build, always the same; 0 shares them.
+    """
+    waiting, left = list(builds), {build: list(steps) for build, steps in builds.items()}
+    shares: dict[str, tuple[int, ...]] = {}
+    used: dict[str, tuple[int, ...]] = {}  # by the running steps
+    now = 0.0
+    while True:
+        while waiting and len(shares) < slots:
+            taken = {number for share in shares.values() for number in share}
+            first_free = next((n for n in range(slots) if n * fixed not in taken), 0) if fixed else 0
+            shares[waiting.pop(0)] = tuple(range(first_free * fixed, (first_free + 1) * fixed))
+        if not shares:
+            return now
+        if not fixed:
+            portions = {build: Portion(sum(work for work, _width in builds[build])) for build in shares}
+            shares = share_processors(portions, range(processors), shares)
+        for build, share in shares.items():
+            used.setdefault(build, share)
+        rates = {}
+        for build, share in used.items():
+            each = sorted(sum(n in other for other in used.values()) for n in share)[: left[build][0][1]]
+            rates[build] = sum(1 / users for users in each)
+        span, first = min((left[build][0][0] / rate, build) for build, rate in rates.items())
+        now += span
+        for build, rate in rates.items():
+            work, width = left[build][0]
+            left[build][0] = (work - span * rate, width)
+        del left[first][0], used[first]
+        if not left[first]:
+            del shares[first]
+
+
+@pytest.mark.parametrize("processors", [2, 16])
+def test_four_parallel_builds_take_hardly_longer_than_with_the_best_fixed_split(processors: int) -> None:
+    steps: list[list[STEP]] = [
+        [(30.0, 1), (scale * 400.0, processors), (20.0, 1), (scale * 100.0, processors), (10.0, 1)]
+        for scale in (4.0, 1.5, 1.0, 0.7)  # the longest first, as the schedule has them
+    ]
+    for chosen in (steps, steps[:1] * 4, steps[:1] + steps[1:2] * 3):
+        builds = {str(number): own for number, own in enumerate(chosen)}
+        splits = {n: simulate(builds, processors, n, processors // n) for n in (1, 2, 4) if n <= processors}
+        assert simulate(builds, processors, min(4, processors)) <= 1.1 * min(splits.values())
