@@ -12,7 +12,6 @@ from melpy import events
 from melpy.cli.planning import make_tree_spec, pipeline_directories, plan_build, plan_recipes
 from melpy.cli.report import print_warning
 from melpy.cli.selection import find_default_directory
-from melpy.codec import replace
 from melpy.engine.generated import load_generated
 from melpy.engine.known import Work
 from melpy.engine.range import check_ranges
@@ -211,17 +210,14 @@ def choose_builds(
         FaultsError: ranges of recipes need packages that nobody has.
     """
     is_offered = _Offered(repositories)
-
-    def find_needs(build: BuildId) -> tuple[BuildId, ...]:
-        return tuple(need for need in graph.needs(build) if not is_offered.has_all(graph.summaries[need]))
-
     try:
         selection = select(
             arguments,
             options,
             tree.summaries,
-            find_needs,
-            is_offered=is_offered,
+            graph.needs,
+            is_offered=is_offered.has_or_is_own,
+            is_had=lambda build: is_offered.has_all(graph.summaries[build]),
             quarantine=quarantine,
         )
     except RecipeNotFoundError:
@@ -239,14 +235,20 @@ class _Offered:
 
     def __init__(self, repositories: Repositories) -> None:
         self._repositories = repositories
-        self._universes: dict[str, object] = {}
+        self._own: dict[str, frozenset[tuple[str, str]]] = {}
 
     def __call__(self, name: str, version: str, arch: str) -> bool:
         snapshot = self._repositories.take_snapshot(EnvironmentSpec(RootSpec(arch)), ())
         if not snapshot.indexes:
             return False
-        universe = self._repositories.find_universe(replace(snapshot, supplied=()))
+        universe = self._repositories.find_universe(snapshot)
         return any(offer.name == name and offer.version == version for offer, _ in universe.providers(name))
+
+    def has_or_is_own(self, name: str, version: str, arch: str) -> bool:
+        """Tell whether one of these repositories has a package, or the one that is built here."""
+        if arch not in self._own:
+            self._own[arch] = frozenset((one.name, one.version) for one in self._repositories.find_own(arch))
+        return (name, version) in self._own[arch] or self(name, version, arch)
 
     def has_all(self, summary: Summary) -> bool:
         """Tell whether a repository has all packages of a recipe in its version."""

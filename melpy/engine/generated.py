@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from melpy.apk.stanza import find_identity, find_items
 from melpy.errors import MelpyError
-from melpy.graph.model import PackageSummary
+from melpy.graph.model import GENERATED, PackageSummary
 from melpy.repo.repository import load_index
 
 if TYPE_CHECKING:
@@ -20,12 +20,10 @@ if TYPE_CHECKING:
     from melpy.engine.publish import Staged
     from melpy.graph.model import BuildId, Generated
 
-_KINDS = ("so:", "cmd:", "pc:")
-
 
 def is_generated(name: str) -> bool:
     """Tell whether a name, or a constraint on it, is of a kind that scanning finds."""
-    return name.startswith(_KINDS)
+    return name.startswith(GENERATED)
 
 
 def load_generated(root: Path, arches: Iterable[str]) -> Generated:

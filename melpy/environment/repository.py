@@ -78,12 +78,12 @@ class Repositories:
         )
 
     def offers(self, name: str, arch: str) -> bool:
-        """Tell whether a repository of every environment, the own one included, or the supply has a name.
+        """Tell whether a repository of every environment or the supply has a name; the own one does not count.
 
         Raises:
             RepositoryError: an index cannot be read.
         """
-        snapshot = self.take_snapshot(EnvironmentSpec(RootSpec(arch)))
+        snapshot = self.take_snapshot(EnvironmentSpec(RootSpec(arch)), ())
         if self.find_universe(snapshot).providers(name):
             return True
         return self.spec.supply is not None and self.spec.supply.offers(name, parse_arch(arch))

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from melpy.graph.model import GENERATED
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -79,7 +81,8 @@ class Cutter:
         for node in sorted(group):
             for ask, answer in network.answers[node]:
                 maker = network.makers[answer - network.size] if answer is not None and answer in group else None
-                if maker in asked:
+                # A generated name is of a package as it was built here: outside has its own, with what these need.
+                if maker in asked and not (ask.package and ask.name.startswith(GENERATED)):
                     asked[maker][ask.name] = None
         return {
             build: tuple(name for name in names if not self._offered(name, build)) for build, names in asked.items()

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from melpy.codec import Noun
 
+GENERATED = ("so:", "cmd:", "pc:")
+"""Beginnings of names that scanning finds, and recipes seldom state."""
+
 
 class BuildId(NamedTuple):
     """Name of one recipe for one architecture within a graph.

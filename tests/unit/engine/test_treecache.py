@@ -180,7 +180,7 @@ def test_a_request_that_is_no_quantity_is_an_error(tree: Tree) -> None:
     report = tree.reports()["b.yaml"]
     assert report.has_errors
     (error,) = [one for one in report.findings if one.severity == "error"]
-    assert (error.code, error.message) == ("settings", "not a quantity such as 8Gi or 500M: 'much'")
+    assert (error.code, error.message) == ("settings", "not a size: 'much'")
     assert error.file.endswith("packages/b.yaml: resources.memory")
 
 
