@@ -186,8 +186,8 @@ class Forecaster(Generic[Node]):
                 for estimate, passed in zip(own, elapsed, strict=True)
             ]
             ends.append(graph.simulate(seconds, priorities, [passed is not None for passed in elapsed], workers))
-        # Few draws say more by their mean and deviation than by the outermost of them; but one long build makes for a long
-        # tail, which these do not have.
+        # Few draws say more by their mean and deviation than by the outermost of them; but one long build makes for a
+        # long tail, which these do not have.
         logs = [math.log(max(end, 1e-3)) for end in ends]
         middle, width = mean(logs), 1.645 * stdev(logs) * math.sqrt(1 + 1 / len(logs)) + 1e-9
         late = sorted(logs)[math.ceil(0.96 * len(logs)) - 1]
