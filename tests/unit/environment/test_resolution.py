@@ -229,7 +229,9 @@ def test_what_outside_offers(tmp_path: Path) -> None:
     own.add("greet")
     supply = Store(make_repository(tmp_path / "supply"), GOODS)
     repositories = make_repositories(tmp_path, repository, supply=supply, own=own)
-    offered = ("curl", "cmd:curl", "greet", "compiler", "so:libc.so.6")
-    assert [name for name in (*offered, "nothing", "cmd:wget") if repositories.offers(name, "x86_64")] == list(offered)
+    offered = ("curl", "cmd:curl", "compiler", "so:libc.so.6")
+    assert [name for name in (*offered, "greet", "nothing", "cmd:wget") if repositories.offers(name, "x86_64")] == list(
+        offered
+    )
     assert supply.asked == []  # nothing is made
     assert not make_repositories(tmp_path, repository).offers("compiler", "x86_64")
