@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from melpy.cli.report import print_warning
 from melpy.cli.selection import find_warnings, read_quarantine
 from melpy.cli.setup import make_spec
 from melpy.codec import replace
+from melpy.engine.capacity import count_processors
 from melpy.engine.model import JobReport, RunSpec
 from melpy.engine.schedule import JobOutcome
 from melpy.environment.repository import Repositories
@@ -91,18 +91,13 @@ def _report_skipped(selection: Selection, graph: Graph) -> tuple[JobReport, ...]
 def make_run_spec(flags: Mapping[str, Any], count: int) -> RunSpec:
     """Return the options of a run over so many builds."""
     return RunSpec(
-        flags["jobs"] or min(count, _find_workers()),
+        flags["jobs"] or min(count, count_processors()),
         flags["max_failures"] or 0,
         flags["stale"],
         flags["force"] or flags["keep"] or flags["debug"] or bool(flags["from_step"]),
         flags["retry_failed"],
         flags["publish"],
     )
-
-
-def _find_workers() -> int:
-    """Return how many builds run at the same time: compilers wait for disks and run one process at times."""
-    return max(2, len(os.sched_getaffinity(0)) // 2)
 
 
 def make_build_spec(settings: Settings, flags: Mapping[str, Any], monitor: events.Monitor) -> BuildSpec:

@@ -37,6 +37,10 @@ class Capacity(Noun, frozen=True):
     disk: int = 0
     downloads: int = 4
 
+    def with_disk(self, disk: int) -> Capacity:
+        """Return the same with so many bytes of disk."""
+        return replace(self, disk=disk)
+
 
 class Demand(Noun, frozen=True):
     """The part of a machine that a job takes while it runs.

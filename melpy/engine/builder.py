@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from melpy import events
+from melpy.codec import replace
 from melpy.engine.clock import Clock
+from melpy.engine.door import Door
 from melpy.engine.journal import Sample
 from melpy.engine.locate import locate_failure
 from melpy.engine.prepare import check_build, find_commit, log_path, make_job
@@ -32,11 +34,12 @@ if TYPE_CHECKING:
     from melpy.engine.node import Node
     from melpy.engine.post import Post
     from melpy.engine.prepare import Draft
+    from melpy.engine.prospect import Prospect
     from melpy.engine.result import Result
     from melpy.engine.stage import BuiltPackages
     from melpy.graph.model import BuildId
 
-FETCHES = 4
+FETCHES = 2
 """Builds whose sources are fetched, or that wait for a worker, at the same time."""
 
 
@@ -95,6 +98,7 @@ class Builder:
         finder: looks for builds that need not be executed.
         fresh: the state of the repository.
         bench: where jobs are executed.
+        prospect: expectations about builds.
         post: brings calls of other threads to the main one.
         on_end: is told how each ended.
         monitor: is told what happens.
@@ -107,12 +111,15 @@ class Builder:
         finder: Finder,
         fresh: Freshness,
         bench: Bench,
+        prospect: Prospect,
         post: Post,
         on_end: Callable[[Ended], None],
         monitor: events.Monitor,
     ) -> None:
         self._work, self._means, self._finder, self._fresh, self._bench = work, means, finder, fresh, bench
         self._post, self._on_end, self._monitor = post, on_end, monitor
+        self._prospect = prospect
+        self._door = Door(means, prospect, monitor)
         self._active: dict[Node, _Active] = {}
 
     @property
@@ -196,9 +203,16 @@ class Builder:
                 self._end(active, found)
                 return
             try:
-                active.job = make_job(active.draft, found, revision, spec, self._bench.results)
+                job = make_job(active.draft, found, revision, spec, self._bench.results)
+                known = self._find_late(active, job)
             except MelpyError as error:
                 self._end(active, error)
+                return
+            active.job = job
+            if known:
+                del self._active[active.node]
+                self._monitor.emit(events.JobFinished(job.name, clock.elapsed, ok=True))
+                self._on_end(Ended(active.node, clock, known.key, known=known))
 
         if sources:
             self._post.call(fetch, done, starts_programs=True)
@@ -207,33 +221,33 @@ class Builder:
 
     def submit(self) -> None:
         """Give jobs that wait to workers, as long as there are any."""
-        running = sum(active.runs for active in self._active.values())
-        for active in list(self._active.values()):
-            if running < self._means.options.workers and active.job and not active.runs:
-                running += self._submit(active, active.job)
+        while waiting := {node: active.job for node, active in self._active.items() if active.job and not active.runs}:
+            node = self._door.choose(waiting)
+            if node is None:
+                return
+            self._submit(self._active[node], waiting[node])
 
-    def _submit(self, active: _Active, job: Job) -> bool:
-        """Have a job executed; tell whether it is, since its result may be in the cache."""
-        known = None
-        if not active.draft.settled and not self._means.options.force and job.run.first == 1:
-            known = self._fresh.find_key(job.inputs.key, self._work.graph.summaries[active.node.build])
-        if known:
-            self._active.pop(active.node)
-            self._monitor.emit(events.JobFinished(job.name, active.clock.elapsed, ok=True))
-            self._on_end(Ended(active.node, active.clock, known.key, known=known))
-            return False
+    def _find_late(self, active: _Active, job: Job) -> Known | None:
+        """Return a result whose key is known only now that the sources are there."""
+        if active.draft.settled or self._means.options.force or job.run.first > 1:
+            return None
+        return self._fresh.find_key(job.inputs.key, self._work.graph.summaries[active.node.build])
+
+    def _submit(self, active: _Active, job: Job) -> None:
         active.runs = True
+        job = replace(job, run=replace(job.run, weight=self._prospect.find_seconds(active.node.build)))
 
         def end(found: Result | BaseException) -> None:
             self._end(active, found)
 
         executor, monitor = self._bench.executor, self._monitor
         self._post.call(lambda: executor.execute(job, monitor), end, starts_programs=False)
-        return True
 
     def _end(self, active: _Active, found: Result | BaseException) -> None:
         """Take in what a job came to."""
         self._active.pop(active.node, None)
+        if active.runs:
+            self._door.leave([active.node])
         if isinstance(found, BaseException) and not isinstance(found, MelpyError):
             raise found
         clock, build, job = active.clock, active.build, active.job

@@ -10,8 +10,8 @@ from melpy import events
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from melpy.engine.estimate import Forecaster
-    from melpy.engine.journal import Journal
+    from melpy.engine.estimate import Estimate, Forecaster
+    from melpy.engine.journal import Journal, Learned
     from melpy.engine.known import Work
     from melpy.graph.model import BuildId
 
@@ -35,6 +35,8 @@ class Prospect:
         self._forecaster: Forecaster[BuildId] | None = None
         self._next = 0.0
         self.is_open = len(work.chosen) == 1
+        self._learned: Mapping[BuildId, Learned] = {}
+        self._estimates: Mapping[BuildId, Estimate] = {}
 
     def open(self, left: Left) -> Mapping[BuildId, float]:
         """Estimate builds; return the seconds by which each lengthens the longest chain that begins with it."""
@@ -42,9 +44,18 @@ class Prospect:
 
         self.is_open = True
         summaries = {build: self._work.graph.summaries[build] for build in left}
-        estimates = estimate_builds(summaries, self._journal.find_learned())
-        self._forecaster = Forecaster(estimates)
-        return find_spans(left, estimates)
+        self._learned = self._journal.find_learned()
+        self._estimates = estimate_builds(summaries, self._learned)
+        self._forecaster = Forecaster(self._estimates)
+        return find_spans(left, self._estimates)
+
+    def find_memory(self, build: BuildId) -> int:
+        """Return the bytes that a build was seen to use; 0 where that is not known."""
+        return self._learned[build].memory if build in self._learned else 0
+
+    def find_seconds(self, build: BuildId) -> float:
+        """Return the seconds that a build is expected to take; 0 where nothing is expected."""
+        return self._estimates[build].seconds if build in self._estimates else 0.0
 
     def end(self, build: BuildId, seconds: float) -> None:
         """Take note of the duration of a build."""

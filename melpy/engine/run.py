@@ -82,8 +82,8 @@ class Run:
         self._finder = finder
         self._schedule: Schedule[Node | Gate] = Schedule(means.options.max_failures)
         self._post = Post()
-        self._builder = Builder(work, means, finder, self._fresh, bench, self._post, self._end, monitor)
         self._prospect = Prospect(work, means.journal, means.options.workers)
+        self._builder = Builder(work, means, finder, self._fresh, bench, self._prospect, self._post, self._end, monitor)
         self._states: dict[BuildId, _State] = {build: _State() for build in work.chosen}
 
     @property
