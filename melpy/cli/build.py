@@ -12,6 +12,7 @@ from melpy import events
 from melpy.cli.help import Command
 from melpy.cli.option import (
     BUILD_OPTION,
+    COUNT,
     DISTRIBUTION,
     ENVIRONMENT,
     IGNORE_SIGNATURES,
@@ -81,8 +82,8 @@ _COLUMNS = (
 )
 @click.option("--force", is_flag=True, help="Build what is named although it is up to date.")
 @click.option("--retry-failed", is_flag=True, help="Try again what failed before with the same inputs.")
-@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="How many builds run at the same time.")
-@click.option("--max-failures", type=click.IntRange(1), metavar="N", help="Begin nothing more after so many failures.")
+@click.option("-j", "--jobs", type=COUNT, metavar="N", help="How many builds run at the same time.")
+@click.option("--max-failures", type=COUNT, metavar="N", help="Begin nothing more after so many failures.")
 @click.option(
     "--publish",
     type=click.Choice(["consistent", "end", "each"]),

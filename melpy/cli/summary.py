@@ -171,7 +171,8 @@ def check_reports(reports: Sequence[JobReport]) -> None:
         rest = len(reports) - len(failed)
         raise BuildsFailedError(
             f"{len(failed)} of {count_text(len(reports), 'job')} failed",
-            hint="mend them and run the same command again: what was built is not built again"
+            hint="mend them and run the same command again: what was built is not built again;"
+            " --retry-failed tries again what failed with the same inputs"
             if rest
             else "melpy report shows what they did",
         )
