@@ -18,6 +18,7 @@ from melpy.cli.option import (
     LIMITS,
     LOCK_FILE,
     OFFLINE,
+    RUNS,
     SIGNING,
     SOURCES,
     read_settings,
@@ -67,7 +68,7 @@ _COLUMNS = (
     },
 )
 @click.argument("targets", nargs=-1, metavar="[RECIPE|DIRECTORY|NAME]...")
-@setting_options(*ENVIRONMENT, *SIGNING, *SOURCES, "unpack-limit", *DISTRIBUTION, "build-cache", *LIMITS)
+@setting_options(*ENVIRONMENT, *SIGNING, *SOURCES, "unpack-limit", *DISTRIBUTION, "build-cache", *LIMITS, *RUNS)
 @BUILD_OPTION
 @IGNORE_SIGNATURES
 @OFFLINE
@@ -81,6 +82,9 @@ _COLUMNS = (
 )
 @click.option("--force", is_flag=True, help="Build what is named although it is up to date.")
 @click.option("--retry-failed", is_flag=True, help="Try again what failed before with the same inputs.")
+@click.option("--retry-steps", type=click.IntRange(0), default=0, metavar="N", help="Try a failed step's build again.")
+@click.option("--prune", is_flag=True, help="List packages of the out-dir that no recipe makes any more.")
+@click.option("--yes", is_flag=True, help="With --prune: remove them.")
 @click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="How many builds run at the same time.")
 @click.option("--max-failures", type=click.IntRange(1), metavar="N", help="Begin nothing more after so many failures.")
 @click.option(
@@ -188,9 +192,13 @@ def _build(
         if publication.signer is None:
             hint = "make a key with melpy keygen, and name it with --signing-key or in melpy.toml"
             monitor.emit(events.Warning("", "packages and index are not signed", hint))
-        run = make_run_spec(flags, len(work.chosen))
+        run = make_run_spec(settings, flags, len(work.chosen))
         report = make_builds(work, spec, run, publication, workers, prepared.repositories, monitor)
         report = replace(report, jobs=(*report.jobs, *prepared.skipped))
+        if flags["prune"]:
+            from melpy.cli.pruning import prune  # noqa: PLC0415  # only where it is asked for
+
+            prune(arguments, prepared, publication, monitor, remove=flags["yes"])
     return report, [build for name, build in prepared.tree.planned.items() if name in work.chosen]
 
 

@@ -41,6 +41,9 @@ DISTRIBUTION = ("namespace", "git-repo-url", "recipe-license")
 LIMITS = ("timeout", "cpu", "memory", "disk", "processes")
 """The settings of what builds may use."""
 
+RUNS = ("result-limit", "published", "bootstrap-first")
+"""The settings of runs over several builds."""
+
 SIGNING = ("signing-key", "signing-key-name", "signing-passphrase")
 """The settings of whatever signs."""
 
