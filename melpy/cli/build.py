@@ -25,7 +25,7 @@ from melpy.cli.option import (
     setting_options,
 )
 from melpy.cli.recording import open_recording, recording_options
-from melpy.cli.report import count_text, near_path, print_json, print_text, short_list
+from melpy.cli.report import count_text, near_path, print_error, print_json, print_text, short_list
 from melpy.cli.selection import (
     EXAMPLES,
     read_selection,
@@ -134,7 +134,7 @@ def command(targets: tuple[str, ...], *, options: tuple[str, ...], as_json: bool
         with start_workers(secrets, counted=bool(settings.memory or settings.processes)) as workers:
             arguments = read_targets(named, chosen, settings.file)
             report, builds = _build(arguments, chosen, settings, options, flags, workers, quiet=quiet)
-        if report.problem:
+        if report.problem and not any(job.failure for job in report.jobs):
             raise report.problem
     except MelpyError as error:
         # What was built before is there all the same.
@@ -155,6 +155,8 @@ def _end(report: RunReport) -> None:
     """
     from melpy.cli.summary import check_reports  # noqa: PLC0415  # --help does not need it
 
+    if report.problem:  # the failure of a build counts for more
+        print_error(report.problem)
     if report.interrupted:
         raise KeyboardInterrupt
     if len(report.jobs) == 1 and report.jobs[0].failure:
