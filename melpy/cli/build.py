@@ -12,20 +12,21 @@ from melpy import events
 from melpy.cli.help import Command
 from melpy.cli.option import (
     BUILD_OPTION,
-    COUNT,
     DISTRIBUTION,
     ENVIRONMENT,
     IGNORE_SIGNATURES,
     LIMITS,
     LOCK_FILE,
     OFFLINE,
+    RUNS,
     SIGNING,
     SOURCES,
+    Count,
     read_settings,
     setting_options,
 )
 from melpy.cli.recording import open_recording, recording_options
-from melpy.cli.report import count_text, near_path, print_json, print_text, short_list
+from melpy.cli.report import count_text, near_path, print_error, print_json, print_text, short_list
 from melpy.cli.selection import (
     EXAMPLES,
     read_selection,
@@ -68,7 +69,7 @@ _COLUMNS = (
     },
 )
 @click.argument("targets", nargs=-1, metavar="[RECIPE|DIRECTORY|NAME]...")
-@setting_options(*ENVIRONMENT, *SIGNING, *SOURCES, "unpack-limit", *DISTRIBUTION, "build-cache", *LIMITS)
+@setting_options(*ENVIRONMENT, *SIGNING, *SOURCES, "unpack-limit", *DISTRIBUTION, "build-cache", *LIMITS, *RUNS)
 @BUILD_OPTION
 @IGNORE_SIGNATURES
 @OFFLINE
@@ -82,8 +83,11 @@ _COLUMNS = (
 )
 @click.option("--force", is_flag=True, help="Build what is named although it is up to date.")
 @click.option("--retry-failed", is_flag=True, help="Try again what failed before with the same inputs.")
-@click.option("-j", "--jobs", type=COUNT, metavar="N", help="How many builds run at the same time.")
-@click.option("--max-failures", type=COUNT, metavar="N", help="Begin nothing more after so many failures.")
+@click.option("--retry-steps", type=Count(0), default=0, metavar="N", help="Try a failed step's build again.")
+@click.option("--prune", is_flag=True, help="List packages of the out-dir that no recipe makes any more.")
+@click.option("--yes", is_flag=True, help="With --prune: remove them.")
+@click.option("-j", "--jobs", type=Count(1), metavar="N", help="How many builds run at the same time.")
+@click.option("--max-failures", type=Count(1), metavar="N", help="Begin nothing more after so many failures.")
 @click.option(
     "--publish",
     type=click.Choice(["consistent", "end", "each"]),
@@ -131,7 +135,7 @@ def command(targets: tuple[str, ...], *, options: tuple[str, ...], as_json: bool
         with start_workers(secrets, counted=bool(settings.memory or settings.processes)) as workers:
             arguments = read_targets(named, chosen, settings.file)
             report, builds = _build(arguments, chosen, settings, options, flags, workers, quiet=quiet)
-        if report.problem:
+        if report.problem and not any(job.failure for job in report.jobs):
             raise report.problem
     except MelpyError as error:
         # What was built before is there all the same.
@@ -152,6 +156,8 @@ def _end(report: RunReport) -> None:
     """
     from melpy.cli.summary import check_reports  # noqa: PLC0415  # --help does not need it
 
+    if report.problem:  # the failure of a build counts for more
+        print_error(report.problem)
     if report.interrupted:
         raise KeyboardInterrupt
     if len(report.jobs) == 1 and report.jobs[0].failure:
@@ -189,9 +195,13 @@ def _build(
         if publication.signer is None:
             hint = "make a key with melpy keygen, and name it with --signing-key or in melpy.toml"
             monitor.emit(events.Warning("", "packages and index are not signed", hint))
-        run = make_run_spec(flags, len(work.chosen))
+        run = make_run_spec(settings, flags, len(work.chosen))
         report = make_builds(work, spec, run, publication, workers, prepared.repositories, monitor)
         report = replace(report, jobs=(*report.jobs, *prepared.skipped))
+        if flags["prune"]:
+            from melpy.cli.pruning import prune  # noqa: PLC0415  # only where it is asked for
+
+            prune(arguments, prepared, publication, monitor, remove=flags["yes"])
     return report, [build for name, build in prepared.tree.planned.items() if name in work.chosen]
 
 

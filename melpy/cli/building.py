@@ -28,7 +28,7 @@ from melpy.recipe.load import find_recipes
 from melpy.rootfs.model import RootSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from melpy.arch import Arch
     from melpy.config.model import Settings
@@ -165,7 +165,11 @@ def assume_outside(name: str, arch: str) -> bool:  # noqa: ARG001  # in the plac
 
 
 def make_tree_graph(
-    tree: Tree, repositories: Repositories, outside: Callable[[str, str], bool], built: Generated | None = None
+    tree: Tree,
+    repositories: Repositories,
+    outside: Callable[[str, str], bool],
+    first: Collection[str],
+    built: Generated | None = None,
 ) -> Graph:
     """Return the graph of recipes.
 
@@ -173,6 +177,7 @@ def make_tree_graph(
         tree: the recipes.
         repositories: the repositories of the run.
         outside: tells whether a repository or the supply offers a name for an architecture.
+        first: recipes whose packages come from outside at first where they are in a cycle.
         built: facts of packages that were built in this run.
 
     Raises:
@@ -187,7 +192,7 @@ def make_tree_graph(
     try:
         arches = dict.fromkeys(summary.arch for summary in tree.summaries)
         known = {**load_generated(repositories.spec.own, arches), **(built or {})}
-        return make_graph(tree.summaries, outside=outside, provides=known)
+        return make_graph(tree.summaries, outside=outside, provides=known, first=first)
     except CycleError as error:
         raise explain_cycle(
             error.edges, error.missing, tree.summaries, lambda one: tree.plan(one.id).evaluation
@@ -202,6 +207,7 @@ def choose_builds(
     repositories: Repositories,
     quarantine: Quarantine | None,
     outside: Callable[[str, str], bool],
+    first: Collection[str],
 ) -> tuple[Selection, Work]:
     """Return the builds that are selected; those that a repository has in the same version do not come along.
 
@@ -227,7 +233,9 @@ def choose_builds(
         raise
     chosen = {selected.build: selected.asked for selected in selection.builds}
     check_ranges([build for name, build in tree.planned.items() if name in chosen], repositories)
-    return selection, Work(graph, chosen, tree.plan, functools.partial(make_tree_graph, tree, repositories, outside))
+    return selection, Work(
+        graph, chosen, tree.plan, functools.partial(make_tree_graph, tree, repositories, outside, first)
+    )
 
 
 class _Offered:

@@ -39,7 +39,7 @@ _WORDS = {WILL: "will build", MAY: "may build", FRESH: "up to date", CACHED: "fr
 def open_means(prepared: Prepared, flags: Mapping[str, Any], monitor: Monitor) -> Iterator[Means]:
     """Open the memory that tells what is up to date."""
     spec = prepared.spec
-    options = make_run_spec(flags, len(prepared.work.chosen))
+    options = make_run_spec(prepared.settings, flags, len(prepared.work.chosen))
     with closing(Journal(find_journal(spec.cache_dir), monitor)) as journal:
         yield Means(spec, options, Stage(prepared.repositories), ResultStore(spec.cache_dir), journal)
 

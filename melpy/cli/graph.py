@@ -13,11 +13,11 @@ from melpy.cli.help import Command
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import (
     BUILD_OPTION,
-    COUNT,
     ENVIRONMENT,
     IGNORE_SIGNATURES,
     OFFLINE,
     PATH,
+    Count,
     read_settings,
     setting_options,
 )
@@ -70,7 +70,7 @@ _LARGE = 400  # builds; Graphviz takes minutes for drawings of more, and nobody 
     help="How it is shown; dot is the language of Graphviz, which makes svg.",
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
-@click.option("-j", "--jobs", type=COUNT, metavar="N", help="How many processes work; one for each core.")
+@click.option("-j", "--jobs", type=Count(1), metavar="N", help="How many processes work; one for each core.")
 def command(
     paths: tuple[Path, ...],
     *,

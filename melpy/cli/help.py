@@ -17,7 +17,10 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         *("changed_since", "missing", "exclude", "rdeps", "shard", "only", "quarantine", "no_quarantine"),
         *("stale", "force", "retry_failed", "dry_run", "assume_outside"),
     ),
-    "How a run goes on": ("jobs", "max_failures", "publish", "events_file", "trace_file"),
+    "How a run goes on": (
+        *("jobs", "max_failures", "retry_steps", "bootstrap_first", "publish", "published", "prune", "yes"),
+        *("events_file", "trace_file"),
+    ),
     "Recipes and architectures": ("arch", "options", "ranges", "package", "pipeline_dirs", "env_files", "vars_file"),
     "Repositories and trusted keys": (
         *("repositories", "keyring", "packages", "ignore_signatures", "lock", "lock_file", "seed", "seed_mirror"),
@@ -29,7 +32,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "What a build may do": ("timeout", "cpu", "memory", "disk", "processes", "network", "emulate_all"),
     "When a step fails": ("keep", "from_step", "debug"),
-    "Settings and caches": ("config_file", "cache_dir", "build_cache"),
+    "Settings and caches": ("config_file", "cache_dir", "build_cache", "result_limit"),
     "What is printed": ("events_file", "trace_file", "as_json", "form", "verbose", "quiet", "help"),
 }
 """Options by their names in the program, in the order in which they are shown; a command's own come first."""

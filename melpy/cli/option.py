@@ -22,22 +22,16 @@ PATH = click.Path(path_type=Path, readable=False)
 """A path of the user's; whether it can be read is told by whoever reads it."""
 
 
-class _Count(click.IntRange):
+class Count(click.IntRange):
     """A whole number in a range; click's own message says `0 is not in the range x>=1`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number; click reports others with their flag."""
         try:
             return int(super().convert(value, param, ctx))
         except click.BadParameter:
             bounds = f"of at least {self.min}" if self.max is None else f"from {self.min} to {self.max}"
             self.fail(f"{str(value)!r} is not a whole number {bounds}", param, ctx)
-
-
-COUNT = _Count(1)
-"""How many of something there are."""
-
-WORKERS = _Count(1, 64)
-"""How many downloads go on at the same time."""
 
 
 def _make_option(setting: Setting) -> Callable[[Any], Any]:
@@ -58,6 +52,9 @@ DISTRIBUTION = ("namespace", "git-repo-url", "recipe-license")
 
 LIMITS = ("timeout", "cpu", "memory", "disk", "processes")
 """The settings of what builds may use."""
+
+RUNS = ("result-limit", "published", "bootstrap-first")
+"""The settings of runs over several builds."""
 
 SIGNING = ("signing-key", "signing-key-name", "signing-passphrase")
 """The settings of whatever signs."""

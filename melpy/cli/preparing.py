@@ -44,6 +44,7 @@ class Prepared:
         selection: the builds, with the reason for each.
         repositories: the repositories of the run.
         skipped: reports of the builds that a quarantine stops.
+        settings: the settings.
     """
 
     spec: BuildSpec
@@ -52,6 +53,7 @@ class Prepared:
     selection: Selection
     repositories: Repositories
     skipped: tuple[JobReport, ...]
+    settings: Settings
 
 
 def prepare_run(
@@ -73,11 +75,13 @@ def prepare_run(
     spec = make_build_spec(settings, flags, monitor)
     repositories = Repositories(spec.repositories)
     outside = assume_outside if flags.get("assume_outside") and flags.get("dry_run") else repositories.offers
-    graph = make_tree_graph(tree, repositories, outside)
-    selection, work = choose_builds(arguments, chosen, tree, graph, repositories, quarantine, outside)
+    graph = make_tree_graph(tree, repositories, outside, settings.bootstrap_first)
+    selection, work = choose_builds(
+        arguments, chosen, tree, graph, repositories, quarantine, outside, settings.bootstrap_first
+    )
     for warning in find_warnings(selection, tree.summaries, quarantine):
         print_warning(warning)
-    return Prepared(spec, work, tree, selection, repositories, _report_skipped(selection, graph))
+    return Prepared(spec, work, tree, selection, repositories, _report_skipped(selection, graph), settings)
 
 
 def _report_skipped(selection: Selection, graph: Graph) -> tuple[JobReport, ...]:
@@ -88,7 +92,7 @@ def _report_skipped(selection: Selection, graph: Graph) -> tuple[JobReport, ...]
     )
 
 
-def make_run_spec(flags: Mapping[str, Any], count: int) -> RunSpec:
+def make_run_spec(settings: Settings, flags: Mapping[str, Any], count: int) -> RunSpec:
     """Return the options of a run over so many builds."""
     return RunSpec(
         flags["jobs"] or min(count, count_processors()),
@@ -97,6 +101,9 @@ def make_run_spec(flags: Mapping[str, Any], count: int) -> RunSpec:
         flags["force"] or flags["keep"] or flags["debug"] or bool(flags["from_step"]),
         flags["retry_failed"],
         flags["publish"],
+        flags["retry_steps"],
+        settings.result_limit,
+        settings.published,
     )
 
 

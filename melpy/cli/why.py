@@ -14,6 +14,7 @@ from melpy.cli.option import (
     ENVIRONMENT,
     IGNORE_SIGNATURES,
     OFFLINE,
+    RUNS,
     read_settings,
     setting_options,
 )
@@ -40,7 +41,7 @@ _SHOWN = 12  # changed inputs
     },
 )
 @click.argument("targets", nargs=-1, required=True, metavar="RECIPE|NAME...")
-@setting_options(*ENVIRONMENT, *DISTRIBUTION, "build-cache")
+@setting_options(*ENVIRONMENT, *DISTRIBUTION, "build-cache", *RUNS)
 @BUILD_OPTION
 @IGNORE_SIGNATURES
 @OFFLINE
@@ -90,6 +91,7 @@ _FLAGS: Mapping[str, Any] = {
     "from_step": "",
     "retry_failed": False,
     "publish": "end",
+    "retry_steps": 0,
     "network": False,
     "emulate_all": False,
     "lock": False,

@@ -237,6 +237,29 @@ class Settings:
         "DIR",
         default=default_cache(),
     )
+    result_limit: int = _setting(
+        kind.SIZE,
+        "bytes that results of earlier builds may take in the cache; those used longest ago go first; 0 for any number",
+        "What results of earlier builds may take in the cache.",
+        "SIZE",
+        default="20GB",
+    )
+    published: tuple[Location, ...] = _setting(
+        kind.REPOSITORIES,
+        "repositories that clients use already: a version that one of them has is not published with other content",
+        "Repository whose versions are not published with other content.",
+        "PLACE",
+        "--published",
+        is_appended=True,
+    )
+    bootstrap_first: tuple[str, ...] = _setting(
+        kind.TEXTS,
+        "recipes whose packages come from outside at first where recipes need one another",
+        "Recipe whose packages come from outside at first, in a cycle.",
+        "RECIPE",
+        "--bootstrap-first",
+        is_appended=True,
+    )
     build_cache: str = _setting(
         kind.choice("kind of cache", "none", "recipe", "shared"),
         "what builds see as /var/cache/melange: of their recipe alone (recipe), of all recipes (shared), or none",

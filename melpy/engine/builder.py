@@ -268,6 +268,12 @@ class Builder:
         if job:  # a build that cannot be prepared has no record
             with suppress(*(() if failure is None else (OutputError,))):
                 write_record(job, result, clock)
+        if job and isinstance(failure, StepFailedError) and job.run.attempt <= self._means.options.retry_steps:
+            text = f"failed, and is tried again (attempt {job.run.attempt + 1}): {failure.message}"
+            self._monitor.emit(events.Warning(job.name, text))
+            active.job, active.runs = replace(job, run=replace(job.run, attempt=job.run.attempt + 1)), False
+            self._active[active.node] = active
+            return
         self._monitor.emit(events.JobFinished(build.plan.job, clock.elapsed, failure is None))
         if failure:
             if job and isinstance(failure, StepFailedError) and job.run.first == 1:
@@ -290,7 +296,7 @@ class Builder:
             means.journal.add_keys({self._fresh.recipe_stamp(summary): key})
             memory = max((step.usage.memory for step in result.steps), default=0)
             cpu = sum(step.usage.cpu for step in result.steps)
-            means.journal.add_sample(active.node.build, Sample(active.clock.elapsed, cpu, memory))
+            means.journal.add_sample(active.node.build, Sample(active.clock.elapsed, cpu, memory, job.run.attempt - 1))
         epoch, log = job.inputs.revision.epoch, job.run.locations.log
         stages = tuple(active.clock.seconds.items())
         staged = Staged(job.name, summary.arch, epoch, root, packages, log, stages)

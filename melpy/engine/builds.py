@@ -8,32 +8,25 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from melpy import events
-from melpy.apk.index import read_entries
-from melpy.codec import replace
 from melpy.engine.builder import Bench
-from melpy.engine.consistency import find_held
 from melpy.engine.generated import find_generated, find_late
 from melpy.engine.journal import Journal, find_journal
 from melpy.engine.known import Means, Work
 from melpy.engine.ledger import Ledger
 from melpy.engine.model import RunReport
-from melpy.engine.publish import publish
+from melpy.engine.publication import Publisher
 from melpy.engine.resultdir import keep_results, open_results
 from melpy.engine.resultstore import ResultStore
 from melpy.engine.run import Run
 from melpy.engine.runlock import hold_run
 from melpy.engine.schedule import JobOutcome
 from melpy.engine.stage import Stage
-from melpy.errors import MelpyError
-from melpy.repo.repository import load_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
     from types import FrameType
 
-    from melpy.engine.model import BuildResult, BuildSpec, Executor, JobReport, PublishSpec, RunSpec
-    from melpy.engine.publish import Staged
+    from melpy.engine.model import BuildSpec, Executor, JobReport, PublishSpec, RunSpec
     from melpy.engine.stage import BuiltPackages
     from melpy.environment.repository import Repositories
     from melpy.graph.model import BuildId
@@ -76,7 +69,8 @@ def make_builds(
         store.hold(),
     ):
         means = Means(spec, options, Stage(repositories), store, journal)
-        phases = _Phases(work, means, Bench(executor, directory), monitor)
+        publisher = Publisher(publication, options, repositories, monitor)
+        phases = _Phases(work, means, Bench(executor, directory), publisher, monitor)
         interrupted = False
         try:
             with _finish_first(phases, monitor, several=len(work.chosen) > 1) as asked:
@@ -84,9 +78,14 @@ def make_builds(
             interrupted = bool(asked)
         except KeyboardInterrupt:
             interrupted = True
-        report = _publish(phases, publication, options, directory, monitor, interrupted=interrupted)
+        jobs = publisher.finish(phases.reports)
+        if publisher.problem and any(directory.iterdir()):
+            with suppress(OSError):
+                text = f"  unsigned packages are in {keep_results(directory)}, until melpy clean removes them"
+                publisher.problem.details = (*publisher.problem.details, text)
+    store.trim(options.result_limit)
     monitor.emit(events.RunFinished("", time.monotonic() - start))
-    return report
+    return RunReport(jobs, publisher.problem, interrupted)
 
 
 class _Phases:
@@ -95,12 +94,12 @@ class _Phases:
     Such are `so:`, `cmd:` and `pc:` names. A build that needs one which nobody has waits until the others are made.
     """
 
-    def __init__(self, work: Work, means: Means, bench: Bench, monitor: events.Monitor) -> None:
+    def __init__(self, work: Work, means: Means, bench: Bench, publisher: Publisher, monitor: events.Monitor) -> None:
         self._work, self._means, self._bench, self._monitor = work, means, bench, monitor
+        self._publisher = publisher
         self._ledger = Ledger(work.graph, monitor)
         self._run: Run | None = None
         self._drained = False
-        self.staged: dict[BuildId, Staged] = {}
 
     @property
     def reports(self) -> Mapping[BuildId, JobReport]:
@@ -125,20 +124,19 @@ class _Phases:
         while True:
             now = {build: asked for build, asked in work.chosen.items() if build not in late}
             part = Work(work.graph, now, work.plan, work.remake)
-            run = self._run = Run(part, self._means, self._bench, self._ledger, self._monitor, made)
+            run = self._run = Run(
+                part, self._means, self._bench, self._ledger, self._monitor, made, self._publisher.take
+            )
             if self._drained:
                 run.drain()
-            try:
-                run.execute()
-            finally:
-                self.staged |= run.staged
+            run.execute()
             if not late or self._drained:
                 for build in late:
                     self._ledger.settle(build, JobOutcome.INTERRUPTED)
                 return
             made, before = run.made, late
             left = {build: work.chosen[build] for build in work.chosen if build in late}
-            work = Work(work.remake(find_generated(self.staged.values())), left, work.plan, work.remake)
+            work = Work(work.remake(find_generated(self._publisher.staged.values())), left, work.plan, work.remake)
             late = find_late(work)
             if late == before:  # nobody makes what they ask for, as their preparation tells
                 late = frozenset()
@@ -176,62 +174,3 @@ def _finish_first(run: _Phases, monitor: events.Monitor, *, several: bool) -> It
         yield asked
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _publish(
-    run: _Phases,
-    publication: PublishSpec,
-    options: RunSpec,
-    directory: Path,
-    monitor: events.Monitor,
-    *,
-    interrupted: bool,
-) -> RunReport:
-    """Publish what a run has built; keep what cannot be published, and say where."""
-    staged = run.staged
-    held = _find_held(staged, run.reports, publication) if options.publish == "consistent" else {}
-    problem: MelpyError | None = None
-    results: tuple[BuildResult, ...] = ()
-    try:
-        results = publish([one for one in staged.values() if one.job not in held], publication, monitor)
-    except MelpyError as error:
-        problem = error
-        with suppress(OSError):
-            place = keep_results(directory) if any(directory.iterdir()) else None
-            if place:
-                text = f"  the unsigned packages are in {place}, until melpy clean removes them"
-                error.details = (*error.details, text)
-    published = {result.job: result for result in results}
-    jobs = tuple(_complete(report, published, held) for report in run.reports.values())
-    return RunReport(jobs, problem, interrupted)
-
-
-def _complete(report: JobReport, published: Mapping[str, BuildResult], held: Mapping[str, str]) -> JobReport:
-    if report.job in held:
-        return replace(report, outcome=JobOutcome.HELD_BACK.value, because=held[report.job])
-    if report.job not in published:
-        return report
-    result = published[report.job]
-    return replace(report, stages=result.stages or report.stages, packages=result.packages)
-
-
-def _find_held(
-    staged: Mapping[BuildId, Staged], reports: Mapping[BuildId, JobReport], publication: PublishSpec
-) -> dict[str, str]:
-    """Return the builds that are not published, since that would break packages that could not be built again."""
-    held: dict[str, str] = {}
-    for arch in dict.fromkeys(build.arch for build in staged):
-        failed = {
-            build.recipe
-            for build, report in reports.items()
-            if build.arch == arch and not JobOutcome(report.outcome).good
-        }
-        if failed:
-            known = read_entries(load_index(publication.root, arch, keyring=None))
-            builds = {
-                one.job: [package.entry for package in one.packages]
-                for build, one in staged.items()
-                if build.arch == arch
-            }
-            held |= find_held(known, builds, failed)
-    return held

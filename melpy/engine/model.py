@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from melpy.events import Monitor
     from melpy.plan.model import Evaluation, Plan
     from melpy.recipe.model import Recipe
+    from melpy.repo.model import Location
     from melpy.solve.lockfile import Lock
     from melpy.source.place import SourcePlaces
 
@@ -258,6 +259,9 @@ class RunSpec:
         force: whether builds that were chosen are made again although they are up to date.
         retry_failed: whether builds that failed before, with the same inputs, are tried again.
         publish: when packages are published: `end`, `consistent` or `each`.
+        retry_steps: how often a build whose step failed is tried again.
+        result_limit: bytes that the result cache may take; 0 for any number.
+        published: repositories whose versions are not published with other content.
     """
 
     workers: int = 1
@@ -266,3 +270,6 @@ class RunSpec:
     force: bool = False
     retry_failed: bool = False
     publish: str = "consistent"
+    retry_steps: int = 0
+    result_limit: int = 0
+    published: tuple[Location, ...] = ()

@@ -22,7 +22,7 @@ from melpy.errors import CancelledError, UnsettledError
 from melpy.text import shorten_list
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from melpy import events
@@ -57,6 +57,7 @@ class Run:
         ledger: Ledger,
         monitor: events.Monitor,
         made: Mapping[BuildId, BuiltPackages],
+        on_staged: Callable[[BuildId, Staged], None],
     ) -> None:
         """Prepare a run.
 
@@ -67,6 +68,7 @@ class Run:
             ledger: receives the reports.
             monitor: is told what happens.
             made: packages of builds that an earlier part of the run has made.
+            on_staged: is given the packages of each build that is settled, where the repository has them not yet.
         """
         self._work, self._means, self._ledger, self._monitor = work, means, ledger, monitor
         names: dict[str, set[str]] = {}
@@ -78,6 +80,7 @@ class Run:
         self._nodes = Nodes(work.graph, work.chosen, rounds=means.options.stale == "inputs")
         self._view = View(work.graph, self._nodes, work.chosen, self._fresh, means.stage)
         self._view.take(made)
+        self._on_staged = on_staged
         finder = Finder(work, means, self._fresh, self._view)
         self._finder = finder
         self._schedule: Schedule[Node | Gate] = Schedule(means.options.max_failures)
@@ -85,15 +88,6 @@ class Run:
         self._prospect = Prospect(work, means.journal, means.options.workers)
         self._builder = Builder(work, means, finder, self._fresh, bench, self._prospect, self._post, self._end, monitor)
         self._states: dict[BuildId, _State] = {build: _State() for build in work.chosen}
-
-    @property
-    def staged(self) -> dict[BuildId, Staged]:
-        """The settled builds whose packages the repository has not yet, in order of settling."""
-        return {
-            build: staged
-            for build, report in self._ledger.reports.items()
-            if build in self._states and (staged := self._states[build].staged) and JobOutcome(report.outcome).good
-        }
 
     @property
     def made(self) -> Mapping[BuildId, BuiltPackages]:
@@ -198,6 +192,8 @@ class Run:
             seconds=state.seconds,
             packages=state.staged.packages if state.staged else (),
         )
+        if state.staged:
+            self._on_staged(build, state.staged)
 
     def _pass(self, gate: Gate) -> None:
         """Let a cycle on: into its first round, into another one, or to rest."""

@@ -296,3 +296,56 @@ def test_a_soname_change_is_held_back_while_what_needs_the_old_one_fails(
     assert "x86_64/library-1.0-r1.apk" not in project.packages()
     assert outcomes(build(project, ".", "--publish", "end", status=61)) == {"library": "cached", "user": "failed"}
     assert "x86_64/library-1.0-r1.apk" in project.packages()
+
+
+def test_each_build_is_published_at_once(chain: Project) -> None:
+    chain.write("middle.yaml", recipe("middle", "base", runs="test ! -e /none; echo waits; sleep 4"))
+    process = chain.begin("build", "-v", "--publish", "each", "middle.yaml")
+    assert list(chain.packages()) == ["x86_64/base-1.0-r0.apk"]
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert sorted(chain.packages()) == ["x86_64/base-1.0-r0.apk", "x86_64/middle-1.0-r0.apk"]
+
+
+def test_a_version_that_clients_have_is_not_published_with_other_content(
+    project: Project, toy_repository: Repository
+) -> None:
+    toy_repository.add("used", version="1.0-r0")
+    project.write("used.yaml", recipe("used"))
+    found = build(project, ".", "--published", str(toy_repository.root))
+    assert found["used"]["outcome"] == "held-back"
+    assert "used-1.0-r0 with other content: raise the epoch" in found["used"]["because"]
+    assert not project.packages()
+    project.write("used.yaml", recipe("used").replace("epoch: 0", "epoch: 1"))
+    assert outcomes(build(project, ".", "--published", str(toy_repository.root))) == {"used": "built"}
+
+
+def test_packages_without_a_recipe_are_pruned_when_that_is_asked_for(chain: Project) -> None:
+    build(chain)
+    (chain.directory / "other.yaml").unlink()
+    listed = chain.melpy("build", "--prune", ".", force=False)
+    assert listed.returncode == 0
+    assert "x86_64: no recipe makes 1 package: other-1.0-r0" in listed.stderr
+    assert "x86_64/other-1.0-r0.apk" in chain.packages()
+    assert chain.melpy("build", "--prune", "--yes", ".", force=False).returncode == 0
+    assert "x86_64/other-1.0-r0.apk" not in chain.packages()
+    names = [entry.info.name for entry in read_entries(load_index(chain.out, "x86_64", keyring=None))]
+    assert names == ["base", "middle", "top"]
+    assert chain.melpy("build", "--prune", "base.yaml").returncode == 2
+
+
+def test_a_build_whose_step_failed_is_tried_again_when_that_is_asked_for(project: Project) -> None:
+    """A cache that steps share from build to build makes a step that fails once."""
+    flaky = "if ! test -e /var/cache/melange/seen; then touch /var/cache/melange/seen; exit 1; fi"
+    project.write("one.yaml", shell_recipe(runs=f"{flaky}\nmkdir -p ${{{{targets.destdir}}}}"))
+    first = project.melpy("build", "--build-cache", "recipe", "--retry-steps", "1", "one.yaml")
+    assert first.returncode == 0, first.stderr
+    assert "failed, and is tried again (attempt 2)" in first.stderr
+    record = json.loads((project.out / "logs/x86_64/one-1.0-r0.json").read_text())
+    assert (record["attempt"], record["ok"]) == (2, True)
+
+
+def test_the_result_cache_keeps_to_its_limit(chain: Project) -> None:
+    build(chain, ".", "--result-limit", "1")
+    assert not list(chain.directory.glob("cache/results/by-key/*"))
+    assert set(outcomes(build(chain)).values()) == {"up-to-date"}

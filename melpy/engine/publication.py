@@ -1,0 +1,135 @@
+"""When the packages of a run are published, and which of them are not.
+
+Held back are builds that would take a name away from packages which could not be built again, and those that have other
+content than a repository which clients use already has under the same version.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from melpy import events
+from melpy.apk.index import read_entries
+from melpy.codec import replace
+from melpy.engine.consistency import find_held
+from melpy.engine.publish import publish
+from melpy.engine.schedule import JobOutcome
+from melpy.environment.model import EnvironmentSpec
+from melpy.environment.repository import Repositories
+from melpy.errors import MelpyError
+from melpy.repo.repository import load_index
+from melpy.rootfs.model import RootSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from melpy.engine.model import BuildResult, JobReport, PublishSpec, RunSpec
+    from melpy.engine.publish import Staged
+    from melpy.graph.model import BuildId
+
+PUBLISH = ("consistent", "end", "each")
+"""When packages are published; see docs/how-to/build-a-repository.md."""
+
+
+class Publisher:
+    """Publishes the packages of a run.
+
+    Attributes:
+        staged: builds whose packages the repository has not, or had not before this run, in order of settling.
+        problem: why packages could not be published; None where they could.
+    """
+
+    def __init__(
+        self, spec: PublishSpec, options: RunSpec, repositories: Repositories, monitor: events.Monitor
+    ) -> None:
+        self._spec, self._options, self._monitor = spec, options, monitor
+        used = replace(repositories.spec, locations=options.published, supply=None)
+        self._used = Repositories(used) if options.published else None
+        self._results: dict[str, BuildResult] = {}
+        self._held: dict[str, str] = {}
+        self.staged: dict[BuildId, Staged] = {}
+        self.problem: MelpyError | None = None
+
+    def take(self, build: BuildId, staged: Staged) -> None:
+        """Take the packages of a build that is settled; publish them if each build is published by itself."""
+        self.staged[build] = staged
+        if self._options.publish == "each":
+            self._publish([staged])
+
+    def finish(self, reports: Mapping[BuildId, JobReport]) -> tuple[JobReport, ...]:
+        """Publish what is left; return the reports with what was published and what was held back.
+
+        What goes wrong is kept as the problem.
+        """
+        if self._options.publish == "consistent":
+            try:
+                self._held |= self._find_broken(reports)
+            except MelpyError as error:
+                self.problem = self.problem or error
+        self._publish([staged for staged in self.staged.values() if staged.job not in self._results])
+        return tuple(map(self._complete, reports.values()))
+
+    def _publish(self, builds: Sequence[Staged]) -> None:
+        try:
+            for staged in builds:
+                reason = self._find_other(staged)
+                if reason:
+                    self._held[staged.job] = reason
+            found = [staged for staged in builds if staged.job not in self._held]
+            self._results |= {result.job: result for result in publish(found, self._spec, self._monitor)}
+        except MelpyError as error:
+            text = "  what was built is in the result cache: the same command publishes it once this is mended"
+            error.details = (*error.details, text)
+            if self.problem is None:
+                self.problem = error
+            else:
+                self._monitor.emit(events.Warning("", str(error), error.hint or ""))
+
+    def _complete(self, report: JobReport) -> JobReport:
+        if report.job in self._held:
+            return replace(report, outcome=JobOutcome.HELD_BACK.value, because=self._held[report.job])
+        if report.job not in self._results:
+            return report
+        result = self._results[report.job]
+        return replace(report, stages=result.stages or report.stages, packages=result.packages)
+
+    def _find_other(self, staged: Staged) -> str:
+        """Return that a repository which clients use has a version with other content; empty where none has.
+
+        Raises:
+            RepositoryError: such a repository cannot be read.
+        """
+        if self._used is None:
+            return ""
+        snapshot = self._used.take_snapshot(EnvironmentSpec(RootSpec(staged.arch)), ())
+        universe = self._used.find_universe(snapshot)
+        for package in staged.packages:
+            info = package.entry.info
+            for offer, _ in universe.providers(info.name):
+                same = (offer.name, offer.version) == (info.name, info.version)
+                if same and offer.entry.checksum != package.entry.checksum:
+                    return f"{offer.repository} has {info.full_name} with other content: raise the epoch in the recipe"
+        return ""
+
+    def _find_broken(self, reports: Mapping[BuildId, JobReport]) -> dict[str, str]:
+        """Return the builds that would break packages which could not be built again.
+
+        Raises:
+            MelpyError: the index cannot be read.
+        """
+        held: dict[str, str] = {}
+        for arch in dict.fromkeys(build.arch for build in self.staged):
+            failed = {
+                build.recipe
+                for build, report in reports.items()
+                if build.arch == arch and not JobOutcome(report.outcome).good
+            }
+            if failed:
+                known = read_entries(load_index(self._spec.root, arch, keyring=None))
+                builds = {
+                    staged.job: [package.entry for package in staged.packages]
+                    for build, staged in self.staged.items()
+                    if build.arch == arch
+                }
+                held |= find_held(known, builds, failed)
+        return held
