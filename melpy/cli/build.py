@@ -176,6 +176,10 @@ def _build(
     quiet: bool,
 ) -> tuple[RunReport, Sequence[PlannedBuild]]:
     """Choose and make the builds; return what became of them, and those that were planned at the beginning."""
+    if flags["prune"] or flags["yes"]:
+        from melpy.cli.pruning import check_pruning  # noqa: PLC0415  # only where it is asked for
+
+        check_pruning(arguments, flags)
     # Only now: what executes jobs is imported meanwhile, by another process, which is small without these.
     from melpy.cli.preparing import make_run_spec, prepare_run  # noqa: PLC0415  # see above
     from melpy.cli.signer import find_signer  # noqa: PLC0415  # likewise
@@ -201,7 +205,7 @@ def _build(
         if flags["prune"]:
             from melpy.cli.pruning import prune  # noqa: PLC0415  # only where it is asked for
 
-            prune(arguments, prepared, publication, monitor, remove=flags["yes"])
+            prune(prepared, publication, monitor, remove=flags["yes"])
     return report, [build for name, build in prepared.tree.planned.items() if name in work.chosen]
 
 
