@@ -85,7 +85,8 @@ def load_tree(
     named = find_recipes(places) if places else ()
     default = find_default_directory(settings.file)
     candidates = find_candidates(arguments, only=only, default=(default,) if default else ())
-    others = tuple(path for path in candidates if path not in set(named))
+    known = frozenset(named)
+    others = tuple(path for path in candidates if path not in known)
     if len(candidates) > _LARGE:
         monitor.emit(events.Note("", f"reading {len(candidates):,} recipes"))
     planned: dict[BuildId, PlannedBuild] = {}

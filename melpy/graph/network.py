@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
+    import networkx as nx
+
     from melpy.graph.model import BuildId, Generated, Summary
 
 
@@ -72,9 +74,13 @@ class Network:
     def find_groups(self, nodes: Collection[int]) -> list[frozenset[int]]:
         """Return the groups of some nodes in which two or more builds need one another by these nodes alone."""
         core = _peel(set(nodes), self.needs)
+        if not core:
+            return []
+        import networkx as nx  # noqa: PLC0415  # 90 ms that trees without circles do without
+
         return [
             frozenset(component)
-            for component in find_components(core, self.needs)
+            for component in nx.strongly_connected_components(_make_graph(core, self.needs))
             if len(component) > 2 and sum(node < self.size for node in component) > 1
         ]
 
@@ -125,14 +131,20 @@ def find_components(nodes: Collection[int], needs: Sequence[Sequence[int]]) -> I
         yield (node,)
     if not left:
         return
-    import networkx as nx  # noqa: PLC0415  # 90 ms that trees without circles do without
+    import networkx as nx  # noqa: PLC0415  # likewise
 
-    graph: nx.DiGraph[int] = nx.DiGraph()
-    graph.add_nodes_from(sorted(left))
-    graph.add_edges_from((node, needed) for node in sorted(left) for needed in needs[node] if needed in left)
-    condensed = nx.condensation(graph)
+    condensed = nx.condensation(_make_graph(left, needs))
     for number in reversed(list(nx.topological_sort(condensed))):
         yield condensed.nodes[number]["members"]
+
+
+def _make_graph(nodes: AbstractSet[int], needs: Sequence[Sequence[int]]) -> nx.DiGraph[int]:
+    import networkx as nx  # noqa: PLC0415  # likewise
+
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    graph.add_nodes_from(sorted(nodes))
+    graph.add_edges_from((node, needed) for node in sorted(nodes) for needed in needs[node] if needed in nodes)
+    return graph
 
 
 def _order_free(nodes: AbstractSet[int], needs: Sequence[Sequence[int]]) -> Iterator[int]:
