@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from melpy.solve.lockfile import Lock
 
 
+_FORCING = ("force", "keep", "debug", "emulate_all", "from_step")
+"""Flags about how steps are run, which a build that is up to date would not do."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A run that has not begun.
@@ -98,7 +102,7 @@ def make_run_spec(settings: Settings, flags: Mapping[str, Any], count: int) -> R
         flags["jobs"] or min(count, count_processors()),
         flags["max_failures"] or 0,
         flags["stale"],
-        flags["force"] or flags["keep"] or flags["debug"] or bool(flags["from_step"]),
+        any(flags[name] for name in _FORCING),
         flags["retry_failed"],
         flags["publish"],
         flags["retry_steps"],

@@ -259,15 +259,15 @@ class Builder:
                 clock.seconds[name] = clock.seconds.get(name, 0.0) + seconds
             failure = make_error(result.failure) if result.failure else None
         try:
+            if job:  # a build that cannot be prepared has no record
+                with suppress(*(() if failure is None else (OutputError,))):
+                    write_record(job, result, clock)
             if failure is None:
                 assert job
                 assert result
                 ended = self._keep(active, job, result)
         except MelpyError as error:
             failure = error
-        if job:  # a build that cannot be prepared has no record
-            with suppress(*(() if failure is None else (OutputError,))):
-                write_record(job, result, clock)
         if job and isinstance(failure, StepFailedError) and job.run.attempt <= self._means.options.retry_steps:
             text = f"failed, and is tried again (attempt {job.run.attempt + 1}): {failure.message}"
             self._monitor.emit(events.Warning(job.name, text))
@@ -291,6 +291,7 @@ class Builder:
         root, packages, key = job.run.locations.results, result.packages, job.inputs.key
         if job.run.first == 1:
             stored = means.store.add(job, result)
+            means.store.keep_log(stored, job.run.locations.log)
             root, packages = stored.root, stored.result.packages
             means.journal.remove_failures([key])
             means.journal.add_keys({self._fresh.recipe_stamp(summary): key})

@@ -63,7 +63,7 @@ def make_builds(
     start = time.monotonic()
     store = ResultStore(spec.cache_dir)
     with (
-        hold_run(spec.out_dir),
+        hold_run(spec.out_dir, alone=len(work.chosen) > 1),
         closing(Journal(find_journal(spec.cache_dir), monitor)) as journal,
         open_results(spec.cache_dir) as directory,
         store.hold(),

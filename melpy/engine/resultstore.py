@@ -2,6 +2,7 @@
 
     <cache>/results/by-key/<key>/result.json       the result, with the SHA-256 of each package
     <cache>/results/by-key/<key>/<arch>/*.apk      the unsigned packages
+    <cache>/results/by-key/<key>/log, record.json  what its steps printed, and the record of the build
 
 An entry appears whole, by a rename, and is checked against its digests before it is used. A run that was killed finds
 what it had built here. Entries that were used last are kept longest.
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 _BY_KEY = "by-key"
 _RESULT = "result.json"
+_BESIDE = {"log": ".log", "record.json": ".json"}
+"""Names in an entry of the files that lie among the logs of a repository, with their suffixes there."""
 _FORM = 1
 
 
@@ -133,6 +136,21 @@ class ResultStore:
         except OSError as error:
             raise output_error(target, error) from None
         return StoredResult(target, epoch, result)
+
+    def keep_log(self, stored: StoredResult, log: Path) -> None:
+        """Keep the log and the record of a build with its result; what is not there is left out."""
+        for name, suffix in _BESIDE.items():
+            with suppress(OSError):
+                shutil.copyfile(log.with_suffix(suffix), stored.root / name)
+
+    def show_log(self, stored: StoredResult, log: Path) -> None:
+        """Put the log and the record of a build where those of the repository are, unless they are there."""
+        for name, suffix in _BESIDE.items():
+            target = log.with_suffix(suffix)
+            if not target.exists():
+                with suppress(OSError):
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(stored.root / name, target)
 
     def trim(self, limit: int) -> int:
         """Remove entries, those used longest ago first, until all have at most so many bytes; return the bytes freed.

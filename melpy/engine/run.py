@@ -171,6 +171,8 @@ class Run:
         if known.stored:
             stored = known.stored
             log = self._means.spec.out_dir / "logs" / summary.arch / f"{summary.name}-{summary.version}.log"
+            self._means.store.show_log(stored, log)
+            state.log = log
             state.staged = Staged(summary.job, summary.arch, stored.epoch, stored.root, stored.result.packages, log)
         if state.outcome is not JobOutcome.BUILT:
             state.outcome = known.outcome

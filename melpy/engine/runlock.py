@@ -1,4 +1,7 @@
-"""One run at a time writes a repository: it holds `<out-dir>/logs/run.lock`, which has the number of its process."""
+"""A run over several builds has its repository to itself: it holds `logs/run.lock` there, which names its process.
+
+Builds of one recipe each may go on at the same time, as they see one another's packages as published.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,12 @@ RUN_FILE = "logs/run.lock"
 
 
 @contextmanager
-def hold_run(out_dir: Path) -> Iterator[None]:
+def hold_run(out_dir: Path, *, alone: bool) -> Iterator[None]:
     """Keep other runs from writing a repository.
+
+    Args:
+        out_dir: the repository.
+        alone: whether runs over one build are kept out, too.
 
     Raises:
         OutputError: another run writes it; the error names its process.
@@ -32,7 +39,7 @@ def hold_run(out_dir: Path) -> Iterator[None]:
         raise output_error(path, error) from None
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
         except BlockingIOError:
             number = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
             raise OutputError(

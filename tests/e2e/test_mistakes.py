@@ -132,7 +132,7 @@ def test_a_mistake_is_told_with_its_line(project: Project, case: str) -> None:
     recipe, status, words = CASES[case]
     project.write("packages/one.yaml", "")
     (project.directory / "packages/one.yaml").write_text(recipe)
-    result = project.melpy("build", "-q", "packages/one.yaml")
+    result = project.melpy("build", "-q", "--only", "packages/one.yaml")
     assert result.returncode == status, result.stderr
     for word in words:
         assert word in result.stderr
@@ -183,7 +183,7 @@ def test_what_a_recipe_beside_it_makes_is_told(project: Project, name: str) -> N
     project.write("packages/libgreet.yaml", shell_recipe("libgreet", tail=GREET))
     project.write("packages/broken.yaml", "libgreet: [")
     project.write("packages/one.yaml", needs(f"'{name}'"))
-    result = project.melpy("build", "-q", "packages/one.yaml")
+    result = project.melpy("build", "-q", "--only", "packages/one.yaml")
     assert result.returncode == 31
     assert "hint: packages/libgreet.yaml makes it: build it too, in the same run or before\n" in result.stderr
     assert project.melpy("build", "-q", "packages/libgreet.yaml").returncode == 0
@@ -245,7 +245,7 @@ def test_a_damaged_package_hinders_no_build(project: Project, damage: str) -> No
     assert result.returncode == 0, result.stderr
     assert f"warning: {package}: " in result.stderr
     assert "; it is left out of the index (" in result.stderr
-    result = project.melpy("build", "three.yaml")
+    result = project.melpy("build", "--only", "three.yaml")
     assert result.returncode == 31
     assert "hint: one.yaml makes it: build it too" in result.stderr
     result = project.melpy("build", "one.yaml")
@@ -288,7 +288,7 @@ def test_a_damaged_package_that_a_build_needs_is_told(project: Project) -> None:
     project.write("two.yaml", needs("one", name="two"))
     assert project.melpy("build", "one.yaml").returncode == 0
     (project.out / "x86_64/one-1.0-r0.apk").write_bytes(b"")
-    result = project.melpy("build", "two.yaml")
+    result = project.melpy("build", "--only", "two.yaml")
     assert result.returncode == 34
     assert "hint: build one again, which replaces it\n" in result.stderr
     result = project.melpy("index")

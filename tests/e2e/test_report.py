@@ -54,7 +54,7 @@ def test_a_build_records_itself(project: Project) -> None:
     assert not [event for event in told if isinstance(event, events.Output)]
     trace = json.loads((project.directory / "trace.json").read_text())["traceEvents"]
     names = [one["name"] for one in trace if one["ph"] == "X"]
-    assert names[:3] == ["one-1.0-r0/x86_64", "history", "environment"]
+    assert names[:3] == ["one-1.0-r0/x86_64", "environment", "history"]
     report = project.melpy("report", "-o", "page.html")
     assert report.returncode == 0, report.stderr
     assert re.fullmatch(r"page\.html: [0-9.]+ kB, of .*/runs/\d{8}T\d{6}Z-[0-9a-f]{8}\.jsonl\n", report.stderr)

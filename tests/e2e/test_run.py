@@ -6,6 +6,7 @@ import fcntl
 import json
 import shutil
 import signal
+import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -239,20 +240,22 @@ def test_why(chain: Project) -> None:
 
 def test_one_run_at_a_time_writes_a_repository(project: Project) -> None:
     project.write("one.yaml", shell_recipe())
+    project.write("two.yaml", shell_recipe("two"))
     (project.out / "logs").mkdir(parents=True)
     with (project.out / "logs/run.lock").open("w") as stream:
         stream.write("4711\n")
         stream.flush()
         fcntl.flock(stream, fcntl.LOCK_EX)
-        result = project.melpy("build", "one.yaml")
-    assert result.returncode == 22
+        result = project.melpy("build", "one.yaml", "two.yaml")
+        single = project.melpy("build", "one.yaml")
+    assert (result.returncode, single.returncode) == (22, 22)
     assert "another run writes this repository: process 4711" in result.stderr
 
 
 def test_an_interrupt_finishes_what_goes_on(project: Project) -> None:
     project.write("afirst.yaml", recipe("afirst", runs="echo waits\nsleep 3"))
     project.write("second.yaml", recipe("second", "afirst"))
-    process = project.begin("build", "-v", "--json", ".")
+    process = project.begin("build", "-v", "--json", ".", stdout=subprocess.PIPE)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
@@ -267,7 +270,7 @@ def test_an_interrupt_finishes_what_goes_on(project: Project) -> None:
 def test_a_second_interrupt_ends_at_once(project: Project) -> None:
     project.write("afirst.yaml", recipe("afirst", runs="echo waits\nsleep 1000"))
     project.write("second.yaml", recipe("second", "afirst"))
-    process = project.begin("build", "-v", "--json", ".")
+    process = project.begin("build", "-v", "--json", ".", stdout=subprocess.PIPE)
     start = time.monotonic()
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)

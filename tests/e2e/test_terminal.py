@@ -57,7 +57,7 @@ def shown(project: Project, *arguments: str, columns: int, term: str = "xterm-25
 @pytest.mark.parametrize(
     ("command", "always", "wide"),
     [
-        ("build one.yaml", ["Package", "Size", "Lies in"], ["Arch", "Depends on", "Provides"]),
+        ("build --force one.yaml", ["Package", "Size", "Lies in"], ["Arch", "Depends on", "Provides"]),
         ("source list two.yaml", ["Recipe", "Source", "In the cache"], ["Kind", "Digest or commit", "Arch"]),
         ("store show", ["Name", "Size", "Last use"], ["Kind", "Entry"]),
         ("config", ["Setting", "Value"], ["From", "What it is for"]),
@@ -82,7 +82,7 @@ def test_a_table_fits(built: Project, command: str, always: list[str], wide: lis
 
 
 def test_a_narrow_table_of_a_build_is_name_size_and_place(built: Project) -> None:
-    lines = shown(built, "build", "one.yaml", columns=60)
+    lines = shown(built, "build", "--force", "one.yaml", columns=60)
     start = next(number for number, line in enumerate(lines) if line.startswith("Package"))
     assert lines[start : start + 5] == [
         "Package                                     Size  Lies in",
@@ -119,7 +119,7 @@ def test_without_a_terminal_all_is_there_and_plain(built: Project) -> None:
 def test_colour_is_for_terminals_that_have_it(built: Project, term: str, no_color: str, *, color: bool) -> None:
     built.environment = {"NO_COLOR": no_color}
     try:
-        with Terminal(built, *MELPY, "build", "one.yaml", term=term) as terminal:
+        with Terminal(built, *MELPY, "build", "--force", "one.yaml", term=term) as terminal:
             text = terminal.read_all()
     finally:
         built.environment = {}
@@ -195,7 +195,7 @@ def test_packages_of_a_repository_are_counted_together(built: Project, tmp_path:
         settings = project.directory / "melpy.toml"
         settings.write_text(settings.read_text().replace(f'["{root}"]', f'["{server.uri}"]'))
         project.write("one.yaml", shell_recipe())
-        with Terminal(project, *MELPY, "build", "one.yaml", term="xterm") as terminal:
+        with Terminal(project, *MELPY, "build", "--force", "one.yaml", term="xterm") as terminal:
             text = SEQUENCE.sub("", terminal.read_all())
     size = re.findall(r"fetching packages ([0-9.]+ [kM]?B) of ([0-9.]+ [kM]B) \(\d+ %\)", text)
     assert len(size) > 2, text

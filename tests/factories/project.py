@@ -84,7 +84,11 @@ class Project:
         )
 
     def begin(
-        self, *arguments: str, secret: dict[str, str] | None = None, pass_fds: tuple[int, ...] = ()
+        self,
+        *arguments: str,
+        secret: dict[str, str] | None = None,
+        pass_fds: tuple[int, ...] = (),
+        stdout: int = subprocess.DEVNULL,
     ) -> subprocess.Popen[str]:
         """Run melpy here in a session of its own, and return when a step has printed the word `waits`.
 
@@ -92,12 +96,13 @@ class Project:
             arguments: of melpy.
             secret: variables beside those of the project.
             pass_fds: open files that it is handed.
+            stdout: where its standard output goes.
         """
         process = subprocess.Popen(
             [sys.executable, "-m", "melpy", *arguments],
             cwd=self.directory,
             env=self.full_environment() | (secret or {}),
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             pass_fds=pass_fds,
