@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Needs = Callable[[BuildId], Iterable[BuildId]]
 
 _GLOB = frozenset("*?[")
+_MOST_SHOWN = 20  # builds that a quarantine stops, in an error
 
 
 class Name(Noun, frozen=True):
@@ -322,7 +323,9 @@ def _finish(asked: Mapping[BuildId, str], needs: Needs, filters: Filters, unmatc
     left = {build: reason for build, reason in asked.items() if build not in skipped}
     told = tuple(Skipped(build, skipped[build]) for build in sorted(skipped) if build in asked or not filters.only)
     if not left:
-        details = [f"  {one.build}: {one.reason}" for one in told]
+        details = [f"  {one.build}: {one.reason}" for one in told[:_MOST_SHOWN]]
+        if len(told) > _MOST_SHOWN:
+            details.append(f"  and {len(told) - _MOST_SHOWN:,} more")
         hint = "--no-quarantine builds them all the same"
         raise NothingSelectedError("no build is selected: the quarantine stops all", details=details, hint=hint)
     final = left if filters.only else within if not skipped else _close(left, needs, "needed by {}")

@@ -202,6 +202,15 @@ def test_nothing_selected_says_why(filters: str) -> None:
     assert caught.value.exit_status == 19
 
 
+def test_a_quarantine_of_a_large_tree_is_cut() -> None:
+    tree = [summary(f"n{number:03}") for number in range(100)]
+    chosen = {one.id: "named" for one in tree}
+    with pytest.raises(NothingSelectedError) as caught:
+        select_builds(tree, chosen, lambda _: (), Filters(quarantine=dict.fromkeys(chosen, "quarantined: no")))
+    lines = message(caught.value).splitlines()
+    assert (len(lines), lines[20], lines[21]) == (23, "  n019/x86_64: quarantined: no", "  and 80 more")
+
+
 def test_nothing_is_meant_for_an_architecture() -> None:
     with pytest.raises(NothingSelectedError, match="no build is selected"):
         select_builds([], {}, needs, Filters())
