@@ -21,6 +21,7 @@ from melpy.cli.option import (
     RUNS,
     SIGNING,
     SOURCES,
+    Count,
     read_settings,
     setting_options,
 )
@@ -82,11 +83,11 @@ _COLUMNS = (
 )
 @click.option("--force", is_flag=True, help="Build what is named although it is up to date.")
 @click.option("--retry-failed", is_flag=True, help="Try again what failed before with the same inputs.")
-@click.option("--retry-steps", type=click.IntRange(0), default=0, metavar="N", help="Try a failed step's build again.")
+@click.option("--retry-steps", type=Count(0), default=0, metavar="N", help="Try a failed step's build again.")
 @click.option("--prune", is_flag=True, help="List packages of the out-dir that no recipe makes any more.")
 @click.option("--yes", is_flag=True, help="With --prune: remove them.")
-@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="How many builds run at the same time.")
-@click.option("--max-failures", type=click.IntRange(1), metavar="N", help="Begin nothing more after so many failures.")
+@click.option("-j", "--jobs", type=Count(1), metavar="N", help="How many builds run at the same time.")
+@click.option("--max-failures", type=Count(1), metavar="N", help="Begin nothing more after so many failures.")
 @click.option(
     "--publish",
     type=click.Choice(["consistent", "end", "each"]),
@@ -175,6 +176,10 @@ def _build(
     quiet: bool,
 ) -> tuple[RunReport, Sequence[PlannedBuild]]:
     """Choose and make the builds; return what became of them, and those that were planned at the beginning."""
+    if flags["prune"] or flags["yes"]:
+        from melpy.cli.pruning import check_pruning  # noqa: PLC0415  # only where it is asked for
+
+        check_pruning(arguments, flags)
     # Only now: what executes jobs is imported meanwhile, by another process, which is small without these.
     from melpy.cli.preparing import make_run_spec, prepare_run  # noqa: PLC0415  # see above
     from melpy.cli.signer import find_signer  # noqa: PLC0415  # likewise
@@ -200,7 +205,7 @@ def _build(
         if flags["prune"]:
             from melpy.cli.pruning import prune  # noqa: PLC0415  # only where it is asked for
 
-            prune(arguments, prepared, publication, monitor, remove=flags["yes"])
+            prune(prepared, publication, monitor, remove=flags["yes"])
     return report, [build for name, build in prepared.tree.planned.items() if name in work.chosen]
 
 

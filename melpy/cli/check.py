@@ -10,7 +10,7 @@ import click
 
 from melpy.cli.ci import render_annotation
 from melpy.cli.help import Command
-from melpy.cli.option import BUILD_OPTION, PATH, read_settings, setting_options
+from melpy.cli.option import BUILD_OPTION, PATH, Count, read_settings, setting_options
 from melpy.cli.progress import track
 from melpy.cli.report import count_text, paint_lines, print_json, print_text, short_list
 from melpy.errors import Place
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     help="How findings are printed; github makes annotations of a workflow run.",
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
-@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="How many processes work; one for each core.")
+@click.option("-j", "--jobs", type=Count(1), metavar="N", help="How many processes work; one for each core.")
 def command(paths: tuple[Path, ...], options: tuple[str, ...], form: str, jobs: int | None, **flags: Any) -> int:
     """Load, render and plan recipes, and print everything that is wrong with them.
 

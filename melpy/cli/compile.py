@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melpy.cli.help import Command
-from melpy.cli.option import BUILD_OPTION, PATH, read_settings, setting_options
+from melpy.cli.option import BUILD_OPTION, PATH, Count, read_settings, setting_options
 from melpy.cli.progress import track
 from melpy.cli.report import count_text, finding_error, print_json_text, print_text
 from melpy.errors import FaultsError, OutputError, RecipeError, SettingsError
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @setting_options("arch", "packages", "pipeline-dirs", "env-files", "vars-file", "ranges")
 @BUILD_OPTION
 @click.option("--output-dir", type=PATH, metavar="DIR", help="Write <recipe file>.json for each recipe instead.")
-@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="How many processes work; one for each core.")
+@click.option("-j", "--jobs", type=Count(1), metavar="N", help="How many processes work; one for each core.")
 def command(
     paths: tuple[Path, ...], options: tuple[str, ...], output_dir: Path | None, jobs: int | None, **flags: Any
 ) -> None:

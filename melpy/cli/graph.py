@@ -17,6 +17,7 @@ from melpy.cli.option import (
     IGNORE_SIGNATURES,
     OFFLINE,
     PATH,
+    Count,
     read_settings,
     setting_options,
 )
@@ -69,7 +70,7 @@ _LARGE = 400  # builds; Graphviz takes minutes for drawings of more, and nobody 
     help="How it is shown; dot is the language of Graphviz, which makes svg.",
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
-@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="How many processes work; one for each core.")
+@click.option("-j", "--jobs", type=Count(1), metavar="N", help="How many processes work; one for each core.")
 def command(
     paths: tuple[Path, ...],
     *,

@@ -22,6 +22,18 @@ PATH = click.Path(path_type=Path, readable=False)
 """A path of the user's; whether it can be read is told by whoever reads it."""
 
 
+class Count(click.IntRange):
+    """A whole number in a range; click's own message says `0 is not in the range x>=1`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number; click reports others with their flag."""
+        try:
+            return int(super().convert(value, param, ctx))
+        except click.BadParameter:
+            bounds = f"of at least {self.min}" if self.max is None else f"from {self.min} to {self.max}"
+            self.fail(f"{str(value)!r} is not a whole number {bounds}", param, ctx)
+
+
 def _make_option(setting: Setting) -> Callable[[Any], Any]:
     return click.option(
         *setting.flags,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from melpy import events
 from melpy.apk.index import read_entries
@@ -13,23 +13,32 @@ from melpy.repo.repository import load_index, publish_packages
 from melpy.text import shorten_list
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from melpy.apk.model import IndexEntry
     from melpy.cli.preparing import Prepared
     from melpy.engine.model import PublishSpec
     from melpy.engine.selection import Arguments
 
 
-def prune(
-    arguments: Arguments, prepared: Prepared, publication: PublishSpec, monitor: events.Monitor, *, remove: bool
-) -> None:
+def check_pruning(arguments: Arguments, flags: Mapping[str, Any]) -> None:
+    """Refuse what cannot be meant, before anything is built.
+
+    Raises:
+        UsageError: `--yes` has nothing to remove, or no directory says which recipes there are.
+    """
+    if flags["yes"] and not flags["prune"]:
+        raise UsageError("--yes is about --prune", hint="melpy build --prune --yes packages/")
+    if flags["prune"] and not arguments.directories:
+        raise UsageError("--prune needs the directory of all recipes", hint="melpy build --prune packages/")
+
+
+def prune(prepared: Prepared, publication: PublishSpec, monitor: events.Monitor, *, remove: bool) -> None:
     """List, or remove, packages that no recipe makes any more; old versions of packages that one makes stay.
 
     Raises:
-        UsageError: no directory of recipes is named, so that nobody knows which recipes there are.
         OutputError: the repository cannot be written.
     """
-    if not arguments.directories:
-        raise UsageError("--prune needs the directory of all recipes", hint="melpy build --prune packages/")
     made = {(package.name, summary.arch) for summary in prepared.tree.summaries for package in summary.packages}
     for arch in prepared.settings.arch:
         entries = read_entries(load_index(publication.root, arch.apk, keyring=None))

@@ -11,7 +11,7 @@ import click
 
 from melpy.cli.help import Group
 from melpy.cli.monitor import open_monitor
-from melpy.cli.option import BUILD_OPTION, OFFLINE, PATH, SOURCES, read_settings, setting_options
+from melpy.cli.option import BUILD_OPTION, OFFLINE, PATH, SOURCES, Count, read_settings, setting_options
 from melpy.cli.progress import track
 from melpy.cli.report import count_text, finding_error, print_error, print_json, print_text, short_list
 from melpy.cli.table import Column, print_table
@@ -62,9 +62,7 @@ def _options(function: Callable[..., int]) -> Callable[..., int]:
     """Add what the three commands have in common."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),
-        click.option(
-            "-j", "--jobs", type=click.IntRange(1, 64), default=_AT_ONCE, show_default=True, help="How many at once."
-        ),
+        click.option("-j", "--jobs", type=Count(1, 64), default=_AT_ONCE, show_default=True, help="How many at once."),
         BUILD_OPTION,
         click.argument("paths", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]..."),
     ):

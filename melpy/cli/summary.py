@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _MOST_FAILURES = 20
 _MOST_REASONS = 10
+_MOST_DETAILS = 12
 _LOOKED_AT = 64 << 10  # bytes at the end of a log that are searched for the cause
 _BEGIN = re.compile(r"==> step \d+/\d+: (?!status -?\d)")
 """The line of a log with which a step begins."""
@@ -75,10 +76,15 @@ def _describe_failed(report: JobReport) -> Iterator[str]:
         yield f"    {cause}"
     if report.log:
         yield f"    log: {near_path(report.log)}"
+    details = report.failure.details if report.failure else ()
     if report.failure and report.failure.step.number:
+        # The others are the end of the log, which has been searched for its cause.
+        yield from (f"    {line.strip()}" for line in details if "--retry-failed" in line)
         yield f"    enter: {enter_command(report)}"
-    elif report.failure and report.failure.hint:
-        yield f"    hint: {report.failure.hint}"
+    else:
+        yield from (f"    {line.strip()}" for line in details[:_MOST_DETAILS])
+        if report.failure and report.failure.hint:
+            yield f"    hint: {report.failure.hint}"
 
 
 def _failed_step(report: JobReport) -> str:
@@ -171,7 +177,8 @@ def check_reports(reports: Sequence[JobReport]) -> None:
         rest = len(reports) - len(failed)
         raise BuildsFailedError(
             f"{len(failed)} of {count_text(len(reports), 'job')} failed",
-            hint="mend them and run the same command again: what was built is not built again"
+            hint="mend them and run the same command again: what was built is not built again;"
+            " --retry-failed tries again what failed with the same inputs"
             if rest
             else "melpy report shows what they did",
         )

@@ -132,7 +132,7 @@ def _render(answer: Mapping[str, Any]) -> Iterator[str]:
         "may-build": "may have to be built",
         "fails": "cannot be built",
     }
-    because = f": {answer['because']}" if answer["because"] else ""
+    because = f": {answer['because']}" if answer["because"] and answer["verdict"] != "cached" else ""
     yield f"{answer['job']} {words[answer['verdict']]}{because}"
     if answer.get("error"):
         yield f"  {answer['error']}"

@@ -181,7 +181,7 @@ def _named_reason(name: Name, package: str, build: BuildId) -> str:
 def _unknown_error(unknown: Sequence[Name], known: Collection[str]) -> RecipeNotFoundError:
     """Return the error for names that nothing has; each with the name that was probably meant."""
     near = {name: None if name.is_glob else find_near(name.text, known) for name in unknown}
-    hint = "names are those of the recipes and packages of the directories given; a path has a / or ends in .yaml"
+    hint = "names are looked for in the directories given, else in packages/ or here; paths have a / or end in .yaml"
     if len(unknown) == 1:
         (name,) = unknown
         what = "no recipe or package matches" if name.is_glob else "there is no recipe and no package"
@@ -257,7 +257,7 @@ def _narrow(chosen: Mapping[BuildId, str], excluded: Collection[BuildId], filter
         left = _check_left(missing, left, "the indexes have all packages of", "without --missing they are chosen")
     kept = {build: reason for build, reason in left.items() if build not in excluded}
     globs = shorten_list([f"--exclude {glob}" for glob in filters.exclude])
-    return _check_left(kept, left, f"{globs} leaves out all of", "exclude fewer")
+    return _check_left(kept, left, f"{globs} leaves out", "exclude fewer")
 
 
 def _check_left(left: dict[BuildId, str], before: Mapping[BuildId, str], what: str, hint: str) -> dict[BuildId, str]:

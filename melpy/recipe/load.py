@@ -101,7 +101,8 @@ def _not_found(path: Path) -> RecipeNotFoundError:
     names = [item.name for item in parent.glob("*.yaml")] if parent.is_dir() else []
     near = with_suffix.name if with_suffix.exists() else find_near(path.name, names)
     hint = f"did you mean {parent / near}?" if near else None
-    return RecipeNotFoundError("no such recipe", where=str(path), hint=hint)
+    what = "no such recipe" if near or path.suffix in {".yaml", ".yml"} else "no such recipe or directory"
+    return RecipeNotFoundError(what, where=str(path), hint=hint)
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -335,6 +335,7 @@ def test_packages_without_a_recipe_are_pruned_when_that_is_asked_for(chain: Proj
     names = [entry.info.name for entry in read_entries(load_index(chain.out, "x86_64", keyring=None))]
     assert names == ["base", "middle", "top"]
     assert chain.melpy("build", "--prune", "base.yaml").returncode == 2
+    assert chain.melpy("build", "--yes", ".").returncode == 2
 
 
 def test_a_build_whose_step_failed_is_tried_again_when_that_is_asked_for(project: Project) -> None:

@@ -19,7 +19,15 @@ from melpy.cli.summary import (
 )
 from melpy.cli.table import fit_columns
 from melpy.engine.model import BuiltPackage, JobReport
-from melpy.errors import BuildsFailedError, Place, StepFailedError, StepFault, UnresolvableError, point_at
+from melpy.errors import (
+    BuildsFailedError,
+    Place,
+    StepFailedError,
+    StepFault,
+    UnresolvableError,
+    UnsettledError,
+    point_at,
+)
 
 if TYPE_CHECKING:
     from melpy.errors import MelpyError
@@ -102,6 +110,26 @@ def test_a_log_that_is_gone_leaves_the_details() -> None:
     job = "greet-1.0-r0/aarch64"
     lines = render_summary([report(job, "failed", "", step_failure(), Path("/nonexistent/greet.log"))])
     assert "    make: *** [Makefile:3: main.o] Error 1" in lines
+
+
+def test_a_cycle_that_never_rests_names_the_files_that_differ() -> None:
+    error = UnsettledError("still differs", details=["  hen: usr/share/hen"], hint="find out why")
+    assert render_summary([report("hen-1.0-r0/x86_64", "failed", failure=error)]) == [
+        "failed:",
+        "  hen-1.0-r0/x86_64: still differs",
+        "    hen: usr/share/hen",
+        "    hint: find out why",
+    ]
+
+
+def test_a_failure_of_an_earlier_run_is_told_as_such() -> None:
+    error = step_failure()
+    error.details = (*error.details, "  it failed so before, with the same inputs; --retry-failed tries again")
+    lines = render_summary([report("greet-1.0-r0/aarch64", "failed", failure=error)])
+    assert lines[3:] == [
+        "    it failed so before, with the same inputs; --retry-failed tries again",
+        "    enter: melpy shell greet --arch aarch64",
+    ]
 
 
 def test_all_that_was_built_needs_no_words() -> None:

@@ -90,7 +90,7 @@ def test_the_rest_of_a_directory_is_read_for_what_is_needed() -> None:
 
 MISTAKES = {
     "typing mistake in a path": (["packages/crul.yaml"], "packages/crul.yaml: no such recipe", "packages/curl.yaml"),
-    "no such directory": (["pakages/"], "pakages: no such recipe", None),
+    "no such directory": (["pakages/"], "pakages: no such recipe or directory", None),
     "directory without recipes": (["packages/curl/"], "packages/curl: this directory holds no recipe", "end in .yaml"),
     "name": (["packages", "crul"], "there is no recipe and no package 'crul'", "did you mean 'curl'?"),
     "list that is not there": (["@none.txt"], "none.txt: this list cannot be read: no such file", None),

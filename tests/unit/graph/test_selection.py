@@ -146,7 +146,7 @@ def test_an_unknown_name() -> None:
         find_named(TREE, [Name("ruby-*", "list.txt:3")])
     assert message(caught.value) == (
         "error: list.txt:3: no recipe or package matches 'ruby-*'\n"
-        "hint: names are those of the recipes and packages of the directories given; a path has a / or ends in .yaml"
+        "hint: names are looked for in the directories given, else in packages/ or here; paths have a / or end in .yaml"
     )
 
 
@@ -157,7 +157,7 @@ def test_all_unknown_names_are_told_together() -> None:
         "error: 2 names match no recipe and no package\n"
         "  list.txt:3: lbiz, did you mean 'libz'?\n"
         "  zzzz\n"
-        "hint: names are those of the recipes and packages of the directories given; a path has a / or ends in .yaml"
+        "hint: names are looked for in the directories given, else in packages/ or here; paths have a / or end in .yaml"
     )
 
 
@@ -183,7 +183,7 @@ hint: without --missing they are chosen""",
     ),
     "exclude": (
         {"exclude": ("a*",)},
-        "error: no build is selected: --exclude a* leaves out all of 1 build: app/x86_64\nhint: exclude fewer",
+        "error: no build is selected: --exclude a* leaves out 1 build: app/x86_64\nhint: exclude fewer",
     ),
     "shard": (
         {"shard": Shard(1 + find_shard("app", 2) % 2, 2)},
