@@ -191,7 +191,7 @@ def test_prune_asks_for_what_it_understands(project: Project, arguments: tuple[s
 
 def test_what_a_build_uses_is_kept(project: Project, tmp_path: Path) -> None:
     project.write("two.yaml", recipe(runs=f"mkdir -p {OUT}\ntouch begun\nwhile test ! -e go; do sleep 0.1; done"))
-    command = [sys.executable, "-m", "melpy", "build", "two.yaml"]
+    command = [sys.executable, "-m", "melpy", "build", "--force", "two.yaml"]
     build = subprocess.Popen(
         command, cwd=project.directory, env=project.full_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -229,7 +229,7 @@ def test_a_killed_extraction_leaves_no_entry(project: Project, tmp_path: Path) -
     project.write("one.yaml", recipe("many"))
     store = project.directory / "cache/store-3"
     before = {path.name for path in store.iterdir()}
-    command = [sys.executable, "-m", "melpy", "build", "one.yaml"]
+    command = [sys.executable, "-m", "melpy", "build", "--force", "one.yaml"]
     build = subprocess.Popen(command, cwd=project.directory, env=project.full_environment(), stderr=subprocess.DEVNULL)
     _wait_for(lambda: any(store.glob(".new-*")))
     build.send_signal(signal.SIGKILL)
@@ -243,7 +243,7 @@ def test_a_killed_extraction_leaves_no_entry(project: Project, tmp_path: Path) -
 
 def test_builds_at_once_share_the_store(project: Project) -> None:
     shutil.rmtree(project.directory / "cache/store-3")
-    command = [sys.executable, "-m", "melpy", "build", "one.yaml"]
+    command = [sys.executable, "-m", "melpy", "build", "--force", "one.yaml"]
     builds = [
         subprocess.Popen(
             [*command, "--out-dir", f"out-{number}"],

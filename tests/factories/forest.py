@@ -298,7 +298,7 @@ def _write_first(bootstrap: Repository, scratch: Path, name: str) -> None:
     function = name.replace("-", "_")
     (include / f"{name}.h").write_text(f"int {function}(void);\n#define IS_OLD\n")
     for arch in ARCHES:
-        main = PackageInfo(name=name, version="0-r0", arch=arch, origin=name, provides=(f"so:lib{name}.so.1=1",))
+        main = PackageInfo(name=name, version="0-r0", arch=arch, origin=name)
         headers = PackageInfo(name=f"{name}-dev", version="0-r0", arch=arch, origin=name, depends=(f"{name}=0-r0",))
         bootstrap.add_all([(main, scratch / "nothing"), (headers, scratch / name)])
 
