@@ -13,13 +13,14 @@ from melpy.cli.selection import find_warnings, read_quarantine
 from melpy.cli.setup import make_spec
 from melpy.codec import replace
 from melpy.engine.capacity import count_processors
+from melpy.engine.generated import is_generated
 from melpy.engine.model import JobReport, RunSpec
 from melpy.engine.schedule import JobOutcome
 from melpy.environment.repository import Repositories
-from melpy.errors import LockError
+from melpy.errors import CycleError, LockError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from melpy import events
     from melpy.arch import Arch
@@ -79,13 +80,24 @@ def prepare_run(
     spec = make_build_spec(settings, flags, monitor)
     repositories = Repositories(spec.repositories)
     outside = assume_outside if flags.get("assume_outside") and flags.get("dry_run") else repositories.offers
-    graph = make_tree_graph(tree, repositories, outside, settings.bootstrap_first)
-    selection, work = choose_builds(
-        arguments, chosen, tree, graph, repositories, quarantine, outside, settings.bootstrap_first
-    )
+    first, circle = settings.bootstrap_first, None
+    try:
+        graph = make_tree_graph(tree, repositories, outside, first)
+    except CycleError as error:
+        # It matters only to its members and to builds that need them, for which they come along.
+        circle, outside = error, _assume_stated(repositories)
+        graph = make_tree_graph(tree, repositories, outside, first)
+    selection, work = choose_builds(arguments, chosen, tree, graph, repositories, quarantine, outside, first)
+    if circle and any(not work.chosen.keys().isdisjoint(cycle.members) for cycle in graph.cycles):
+        raise circle
     for warning in find_warnings(selection, tree.summaries, quarantine):
         print_warning(warning)
     return Prepared(spec, work, tree, selection, repositories, _report_skipped(selection, graph), settings)
+
+
+def _assume_stated(repositories: Repositories) -> Callable[[str, str], bool]:
+    """Return a function by which repositories have all names but those that are known once packages are built."""
+    return lambda name, arch: not is_generated(name) or repositories.offers(name, arch)
 
 
 def _report_skipped(selection: Selection, graph: Graph) -> tuple[JobReport, ...]:

@@ -65,6 +65,15 @@ def test_a_second_run_builds_nothing(chain: Project) -> None:
     assert "other-1.0-r0/x86_64 is up to date; --force builds it again" in single.stderr
 
 
+def test_a_cycle_that_cannot_be_cut_stops_no_recipe_that_has_nothing_to_do_with_it(chain: Project) -> None:
+    chain.write("egg.yaml", recipe("egg", "hen"))
+    chain.write("hen.yaml", recipe("hen", "egg"))
+    assert outcomes(build(chain, "middle.yaml")) == {"base": "built", "middle": "built"}
+    for named in (".", "hen.yaml"):
+        result = chain.melpy("build", named)
+        assert (result.returncode, "these recipes need one another: egg -> hen -> egg" in result.stderr) == (30, True)
+
+
 @pytest.mark.parametrize(
     "change",
     [
