@@ -79,8 +79,10 @@ def prepare_run(
     tell_left(tree.left, settings.arch, monitor)
     spec = make_build_spec(settings, flags, monitor)
     repositories = Repositories(spec.repositories)
+    outside: Callable[[str, str], bool]
     outside = assume_outside if flags.get("assume_outside") and flags.get("dry_run") else repositories.offers
-    first, circle = settings.bootstrap_first, None
+    first = settings.bootstrap_first
+    circle: CycleError | None = None
     try:
         graph = make_tree_graph(tree, repositories, outside, first)
     except CycleError as error:
@@ -88,8 +90,8 @@ def prepare_run(
         circle, outside = error, _assume_stated(repositories)
         graph = make_tree_graph(tree, repositories, outside, first)
     selection, work = choose_builds(arguments, chosen, tree, graph, repositories, quarantine, outside, first)
-    if circle and any(not work.chosen.keys().isdisjoint(cycle.members) for cycle in graph.cycles):
-        raise circle
+    if circle:
+        _check_circle(circle, tree, work, repositories)
     for warning in find_warnings(selection, tree.summaries, quarantine):
         print_warning(warning)
     return Prepared(spec, work, tree, selection, repositories, _report_skipped(selection, graph), settings)
@@ -98,6 +100,18 @@ def prepare_run(
 def _assume_stated(repositories: Repositories) -> Callable[[str, str], bool]:
     """Return a function by which repositories have all names but those that are known once packages are built."""
     return lambda name, arch: not is_generated(name) or repositories.offers(name, arch)
+
+
+def _check_circle(circle: CycleError, tree: Tree, work: Work, repositories: Repositories) -> None:
+    """Refuse a run that a cycle has to do with which cannot be cut.
+
+    Raises:
+        CycleError: a chosen build is in a cycle, or needs itself.
+    """
+    if any(not work.chosen.keys().isdisjoint(cycle.members) for cycle in work.graph.cycles):
+        raise circle
+    part = replace(tree, summaries=tuple(one for one in tree.summaries if one.id in work.chosen))
+    make_tree_graph(part, repositories, repositories.offers, ())
 
 
 def _report_skipped(selection: Selection, graph: Graph) -> tuple[JobReport, ...]:
