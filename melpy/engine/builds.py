@@ -166,7 +166,7 @@ def _finish_first(run: _Phases, monitor: events.Monitor, *, several: bool) -> It
             before(number, frame)
             return
         run.drain()
-        text = "interrupted: what goes on is finished, nothing else begins; interrupt once more to end at once"
+        text = "interrupted: running builds are finished, and no other one begins; interrupt again to end them at once"
         monitor.emit(events.Note("", text))
 
     signal.signal(signal.SIGINT, interrupt)
