@@ -61,7 +61,17 @@ pipeline:
 def build(directory: Path, cache: Path, *options: str) -> tuple[bytes, dict[str, object]]:
     """Build the recipe for aarch64; return the package and the record."""
     out = directory / ("emulated" if options else "native")
-    command = [sys.executable, "-m", "melpy", "build", "--force", "--arch", "aarch64", "--config", str(ROOT / "melpy.toml")]
+    command = [
+        sys.executable,
+        "-m",
+        "melpy",
+        "build",
+        "--force",
+        "--arch",
+        "aarch64",
+        "--config",
+        str(ROOT / "melpy.toml"),
+    ]
     command += ["--cache-dir", str(cache), "--out-dir", str(out), "--signing-key", str(directory / "local.rsa")]
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
     done = subprocess.run(
