@@ -167,10 +167,10 @@ def print_annotations(reports: Sequence[JobReport]) -> None:
 
 
 def check_reports(reports: Sequence[JobReport]) -> None:
-    """Raise the error of a run over several jobs in which some failed.
+    """Raise the error of a run over several jobs in which some failed or were not published.
 
     Raises:
-        BuildsFailedError: some failed.
+        BuildsFailedError: some failed, or were held back.
     """
     failed = [report for report in reports if report.outcome == "failed"]
     if failed:
@@ -182,6 +182,9 @@ def check_reports(reports: Sequence[JobReport]) -> None:
             if rest
             else "melpy report shows what they did",
         )
+    held = [report for report in reports if report.outcome == "held-back"]
+    if held:
+        raise BuildsFailedError(f"{len(held)} of {count_text(len(reports), 'job')} held back", hint=held[0].because)
 
 
 def report_json(report: JobReport) -> dict[str, object]:

@@ -143,7 +143,8 @@ class Expecter:
         reason = self._find_reason(build, frozenset()) if self._means.options.stale == "inputs" else ""
         own = self._find_own(build)
         known = None if reason else self._finder.find(node)
-        if known is None and (reason or own):
+        # What is not there is built, so that nothing is resolved for it; the key tells of what is.
+        if known is None and (reason or (own and self._fresh.find_version(summary) is None)):
             return (WILL, own) if own else (MAY, reason)
         try:
             if known is None and self._means.options.stale == "inputs":
@@ -153,7 +154,7 @@ class Expecter:
         except MelpyError as error:
             return FAILS, str(error)
         if known is None:
-            return WILL, "its environment or sources changed"
+            return WILL, own or "its environment or sources changed"
         self._view.add(node, known.packages)
         return (FRESH, "") if known.outcome is JobOutcome.UP_TO_DATE else (CACHED, "the result cache has its packages")
 

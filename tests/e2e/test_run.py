@@ -324,7 +324,7 @@ def test_a_version_that_clients_have_is_not_published_with_other_content(
 ) -> None:
     toy_repository.add("used", version="1.0-r0")
     project.write("used.yaml", recipe("used"))
-    found = build(project, ".", "--published", str(toy_repository.root))
+    found = build(project, ".", "--published", str(toy_repository.root), status=61)
     assert found["used"]["outcome"] == "held-back"
     assert "used-1.0-r0 with other content: raise the epoch" in found["used"]["because"]
     assert not project.packages()
