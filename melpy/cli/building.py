@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from melpy import events
 from melpy.cli.planning import make_tree_spec, pipeline_directories, plan_build, plan_recipes
@@ -46,8 +47,7 @@ _PLANNED_AT_ONCE = 24  # recipes; more are evaluated in several processes, and p
 _LARGE = 200  # recipes, from which on it is said that they are read
 
 
-@dataclass(frozen=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """The recipes of a run: those that are named, and those that they may need.
 
     Attributes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from melpy.cli.building import assume_outside, choose_builds, load_tree, make_tree_graph, tell_left
 from melpy.cli.option import LOCK_NAME
@@ -38,8 +39,7 @@ _FORCING = ("force", "keep", "debug", "emulate_all", "from_step")
 """Flags about how steps are run, which a build that is up to date would not do."""
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """A run that has not begun.
 
     Attributes:

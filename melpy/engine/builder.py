@@ -6,8 +6,9 @@ The main thread does all of this but fetching and executing, for which others le
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from melpy import events
 from melpy.codec import replace
@@ -43,8 +44,7 @@ FETCHES = 2
 """Builds whose sources are fetched, or that wait for a worker, at the same time."""
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """A build that went on and does no more: one of `known`, `packages` and `failure` is there.
 
     Attributes:
@@ -66,8 +66,7 @@ class Ended:
     failure: MelpyError | None = None
 
 
-@dataclass(frozen=True)
-class Bench:
+class Bench(Struct, frozen=True):
     """Where jobs are executed.
 
     Attributes:
@@ -79,8 +78,7 @@ class Bench:
     results: Path
 
 
-@dataclass
-class _Active:
+class _Active(Struct):
     node: Node
     build: PlannedBuild
     draft: Draft

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from melpy import events
 from melpy.engine.clock import Clock
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
     from melpy.graph.model import BuildId, Generated
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(Struct, frozen=True):
     """The builds of a run.
 
     Attributes:
@@ -45,8 +45,7 @@ class Work:
     remake: Callable[[Generated], Graph]
 
 
-@dataclass(frozen=True)
-class Means:
+class Means(Struct, frozen=True):
     """Tools and memory of a run.
 
     Attributes:

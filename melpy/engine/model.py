@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+from msgspec import Struct
+
 from melpy.build.model import StepOptions
 from melpy.engine.inputs import Distribution
 from melpy.source.place import NOWHERE
@@ -51,8 +54,7 @@ FileId = tuple[int, int]
 """Device and inode of a file of this machine."""
 
 
-@dataclass(frozen=True)
-class SourceSpec:
+class SourceSpec(Struct, frozen=True):
     """Where sources are kept, and where they are looked for.
 
     Attributes:
@@ -74,8 +76,7 @@ class SourceSpec:
         return self.cache_dir / "git"
 
 
-@dataclass(frozen=True)
-class StepSettings:
+class StepSettings(Struct, frozen=True):
     """What a user asks of the steps of all builds of a run.
 
     Attributes:
@@ -86,15 +87,14 @@ class StepSettings:
         from_step: begin with this step, by number or name, where an earlier build was kept.
     """
 
-    options: StepOptions = field(default=StepOptions())
+    options: StepOptions = StepOptions()
     build_cache: str = "none"
     emulate_all: bool = False
     keep: bool = False
     from_step: str = ""
 
 
-@dataclass(frozen=True)
-class BuildSpec:
+class BuildSpec(Struct, frozen=True):
     """What the builds of a run are prepared from, beside their recipes. The signing key is no part of it.
 
     Attributes:
@@ -111,8 +111,8 @@ class BuildSpec:
     repositories: RepositorySpec
     store: StoreSpec
     sources: SourceSpec
-    distribution: Distribution = field(default=Distribution())
-    steps: StepSettings = field(default=StepSettings())
+    distribution: Distribution = Distribution()
+    steps: StepSettings = StepSettings()
     epoch: int | None = None
     secrets: tuple[tuple[FileId, str], ...] = ()
     locks: tuple[tuple[Path, Lock], ...] = ()
@@ -128,8 +128,7 @@ class BuildSpec:
         return self.repositories.own
 
 
-@dataclass(frozen=True)
-class PublishSpec:
+class PublishSpec(Struct, frozen=True):
     """Where packages are published, and how they are signed.
 
     Attributes:
@@ -162,8 +161,7 @@ class PlannedBuild:
     left_out: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Visible:
+class Visible(Struct, frozen=True):
     """Packages of this machine that a build may have in its environment.
 
     Attributes:
@@ -176,19 +174,17 @@ class Visible:
     packages: tuple[VisiblePackage, ...] | None
     staged: tuple[Path, ...]
     own: frozenset[str]
-    contents: Mapping[str, str] = field(default_factory=dict)
+    contents: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class BuiltPackage:
+class BuiltPackage(Struct, frozen=True):
     """A package that was published."""
 
     entry: IndexEntry
     path: Path
 
 
-@dataclass(frozen=True)
-class BuildResult:
+class BuildResult(Struct, frozen=True):
     """Packages of one build that were published.
 
     Attributes:
@@ -204,8 +200,7 @@ class BuildResult:
     log: Path
 
 
-@dataclass(frozen=True)
-class JobReport:
+class JobReport(Struct, frozen=True):
     """What became of one job of a run, for the summary.
 
     Attributes:
@@ -233,8 +228,7 @@ class JobReport:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class RunReport:
+class RunReport(Struct, frozen=True):
     """The end of a run.
 
     Attributes:
@@ -248,8 +242,7 @@ class RunReport:
     interrupted: bool = False
 
 
-@dataclass(frozen=True)
-class RunSpec:
+class RunSpec(Struct, frozen=True):
     """Options of a run over several builds.
 
     Attributes:

@@ -6,8 +6,9 @@ All that the process of the job is not trusted with, or has no means for, is don
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from melpy import events
 from melpy.codec import replace
@@ -48,8 +49,7 @@ if TYPE_CHECKING:
     from melpy.solve.model import Solution
 
 
-@dataclass(frozen=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """A build whose environment is known, before its sources are there.
 
     Attributes:

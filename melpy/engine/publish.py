@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from melpy import events
 from melpy.apk.archive import sign_package
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
     from melpy.repo.model import Publication
 
 
-@dataclass(frozen=True)
-class Staged:
+class Staged(Struct, frozen=True):
     """A build whose packages are not published yet.
 
     Attributes:

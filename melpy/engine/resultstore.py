@@ -14,8 +14,9 @@ import fcntl
 import os
 import shutil
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from melpy.codec import Noun, decode, encode
 from melpy.digest import file_digest
@@ -46,8 +47,7 @@ class _Entry(Noun, frozen=True):
     result: Result
 
 
-@dataclass(frozen=True)
-class StoredResult:
+class StoredResult(Struct, frozen=True):
     """A result whose packages are in the cache.
 
     Attributes:

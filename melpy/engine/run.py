@@ -5,8 +5,9 @@ What was built goes into the result cache at once, so that a run that was killed
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from melpy.engine.builder import Bench, Builder, Ended
 from melpy.engine.difference import find_differences
@@ -35,8 +36,7 @@ _MOST_SHOWN = 5  # builds whose files are compared for an error
 _MOST_ROUNDS = 5  # the first build of a cycle's member, and 4 times again
 
 
-@dataclass
-class _State:
+class _State(Struct):
     """The state of a build over all rounds."""
 
     staged: Staged | None = None

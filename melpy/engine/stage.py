@@ -7,9 +7,10 @@ matter.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from melpy.digest import identity
 from melpy.engine.model import Visible
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from melpy.environment.repository import Repositories
 
 
-@dataclass(frozen=True)
-class BuiltPackages:
+class BuiltPackages(Struct, frozen=True, dict=True):
     """The packages of one build.
 
     Attributes:
@@ -46,7 +46,6 @@ class BuiltPackages:
         return identity([[one.name, one.version, content or one.checksum] for one, content in pairs])
 
 
-@dataclass
 class Stage:
     """The packages that the builds of a run may see.
 
@@ -54,8 +53,9 @@ class Stage:
         repositories: the repositories of the run, from which environments are resolved.
     """
 
-    repositories: Repositories
-    _contents: dict[str, str] = field(default_factory=dict)
+    def __init__(self, repositories: Repositories) -> None:
+        self.repositories = repositories
+        self._contents: dict[str, str] = {}
 
     def take_published(self, packages: Sequence[PublishedPackage], made: Sequence[Made]) -> BuiltPackages:
         """Return packages that the repository of the run has."""
