@@ -18,6 +18,7 @@ from melpy.engine.known import Means, Work
 from melpy.engine.ledger import Ledger
 from melpy.engine.model import RunReport
 from melpy.engine.publish import publish
+from melpy.engine.published import Made
 from melpy.engine.resultdir import keep_results, open_results
 from melpy.engine.resultstore import ResultStore
 from melpy.engine.run import Run
@@ -84,7 +85,7 @@ def make_builds(
             interrupted = bool(asked)
         except KeyboardInterrupt:
             interrupted = True
-        report = _publish(phases, publication, options, directory, monitor, interrupted=interrupted)
+        report = _publish(phases, publication, means, directory, monitor, interrupted=interrupted)
     monitor.emit(events.RunFinished("", time.monotonic() - start))
     return report
 
@@ -98,7 +99,7 @@ class _Phases:
     def __init__(self, work: Work, means: Means, bench: Bench, monitor: events.Monitor) -> None:
         self._work, self._means, self._bench, self._monitor = work, means, bench, monitor
         self._ledger = Ledger(work.graph, monitor)
-        self._run: Run | None = None
+        self._runs: list[Run] = []
         self._drained = False
         self.staged: dict[BuildId, Staged] = {}
 
@@ -110,8 +111,8 @@ class _Phases:
     def drain(self) -> None:
         """Let nothing more start; what goes on is finished."""
         self._drained = True
-        if self._run:
-            self._run.drain()
+        for run in self._runs:
+            run.drain()
 
     def execute(self) -> None:
         """Settle all builds, as far as failures let them.
@@ -125,23 +126,35 @@ class _Phases:
         while True:
             now = {build: asked for build, asked in work.chosen.items() if build not in late}
             part = Work(work.graph, now, work.plan, work.remake)
-            run = self._run = Run(part, self._means, self._bench, self._ledger, self._monitor, made)
+            run = Run(part, self._means, self._bench, self._ledger, self._monitor, made)
+            self._runs.append(run)
             if self._drained:
                 run.drain()
             try:
                 run.execute()
             finally:
                 self.staged |= run.staged
+                made = run.made
             if not late or self._drained:
                 for build in late:
                     self._ledger.settle(build, JobOutcome.INTERRUPTED)
+                self._remember(work, made)
                 return
-            made, before = run.made, late
+            before = late
             left = {build: work.chosen[build] for build in work.chosen if build in late}
             work = Work(work.remake(find_generated(self.staged.values())), left, work.plan, work.remake)
             late = find_late(work)
             if late == before:  # nobody makes what they ask for, as their preparation tells
                 late = frozenset()
+
+    def _remember(self, work: Work, made: Mapping[BuildId, BuiltPackages]) -> None:
+        """Remember the stamps that the next run will find builds by."""
+        if not self.staged:
+            return
+        with suppress(MelpyError):  # the next run tells what is wrong
+            graph = work.remake(find_generated(self.staged.values()))
+            for run in self._runs:
+                self._means.journal.add_keys(run.find_next_stamps(graph, made))
 
     def _tell_start(self) -> None:
         graph, chosen = self._work.graph, self._work.chosen
@@ -181,7 +194,7 @@ def _finish_first(run: _Phases, monitor: events.Monitor, *, several: bool) -> It
 def _publish(
     run: _Phases,
     publication: PublishSpec,
-    options: RunSpec,
+    means: Means,
     directory: Path,
     monitor: events.Monitor,
     *,
@@ -189,7 +202,7 @@ def _publish(
 ) -> RunReport:
     """Publish what a run has built; keep what cannot be published, and say where."""
     staged = run.staged
-    held = _find_held(staged, run.reports, publication) if options.publish == "consistent" else {}
+    held = _find_held(staged, run.reports, publication) if means.options.publish == "consistent" else {}
     problem: MelpyError | None = None
     results: tuple[BuildResult, ...] = ()
     try:
@@ -202,6 +215,14 @@ def _publish(
                 text = f"  the unsigned packages are in {place}, until melpy clean removes them"
                 error.details = (*error.details, text)
     published = {result.job: result for result in results}
+    means.journal.add_made(
+        {
+            package.entry.checksum: Made(one.key, package.content)
+            for one in staged.values()
+            if one.job in published
+            for package in one.packages
+        }
+    )
     jobs = tuple(_complete(report, published, held) for report in run.reports.values())
     return RunReport(jobs, problem, interrupted)
 
