@@ -84,7 +84,6 @@ class Freshness:
         """
         if arch not in self._published:
             self._published[arch] = Published(self._spec.out_dir, arch, self._journal)
-            self._stage.repositories.find_own(arch)
         return self._published[arch]
 
     def find_others(self, arch: str) -> BuiltPackages:

@@ -125,7 +125,9 @@ class Finder:
         """Return the members of a cycle that are all up to date as they see one another; None unless all are."""
         found: dict[BuildId, Known] = {}
         try:
-            for build in nodes.cycles[cycle].members:
+            members = nodes.cycles[cycle].members
+            self.ask([Node(build, REST) for build in members])
+            for build in members:
                 known = self._find_resting(build)
                 if known is None or known.outcome is not JobOutcome.UP_TO_DATE:
                     return None
