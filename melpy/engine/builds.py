@@ -154,7 +154,7 @@ class _Phases:
         with suppress(MelpyError):  # the next run tells what is wrong
             graph = work.remake(find_generated(self.staged.values()))
             for run in self._runs:
-                self._means.journal.add_keys(run.find_next_stamps(graph, made))
+                self._means.journal.add_keys(run.find_next_stamps(graph, self._work.chosen, made))
 
     def _tell_start(self) -> None:
         graph, chosen = self._work.graph, self._work.chosen

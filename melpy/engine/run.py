@@ -23,7 +23,7 @@ from melpy.errors import CancelledError, UnsettledError
 from melpy.text import shorten_list
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from melpy import events
@@ -111,7 +111,9 @@ class Run:
             if build in self._states and (key := self._states[build].key) and JobOutcome(report.outcome).good
         }
 
-    def find_next_stamps(self, graph: Graph, made: Mapping[BuildId, BuiltPackages]) -> dict[str, str]:
+    def find_next_stamps(
+        self, graph: Graph, chosen: Collection[BuildId], made: Mapping[BuildId, BuiltPackages]
+    ) -> dict[str, str]:
         """Return the keys of builds by the stamps that the next run finds them by, as far as these are others.
 
         What was built says what it needs, so that the next run has another graph. A key still counts where a build
@@ -119,12 +121,12 @@ class Run:
 
         Args:
             graph: the graph with the facts of all packages that were built.
+            chosen: all builds of the run, of which this may be a part.
             made: the packages of all builds.
         """
         if self._means.options.stale != "inputs":
             return {}
-        nodes = Nodes(graph, self._work.chosen, rounds=True)
-        view = View(graph, nodes, self._work.chosen, self._fresh, self._means.stage)
+        view = View(graph, Nodes(graph, chosen, rounds=True), chosen, self._fresh, self._means.stage)
         view.take(made)
         found: dict[str, str] = {}
         for build, key in self.find_keys().items():
