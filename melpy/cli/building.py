@@ -13,6 +13,7 @@ from melpy import events
 from melpy.cli.planning import make_tree_spec, pipeline_directories, plan_build, plan_recipes
 from melpy.cli.report import print_warning
 from melpy.cli.selection import find_default_directory
+from melpy.engine.cutcache import load_cuts, write_cuts
 from melpy.engine.generated import load_generated
 from melpy.engine.known import Work
 from melpy.engine.range import check_ranges
@@ -55,6 +56,7 @@ class Tree(Struct, frozen=True):
         plan: plans a build.
         left: named recipes that are meant for none of the architectures.
         planned: builds that are planned already.
+        cache_dir: melpy's cache.
         faulty: reports of recipes with faults that were not named by their files.
     """
 
@@ -62,6 +64,7 @@ class Tree(Struct, frozen=True):
     plan: Callable[[BuildId], PlannedBuild]
     left: tuple[str, ...]
     planned: Mapping[BuildId, PlannedBuild]
+    cache_dir: Path
     faulty: tuple[RecipeReport, ...] = ()
 
 
@@ -85,8 +88,8 @@ def load_tree(
     named = find_recipes(places) if places else ()
     default = find_default_directory(settings.file)
     candidates = find_candidates(arguments, only=only, default=(default,) if default else ())
-    known = frozenset(named)
-    others = tuple(path for path in candidates if path not in known)
+    known = set(map(str, named))  # a path takes ten times as long to compare
+    others = tuple(path for path in candidates if str(path) not in known)
     if len(candidates) > _LARGE:
         monitor.emit(events.Note("", f"reading {len(candidates):,} recipes"))
     planned: dict[BuildId, PlannedBuild] = {}
@@ -122,7 +125,7 @@ def load_tree(
         return planned[build]
 
     faulty = tuple(report for report in reports if report.has_errors)
-    return Tree(tuple(summaries), plan, tuple(left), planned, faulty)
+    return Tree(tuple(summaries), plan, tuple(left), planned, settings.cache_dir, faulty)
 
 
 def _survey(files: Sequence[Path], settings: Settings, options: Sequence[str]) -> list[RecipeReport]:
@@ -193,7 +196,12 @@ def make_tree_graph(
     try:
         arches = dict.fromkeys(summary.arch for summary in tree.summaries)
         known = {**load_generated(repositories.spec.own, arches), **(built or {})}
-        return make_graph(tree.summaries, outside=outside, provides=known, first=first)
+        cuts = load_cuts(tree.cache_dir)
+        kept = frozenset(cuts)
+        graph = make_graph(tree.summaries, outside=outside, provides=known, cuts=cuts, first=first)
+        if kept != cuts.keys():
+            write_cuts(tree.cache_dir, cuts)
+        return graph  # noqa: TRY300  # only `make_graph` raises it
     except CycleError as error:
         raise explain_cycle(
             error.edges, error.missing, tree.summaries, lambda one: tree.plan(one.id).evaluation
@@ -224,7 +232,7 @@ def choose_builds(
             tree.summaries,
             graph.needs,
             is_offered=is_offered.has_or_is_own,
-            is_had=lambda build: is_offered.has_all(graph.summaries[build]),
+            is_had=functools.cache(lambda build: is_offered.has_all(graph.summaries[build])),
             quarantine=quarantine,
         )
     except RecipeNotFoundError:

@@ -50,7 +50,7 @@ class Ended(Struct, frozen=True):
     Attributes:
         node: the build.
         clock: the time that it took.
-        key: key of its inputs; empty after a failure.
+        key: key of its inputs; empty after a failure, and where not all steps were run.
         known: a result of the cache, which was found when its sources were there.
         packages: its packages.
         staged: its packages, for publication.
@@ -298,7 +298,8 @@ class Builder:
             means.journal.add_sample(active.node.build, Sample(active.clock.elapsed, cpu, memory, job.run.attempt - 1))
         epoch, log = job.inputs.revision.epoch, job.run.locations.log
         stages = tuple(active.clock.seconds.items())
-        staged = Staged(job.name, summary.arch, epoch, root, packages, log, stages)
+        key = key if job.run.first == 1 else ""
+        staged = Staged(job.name, summary.arch, epoch, root, packages, log, stages, key)
         built = means.stage.take_unsigned(root, summary.arch, packages)
         return Ended(active.node, active.clock, key, packages=built, staged=staged)
 

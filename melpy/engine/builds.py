@@ -21,6 +21,7 @@ from melpy.engine.run import Run
 from melpy.engine.runlock import hold_run
 from melpy.engine.schedule import JobOutcome
 from melpy.engine.stage import Stage
+from melpy.errors import MelpyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -69,7 +70,7 @@ def make_builds(
         store.hold(),
     ):
         means = Means(spec, options, Stage(repositories), store, journal)
-        publisher = Publisher(publication, options, repositories, monitor)
+        publisher = Publisher(publication, options, repositories, journal, monitor)
         phases = _Phases(work, means, Bench(executor, directory), publisher, monitor)
         interrupted = False
         try:
@@ -98,7 +99,7 @@ class _Phases:
         self._work, self._means, self._bench, self._monitor = work, means, bench, monitor
         self._publisher = publisher
         self._ledger = Ledger(work.graph, monitor)
-        self._run: Run | None = None
+        self._runs: list[Run] = []
         self._drained = False
 
     @property
@@ -109,8 +110,8 @@ class _Phases:
     def drain(self) -> None:
         """Let nothing more start; what goes on is finished."""
         self._drained = True
-        if self._run:
-            self._run.drain()
+        for run in self._runs:
+            run.drain()
 
     def execute(self) -> None:
         """Settle all builds, as far as failures let them.
@@ -124,22 +125,34 @@ class _Phases:
         while True:
             now = {build: asked for build, asked in work.chosen.items() if build not in late}
             part = Work(work.graph, now, work.plan, work.remake)
-            run = self._run = Run(
-                part, self._means, self._bench, self._ledger, self._monitor, made, self._publisher.take
-            )
+            run = Run(part, self._means, self._bench, self._ledger, self._monitor, made, self._publisher.take)
+            self._runs.append(run)
             if self._drained:
                 run.drain()
-            run.execute()
+            try:
+                run.execute()
+            finally:
+                made = run.made
             if not late or self._drained:
                 for build in late:
                     self._ledger.settle(build, JobOutcome.INTERRUPTED)
+                self._remember(work, made)
                 return
-            made, before = run.made, late
+            before = late
             left = {build: work.chosen[build] for build in work.chosen if build in late}
             work = Work(work.remake(find_generated(self._publisher.staged.values())), left, work.plan, work.remake)
             late = find_late(work)
             if late == before:  # nobody makes what they ask for, as their preparation tells
                 late = frozenset()
+
+    def _remember(self, work: Work, made: Mapping[BuildId, BuiltPackages]) -> None:
+        """Remember the stamps that the next run will find builds by."""
+        if not self._publisher.staged:
+            return
+        with suppress(MelpyError):  # the next run tells what is wrong
+            graph = work.remake(find_generated(self._publisher.staged.values()))
+            for run in self._runs:
+                self._means.journal.add_keys(run.find_next_stamps(graph, self._work.chosen, made))
 
     def _tell_start(self) -> None:
         graph, chosen = self._work.graph, self._work.chosen

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from melpy.engine.model import BuildSpec
     from melpy.engine.resultstore import ResultStore, StoredResult
     from melpy.engine.stage import BuiltPackages, Stage
-    from melpy.graph.model import Summary
+    from melpy.graph.model import BuildId, Summary
 
 STALE = ("inputs", "recipe", "version")
 """Rules for what is built again."""
@@ -41,7 +41,7 @@ class Known(NamedTuple):
     Attributes:
         outcome: `UP_TO_DATE` or `CACHED`.
         packages: its packages.
-        key: key of its inputs.
+        key: key of its inputs; empty where its packages do not agree on one.
         stored: its entry of the cache; None where it is up to date.
     """
 
@@ -74,6 +74,7 @@ class Freshness:
         self._published: dict[str, Published] = {}
         self._bases: dict[str, str] = {}
         self._others: dict[str, BuiltPackages] = {}
+        self._versions: dict[BuildId, Known | None] = {}
 
     def find_published(self, arch: str) -> Published:
         """Return what the repository has for an architecture; it is read once.
@@ -83,7 +84,6 @@ class Freshness:
         """
         if arch not in self._published:
             self._published[arch] = Published(self._spec.out_dir, arch, self._journal)
-            self._stage.repositories.find_own(arch)
         return self._published[arch]
 
     def find_others(self, arch: str) -> BuiltPackages:
@@ -102,12 +102,14 @@ class Freshness:
 
     def find_version(self, summary: Summary) -> Known | None:
         """Return a build whose packages the repository has in the recipe's version, whatever they were made from."""
-        published = self.find_published(summary.arch)
-        found = published.find_build(summary)
-        if not found:
-            return None
-        made = published.find_made(found)
-        return Known(Outcome.UP_TO_DATE, self._stage.take_published(found, made), made[0].key)
+        if summary.id not in self._versions:
+            published = self.find_published(summary.arch)
+            found = published.find_build(summary)
+            made = published.find_made(found)
+            packages, keys = self._stage.take_published(found, made), {one.key for one in made}
+            key = keys.pop() if len(keys) == 1 else ""
+            self._versions[summary.id] = Known(Outcome.UP_TO_DATE, packages, key) if found else None
+        return self._versions[summary.id]
 
     def find_recipe(self, summary: Summary) -> Known | None:
         """Return a build whose packages the repository has, made from the recipe as it is, in any environment."""
@@ -117,11 +119,9 @@ class Freshness:
 
     def find_key(self, key: str, summary: Summary) -> Known | None:
         """Return a build whose packages were made with a key: those of the repository, else those in the cache."""
-        published = self.find_published(summary.arch)
-        found = published.find_build(summary)
-        made = published.find_made(found)
-        if found and all(one.key == key for one in made):
-            return Known(Outcome.UP_TO_DATE, self._stage.take_published(found, made), key)
+        found = self.find_version(summary)
+        if found and found.key == key:
+            return found
         stored = self.store.find(key)
         if stored is None:
             return None

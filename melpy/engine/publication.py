@@ -13,6 +13,7 @@ from melpy.apk.index import read_entries
 from melpy.codec import replace
 from melpy.engine.consistency import find_held
 from melpy.engine.publish import publish
+from melpy.engine.published import Made
 from melpy.engine.schedule import JobOutcome
 from melpy.environment.model import EnvironmentSpec
 from melpy.environment.repository import Repositories
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from melpy.engine.model import BuildResult, JobReport, PublishSpec, RunSpec
     from melpy.engine.publish import Staged
+    from melpy.engine.published import Memo
     from melpy.graph.model import BuildId
 
 PUBLISH = ("consistent", "end", "each")
@@ -40,9 +42,14 @@ class Publisher:
     """
 
     def __init__(
-        self, spec: PublishSpec, options: RunSpec, repositories: Repositories, monitor: events.Monitor
+        self,
+        spec: PublishSpec,
+        options: RunSpec,
+        repositories: Repositories,
+        memo: Memo,
+        monitor: events.Monitor,
     ) -> None:
-        self._spec, self._options, self._monitor = spec, options, monitor
+        self._spec, self._options, self._memo, self._monitor = spec, options, memo, monitor
         used = replace(repositories.spec, locations=options.published, supply=None)
         self._used = Repositories(used) if options.published else None
         self._results: dict[str, BuildResult] = {}
@@ -77,6 +84,13 @@ class Publisher:
                     self._held[staged.job] = reason
             found = [staged for staged in builds if staged.job not in self._held]
             self._results |= {result.job: result for result in publish(found, self._spec, self._monitor)}
+            self._memo.add_made(
+                {
+                    package.entry.checksum: Made(staged.key, package.content)
+                    for staged in found
+                    for package in staged.packages
+                }
+            )
         except MelpyError as error:
             text = "  what was built is in the result cache: the same command publishes it once this is mended"
             error.details = (*error.details, text)

@@ -45,6 +45,7 @@ class Staged(Struct, frozen=True):
         packages: its packages.
         log: file with the output of its steps.
         stages: seconds of each stage, those of its preparation included.
+        key: key of its inputs; empty where its packages have none.
     """
 
     job: str
@@ -54,6 +55,7 @@ class Staged(Struct, frozen=True):
     packages: tuple[UnsignedPackage, ...]
     log: Path
     stages: tuple[tuple[str, float], ...] = ()
+    key: str = ""
 
 
 def publish(builds: Sequence[Staged], spec: PublishSpec, monitor: events.Monitor) -> tuple[BuildResult, ...]:

@@ -5,6 +5,7 @@ What was built goes into the result cache at once, so that a run that was killed
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -23,13 +24,14 @@ from melpy.errors import CancelledError, UnsettledError
 from melpy.text import shorten_list
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from melpy import events
     from melpy.engine.known import Means, Work
     from melpy.engine.ledger import Ledger
     from melpy.engine.stage import BuiltPackages
+    from melpy.graph.lone import Graph
     from melpy.graph.model import BuildId
 
 _MOST_SHOWN = 5  # builds whose files are compared for an error
@@ -44,6 +46,7 @@ class _State(Struct):
     stages: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     log: Path | None = None
+    key: str = ""
 
 
 class Run:
@@ -94,6 +97,39 @@ class Run:
         """The packages of the builds that are settled."""
         return self._view.made
 
+    def find_keys(self) -> Mapping[BuildId, str]:
+        """Return the keys of the builds that ended well."""
+        return {
+            build: key
+            for build, report in self._ledger.reports.items()
+            if build in self._states and (key := self._states[build].key) and JobOutcome(report.outcome).good
+        }
+
+    def find_next_stamps(
+        self, graph: Graph, chosen: Collection[BuildId], made: Mapping[BuildId, BuiltPackages]
+    ) -> dict[str, str]:
+        """Return the keys of builds by the stamps that the next run finds them by, as far as these are others.
+
+        What was built says what it needs, so that the next run has another graph. A key still counts where a build
+        sees the packages of the same builds in it.
+
+        Args:
+            graph: the graph with the facts of all packages that were built.
+            chosen: all builds of the run, of which this may be a part.
+            made: the packages of all builds.
+        """
+        if self._means.options.stale != "inputs":
+            return {}
+        view = View(graph, Nodes(graph, chosen, rounds=True), chosen, self._fresh, self._means.stage)
+        view.take(made)
+        found: dict[str, str] = {}
+        for build, key in self.find_keys().items():
+            before, after = self._view.digest_rest(build), view.digest_rest(build)
+            if before != after and self._view.list_seen(build) == view.list_seen(build):
+                stamp = self._fresh.find_stamp(graph.summaries[build], after)
+                found |= {stamp: key} if stamp else {}
+        return found
+
     def execute(self) -> None:
         """Settle all builds, as far as failures let them.
 
@@ -129,23 +165,33 @@ class Run:
 
     def _advance(self) -> None:
         """Begin what can begin."""
-        while not self._builder.is_full:
-            node = next(self._schedule.ready(), None)
-            if node is None:
-                break
-            self._schedule.start(node)
-            if isinstance(node, Gate):
-                self._pass(node)
-            else:
+        while not self._builder.is_full and (ready := self._list_ready()):
+            for node in ready:
+                self._schedule.start(node)
+                if isinstance(node, Gate):
+                    self._pass(node)
+                    continue
                 known = self._builder.begin(node)
                 if known:
                     self._settle_known(node, known)
-                elif not self._prospect.is_open:  # what is up to date needs no order
+                elif not self._prospect.is_open:
                     spans = self._prospect.open(self._list_left())
                     self._schedule.estimate({Node(build): seconds for build, seconds in spans.items()})
+                    break
         if self._schedule.stopped:
             self._builder.drop()
         self._builder.submit()
+
+    def _list_ready(self) -> list[Node | Gate]:
+        """Return nodes to begin: the most urgent one, or all that are ready while none has had to be built.
+
+        What is up to date needs no order, and takes less time together.
+        """
+        if self._prospect.is_open:
+            return list(islice(self._schedule.ready(), 1))
+        ready = list(self._schedule.ready())
+        self._finder.ask([node for node in ready if isinstance(node, Node)])
+        return ready
 
     def _end(self, ended: Ended) -> None:
         node, failure = ended.node, ended.failure
@@ -162,6 +208,7 @@ class Run:
             state.staged, state.outcome, state.log = ended.staged, JobOutcome.BUILT, ended.clock.log
             state.stages = dict(ended.clock.seconds)
             state.seconds += ended.clock.elapsed
+            state.key = ended.key
             self._prospect.end(node.build, ended.clock.elapsed)
             self._settle(node, JobOutcome.BUILT, ended.packages)
 
@@ -173,7 +220,9 @@ class Run:
             log = self._means.spec.out_dir / "logs" / summary.arch / f"{summary.name}-{summary.version}.log"
             self._means.store.show_log(stored, log)
             state.log = log
-            state.staged = Staged(summary.job, summary.arch, stored.epoch, stored.root, stored.result.packages, log)
+            made = stored.result.packages
+            state.staged = Staged(summary.job, summary.arch, stored.epoch, stored.root, made, log, key=known.key)
+        state.key = known.key
         if state.outcome is not JobOutcome.BUILT:
             state.outcome = known.outcome
         self._settle(node, known.outcome, known.packages)
@@ -221,6 +270,7 @@ class Run:
         if found is None:
             return
         for build, known in found.items():
+            self._states[build].key = known.key
             self._view.add(Node(build), known.packages)
             self._schedule.settle(Node(build), JobOutcome.UP_TO_DATE)
             self._report(build)

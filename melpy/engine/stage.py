@@ -69,6 +69,7 @@ class Stage:
     def take_unsigned(self, root: Path, arch: str, packages: Iterable[UnsignedPackage]) -> BuiltPackages:
         """Return unsigned packages in a directory of the architecture below a root."""
         pairs = sorted(packages, key=lambda package: package.entry.info.name)
+        self.repositories.find_own(arch)  # first, so that the same package is taken from here
         added = self.repositories.add_own(root, arch, [place_entry(package.entry, arch) for package in pairs])
         self._note((package.entry.checksum, package.content) for package in pairs)
         return BuiltPackages(root, added, tuple(package.content for package in pairs))

@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from melpy.digest import identity
+from melpy.engine.node import Node
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from melpy.engine.freshness import Freshness
     from melpy.engine.model import Visible
-    from melpy.engine.node import Node, Nodes
+    from melpy.engine.node import Nodes
     from melpy.engine.stage import BuiltPackages, Stage
     from melpy.graph.lone import Graph
     from melpy.graph.model import BuildId
@@ -35,6 +36,8 @@ class View:
         self._before: dict[BuildId, BuiltPackages] = {}
         self._digests: dict[BuildId, str] = {}  # of the first round
         self._rests: dict[int, str] = {}
+        self._published: dict[int, str] = {}
+        self._ends: dict[int, str] = {}
 
     def add(self, node: Node, packages: BuiltPackages) -> None:
         """Note what a build has made in a round."""
@@ -59,9 +62,31 @@ class View:
 
     def find_digest(self, node: Node) -> str:
         """Return the digest of all that `see` gives, apart from packages that no recipe of the graph makes."""
-        if self._sees_all(node):
+        if not self._sees_all(node):
+            return self._digest_needs(node.build)
+        cycle = self._nodes.find_cycle(node.build)
+        if cycle is None or node.round != REST:
             return _digest(self._list(node))
-        return self._digest_needs(node.build)
+        if cycle not in self._published:  # all members see the same
+            self._published[cycle] = _digest(self._list(node))
+        return self._published[cycle]
+
+    def digest_rest(self, build: BuildId) -> str:
+        """Return the digest that `find_digest` will give in another run; all builds have been made."""
+        cycle = self._nodes.find_cycle(build)
+        if cycle is None:
+            return self.find_digest(Node(build))
+        if cycle not in self._ends:  # all members see the same
+            self._ends[cycle] = _digest(self._find_all(self.list_seen(build)))
+        return self._ends[cycle]
+
+    def list_seen(self, build: BuildId) -> frozenset[BuildId]:
+        """Return the builds whose packages a build sees when its cycle is at rest."""
+        cycle = self._nodes.find_cycle(build)
+        if cycle is not None:
+            return self._graph.settled(build) | frozenset(self._nodes.cycles[cycle].members)
+        ancestors = self._graph.ancestors(build)
+        return ancestors | (self._graph.settled(build) - self._chosen) if self._nodes.is_partial(build) else ancestors
 
     def find_changed(self, cycle: int, number: int) -> tuple[BuildId, ...]:
         """Return the members of a cycle whose packages are other ones after a round than before it."""

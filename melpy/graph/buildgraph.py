@@ -28,6 +28,7 @@ from melpy.graph.network import Network, list_bits
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from melpy.graph.cut import Cuts
     from melpy.graph.model import Generated, Summary
 
 
@@ -52,6 +53,7 @@ class BuildGraph:
         # Before cycles are cut, and after.
         self._wanted = [self._join(build, self._reach) & ~(1 << build) for build in range(network.size)]
         self._needs = list(self._wanted)
+        self._named: dict[BuildId, tuple[BuildId, ...]] = {}
         self._cuts = [self._cut(group, cutter) for group in network.groups]
         self._order = self._sort()
         self._places = {build: place for place, build in enumerate(self._order)}
@@ -61,7 +63,9 @@ class BuildGraph:
 
     def needs(self, build: BuildId) -> tuple[BuildId, ...]:
         """Return the builds that come before a build since its environment has their packages."""
-        return self._name(list_bits(self._needs[self._numbers[build]]))
+        if build not in self._named:  # a run asks for it a dozen times
+            self._named[build] = self._name(list_bits(self._needs[self._numbers[build]]))
+        return self._named[build]
 
     def wants(self, build: BuildId) -> tuple[BuildId, ...]:
         """Return the builds that a build would come after if no cycle were cut: `needs`, and those from outside."""
@@ -303,6 +307,7 @@ def make_graph(
     outside: Callable[[str, str], bool],
     provides: Generated | None = None,
     first: Collection[str] = (),
+    cuts: Cuts | None = None,
 ) -> BuildGraph:
     """Return the graph of recipes for architectures.
 
@@ -311,6 +316,7 @@ def make_graph(
         outside: tells whether a repository or the supply offers a name for an architecture.
         provides: facts of packages as they were built, which add to those that recipes state.
         first: names of recipes whose packages are taken from outside at first where they are in a cycle.
+        cuts: cuts that were found before, which those found now are added to.
 
     Raises:
         RecipeError: two recipes make the same package.
@@ -327,4 +333,4 @@ def make_graph(
         return known[key]
 
     pinned = {number for number, build in enumerate(network.builds) if build.recipe in first}
-    return BuildGraph(summaries, network, offered, Cutter(network, offered, pinned))
+    return BuildGraph(summaries, network, offered, Cutter(network, offered, pinned, cuts))

@@ -8,8 +8,10 @@ that the others make needless, so that no member can be left out.
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from typing import TYPE_CHECKING
 
+from melpy.digest import identity
 from melpy.graph.model import GENERATED
 
 if TYPE_CHECKING:
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 
     from melpy.graph.network import Network
 
+Cuts = MutableMapping[str, tuple[str, ...]]
+"""Cuts that were found before, as names of builds, by digest of all that they follow from."""
+
+_FORM = "melpy-cut-1"  # another one whenever the same cycle is cut elsewhere
 _STEPS = 12  # of the walk; of Wolfi's largest cycle 8 lead to a cut of 35, 12 and 30 to one of 34
 
 
@@ -41,12 +47,16 @@ class Cutter:
         network: the builds and packages.
         offered: tells whether outside offers a name, for a build.
         pinned: builds that are taken where they are in a cycle, whatever else would do.
+        known: cuts that were found before, which those found now are added to.
     """
 
-    def __init__(self, network: Network, offered: Callable[[str, int], bool], pinned: Collection[int]) -> None:
+    def __init__(
+        self, network: Network, offered: Callable[[str, int], bool], pinned: Collection[int], known: Cuts | None = None
+    ) -> None:
         self._network = network
         self._offered = offered
         self._pinned = pinned
+        self._known = {} if known is None else known
         self._taken: set[str] = set()  # recipes: the same ones are taken for each architecture where that will do
 
     def find_cut(self, group: frozenset[int]) -> tuple[int, ...]:
@@ -65,14 +75,35 @@ class Cutter:
         if bad := [build for build in pinned if missing[build]]:
             raise self._refuse(bad, missing, group)
         able = [build for build in members if not missing[build]]
+        key = self._digest(group, pinned, able)
+        if key in self._known:
+            names = set(self._known[key])
+            cut = [build for build in members if str(network.builds[build]) in names]
+        else:
+            cut = self._find_cut(group, pinned, missing, able)
+            self._known[key] = tuple(str(network.builds[build]) for build in cut)
+        self._taken.update(network.builds[build].recipe for build in cut)
+        return tuple(sorted(cut))
+
+    def _digest(self, group: frozenset[int], pinned: Sequence[int], able: Sequence[int]) -> str:
+        """Return the digest of all that a cut follows from."""
+        network = self._network
+        places = {node: place for place, node in enumerate(sorted(group))}
+        needs = [[places[needed] for needed in network.needs[node] if needed in places] for node in places]
+        members = [str(network.builds[build]) for build in network.find_members(group)]
+        taken = sorted(self._taken.intersection(network.builds[build].recipe for build in able))
+        return identity([_FORM, needs, members, [places[one] for one in pinned], [places[one] for one in able], taken])
+
+    def _find_cut(
+        self, group: frozenset[int], pinned: Sequence[int], missing: dict[int, tuple[str, ...]], able: Sequence[int]
+    ) -> list[int]:
+        network = self._network
         # If all that can be taken will not do, nothing does.
         rest = network.find_groups(group.difference(*(network.packages[build] for build in able)))
         if rest:
             stuck = network.find_members(rest[0])
             raise self._refuse([build for build in stuck if missing[build]], missing, rest[0])
-        cut = self._choose(group, pinned, frozenset(able))
-        self._taken.update(network.builds[build].recipe for build in cut)
-        return tuple(sorted(cut))
+        return self._choose(group, pinned, frozenset(able))
 
     def find_missing(self, group: frozenset[int]) -> dict[int, tuple[str, ...]]:
         """Return, of each build of a cycle, the names that others of the cycle ask of it and that outside lacks."""

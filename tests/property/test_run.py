@@ -1,0 +1,162 @@
+"""Whatever the order in which jobs finish, all builds have the same keys, cycles included; nothing is built for it."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import sqlite3
+import tempfile
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from melpy import events
+from melpy.apk.model import PackageInfo
+from melpy.arch import parse_arch
+from melpy.engine.builds import make_builds
+from melpy.engine.generated import load_generated
+from melpy.engine.known import Work
+from melpy.engine.model import BuildSpec, PlannedBuild, PublishSpec, RunReport, RunSpec, SourceSpec
+from melpy.engine.summary import make_summary
+from melpy.environment.model import RepositorySpec, StoreSpec
+from melpy.environment.repository import Repositories
+from melpy.graph.buildgraph import BuildGraph, make_graph
+from melpy.plan.library import Library
+from melpy.plan.planner import evaluate_recipe, make_plan
+from melpy.recipe.load import parse_recipe
+from melpy.repo.model import Location
+from melpy.repo.remote import ServerCache
+from tests.factories.pretend import Pretender
+from tests.factories.repository import Repository, make_repository
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from melpy.engine.job import Job
+    from melpy.graph.model import Generated
+
+ARCH = parse_arch("x86_64")
+MOST = 6
+NAMES = tuple(f"r{number}" for number in range(MOST))
+SLOW = 0.004  # seconds between the ends of two jobs that run at the same time
+
+Needs = tuple[tuple[str, ...], ...]
+"""Of each recipe, the packages of its environment."""
+
+RING = (("r1-dev",), ("r2-dev",), ("r0-dev",), ("r0-dev", "cmd:r4"), (), ("r3", "so:libr1.so.1"))
+"""A cycle, what needs it, and names that are known only once packages are built."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A repository of first versions of all packages, which all examples share."""
+
+    outside: Repository
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, require: Callable[..., None]) -> Place:
+    require("bwrap")
+    repository = make_repository(tmp_path_factory.mktemp("outside"))
+    names = [name + end for name in NAMES for end in ("", "-dev")]
+    packages = [PackageInfo(name=name, version="0-r0", arch="x86_64", origin=name) for name in names]
+    repository.add_all([(info, repository.root / "nothing") for info in packages])
+    return Place(repository)
+
+
+@st.composite
+def forests(draw: st.DrawFn) -> Needs:
+    """Return what recipes need: packages of any recipe, their own included, and names that the first one generates."""
+    count = draw(st.integers(2, MOST))
+    asked = [name + end for name in NAMES[:count] for end in ("", "-dev")]
+    lists = st.lists(st.sampled_from(asked), max_size=2, unique=True)
+    later = st.lists(st.sampled_from([*asked, "cmd:r0", "so:libr0.so.1"]), max_size=2, unique=True)
+    return ((), *(tuple(draw(lists if number < 3 else later)) for number in range(1, count)))
+
+
+def plan(directory: Path, name: str, needs: tuple[str, ...]) -> PlannedBuild:
+    listed = "".join(f"\n      - {need}" for need in needs) or " []"
+    text = (
+        f"package:\n  name: {name}\n  version: 1\n  epoch: 0\n  description: a recipe\n"
+        f"environment:\n  contents:\n    packages:{listed}\n"
+        f"pipeline:\n  - runs: 'true'\nsubpackages:\n  - name: {name}-dev\n"
+    )
+    path = directory / f"{name}.yaml"
+    path.write_text(text)
+    recipe = parse_recipe(text, path)
+    found = evaluate_recipe(recipe, ARCH, Library(()))
+    return PlannedBuild(recipe, make_plan(found), ARCH, evaluation=found)
+
+
+def run(
+    directory: Path, place: Place, needs: Needs, workers: int, wait: Callable[[Job], object]
+) -> tuple[RunReport, Pretender]:
+    """Make all builds of recipes from nothing."""
+    builds = [plan(directory, name, asked) for name, asked in zip(NAMES, needs, strict=False)]
+    evaluations = [build.evaluation for build in builds if build.evaluation]
+    summaries = [make_summary(found, Library(())) for found in evaluations]
+    servers = ServerCache(directory / "cache")
+    outside = Location(str(place.outside.root))
+    repositories = RepositorySpec(directory / "out", servers, (outside,), (str(place.outside.public_key),))
+    spec = BuildSpec(repositories, StoreSpec(servers.directory, servers), SourceSpec(servers.directory), epoch=0)
+    found = Repositories(repositories)
+
+    def remake(built: Generated) -> BuildGraph:
+        known = load_generated(directory / "out", ["x86_64"])
+        return make_graph(summaries, outside=found.offers, provides={**known, **built})
+
+    plans = {summary.id: build for summary, build in zip(summaries, builds, strict=True)}
+    work = Work(remake({}), dict.fromkeys(plans, True), plans.__getitem__, remake)
+    pretender = Pretender(wait)
+    options = RunSpec(workers)
+    report = make_builds(work, spec, options, PublishSpec(directory / "out"), pretender, found, events.Null())
+    return report, pretender
+
+
+def outcome(
+    place: Place, needs: Needs, workers: int = 1, wait: Callable[[Job], object] = lambda _job: None
+) -> tuple[object, ...]:
+    """Return what became of each build, the keys of all jobs that were executed, and the digests of all packages."""
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = Path(temporary)
+        report, pretender = run(directory, place, needs, workers, wait)
+        # Commit and identity follow from the place; keys do not.
+        packages = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in directory.glob("out/*/*.apk")}
+        keys = sorted((job.name, job.inputs.key) for job in pretender.jobs)
+        return sorted((job.job, job.outcome, str(job.failure)) for job in report.jobs), keys, packages
+
+
+@settings(max_examples=25, deadline=None)
+@given(needs=forests(), workers=st.integers(2, 4), seed=st.integers(0, 9))
+@example(needs=RING, workers=4, seed=1)
+@example(needs=RING, workers=2, seed=2)
+def test_any_order_of_finishing_gives_equal_keys(place: Place, needs: Needs, workers: int, seed: int) -> None:
+    ranks = dict(zip(random.Random(seed).sample(NAMES, len(NAMES)), range(MOST), strict=True))
+    expected = outcome(place, needs)
+    found = outcome(place, needs, workers, lambda job: time.sleep(SLOW * ranks[job.inputs.plan.name]))
+    assert found == expected
+    assert all(end == "built" for _, end, _ in expected[0])  # type: ignore[attr-defined]  # reports come first
+
+
+def test_a_second_run_executes_nothing(tmp_path: Path, place: Place) -> None:
+    """Names that packages were found to provide make another graph of the same builds."""
+    _, first = run(tmp_path, place, RING, 2, lambda _job: None)
+    assert len({job.name for job in first.jobs}) == len(RING)
+    known = count_stamps(tmp_path)
+    report, second = run(tmp_path, place, RING, 2, lambda _job: None)
+    assert [job.outcome for job in report.jobs] == ["up-to-date"] * len(RING)
+    assert second.jobs == []
+    assert count_stamps(tmp_path) == known  # no environment was resolved
+
+
+def count_stamps(directory: Path) -> int:
+    with closing(sqlite3.connect(directory / "cache/journal.sqlite")) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM stamps").fetchone()
+        assert isinstance(count, int)
+        return count
