@@ -108,6 +108,12 @@ def find_state(spec: SeedSpec, arch: Arch) -> str:
     return f"{manifest.release} {recipe_digest(spec.suite)}" if manifest.release else ""
 
 
+def find_answered(spec: SeedSpec, arch: Arch) -> frozenset[str]:
+    """Return the names that were asked for before and have an answer; no list of the suite is read."""
+    manifest = _load_settled(spec, arch)
+    return frozenset(manifest.requests) if manifest else frozenset()
+
+
 def find_near(spec: SeedSpec, name: str, arch: Arch) -> tuple[str, ...]:
     """Return names that were perhaps meant by one that was asked for in vain."""
     return load_manifest(spec.repository.root / arch.apk).unknown.get(name, ())

@@ -47,10 +47,12 @@ class Row:
         since: when it began, `time.monotonic`.
         doing: stage or step.
         doing_since: when that began.
+        waits: nothing of it goes on now: it waits for a processor, or for the other builds of its cycle.
         last: last line of its output.
         tail: last lines of its output.
         failed: the step that failed, and how it ended.
         log: its log.
+        has_steps: a step has begun, and the log with it.
     """
 
     def __init__(self, job: str, since: float) -> None:
@@ -58,10 +60,12 @@ class Row:
         self.since = since
         self.doing = ""
         self.doing_since = since
+        self.waits = False
         self.last = ""
         self.tail: deque[str] = deque(maxlen=_TAIL)
         self.failed = ""
         self.log: Path | None = None
+        self.has_steps = False
 
 
 class Board:
@@ -83,6 +87,11 @@ class Board:
     def is_run(self) -> bool:
         """Tell whether this is a run over several jobs, which is shown as a whole."""
         return self.total > 1
+
+    @property
+    def running(self) -> list[Row]:
+        """The builds of which something goes on now."""
+        return [row for row in self.rows.values() if not row.waits]
 
     @property
     def settled(self) -> int:
@@ -111,13 +120,15 @@ class Board:
                 self.doing = stage
             case events.StageFinished(job=""):
                 self.doing = ""
-            case events.RunFinished() | events.Note() | events.Warning() | events.StageFinished():
+            case events.RunFinished() | events.Note() | events.Warning():
                 pass
             case _ if event.job:
                 self._note_job(event, now)
 
     def _note_job(self, event: events.Event, now: float) -> None:
         row = self._row(event.job, now)
+        row.waits = isinstance(event, events.StageFinished | events.JobFinished)
+        row.has_steps = row.has_steps or isinstance(event, events.StepStarted | events.StepFinished)
         match event:
             case events.JobStarted(log=log):
                 row.log, row.since = log, now
@@ -154,18 +165,18 @@ class Board:
             return f"{word}{reason}", []
         cause = find_cause(row.tail) if row.failed else ""
         details = [cause] if cause and cause not in event.because else []
-        details += [f"log: {near_path(row.log)}"] if row.log else []
+        details += [f"log: {near_path(row.log)}"] if row.log and row.has_steps else []
         return f"{word} after {took}: {row.failed or event.because or 'no reason was given'}", details
 
 
 def render_board(board: Board, width: int, height: int, now: float) -> list[Line]:
     """Return the lines that show a run in so many columns and rows."""
     footer = [_progress(board, width, now), *_counts(board, width)]
-    doing = board.downloads.describe() if board.doing or not board.rows else ""
+    doing = board.downloads.describe() if board.doing or not board.running else ""
     if doing or board.doing:
         footer.insert(0, (("  ", ""), (doing or board.doing, "")))
     room = max(1, height - len(footer) - 2)
-    rows = list(board.rows.values())
+    rows = board.running
     shown = rows if len(rows) <= room else rows[: room - 1]
     lines = [_render_row(board, row, width, now) for row in shown]
     if len(shown) < len(rows):
@@ -182,7 +193,7 @@ def _render_row(board: Board, row: Row, width: int, now: float) -> Line:
     doing = board.downloads.describe_job(row.job) or row.doing
     step = min(rest, 32) if width >= _WIDE else rest
     has_room = rest - step > _NARROW and row.last
-    last = f"  {_fit(printable(row.last).removeprefix('| '), rest - step - 2)}" if has_room else ""
+    last = f"  {_fit(printable(row.last).removeprefix('| ').strip(), rest - step - 2)}" if has_room else ""
     return (
         (f"  {_fit(name, longest)} ", "bold"),
         (f"{_fit(arch, 8)} ", ""),
@@ -231,8 +242,8 @@ _UNITS = (("s", 1), ("min", 60), ("h", 3600))
 
 def _counts(board: Board, width: int) -> list[Line]:
     """Return what became of the jobs, in as many lines as it takes."""
-    queued = max(0, board.total - board.settled - len(board.rows))
-    parts: list[tuple[str, str]] = [(f"{len(board.rows)} running", ""), (f"{queued} queued", "")]
+    queued = max(0, board.total - board.settled - len(board.running))
+    parts: list[tuple[str, str]] = [(f"{len(board.running)} running", ""), (f"{queued} queued", "")]
     for outcome, word in OUTCOMES.items():
         if board.counts[outcome]:
             parts.append((f"{board.counts[outcome]} {word}", _STYLES.get(outcome, "green")))

@@ -22,6 +22,8 @@ from melpy.interrupt import start_thread
 from melpy.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
     from rich.text import Text
 
@@ -154,7 +156,7 @@ class Live:
                     console.print(_text(line), soft_wrap=True)
             drawn = []
             for line in below:
-                text = _text(line)
+                text = _text([(part.replace("\t", " "), style) for part, style in line])  # a tab takes up to 8 cells
                 text.truncate(max(1, width - 1), overflow="ellipsis")
                 drawn.append(text.cell_len)
                 console.print(text, no_wrap=True, overflow="ignore", crop=False)
@@ -173,7 +175,7 @@ class Live:
             return [(wheel, (f" {downloads}", ""))]
         if not single.last:
             return [(wheel, (f" {single.doing}", ""))]
-        last = single.last.strip().replace("\t", " ")
+        last = single.last.strip()
         return [(wheel, (f" {single.doing} ", ""), (f"{now - single.doing_since:.0f} s  {last}", "dim"))]
 
     def _size(self) -> tuple[int, int]:
@@ -209,7 +211,7 @@ def _is_output(line: Line) -> bool:
     return len(line) == 1 and line[0][1] == _OUTPUT
 
 
-def _text(line: Line) -> Text:
+def _text(line: Sequence[tuple[str, str]]) -> Text:
     from rich.text import Text  # noqa: PLC0415  # see Live
 
     return Text.assemble(*((printable(text), style) for text, style in line))

@@ -105,6 +105,7 @@ class _SeedSupply:
     spec: SeedSpec
     monitor: events.Monitor
     offline: bool
+    answered: dict[Arch, frozenset[str]] = field(default_factory=dict)
     resolvers: dict[Arch, Resolver | None] = field(default_factory=dict)  # the lists of a suite take a second to read
 
     @property
@@ -125,7 +126,13 @@ class _SeedSupply:
         return find_state(self.spec, arch)
 
     def offers(self, name: str, arch: Arch) -> bool:
-        from melpy.bootstrap.extension import load_resolver  # noqa: PLC0415  # only for cycles of recipes
+        from melpy.bootstrap.seed import find_answered  # noqa: PLC0415  # only for cycles of recipes
+
+        if arch not in self.answered:
+            self.answered[arch] = find_answered(self.spec, arch)
+        if name in self.answered[arch]:
+            return True
+        from melpy.bootstrap.extension import load_resolver  # noqa: PLC0415  # only for names that are new
 
         if arch not in self.resolvers:
             self.resolvers[arch] = load_resolver(self.spec, arch, self.monitor, offline=self.offline)

@@ -67,6 +67,8 @@ class Ledger:
         summary = self._graph.summaries[build]
         if clock:
             log, stages, seconds = clock.log, clock.seconds.items(), clock.elapsed
+            if failure and not failure.step.number and "steps" not in clock.seconds:
+                log = None  # the steps begin it, so that this one is of an earlier build, if it is there at all
         report = JobReport(
             summary.job,
             summary.file,

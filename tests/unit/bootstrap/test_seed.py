@@ -10,8 +10,9 @@ from melpy.arch import parse_arch
 from melpy.bootstrap.apt import prepare_apt
 from melpy.bootstrap.extension import load_resolver
 from melpy.bootstrap.manifest import Made, Manifest, is_current, load_manifest, write_manifest
-from melpy.bootstrap.seed import SeedSpec, extend_seed, find_answers, seed_repository
+from melpy.bootstrap.seed import SeedSpec, extend_seed, find_answered, find_answers, seed_repository
 from melpy.bootstrap.table import recipe_digest
+from melpy.codec import replace
 from melpy.digest import sha256_hex
 from melpy.errors import PackageFormatError, SeedError
 from melpy.events import Null
@@ -54,6 +55,7 @@ def test_what_was_asked_for_before_is_answered_at_once(tmp_path: Path) -> None:
     assert (report.added, report.reused, dict(report.unknown)) == ((), 1, {"zlob": ("zlib",)})
     assert report.answers == find_answers(spec, ["zlib-dev", "zlob", "other"], ARCH) == {"zlib-dev": "zlib-dev"}
     assert seed_repository(spec).exists(ARCH)
+    assert find_answered(spec, ARCH) == {"zlib-dev"}
 
 
 def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -99,3 +101,9 @@ def test_what_the_lists_of_a_suite_offer(tmp_path: Path) -> None:
     resolver = load_resolver(spec, ARCH, Null(), offline=True)
     assert resolver
     assert [name for name in ("zlib-dev", "zlob-dev") if resolver.find_answer(name)] == ["zlib-dev"]
+
+
+def test_a_seed_by_other_rules_has_no_answers(tmp_path: Path) -> None:
+    spec = SeedSpec("trixie", tmp_path)
+    write_manifest(seed_repository(spec).root / ARCH.apk, replace(settle(spec), recipe="other"))
+    assert find_answered(spec, ARCH) == frozenset()

@@ -343,3 +343,46 @@ def test_gitlab_gets_a_section_for_each_build(
     assert begin
     assert end
     assert (begin[2], begin[3], int(end[1]) - int(begin[1])) == (end[2], JOB, 12)
+
+
+def test_a_line_with_tabs_takes_one_line(terminal: FakeTerminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen(120)
+    with make_live(terminal) as live:
+        monkeypatch.setattr(live, "_size", lambda: (120, 16))
+        live.emit(events.RunStarted("", 2, 1))
+        live.emit(events.JobStarted(JOB, Path("out/hello.log")))
+        live.emit(events.StepStarted(JOB, "runs", 2, 2))
+        for number in range(4):
+            live.emit(events.Output(JOB, f"| \t-o {number}\t./src/hello.c\t-lm"))
+            live._draw()
+        screen.feed(terminal.getvalue())
+        assert [" ".join(line.split()) for line in screen.lines if "hello-2.10-r0" in line] == [
+            "hello-2.10-r0 x86_64 2/2 runs -o 3 ./src/hello.c -lm 0:00"
+        ]
+
+
+def test_a_build_that_waits_is_not_told_to_run() -> None:
+    board = Board()
+    board.note(events.RunStarted("", 3, 2), 0.0)
+    for job in (JOB, "libgreet-1.0-r0/aarch64"):
+        board.note(events.JobStarted(job), 1.0)
+        board.note(events.StageStarted(job, "sources"), 1.0)
+    board.note(events.StageFinished(JOB, "sources", 1.0), 2.0)  # it waits for a processor
+    shown = "\n".join(texts(render_board(board, 80, 24, 9.0)))
+    assert "hello" not in shown
+    assert "1 running · 2 queued" in shown
+    board.note(events.JobFinished("libgreet-1.0-r0/aarch64", 3.0, ok=True), 3.0)  # the rest of its cycle is not built
+    board.note(events.StageStarted(JOB, "root"), 3.0)
+    shown = "\n".join(texts(render_board(board, 80, 24, 9.0)))
+    assert "libgreet" not in shown
+    assert "1 running · 2 queued" in shown
+
+
+def test_a_failure_before_the_steps_names_no_log() -> None:
+    board = Board()
+    board.note(events.RunStarted("", 2, 1), 0.0)
+    board.note(events.JobStarted(JOB, Path("out/hello.log")), 1.0)
+    board.note(events.StageStarted(JOB, "sources"), 1.0)
+    board.note(events.JobFinished(JOB, 2.0, ok=False), 3.0)
+    settled = events.JobSettled(JOB, "failed", "hello.yaml:9:7: it cannot be fetched", 2.0)
+    assert board.describe_settled(settled) == ("failed after 2.0 s: hello.yaml:9:7: it cannot be fetched", [])
