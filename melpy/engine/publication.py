@@ -73,7 +73,9 @@ class Publisher:
                 self._held |= self._find_broken(reports)
             except MelpyError as error:
                 self.problem = self.problem or error
-        self._publish([staged for staged in self.staged.values() if staged.job not in self._results])
+        left = [staged for staged in self.staged.values() if staged.job not in self._results]
+        # By name, whichever ended first: messages are the same each time.
+        self._publish(sorted(left, key=lambda staged: staged.job))
         return tuple(map(self._complete, reports.values()))
 
     def _publish(self, builds: Sequence[Staged]) -> None:
