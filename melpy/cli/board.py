@@ -250,7 +250,7 @@ def _counts(board: Board, width: int) -> list[Line]:
     lines: list[list[tuple[str, str]]] = [[("  ", "")]]
     for text, style in parts:
         used = sum(len(part) for part, _ in lines[-1])
-        if used + len(text) + 3 > width and len(lines[-1]) > 1:
+        if used + len(text) + 3 >= width and len(lines[-1]) > 1:
             lines.append([("  ", "")])
         lines[-1] += [(" · ", "dim")] if len(lines[-1]) > 1 else []
         lines[-1].append((text, style))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from melpy.cli.monitor import open_monitor
 from melpy.cli.preparing import make_run_spec, prepare_run
-from melpy.cli.report import count_text, print_json, print_text
+from melpy.cli.report import count_text, print_json, print_text, short_list
 from melpy.cli.table import Column, print_table
 from melpy.codec import asdict
 from melpy.engine.expectation import CACHED, FAILS, FRESH, MAY, WILL, Expecter
@@ -84,6 +84,6 @@ def _shown(expected: Sequence[Expectation]) -> Iterator[Expectation]:
 def _count(expected: Sequence[Expectation]) -> str:
     counts = Counter(one.verdict for one in expected)
     parts = [f"{counts[verdict]:,} {words}" for verdict, words in _WORDS.items() if counts[verdict]]
-    cuts = [one.recipe for one in expected if one.cut]
-    cut = f"; {count_text(len(cuts), 'build')} of cycles taken from outside at first" if cuts else ""
+    cuts = [one.job for one in expected if one.cut]
+    cut = f"; taken from outside at first, since cycles need them: {short_list(cuts, 3)}" if cuts else ""
     return f"{count_text(len(expected), 'job')}: {', '.join(parts)}{cut}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from melpy import __version__
@@ -16,7 +17,7 @@ from melpy.apk.archive import COMPRESSOR
 from melpy.arch import parse_arch
 from melpy.codec import asdict
 from melpy.digest import identity
-from melpy.engine.inputs import KEY_FORM, RULES
+from melpy.engine.inputs import KEY_FORM, RULES, read_recipe_files
 from melpy.engine.published import Published
 from melpy.engine.schedule import JobOutcome as Outcome
 from melpy.environment.model import EnvironmentSpec
@@ -129,8 +130,9 @@ class Freshness:
         return Known(Outcome.CACHED, packages, key, stored)
 
     def recipe_stamp(self, summary: Summary) -> str:
-        """Return the digest of a recipe's own plan and files."""
-        return identity(["recipe", summary.form, summary.job, self._list_files(summary)])
+        """Return the digest of a recipe's own plan and files; it is the same in every clone."""
+        files = read_recipe_files(Path(summary.directory) if summary.directory else None)
+        return identity(["recipe", summary.form, summary.job, [[one.path, one.kind, one.value] for one in files]])
 
     def find_stamp(self, summary: Summary, view: str) -> str:
         """Return the stamp of a build; empty where its key follows from more than a stamp can tell.

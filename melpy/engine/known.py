@@ -118,7 +118,10 @@ class Finder:
         stamp = self._fresh.find_stamp(summary, self._view.find_digest(node))
         if stamp:
             self._means.journal.add_keys({stamp: draft.inputs.key})
-        return self._fresh.find_key(draft.inputs.key, summary)
+        known = self._fresh.find_key(draft.inputs.key, summary)
+        if known:  # the journal may be another than that of the build
+            self._means.journal.add_keys({self._fresh.recipe_stamp(summary): draft.inputs.key})
+        return known
 
     def find_resting(self, nodes: Nodes, cycle: int) -> Mapping[BuildId, Known] | None:
         """Return the members of a cycle that are all up to date as they see one another; None unless all are."""

@@ -17,6 +17,8 @@ from melpy.repo.repository import load_index
 from tests.factories.project import Project, shell_recipe
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.factories.repository import Repository
 
 
@@ -212,6 +214,24 @@ def test_rules_for_what_is_stale(chain: Project) -> None:
     assert set(outcomes(build(chain, ".", "--stale", "version")).values()) == {"up-to-date"}
     found = outcomes(build(chain, ".", "--stale", "recipe"))
     assert found == {"base": "built", "middle": "up-to-date", "top": "up-to-date", "other": "up-to-date"}
+
+
+def test_a_clone_of_the_recipes_is_the_same_to_all_rules(chain: Project, tmp_path: Path) -> None:
+    """A clone has the same files, but with other times and inodes."""
+    directory = chain.directory / "middle"
+    directory.mkdir()
+    (directory / "a.txt").write_text("a\n")
+    build(chain)
+    for _ in range(2):
+        directory.rename(tmp_path / "old")
+        shutil.copytree(tmp_path / "old", directory, copy_function=shutil.copy)
+        shutil.rmtree(tmp_path / "old")
+        assert set(outcomes(build(chain, ".", "--stale", "recipe")).values()) == {"up-to-date"}
+    chain.write("base.yaml", recipe("base", runs="touch ${{targets.destdir}}/more"))
+    expected = json.loads(chain.melpy("build", "--dry-run", "--json", ".", force=False).stdout)
+    assert {one["recipe"]: one["verdict"] for one in expected}["middle"] == "may-build"
+    (directory / "a.txt").write_text("b\n")
+    assert outcomes(build(chain, "middle.yaml", "--stale", "recipe"))["middle"] == "built"
 
 
 def test_a_dry_run_says_what_will_and_what_may_be_built(chain: Project) -> None:

@@ -386,3 +386,17 @@ def test_a_failure_before_the_steps_names_no_log() -> None:
     board.note(events.JobFinished(JOB, 2.0, ok=False), 3.0)
     settled = events.JobSettled(JOB, "failed", "hello.yaml:9:7: it cannot be fetched", 2.0)
     assert board.describe_settled(settled) == ("failed after 2.0 s: hello.yaml:9:7: it cannot be fetched", [])
+
+
+@pytest.mark.parametrize("width", range(30, 100))
+def test_counts_are_whole_in_every_width(width: int) -> None:
+    board = Board()
+    board.note(events.RunStarted("", 60, 2), 0.0)
+    for outcome, number in (("built", 7), ("cached", 3), ("up-to-date", 30)):
+        for _ in range(number):
+            board.note(events.JobSettled(JOB, outcome), 1.0)
+    lines = texts(render_board(board, width, 24, 2.0))
+    assert " · ".join(line.strip() for line in lines[1:]) == (
+        "0 running · 20 queued · 7 built · 3 cached · 30 up to date"
+    )
+    assert max(map(len, lines[1:])) < width
