@@ -75,15 +75,15 @@ def publish(builds: Sequence[Staged], spec: PublishSpec, monitor: events.Monitor
             left = [build.job for build in builds if build.job not in done]
             error.details = (*error.details, f"  built and not published: {shorten_list(left)}")
             raise
-        results += [_describe_result(build, placed, spec.root / arch) for build in own]
+        # By name: thousands of builds have tens of thousands of packages.
+        known = {entry.info.file_name: BuiltPackage(entry, spec.root / arch / entry.info.file_name) for entry in placed}
+        results += [_describe_result(build, known) for build in own]
     return tuple(results)
 
 
-def _describe_result(build: Staged, placed: Sequence[IndexEntry], directory: Path) -> BuildResult:
-    names = {package.entry.info.file_name for package in build.packages}
-    packages = (BuiltPackage(entry, directory / entry.info.file_name) for entry in placed)
-    own = tuple(package for package in packages if package.path.name in names)
-    return BuildResult(build.job, own, build.stages, build.log)
+def _describe_result(build: Staged, placed: Mapping[str, BuiltPackage]) -> BuildResult:
+    own = dict.fromkeys(package.entry.info.file_name for package in build.packages)
+    return BuildResult(build.job, tuple(placed[name] for name in own), build.stages, build.log)
 
 
 def _publish(arch: str, builds: Sequence[Staged], spec: PublishSpec, monitor: events.Monitor) -> list[IndexEntry]:

@@ -71,6 +71,20 @@ def test_the_whole_tree(tmp_path: Path, compilers: Path) -> None:
     check_outcomes(build(tree), expected, "up-to-date")
     assert {path: path.read_bytes() for path in sorted(tree.glob("out/*/*.apk"))} == packages
     assert melpy(tree, "verify", "out").returncode == 0
+    bump_soname(tree, "ring-3")
+    changed = sorted(f"{name}-1.0.0-r0/{arch}" for name in ("ring-2", "ring-3") for arch in ARCHES)
+    assert list_built(build(tree)) == changed  # ring-2 alone sees it, and stays as it was
+    assert list_built(build(tree)) == []
+
+
+def bump_soname(tree: Path, name: str) -> None:
+    """Let a library have another soname, which packages outside and recipes know nothing of."""
+    recipe = tree / f"packages/{name}.yaml"
+    recipe.write_text(recipe.read_text().replace(f"lib{name}.so.1", f"lib{name}.so.2"))
+
+
+def list_built(reports: dict[str, dict[str, Any]]) -> list[str]:
+    return sorted(name for name, report in reports.items() if report["outcome"] == "built")
 
 
 def check_outcomes(reports: dict[str, dict[str, Any]], expected: Expectation, outcome: str) -> None:
