@@ -38,7 +38,7 @@ def default_recipe(command: str) -> tuple[Path, ...]:
         if Path(name).exists():
             return (Path(name),)
     message = "no recipe is named, and there is no melange.yaml here"
-    raise RecipeNotFoundError(message, hint=f"name recipes, or a directory of them: melpy {command} packages/")
+    raise RecipeNotFoundError(message, hint=f"melpy {command} RECIPE.yaml, or the directory of recipes")
 
 
 def load_recipes(paths: Sequence[Path]) -> tuple[Recipe, ...]:

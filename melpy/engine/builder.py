@@ -78,13 +78,13 @@ class Bench(Struct, frozen=True):
     results: Path
 
 
-class _Active(Struct):
-    node: Node
-    build: PlannedBuild
-    draft: Draft
-    clock: Clock
-    job: Job | None = None
-    runs: bool = False
+class _Active:
+    """A build that goes on: its job is there once its sources are, and it runs once it has a worker."""
+
+    def __init__(self, node: Node, build: PlannedBuild, draft: Draft, clock: Clock) -> None:
+        self.node, self.build, self.draft, self.clock = node, build, draft, clock
+        self.job: Job | None = None
+        self.runs = False
 
 
 class Builder:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from msgspec import Struct, field
-
 from melpy.engine.builder import Bench, Builder, Ended
 from melpy.engine.difference import find_differences
 from melpy.engine.freshness import Freshness, Known
@@ -38,15 +36,16 @@ _MOST_SHOWN = 5  # builds whose files are compared for an error
 _MOST_ROUNDS = 5  # the first build of a cycle's member, and 4 times again
 
 
-class _State(Struct):
+class _State:
     """The state of a build over all rounds."""
 
-    staged: Staged | None = None
-    outcome: JobOutcome = JobOutcome.UP_TO_DATE
-    stages: dict[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-    log: Path | None = None
-    key: str = ""
+    def __init__(self) -> None:
+        self.staged: Staged | None = None
+        self.outcome = JobOutcome.UP_TO_DATE
+        self.stages: dict[str, float] = {}
+        self.seconds = 0.0
+        self.log: Path | None = None
+        self.key = ""
 
 
 class Run:
