@@ -50,6 +50,7 @@ def command(paths: tuple[Path, ...], options: tuple[str, ...], form: str, jobs: 
     Nothing is built, nothing is downloaded.
     """
     from melpy.cli.planning import make_tree_spec  # noqa: PLC0415  # --help does not need it
+    from melpy.codec import replace  # noqa: PLC0415  # likewise
     from melpy.engine.tree import (  # noqa: PLC0415  # likewise
         find_circles,
         find_clashes,
@@ -63,7 +64,7 @@ def command(paths: tuple[Path, ...], options: tuple[str, ...], form: str, jobs: 
     settings = read_settings(flags, paths)
     arches = settings.arch
     files, found = _find_files(paths)
-    spec = make_tree_spec(settings, arches, options)
+    spec = replace(make_tree_spec(settings, arches, options), whole=False)
     reports = list(track(survey_recipes(files, spec, jobs or os.cpu_count() or 1), len(files), "recipes"))
     found += [finding for report in reports for finding in report.findings]
     beside = [path / BESIDE for path in paths if (path / BESIDE).is_dir()]

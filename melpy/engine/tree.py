@@ -16,6 +16,7 @@ from msgspec import Struct, field
 from melpy.arch import parse_arch
 from melpy.codec import Noun, replace
 from melpy.engine.cycle import explain_cycle
+from melpy.engine.limit import find_requests
 from melpy.engine.summary import make_summary
 from melpy.errors import FaultsError, MelpyError, Place, ProcessError, RecipeError
 from melpy.files import output_error
@@ -47,12 +48,14 @@ class TreeSpec(Struct, frozen=True):
         options: what the caller sets beside the recipe, by APK architecture.
         pipeline_dirs: directories of pipelines, before those beside the recipes.
         output_dir: where compiled recipes are written as `<recipe file>.json`; None only checks.
+        whole: whether summaries are whole, for a run; otherwise they have what the graph is made of.
     """
 
     arches: tuple[Arch, ...]
     options: Mapping[str, PlanOptions] = field(default_factory=dict)
     pipeline_dirs: tuple[Path, ...] = ()
     output_dir: Path | None = None
+    whole: bool = True
 
 
 class Finding(Noun, frozen=True):
@@ -270,7 +273,8 @@ def _examine(recipe: Recipe, arch: Arch, spec: TreeSpec, output: Path | None) ->
     if output and not faults.found:
         _write_whole(output, compiled_text(compile_recipe(found)))
     try:
-        summary = make_summary(found, None if faults.found else library)
+        find_requests(recipe)
+        summary = make_summary(found, library if spec.whole and not faults.found else None)
     except MelpyError as error:  # a request of the recipe is no quantity
         findings.append(_finding(error, file, (arch.apk,)))
         summary = make_summary(found, None)
