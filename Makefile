@@ -112,7 +112,7 @@ test: setup test-tools $(VENV)/.installed-dev ## Run all checks and all tests
 
 .PHONY: check
 check: lint ## Check format, lint, types and the import contract, and run the unit tests
-	@$(VENV)/bin/python -m pytest -q tests/unit tests/property
+	@$(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist worksteal tests/unit tests/property
 
 .PHONY: lint
 lint: setup $(VENV)/.installed-dev
