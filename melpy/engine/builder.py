@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from melpy.engine.model import Executor, PlannedBuild
     from melpy.engine.node import Node
     from melpy.engine.post import Post
-    from melpy.engine.prepare import Draft
+    from melpy.engine.prepare import BuildDraft
     from melpy.engine.prospect import Prospect
     from melpy.engine.result import Result
     from melpy.engine.stage import BuiltPackages
@@ -44,7 +44,7 @@ FETCHES = 2
 """Builds whose sources are fetched, or that wait for a worker, at the same time."""
 
 
-class Ended(Struct, frozen=True):
+class EndedBuild(Struct, frozen=True):
     """A build that went on and does no more: one of `known`, `packages` and `failure` is there.
 
     Attributes:
@@ -81,7 +81,7 @@ class Bench(Struct, frozen=True):
 class _Active:
     """A build that goes on: its job is there once its sources are, and it runs once it has a worker."""
 
-    def __init__(self, node: Node, build: PlannedBuild, draft: Draft, clock: Clock) -> None:
+    def __init__(self, node: Node, build: PlannedBuild, draft: BuildDraft, clock: Clock) -> None:
         self.node, self.build, self.draft, self.clock = node, build, draft, clock
         self.job: Job | None = None
         self.runs = False
@@ -111,7 +111,7 @@ class Builder:
         bench: Bench,
         prospect: Prospect,
         post: Post,
-        on_end: Callable[[Ended], None],
+        on_end: Callable[[EndedBuild], None],
         monitor: events.Monitor,
     ) -> None:
         self._work, self._means, self._finder, self._fresh, self._bench = work, means, finder, fresh, bench
@@ -164,10 +164,10 @@ class Builder:
                 self._monitor.emit(events.JobFinished(summary.job, clock.elapsed, ok=False))
                 locate_failure(error, build)
             error.job = summary.job
-            self._on_end(Ended(node, clock, failure=error))
+            self._on_end(EndedBuild(node, clock, failure=error))
         return None
 
-    def _refuse_known_failure(self, draft: Draft) -> None:
+    def _refuse_known_failure(self, draft: BuildDraft) -> None:
         """Report a failure of an earlier run with the same inputs at once.
 
         Raises:
@@ -210,7 +210,7 @@ class Builder:
             if known:
                 del self._active[active.node]
                 self._monitor.emit(events.JobFinished(job.name, clock.elapsed, ok=True))
-                self._on_end(Ended(active.node, clock, known.key, known=known))
+                self._on_end(EndedBuild(active.node, clock, known.key, known=known))
 
         if sources:
             self._post.call(fetch, done, starts_programs=True)
@@ -251,7 +251,7 @@ class Builder:
         clock, build, job = active.clock, active.build, active.job
         result = None if isinstance(found, MelpyError) else found
         failure = found if isinstance(found, MelpyError) else None
-        ended: Ended | None = None
+        ended: EndedBuild | None = None
         if result:
             for name, seconds in result.stages:
                 clock.seconds[name] = clock.seconds.get(name, 0.0) + seconds
@@ -279,11 +279,11 @@ class Builder:
             if not isinstance(failure, CancelledError):
                 locate_failure(failure, build)
             failure.job = build.plan.job
-            ended = Ended(active.node, clock, failure=failure)
+            ended = EndedBuild(active.node, clock, failure=failure)
         assert ended
         self._on_end(ended)
 
-    def _keep(self, active: _Active, job: Job, result: Result) -> Ended:
+    def _keep(self, active: _Active, job: Job, result: Result) -> EndedBuild:
         """Put a result into the cache, where later builds and publication find it."""
         means, summary = self._means, self._work.graph.summaries[active.node.build]
         root, packages, key = job.run.locations.results, result.packages, job.inputs.key
@@ -301,7 +301,7 @@ class Builder:
         key = key if job.run.first == 1 else ""
         staged = Staged(job.name, summary.arch, epoch, root, packages, log, stages, key)
         built = means.stage.take_unsigned(root, summary.arch, packages)
-        return Ended(active.node, active.clock, key, packages=built, staged=staged)
+        return EndedBuild(active.node, active.clock, key, packages=built, staged=staged)
 
     def drop(self) -> None:
         """Give up the builds that have not come to a worker."""
@@ -309,7 +309,7 @@ class Builder:
             del self._active[active.node]
             name = active.build.plan.job
             self._monitor.emit(events.JobFinished(name, active.clock.elapsed, ok=False))
-            self._on_end(Ended(active.node, active.clock, failure=CancelledError("was not begun", where=name)))
+            self._on_end(EndedBuild(active.node, active.clock, failure=CancelledError("was not begun", where=name)))
 
     def cancel(self) -> None:
         """End what goes on, and wait for that."""

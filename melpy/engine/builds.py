@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from melpy.environment.repository import Repositories
     from melpy.graph.model import BuildId
 
-PUBLISH = ("consistent", "end", "each")
-"""When packages are published; see docs/how-to/build-a-repository.md."""
-
 
 def make_builds(
     work: Work,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from melpy.engine.freshness import Known
     from melpy.engine.known import Means, Work
-    from melpy.engine.prepare import Draft
+    from melpy.engine.prepare import BuildDraft
     from melpy.graph.model import BuildId, Summary
 
 WILL, MAY, FRESH, CACHED, FAILS = "will-build", "may-build", "up-to-date", "cached", "fails"
@@ -62,12 +62,8 @@ class Expecter:
     """Tells what a run would do."""
 
     def __init__(self, work: Work, means: Means) -> None:
-        names: dict[str, set[str]] = {}
-        for build in work.graph.summaries:
-            names.setdefault(build.arch, set()).add(build.recipe)
-        known = {arch: frozenset(own) for arch, own in names.items()}
         self._work, self._means = work, means
-        self._fresh = Freshness(means.spec, means.stage, means.journal, means.store, known)
+        self._fresh = Freshness(means.spec, means.stage, means.journal, means.store, work.graph.summaries)
         self._nodes = Nodes(work.graph, work.chosen, rounds=means.options.stale == "inputs")
         self._view = View(work.graph, self._nodes, work.chosen, self._fresh, means.stage)
         self._finder = Finder(work, means, self._fresh, self._view)
@@ -102,7 +98,7 @@ class Expecter:
                 build in cuts,
             )
 
-    def draft(self, build: BuildId) -> Draft:
+    def draft(self, build: BuildId) -> BuildDraft:
         """Return the inputs of a build as they are now.
 
         Raises:

@@ -8,6 +8,7 @@ follows from and costs next to nothing: the journal remembers the key of each st
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,16 +25,13 @@ from melpy.environment.model import EnvironmentSpec
 from melpy.rootfs.model import RootSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
     from melpy.engine.journal import Journal
     from melpy.engine.model import BuildSpec
     from melpy.engine.resultstore import ResultStore, StoredResult
     from melpy.engine.stage import BuiltPackages, Stage
     from melpy.graph.model import BuildId, Summary
-
-STALE = ("inputs", "recipe", "version")
-"""Rules for what is built again."""
 
 
 class Known(NamedTuple):
@@ -56,7 +54,7 @@ class Freshness:
     """The state of the repository, the result cache and the journal, as a run finds them."""
 
     def __init__(
-        self, spec: BuildSpec, stage: Stage, journal: Journal, store: ResultStore, names: Mapping[str, frozenset[str]]
+        self, spec: BuildSpec, stage: Stage, journal: Journal, store: ResultStore, builds: Iterable[BuildId]
     ) -> None:
         """Take what answers follow from.
 
@@ -65,13 +63,15 @@ class Freshness:
             stage: packages that builds may see.
             journal: remembers keys.
             store: the result cache.
-            names: names of the recipes of the run's graph, by architecture.
+            builds: all builds of the run's graph.
         """
         self._spec = spec
         self._stage = stage
         self._journal = journal
         self.store = store
-        self._names = names
+        self._names: defaultdict[str, set[str]] = defaultdict(set)  # of recipes, by architecture
+        for build in builds:
+            self._names[build.arch].add(build.recipe)
         self._published: dict[str, Published] = {}
         self._bases: dict[str, str] = {}
         self._others: dict[str, BuiltPackages] = {}
@@ -91,7 +91,7 @@ class Freshness:
         """Return the packages of the repository that no recipe of the graph makes: every build may see them."""
         if arch not in self._others:
             published = self.find_published(arch)
-            found = published.find_others(self._names.get(arch, frozenset()))
+            found = published.find_others(self._names[arch])
             self._others[arch] = self._stage.take_published(found, published.find_made(found))
         return self._others[arch]
 

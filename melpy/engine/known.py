@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from melpy.engine.journal import Journal
     from melpy.engine.model import BuildSpec, PlannedBuild, RunSpec
     from melpy.engine.node import Nodes
-    from melpy.engine.prepare import Draft
+    from melpy.engine.prepare import BuildDraft
     from melpy.engine.resultstore import ResultStore
     from melpy.engine.stage import Stage
     from melpy.engine.view import View
@@ -99,7 +99,7 @@ class Finder:
         keys = self._means.journal.find_keys([stamp for stamp in stamps.values() if stamp])
         self._asked |= {node: keys.get(stamp, "") for node, stamp in stamps.items()}
 
-    def draft(self, node: Node, build: PlannedBuild, clock: Clock) -> Draft:
+    def draft(self, node: Node, build: PlannedBuild, clock: Clock) -> BuildDraft:
         """Find the environment of a build.
 
         Raises:
@@ -108,7 +108,7 @@ class Finder:
         visible = self._view.see(node)
         return draft_build(build, self._means.spec, self._means.stage.repositories, visible, clock)
 
-    def find_drafted(self, node: Node, draft: Draft) -> Known | None:
+    def find_drafted(self, node: Node, draft: BuildDraft) -> Known | None:
         """Return a build that is known by the key of its environment; the key is remembered."""
         if not draft.settled or self._means.spec.steps.from_step or self._means.options.stale != "inputs":
             return None

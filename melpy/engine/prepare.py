@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from melpy.solve.model import Solution
 
 
-class Draft(Struct, frozen=True):
+class BuildDraft(Struct, frozen=True):
     """A build whose environment is known, before its sources are there.
 
     Attributes:
@@ -71,7 +71,7 @@ class Draft(Struct, frozen=True):
 
 def draft_build(
     build: PlannedBuild, spec: BuildSpec, repositories: Repositories, visible: Visible, clock: Clock
-) -> Draft:
+) -> BuildDraft:
     """Find the environment of a build, and all of its inputs that nothing has to be fetched for.
 
     Args:
@@ -105,10 +105,10 @@ def draft_build(
         build_cache=spec.steps.build_cache,
         revision=Revision("", 0),
     )
-    return Draft(build, inputs, all(known), solution, tools, source_dir)
+    return BuildDraft(build, inputs, all(known), solution, tools, source_dir)
 
 
-def make_job(draft: Draft, sources: FetchedSources, revision: Revision, spec: BuildSpec, results: Path) -> Job:
+def make_job(draft: BuildDraft, sources: FetchedSources, revision: Revision, spec: BuildSpec, results: Path) -> Job:
     """Return the job of a build whose sources are there.
 
     Args:

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from melpy.engine.published import Memo
     from melpy.graph.model import BuildId
 
-PUBLISH = ("consistent", "end", "each")
-"""When packages are published; see docs/how-to/build-a-repository.md."""
-
 
 class Publisher:
     """Publishes the packages of a run.

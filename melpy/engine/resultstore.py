@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from melpy.build.watch import disk_usage
 from melpy.codec import Noun, decode, encode
 from melpy.digest import file_digest
 from melpy.engine.result import Result
@@ -168,7 +169,7 @@ class ResultStore:
             except BlockingIOError:
                 return 0
             entries = sorted((path.stat().st_mtime_ns, path) for path in self._base.iterdir() if path.is_dir())
-            sizes = {path: _find_size(path) for _, path in entries}
+            sizes = {path: disk_usage([path]) for _, path in entries}
             size, freed = sum(sizes.values()), 0
             for _, path in entries:
                 if size - freed <= limit:
@@ -176,11 +177,3 @@ class ResultStore:
                 shutil.rmtree(path, ignore_errors=True)
                 freed += sizes[path]
         return freed
-
-
-def _find_size(directory: Path) -> int:
-    size = 0
-    for path in directory.rglob("*"):
-        with suppress(OSError):
-            size += path.lstat().st_blocks * 512
-    return size

@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from melpy.engine.builder import Bench, Builder, Ended
+from melpy.engine.builder import Bench, Builder, EndedBuild
 from melpy.engine.difference import find_differences
 from melpy.engine.freshness import Freshness, Known
 from melpy.engine.known import Finder
@@ -73,18 +73,12 @@ class Run:
             on_staged: is given the packages of each build that is settled, where the repository has them not yet.
         """
         self._work, self._means, self._ledger, self._monitor = work, means, ledger, monitor
-        names: dict[str, set[str]] = {}
-        for build in work.graph.summaries:
-            names.setdefault(build.arch, set()).add(build.recipe)
-        self._fresh = Freshness(
-            means.spec, means.stage, means.journal, means.store, {arch: frozenset(own) for arch, own in names.items()}
-        )
+        self._fresh = Freshness(means.spec, means.stage, means.journal, means.store, work.graph.summaries)
         self._nodes = Nodes(work.graph, work.chosen, rounds=means.options.stale == "inputs")
         self._view = View(work.graph, self._nodes, work.chosen, self._fresh, means.stage)
         self._view.take(made)
         self._on_staged = on_staged
-        finder = Finder(work, means, self._fresh, self._view)
-        self._finder = finder
+        self._finder = finder = Finder(work, means, self._fresh, self._view)
         self._schedule: Schedule[Node | Gate] = Schedule(means.options.max_failures)
         self._post = Post()
         self._prospect = Prospect(work, means.journal, means.options.workers)
@@ -192,7 +186,7 @@ class Run:
         self._finder.ask([node for node in ready if isinstance(node, Node)])
         return ready
 
-    def _end(self, ended: Ended) -> None:
+    def _end(self, ended: EndedBuild) -> None:
         node, failure = ended.node, ended.failure
         if isinstance(failure, CancelledError):
             self._schedule.settle(node, JobOutcome.INTERRUPTED)

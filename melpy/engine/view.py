@@ -105,14 +105,13 @@ class View:
 
     def _list(self, node: Node) -> dict[BuildId, BuiltPackages]:
         build, cycle = node.build, self._nodes.find_cycle(node.build)
+        if cycle is None:
+            return self._find_all(self.list_seen(build))
         ancestors = self._graph.ancestors(build)
         if not self._sees_all(node):
             return self._find_all(ancestors)
-        seen = self._graph.settled(build)
-        if cycle is None:
-            return self._find_all(ancestors | (seen - self._chosen))
         members = frozenset(self._nodes.cycles[cycle].members)
-        found = self._find_all(seen - members)
+        found = self._find_all(self.list_seen(build) - members)
         for member in members:
             if node.round == REST:
                 known = self._fresh.find_version(self._graph.summaries[member])

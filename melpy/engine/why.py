@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from melpy.apk.segment import read_segments
-from melpy.bound import open_file, parse_json
+from melpy.bound import open_file
 from melpy.codec import Noun
 from melpy.engine.inputs import render_build_inputs
 from melpy.errors import MelpyError
-from melpy.pack.content import INPUTS_FILE
+from melpy.pack.content import read_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PLAIN = {"network": "the network for all steps", "build-cache": "the build cache", "compressor": "the compressor"}
 
 
-class Change(Noun, frozen=True):
+class InputChange(Noun, frozen=True):
     """One input that is another one now.
 
     Attributes:
@@ -43,14 +43,12 @@ def load_inputs(package: Path) -> Mapping[str, Any]:
     """Return what a package says of the build that made it; nothing where it says nothing."""
     try:
         with open_file(package) as stream:
-            text = read_segments(stream, where=str(package)).files.get(INPUTS_FILE, b"{}")
-        value = parse_json(text.decode())
-    except (OSError, MelpyError, ValueError):
+            return read_inputs(read_segments(stream, where=str(package)))
+    except (OSError, MelpyError):
         return {}
-    return value if isinstance(value, dict) else {}
 
 
-def find_changes(before: Mapping[str, Any], inputs: Inputs) -> tuple[Change, ...]:
+def find_changes(before: Mapping[str, Any], inputs: Inputs) -> tuple[InputChange, ...]:
     """Return the inputs that changed; nothing where only the recipe's own plan did.
 
     Args:
@@ -60,24 +58,24 @@ def find_changes(before: Mapping[str, Any], inputs: Inputs) -> tuple[Change, ...
     return tuple(_compare(before, render_build_inputs(inputs)))
 
 
-def _compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+def _compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[InputChange]:
     old, new = _by_name(before.get("environment")), _by_name(after["environment"])
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
-            yield Change(f"environment: {name}", _version(old.get(name)), _version(new.get(name), old.get(name)))
+            yield InputChange(f"environment: {name}", _version(old.get(name)), _version(new.get(name), old.get(name)))
     old, new = _by_name(before.get("sources"), "uri"), _by_name(after["sources"], "uri")
     for uri in sorted(old.keys() | new.keys()):
         if old.get(uri) != new.get(uri):
-            yield Change(f"source: {uri}", _digest(old.get(uri)), _digest(new.get(uri)))
+            yield InputChange(f"source: {uri}", _digest(old.get(uri)), _digest(new.get(uri)))
     files, now = _by_path(before.get("files")), _by_path(after["files"])
     for path in sorted(files.keys() | now.keys()):
         if files.get(path) != now.get(path):
-            yield Change(f"file of the recipe: {path}", files.get(path, "")[:19], now.get(path, "")[:19])
+            yield InputChange(f"file of the recipe: {path}", files.get(path, "")[:19], now.get(path, "")[:19])
     for key, what in _PLAIN.items():
         if before.get(key) != after[key]:
-            yield Change(what, str(before.get(key)), str(after[key]))
+            yield InputChange(what, str(before.get(key)), str(after[key]))
     if before.get("rules") != after["rules"]:
-        yield Change("melpy's own rules for packages", str(before.get("rules")), str(after["rules"]))
+        yield InputChange("melpy's own rules for packages", str(before.get("rules")), str(after["rules"]))
 
 
 def _by_name(items: Any, key: str = "name") -> dict[str, Mapping[str, Any]]:

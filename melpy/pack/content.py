@@ -12,7 +12,7 @@ that commit, commit and build date in .PKGINFO, `.melange.yaml`, `.melpy.json` a
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from melpy.bound import parse_json
 from melpy.build.model import Kind
@@ -101,14 +101,18 @@ def find_made(segments: Segments) -> tuple[str, str]:
     Each is empty where the package does not have it: melpy did not make the package, an older melpy did, or its steps
     were not all run (which leaves the key out).
     """
+    value = read_inputs(segments)
+    key, content = (_read_digest(value.get(name)) for name in ("key", "content"))
+    return key, content
+
+
+def read_inputs(segments: Segments) -> Mapping[str, Any]:
+    """Return what `.melpy.json` of a package says; nothing without one of this form."""
     try:
         value = parse_json(segments.files.get(INPUTS_FILE, b"{}").decode())
     except ValueError:
-        return "", ""
-    if not isinstance(value, dict) or value.get("form") != INPUTS_FORM:
-        return "", ""
-    key, content = (_read_digest(value.get(name)) for name in ("key", "content"))
-    return key, content
+        return {}
+    return value if isinstance(value, dict) and value.get("form") == INPUTS_FORM else {}
 
 
 def find_content(segments: Segments) -> str:
