@@ -39,12 +39,13 @@ from melpy.errors import MelpyError
 from melpy.text import shorten_list, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from melpy.config.model import Settings
     from melpy.engine.model import JobReport, PlannedBuild, RunReport
     from melpy.engine.selection import Arguments, SelectionOptions
     from melpy.engine.worker import Workers
+    from melpy.graph.model import BuildId
 
 _COLUMNS = (
     Column("Package"),
@@ -181,9 +182,9 @@ def _build(
 
         check_pruning(arguments, flags)
     # Only now: what executes jobs is imported meanwhile, by another process, which is small without these.
-    from melpy.cli.preparing import make_run_spec, prepare_run  # noqa: PLC0415  # see above
+    from melpy.cli.preparing import load_run, make_run_spec, order_run  # noqa: PLC0415  # see above
     from melpy.cli.signer import find_signer  # noqa: PLC0415  # likewise
-    from melpy.engine.builds import make_builds  # noqa: PLC0415  # likewise
+    from melpy.engine.builds import find_rest, make_builds  # noqa: PLC0415  # likewise
     from melpy.engine.model import PublishSpec  # noqa: PLC0415  # likewise
 
     with open_recording(
@@ -193,12 +194,18 @@ def _build(
         verbose=flags["verbose"] or flags["debug"],
         quiet=quiet,
     ) as monitor:
-        prepared = prepare_run(arguments, chosen, settings, options, flags, monitor)
-        spec, work = prepared.spec, prepared.work
+        loaded = load_run(arguments, chosen, settings, options, flags, monitor)
+        spec, planned = loaded.spec, loaded.tree.planned
         publication = PublishSpec(spec.out_dir, find_signer(settings))
         if publication.signer is None:
             hint = "make a key with melpy keygen, and name it with --signing-key or in melpy.toml"
             monitor.emit(events.Warning("", "packages and index are not signed", hint))
+        run = make_run_spec(settings, flags, len(loaded.tree.summaries))
+        rest = find_rest(loaded.tree.summaries, loaded.asked, spec, run, loaded.repositories, monitor)
+        if rest:
+            return rest, _list_planned(planned, rest)
+        prepared = order_run(loaded, arguments, chosen, settings, flags)
+        work = prepared.work
         run = make_run_spec(settings, flags, len(work.chosen))
         report = make_builds(work, spec, run, publication, workers, prepared.repositories, monitor)
         report = replace(report, jobs=(*report.jobs, *prepared.skipped))
@@ -206,7 +213,13 @@ def _build(
             from melpy.cli.pruning import prune  # noqa: PLC0415  # only where it is asked for
 
             prune(prepared, publication, monitor, remove=flags["yes"])
-    return report, [build for name, build in prepared.tree.planned.items() if name in work.chosen]
+    return report, _list_planned(planned, report)
+
+
+def _list_planned(planned: Mapping[BuildId, PlannedBuild], report: RunReport) -> list[PlannedBuild]:
+    """Return the builds of a run that were planned at its beginning."""
+    jobs = {job.job for job in report.jobs}
+    return [build for build in planned.values() if build.plan.job in jobs]
 
 
 def _find_default() -> tuple[Path, ...]:

@@ -149,14 +149,14 @@ class Freshness:
                 summary.form,
                 summary.job,
                 summary.world,
-                self._list_files(summary),
-                self._find_base(summary.arch),
+                self.list_files(summary),
+                self.find_base(summary.arch),
                 self.find_others(summary.arch).digest,
                 view,
             ]
         )
 
-    def _list_files(self, summary: Summary) -> list[list[object]]:
+    def list_files(self, summary: Summary) -> list[list[object]]:
         """Return the files of a recipe's directory, with what changes when one of them does."""
         base = summary.directory
         if not base:
@@ -170,7 +170,7 @@ class Freshness:
                 found.append([os.path.relpath(path, base), *(stamp if name in files else stamp[:1])])
         return sorted(found, key=lambda item: str(item[0]))
 
-    def _find_base(self, arch: str) -> str:
+    def find_base(self, arch: str) -> str:
         """Return the digest of all that the keys of an architecture follow from, beside recipes and own packages."""
         if arch not in self._bases:
             spec = self._spec

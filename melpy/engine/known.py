@@ -38,12 +38,14 @@ class Work(Struct, frozen=True):
         chosen: the builds to be made, each with whether the user asked for it.
         plan: plans a build.
         remake: makes the graph again, with facts of packages that were built.
+        asked: digest of what the user asked for; see `melpy.engine.runstamp`.
     """
 
     graph: Graph
     chosen: Mapping[BuildId, bool]
     plan: Callable[[BuildId], PlannedBuild]
     remake: Callable[[Generated], Graph]
+    asked: str = ""
 
 
 class Means(Struct, frozen=True):
