@@ -201,7 +201,8 @@ def _build(
             hint = "make a key with melpy keygen, and name it with --signing-key or in melpy.toml"
             monitor.emit(events.Warning("", "packages and index are not signed", hint))
         run = make_run_spec(settings, flags, len(loaded.tree.summaries))
-        rest = find_rest(loaded.tree.summaries, loaded.asked, spec, run, loaded.repositories, monitor)
+        asked = "" if flags["prune"] else loaded.asked  # what is pruned follows from the graph
+        rest = find_rest(loaded.tree.summaries, asked, spec, run, loaded.repositories, monitor)
         if rest:
             return rest, _list_planned(planned, rest)
         prepared = order_run(loaded, arguments, chosen, settings, flags)

@@ -115,7 +115,7 @@ def load_run(
     tell_left(tree.left, settings.arch, monitor)
     spec = make_build_spec(settings, flags, monitor)
     # Commits change without a file of the tree, and quarantines expire.
-    is_told = not (quarantine or chosen.changed_since or flags["prune"])
+    is_told = not (quarantine or chosen.changed_since)
     asked = sha256_hex(encode([arguments, chosen, settings.bootstrap_first])) if is_told else ""
     return Loaded(spec, tree, Repositories(spec.repositories), quarantine, asked)
 
