@@ -147,7 +147,7 @@ class PlannedBuild:
     Attributes:
         recipe: the recipe.
         plan: what is to be done.
-        arch: the architecture.
+        arch: the architecture; of what is built for all, that of the environment.
         pipeline_files: definitions of pipelines that it uses, without the built-in ones.
         evaluation: what the plan was made from, which knows the lines of the recipe; for messages only.
         left_out: names of subpackages that a restricted range leaves out.
@@ -206,7 +206,7 @@ class JobReport(Struct, frozen=True):
     Attributes:
         job: name of the job, such as `hello-2.10-r0/x86_64`.
         file: recipe file.
-        arch: architecture, in APK's spelling.
+        arch: architecture, in APK's spelling, or `noarch`.
         outcome: as `melpy.events.JobSettled` has it.
         because: reason for the outcome; of a skipped job, the job whose failure had it skipped.
         failure: error that ended it; None where none did.

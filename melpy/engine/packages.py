@@ -140,7 +140,7 @@ def _info(package: PackagePlan, findings: Findings, inputs: Inputs) -> PackageIn
     return PackageInfo(
         name=package.name,
         version=plan.full_version,
-        arch=plan.arch,
+        arch=plan.package_arch,
         origin=plan.name,
         description=package.description,
         url=package.url,

@@ -100,7 +100,7 @@ def run(
     """Make all builds of recipes from nothing."""
     builds = [plan(directory, name, asked) for name, asked in zip(NAMES, needs, strict=False)]
     evaluations = [build.evaluation for build in builds if build.evaluation]
-    summaries = [make_summary(found, Library(())) for found in evaluations]
+    summaries = [make_summary(found, Library(()), ()) for found in evaluations]
     servers = ServerCache(directory / "cache")
     outside = Location(str(place.outside.root))
     repositories = RepositorySpec(directory / "out", servers, (outside,), (str(place.outside.public_key),))
