@@ -269,9 +269,7 @@ class _Offered:
 
     def has_all(self, summary: Summary) -> bool:
         """Tell whether a repository has all packages of a recipe in its version."""
-        return bool(summary.packages) and all(
-            self(name, summary.version, arch) for name, arch in summary.list_made()
-        )
+        return bool(summary.packages) and all(self(name, summary.version, arch) for name, arch in summary.list_made())
 
 
 def tell_left(left: Iterable[str], arches: Sequence[Arch], monitor: events.Monitor) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.arch import NOARCH
 from melpy.cli.help import Command
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import (
@@ -203,7 +204,10 @@ def _locate(chain: Sequence[Edge], graph: BuildGraph, spec: TreeSpec) -> list[st
 def _find_pair(names: tuple[str, str], graph: BuildGraph) -> tuple[BuildId, BuildId]:
     """Return two builds of one architecture: the first for which there are both."""
     first, second = (_find_builds(name, graph) for name in names)
-    pairs = [(one, other) for one in first for other in second if one.arch == other.arch]
+    # What is built for every architecture needs what is built for that of its environment, and is needed by all.
+    pairs = [
+        (one, other) for one in first for other in second if one.arch == other.arch or NOARCH in {one[1], other[1]}
+    ]
     if not pairs:
         raise UsageError(f"{names[0]} and {names[1]} are for different architectures", hint="name one: NAME/ARCH")
     return next((pair for pair in pairs if graph.find_chain(*pair)), pairs[0])
@@ -216,7 +220,7 @@ def _find_builds(text: str, graph: BuildGraph) -> tuple[BuildId, ...]:
         RecipeNotFoundError: there is none.
     """
     name, _, arch = text.partition("/")
-    every = [one for one in graph.summaries.values() if not arch or one.arch == arch]
+    every = [one for one in graph.summaries.values() if not arch or arch in {one.arch, *one.arches}]
     found = [one.id for one in every if one.name == name]
     found = found or [one.id for one in every if any(package.name == name for package in one.packages)]
     if not found:

@@ -75,6 +75,7 @@ def plan_recipes(
     options: Sequence[str] = (),
     *,
     together: bool = False,
+    each: bool = False,
 ) -> tuple[tuple[Recipe, ...], tuple[PlannedBuild, ...]]:
     """Read recipes and plan them for architectures; those that are not meant for one are left out there.
 
@@ -87,6 +88,7 @@ def plan_recipes(
         warn: is told, once, of each thing that is probably not meant.
         options: build options that are on.
         together: their packages go into one repository, where each can have one recipe only.
+        each: plan recipes for `noarch` packages for each architecture, in whose environment they may be built.
 
     Raises:
         RecipeNotFoundError: a recipe is not there.
@@ -100,7 +102,8 @@ def plan_recipes(
     directories = pipeline_directories(settings)
     jobs: list[PlannedBuild] = []
     every = {arch.apk: make_options(arch, settings, options) for arch in arches}
-    meant = [(recipe, find_arches(recipe, arches, every)) for recipe in recipes]
+    sets = [(arch,) for arch in arches] if each else [tuple(arches)]
+    meant = [(recipe, [arch for some in sets for arch in find_arches(recipe, some, every)]) for recipe in recipes]
     for arch in arches:
         for recipe in [recipe for recipe, its in meant if arch in its]:
             job, problems = _plan(recipe, arch, library_for(recipe.path, directories), every[arch.apk])

@@ -178,10 +178,15 @@ class Visible(Struct, frozen=True):
 
 
 class BuiltPackage(Struct, frozen=True):
-    """A package that was published."""
+    """A package that was published.
+
+    Attributes:
+        entry: its index entry; one for every architecture is for `noarch`.
+        paths: where it lies: once for each architecture, the same file.
+    """
 
     entry: IndexEntry
-    path: Path
+    paths: tuple[Path, ...]
 
 
 class BuildResult(Struct, frozen=True):

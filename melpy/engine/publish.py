@@ -80,8 +80,9 @@ def publish(builds: Sequence[Staged], spec: PublishSpec, monitor: events.Monitor
 
 def _describe_result(build: Staged, placed: Mapping[str, Mapping[str, IndexEntry]], root: Path) -> BuildResult:
     own = dict.fromkeys(package.entry.info.file_name for package in build.packages)
-    packages = tuple(BuiltPackage(placed[arch][name], root / arch / name) for arch in build.arches for name in own)
-    return BuildResult(build.job, packages, build.stages, build.log)
+    first = placed[build.arches[0]]
+    packages = [BuiltPackage(first[name], tuple(root / arch / name for arch in build.arches)) for name in own]
+    return BuildResult(build.job, tuple(packages), build.stages, build.log)
 
 
 def _publish(
