@@ -195,7 +195,8 @@ def _list_dependents(root: BuildId, graph: BuildGraph) -> Iterator[str]:
         if build in found:
             edges = graph.reasons(build, root)
             named = edges and len(edges[0].asks) == 1
-            (direct if named else others).append((build.recipe, edges[0].reason if named else ""))
+            name = str(build) if root.arch == NOARCH != build.arch else build.recipe
+            (direct if named else others).append((name, edges[0].reason if named else ""))
     yield f"needed by {count_text(len(found), 'build')}, {len(direct)} of which name it in their environment"
     width = min(max((len(name) for name, _ in direct), default=0), 40)
     yield from (f"  {name:<{width}}  {reason}" for name, reason in direct)

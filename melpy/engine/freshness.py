@@ -226,6 +226,7 @@ class Freshness:
             supply = spec.repositories.supply
             self._bases[arch] = identity(
                 [
+                    arch,  # of `noarch` packages, nothing else tells it
                     __version__,
                     KEY_FORM,
                     RULES,

@@ -68,13 +68,18 @@ def publish(builds: Sequence[Staged], spec: PublishSpec, monitor: events.Monitor
         PackageFormatError: the index that is there is broken; likewise.
     """
     placed: dict[str, Mapping[str, IndexEntry]] = {}
+    told: set[events.Warning] = set()
     for arch in dict.fromkeys(arch for build in builds for arch in build.arches):
         try:
-            placed[arch] = _publish(arch, [build for build in builds if arch in build.arches], spec, monitor)
+            placed[arch], warnings = _publish(arch, [build for build in builds if arch in build.arches], spec)
         except MelpyError as error:
             left = [build.job for build in builds if not placed.keys() >= set(build.arches)]
             error.details = (*error.details, f"  built and not published: {shorten_list(left)}")
             raise
+        for warning in warnings:
+            if warning not in told:  # of `noarch` packages once
+                monitor.emit(warning)
+        told.update(warnings)
     return tuple(_describe_result(build, placed, spec.root) for build in builds)
 
 
@@ -86,9 +91,13 @@ def _describe_result(build: Staged, placed: Mapping[str, Mapping[str, IndexEntry
 
 
 def _publish(
-    arch: str, builds: Sequence[Staged], spec: PublishSpec, monitor: events.Monitor
-) -> Mapping[str, IndexEntry]:
-    """Publish packages in the directory of an architecture; return their entries by the names of their files."""
+    arch: str, builds: Sequence[Staged], spec: PublishSpec
+) -> tuple[Mapping[str, IndexEntry], list[events.Warning]]:
+    """Publish packages in the directory of an architecture.
+
+    Returns:
+        Their entries by the names of their files, and warnings of what clients will not take.
+    """
     directory = spec.root / arch
     jobs: dict[str, str] = {}
     entries: dict[str, IndexEntry] = {}
@@ -104,9 +113,7 @@ def _publish(
             published = publish_packages(spec.root, arch, scratch, listed, signer=spec.signer)
     except OSError as error:
         raise output_error(directory, error) from None
-    for warning in _describe(published, jobs):
-        monitor.emit(warning)
-    return entries
+    return entries, list(_describe(published, jobs))
 
 
 def _sign(unsigned: Path, target: Path, signer: Signer | None, mtime: int) -> int:
