@@ -90,6 +90,9 @@ def parse_arch(name: str) -> Arch:
     if name == "host":
         return host_arch()
     arch = ARCHES.get(_ALIASES.get(name, name))
+    if name == NOARCH:
+        hint = f"name the architectures of a repository: a recipe for {NOARCH} packages is built once, for all of them"
+        raise SettingsError(f"{NOARCH!r} is no architecture to build for", hint=hint)
     if arch is None:
         raise SettingsError(
             f"unknown architecture {name!r}",

@@ -153,7 +153,7 @@ def _check_portable(subjects: Sequence[Subject], plan: Plan) -> None:
         if found:
             paths = shorten_list([escape(path) for path, _ in found])
             error = RecipeError(
-                f"{package.name} is to be for every architecture, and has ELF files for {found[0][1]}: {paths}",
+                f"the package {package.name!r} is {NOARCH}, but has files for {found[0][1]}: {paths}",
                 hint=f"name the architectures that it is built for instead of {NOARCH}, or remove the files",
             )
             error.keys = ("package", "target-architecture")
