@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -202,15 +203,20 @@ def _locate(chain: Sequence[Edge], graph: BuildGraph, spec: TreeSpec) -> list[st
 
 
 def _find_pair(names: tuple[str, str], graph: BuildGraph) -> tuple[BuildId, BuildId]:
-    """Return two builds of one architecture: the first for which there are both."""
+    """Return two builds: the first of one architecture for which there are both, one that needs the other if any does.
+
+    A build needs one of another architecture through packages for every architecture.
+    """
     first, second = (_find_builds(name, graph) for name in names)
-    # What is built for every architecture needs what is built for that of its environment, and is needed by all.
-    pairs = [
-        (one, other) for one in first for other in second if one.arch == other.arch or NOARCH in {one[1], other[1]}
-    ]
-    if not pairs:
+    pairs = sorted(product(first, second), key=_is_mixed)
+    found = next((pair for pair in pairs if graph.find_chain(*pair)), None)
+    if found is None and _is_mixed(pairs[0]) and NOARCH not in {pairs[0][0].arch, pairs[0][1].arch}:
         raise UsageError(f"{names[0]} and {names[1]} are for different architectures", hint="name one: NAME/ARCH")
-    return next((pair for pair in pairs if graph.find_chain(*pair)), pairs[0])
+    return found or pairs[0]
+
+
+def _is_mixed(pair: tuple[BuildId, BuildId]) -> bool:
+    return pair[0].arch != pair[1].arch
 
 
 def _find_builds(text: str, graph: BuildGraph) -> tuple[BuildId, ...]:
