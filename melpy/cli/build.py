@@ -253,7 +253,7 @@ def _report_one(job: JobReport, seconds: float) -> None:
             package.entry.info.full_name,
             package.entry.info.arch,
             size_text(package.entry.size),
-            near_path(package.path.parent),
+            short_list([near_path(path.parent) for path in package.paths]),
             short_list(package.entry.info.depends),
             short_list(package.entry.info.provides),
         )

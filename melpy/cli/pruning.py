@@ -39,7 +39,7 @@ def prune(prepared: Prepared, publication: PublishSpec, monitor: events.Monitor,
     Raises:
         OutputError: the repository cannot be written.
     """
-    made = {(package.name, summary.arch) for summary in prepared.tree.summaries for package in summary.packages}
+    made = {one for summary in prepared.tree.summaries for one in summary.list_made()}
     for arch in prepared.settings.arch:
         entries = read_entries(load_index(publication.root, arch.apk, keyring=None))
         gone = [entry for entry in entries if (entry.info.name, arch.apk) not in made]

@@ -294,15 +294,15 @@ class Builder:
             means.store.keep_log(stored, job.run.locations.log)
             root, packages = stored.root, stored.result.packages
             means.journal.remove_failures([key])
-            means.journal.add_keys({self._fresh.recipe_stamp(summary): key})
+            means.journal.add_keys(dict.fromkeys(self._fresh.list_recipe_stamps(summary), key))
             memory = max((step.usage.memory for step in result.steps), default=0)
             cpu = sum(step.usage.cpu for step in result.steps)
             means.journal.add_sample(active.node.build, Sample(active.clock.elapsed, cpu, memory, job.run.attempt - 1))
         epoch, log = job.inputs.revision.epoch, job.run.locations.log
         stages = tuple(active.clock.seconds.items())
         key = key if job.run.first == 1 else ""
-        staged = Staged(job.name, summary.arch, epoch, root, packages, log, stages, key)
-        built = means.stage.take_unsigned(root, summary.arch, packages)
+        staged = Staged(job.name, summary.arch, summary.arches, epoch, root, packages, log, stages, key)
+        built = means.stage.take_unsigned(root, summary.arches, packages)
         return EndedBuild(active.node, active.clock, key, active.draft.settled, packages=built, staged=staged)
 
     def drop(self) -> None:

@@ -35,7 +35,7 @@ class Expectation(Noun, frozen=True):
     Attributes:
         job: name of the job.
         recipe: name of the recipe's main package.
-        arch: architecture, in APK's spelling.
+        arch: architecture, in APK's spelling, or `noarch`.
         file: recipe file.
         verdict: `will-build`, `may-build`, `up-to-date`, `cached` (its packages would come from the result cache) or
             `fails` (its environment cannot be had).
@@ -172,7 +172,8 @@ class Expecter:
         return "its recipe changed, or it was made elsewhere"
 
     def _find_absence(self, summary: Summary) -> str:
-        older = self._fresh.find_published(summary.arch).find_origin(summary.name)
+        published = map(self._fresh.find_published, summary.arches)
+        older = [package for one in published for package in one.find_origin(summary.name)]
         versions = sorted({package.package.version for package in older} - {summary.version})
         if versions:
             return f"the repository has {', '.join(versions[-3:])}, not {summary.version}"

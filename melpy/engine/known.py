@@ -84,6 +84,9 @@ class Finder:
             return self._fresh.find_version(summary)
         if rule == "recipe":
             return self._fresh.find_recipe(summary)
+        elsewhere = self._fresh.find_elsewhere(summary)
+        if elsewhere:
+            return elsewhere
         if node not in self._asked:
             self._ask([node])
         key = self._asked.pop(node)
@@ -115,14 +118,14 @@ class Finder:
         if not draft.settled or self._means.spec.steps.from_step or self._means.options.stale != "inputs":
             return None
         summary = self._work.graph.summaries[node.build]
-        self._fresh.renew(summary.arch)
+        self._fresh.renew(summary.environment_arch)
         self._asked.clear()  # stamps follow from what was renewed
         stamp = self._fresh.find_stamp(summary, self._view.find_digest(node))
         if stamp:
             self._means.journal.add_keys({stamp: draft.inputs.key})
         known = self._fresh.find_key(draft.inputs.key, summary)
         if known:  # the journal may be another than that of the build
-            self._means.journal.add_keys({self._fresh.recipe_stamp(summary): draft.inputs.key})
+            self._means.journal.add_keys(dict.fromkeys(self._fresh.list_recipe_stamps(summary), draft.inputs.key))
         return known
 
     def find_resting(self, nodes: Nodes, cycle: int) -> Mapping[BuildId, Known] | None:

@@ -190,7 +190,7 @@ def _read_files(directory: Path | None) -> tuple[RecipeFile, ...]:
 
 def log_path(build: PlannedBuild, spec: BuildSpec) -> Path:
     """Return where what the steps of a build print is written."""
-    return spec.out_dir / "logs" / build.arch.apk / f"{build.plan.name}-{build.plan.full_version}.log"
+    return spec.out_dir / "logs" / build.plan.package_arch / f"{build.plan.name}-{build.plan.full_version}.log"
 
 
 def _warn_of_limits(build: PlannedBuild, limits: Limits, spec: BuildSpec, monitor: events.Monitor) -> None:

@@ -222,7 +222,9 @@ class Run:
             self._means.store.show_log(stored, log)
             state.log = log
             made = stored.result.packages
-            state.staged = Staged(summary.job, summary.arch, stored.epoch, stored.root, made, log, key=known.key)
+            state.staged = Staged(
+                summary.job, summary.arch, summary.arches, stored.epoch, stored.root, made, log, key=known.key
+            )
         state.key, state.stamped = known.key, stamped
         if state.outcome is not JobOutcome.BUILT:
             state.outcome = known.outcome

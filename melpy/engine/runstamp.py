@@ -79,7 +79,7 @@ class RunStamps:
     def _find_stamp(self, fresh: Freshness, root: Path) -> str:
         if not self._asked:
             return ""
-        arches = sorted({summary.arch for summary in self._summaries})
+        arches = sorted({arch for summary in self._summaries for arch in summary.arches})
         digest = hashlib.sha256(canonical_json([_FORM, self._asked, find_code()]))
         try:
             for arch in arches:

@@ -184,6 +184,7 @@ def _describe(directory: Path, spec: TreeSpec) -> dict[str, object]:
     return {
         "directory": [str(directory), str(Path.cwd())],
         "libraries": [str(path) for path in spec.pipeline_dirs],
+        "machine": os.uname().machine,  # which decides for what recipes of `noarch` packages are evaluated
         "arches": [[arch.apk, _describe_options(spec.options.get(arch.apk))] for arch in spec.arches],
         "rules": RULES,
         "melpy": [__version__, *find_code()],

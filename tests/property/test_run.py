@@ -102,7 +102,7 @@ def prepare(directory: Path, place: Place, needs: Needs) -> tuple[Work, BuildSpe
     """Read recipes and order them."""
     builds = [plan(directory, name, asked) for name, asked in zip(NAMES, needs, strict=False)]
     evaluations = [build.evaluation for build in builds if build.evaluation]
-    summaries = [make_summary(found, Library(())) for found in evaluations]
+    summaries = [make_summary(found, Library(()), ()) for found in evaluations]
     servers = ServerCache(directory / "cache")
     outside = Location(str(place.outside.root))
     repositories = RepositorySpec(directory / "out", servers, (outside,), (str(place.outside.public_key),))
