@@ -11,7 +11,7 @@ from melpy.cli.preparing import make_run_spec, prepare_run
 from melpy.cli.report import count_text, print_json, print_text, short_list
 from melpy.cli.table import Column, print_table
 from melpy.codec import asdict
-from melpy.engine.expectation import CACHED, FAILS, FRESH, MAY, WILL, Expecter
+from melpy.engine.expectation import CACHED, FAILS, FRESH, MAY, SKIPPED, WILL, Expecter
 from melpy.engine.journal import Journal, find_journal
 from melpy.engine.known import Means
 from melpy.engine.resultstore import ResultStore
@@ -32,7 +32,14 @@ _COLUMNS = (
     Column("Why", cut=True, least=20),
     Column("Selected", rank=1, cut=True, least=12),
 )
-_WORDS = {WILL: "will build", MAY: "may build", FRESH: "up to date", CACHED: "from the cache", FAILS: "fails"}
+_WORDS = {
+    WILL: "will build",
+    MAY: "may build",
+    FRESH: "up to date",
+    CACHED: "from the cache",
+    FAILS: "fails",
+    SKIPPED: "skipped",
+}
 
 
 @contextmanager
@@ -65,14 +72,16 @@ def show_expectations(
     reasons = {prepared.work.graph.summaries[one.build].job: one.reason for one in prepared.selection.builds}
     if as_json:
         said = [{**asdict(one), "selected": reasons.get(one.job, "")} for one in expected]
-        left = [{"job": one.job, "verdict": "skipped", "because": one.because} for one in prepared.skipped]
+        left = [{"job": one.job, "verdict": SKIPPED, "because": one.because} for one in prepared.skipped]
         print_json([*said, *left])
         return
     rows = [(one.job, _WORDS[one.verdict], one.because, reasons.get(one.job, "")) for one in _shown(expected)]
-    rows += [(one.job, "skipped", one.because, "") for one in prepared.skipped]
+    rows += [(one.job, _WORDS[SKIPPED], one.because, "") for one in prepared.skipped]
     if rows:
         print_table(_COLUMNS, rows)
-    print_text(_count(expected), err=True)
+    if any(one.remembered for one in expected):
+        print_text("--retry-failed tries again what failed before with the same inputs", err=True)
+    print_text(_count(expected, len(prepared.skipped)), err=True)
 
 
 def _shown(expected: Sequence[Expectation]) -> Iterator[Expectation]:
@@ -81,9 +90,11 @@ def _shown(expected: Sequence[Expectation]) -> Iterator[Expectation]:
     return (one for one in expected if not (many and one.verdict == FRESH))
 
 
-def _count(expected: Sequence[Expectation]) -> str:
+def _count(expected: Sequence[Expectation], skipped: int) -> str:
+    """Return how many builds a run would do what with; so many more are not built since a quarantine says so."""
     counts = Counter(one.verdict for one in expected)
+    counts[SKIPPED] += skipped
     parts = [f"{counts[verdict]:,} {words}" for verdict, words in _WORDS.items() if counts[verdict]]
     cuts = [one.job for one in expected if one.cut]
     cut = f"; taken from outside at first, since cycles need them: {short_list(cuts, 3)}" if cuts else ""
-    return f"{count_text(len(expected), 'job')}: {', '.join(parts)}{cut}"
+    return f"{count_text(len(expected) + skipped, 'job')}: {', '.join(parts)}{cut}"

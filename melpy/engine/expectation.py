@@ -6,27 +6,31 @@ come out otherwise is not known before they are made. So nothing is resolved for
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from melpy import events
+from melpy.build.cause import find_cause
 from melpy.codec import Noun
 from melpy.engine.clock import Clock
 from melpy.engine.freshness import Freshness
 from melpy.engine.known import Finder
-from melpy.engine.node import Node, Nodes
+from melpy.engine.node import MOST_ROUNDS, Node, Nodes
+from melpy.engine.result import make_error
 from melpy.engine.schedule import JobOutcome
 from melpy.engine.view import REST, View
 from melpy.errors import MelpyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from melpy.engine.freshness import Known
     from melpy.engine.known import Means, Work
     from melpy.engine.prepare import BuildDraft
+    from melpy.engine.result import Failure
     from melpy.graph.model import BuildId, Summary
 
-WILL, MAY, FRESH, CACHED, FAILS = "will-build", "may-build", "up-to-date", "cached", "fails"
+WILL, MAY, FRESH, CACHED, FAILS, SKIPPED = "will-build", "may-build", "up-to-date", "cached", "fails", "skipped"
 
 
 class Expectation(Noun, frozen=True):
@@ -37,13 +41,15 @@ class Expectation(Noun, frozen=True):
         recipe: name of the recipe's main package.
         arch: architecture, in APK's spelling.
         file: recipe file.
-        verdict: `will-build`, `may-build`, `up-to-date`, `cached` (its packages would come from the result cache) or
-            `fails` (its environment cannot be had).
+        verdict: `will-build`, `may-build`, `up-to-date`, `cached` (its packages would come from the result cache),
+            `fails` (its environment cannot be had, or it failed before with the same inputs) or `skipped` (a build that
+            it needs fails).
         because: reason for the verdict.
         needs: jobs of the run that come before it.
         outside: names in its environment that come from outside: no earlier job makes them.
         cycle: number of the cycle that it is built in rounds with, from 1; 0 outside of cycles.
         cut: whether others of the cycle take its packages from outside at first.
+        remembered: whether it fails because it failed before, with the same inputs, so that it is not tried again.
     """
 
     job: str
@@ -56,6 +62,7 @@ class Expectation(Noun, frozen=True):
     outside: tuple[str, ...] = ()
     cycle: int = 0
     cut: bool = False
+    remembered: bool = False
 
 
 class Expecter:
@@ -68,6 +75,8 @@ class Expecter:
         self._view = View(work.graph, self._nodes, work.chosen, self._fresh, means.stage)
         self._finder = Finder(work, means, self._fresh, self._view)
         self._verdicts: dict[BuildId, tuple[str, str]] = {}
+        self._failed = means.journal.find_failed_jobs() if self._finder.skips_failures else frozenset()
+        self._remembered: set[BuildId] = set()
 
     def expect(self) -> Iterator[Expectation]:
         """Yield what would become of each build, in the order in which they would be made.
@@ -96,6 +105,7 @@ class Expecter:
                 graph.from_outside(build),
                 0 if cycle is None else cycle + 1,
                 build in cuts,
+                build in self._remembered,
             )
 
     def draft(self, build: BuildId) -> BuildDraft:
@@ -111,20 +121,83 @@ class Expecter:
     def _judge(self, build: BuildId) -> None:
         cycle = self._nodes.find_cycle(build)
         if cycle is None:
-            self._verdicts[build] = self._find_verdict(build)
+            skipped = self._find_skip([build])
+            self._verdicts[build] = (SKIPPED, skipped) if skipped else self._find_verdict(build)
             return
-        # Its members are up to date together, or are all built in rounds.
+        # Its members are up to date together, or are all built in rounds, or none of them is.
         members = self._nodes.cycles[cycle].members
+        skipped = self._find_skip(members)
+        if skipped:
+            self._verdicts |= dict.fromkeys(members, (SKIPPED, skipped))
+            return
         outer = {build: self._find_reason(build, frozenset(members)) for build in members}
         found = None if any(outer.values()) or self._is_forced(members) else self._find_resting(cycle)
+        failed = None if any(outer.values()) or found else self._find_failed_member(cycle)
         for member in members:
             if found is not None:
                 self._verdicts[member] = FRESH, ""
                 self._view.add(Node(member), found[member].packages)
+            elif failed:
+                because = f"because of {self._work.graph.summaries[failed[0]].job}"
+                self._verdicts[member] = (FAILS, failed[1]) if member == failed[0] else (SKIPPED, because)
             else:
                 own = self._find_own(member)
                 because = own or outer[member] or "it is in a cycle with what changed"
                 self._verdicts[member] = (WILL if own else MAY), because
+
+    def _find_skip(self, builds: Iterable[BuildId]) -> str:
+        """Return because of which failure builds are skipped; empty where they are not."""
+        for build in builds:
+            for need in self._work.graph.needs(build):
+                verdict, because = self._verdicts.get(need, (FRESH, ""))
+                if verdict == SKIPPED:
+                    return because
+                if verdict == FAILS:
+                    return f"because of {self._work.graph.summaries[need].job}"
+        return ""
+
+    def _find_failed_member(self, cycle: int) -> tuple[BuildId, str] | None:
+        """Return a member of a cycle that failed before, and how; None where its rounds do not get so far by the cache.
+
+        What its rounds need of one another is in the cache, if that is how it came to the failure.
+        """
+        graph, members = self._work.graph, self._nodes.cycles[cycle].members
+        if self._failed.isdisjoint(graph.summaries[build].job for build in members):
+            return None
+        inside, number = frozenset(members), 0
+        order = [build for build in graph.order if build in inside]
+        while number < MOST_ROUNDS and (number < 2 or self._view.find_changed(cycle, number)):
+            number += 1
+            known: set[BuildId] = set()
+            for build in order:
+                if not known.issuperset(inside.intersection(graph.needs(build))):
+                    continue
+                node = Node(build, number)
+                found = self._finder.find(node)
+                if found:
+                    self._view.add(node, found.packages)
+                    known.add(build)
+                elif failure := self._find_failure(node):
+                    return build, failure
+            if known != inside:
+                return None
+        return None
+
+    def _find_failure(self, node: Node) -> str:
+        """Return how a build failed before, with the same inputs, where a run does not try it again; else nothing."""
+        summary = self._work.graph.summaries[node.build]
+        if summary.job not in self._failed:
+            return ""
+        key = self._finder.recall_key(node)
+        failure = self._finder.find_key_failure(key) if key else None
+        if not key:
+            with suppress(MelpyError):  # the run tells it
+                draft = self._finder.draft(node, self._work.plan(node.build), Clock(summary.job, events.Null()))
+                failure = self._finder.find_failure(draft)
+        if failure is None:
+            return ""
+        self._remembered.add(node.build)
+        return _describe_failure(failure, summary.job)
 
     def _is_forced(self, members: tuple[BuildId, ...]) -> bool:
         return any(self._finder.is_forced(Node(build)) for build in members)
@@ -139,6 +212,9 @@ class Expecter:
         reason = self._find_reason(build, frozenset()) if self._means.options.stale == "inputs" else ""
         own = self._find_own(build)
         known = None if reason else self._finder.find(node)
+        failure = "" if reason or known else self._find_failure(node)
+        if failure:
+            return FAILS, failure
         # What is not there is built, so that nothing is resolved for it; the key tells of what is.
         if known is None and (reason or (own and self._fresh.find_version(summary) is None)):
             return (WILL, own) if own else (MAY, reason)
@@ -177,3 +253,10 @@ class Expecter:
         if versions:
             return f"the repository has {', '.join(versions[-3:])}, not {summary.version}"
         return "the repository does not have all its packages" if older else "the repository does not have it"
+
+
+def _describe_failure(failure: Failure, job: str) -> str:
+    """Return in one line how a build failed before."""
+    step = make_error(failure).message.removeprefix(f"{job}: ")
+    cause = find_cause([line for line in failure.details if line.lstrip().startswith("| ")])
+    return f"failed before: {step}{f': {cause}' if cause else ''}"
