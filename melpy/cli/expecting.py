@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from melpy.cli.monitor import open_monitor
 from melpy.cli.preparing import make_run_spec, prepare_run
-from melpy.cli.report import count_text, print_json, print_text, short_list
+from melpy.cli.report import count_text, print_json, print_text, print_warning, short_list
 from melpy.cli.table import Column, print_table
 from melpy.codec import asdict
 from melpy.engine.expectation import CACHED, FAILS, FRESH, MAY, SKIPPED, WILL, Expecter
@@ -16,9 +16,10 @@ from melpy.engine.journal import Journal, find_journal
 from melpy.engine.known import Means
 from melpy.engine.resultstore import ResultStore
 from melpy.engine.stage import Stage
+from melpy.errors import MelpyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from melpy.cli.preparing import Prepared
     from melpy.config.model import Settings
@@ -68,7 +69,8 @@ def show_expectations(
     with open_monitor(quiet=flags.get("quiet", False)) as monitor:
         prepared = prepare_run(arguments, chosen, settings, options, flags, monitor)
         with open_means(prepared, flags, monitor) as means:
-            expected = list(Expecter(prepared.work, means).expect())
+            expecter = Expecter(prepared.work, means)
+            expected = list(expecter.expect())
     reasons = {prepared.work.graph.summaries[one.build].job: one.reason for one in prepared.selection.builds}
     if as_json:
         said = [{**asdict(one), "selected": reasons.get(one.job, "")} for one in expected]
@@ -79,9 +81,21 @@ def show_expectations(
     rows += [(one.job, _WORDS[SKIPPED], one.because, "") for one in prepared.skipped]
     if rows:
         print_table(_COLUMNS, rows)
+    _print_conflicts(expected, expecter.unread)
     if any(one.remembered for one in expected):
         print_text("--retry-failed tries again what failed before with the same inputs", err=True)
     print_text(_count(expected, len(prepared.skipped)), err=True)
+
+
+def _print_conflicts(expected: Sequence[Expectation], unread: Collection[str]) -> None:
+    """Print what does not go together where cycles begin, and how much nobody knows of that."""
+    for one in expected:
+        for text in one.conflicts:
+            hint = "let one replace the other, or cut the cycle at another recipe: --bootstrap-first NAME"
+            print_warning(MelpyError(text, where=one.job, hint=hint))
+    if unread:
+        count = count_text(len(unread), "package")
+        print_text(f"files of {count} of cycles are not at hand: conflicts of theirs are told by the run", err=True)
 
 
 def _shown(expected: Sequence[Expectation]) -> Iterator[Expectation]:

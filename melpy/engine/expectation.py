@@ -13,6 +13,7 @@ from melpy import events
 from melpy.build.cause import find_cause
 from melpy.codec import Noun
 from melpy.engine.clock import Clock
+from melpy.engine.conflict import ConflictFinder
 from melpy.engine.freshness import Freshness
 from melpy.engine.known import Finder
 from melpy.engine.node import MOST_ROUNDS, Node, Nodes
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from melpy.engine.known import Means, Work
     from melpy.engine.prepare import BuildDraft
     from melpy.engine.result import Failure
+    from melpy.engine.stage import BuiltPackages
     from melpy.graph.model import BuildId, Summary
 
 WILL, MAY, FRESH, CACHED, FAILS, SKIPPED = "will-build", "may-build", "up-to-date", "cached", "fails", "skipped"
@@ -50,6 +52,7 @@ class Expectation(Noun, frozen=True):
         cycle: number of the cycle that it is built in rounds with, from 1; 0 outside of cycles.
         cut: whether others of the cycle take its packages from outside at first.
         remembered: whether it fails because it failed before, with the same inputs, so that it is not tried again.
+        conflicts: what does not go together in its environment, in the first round of its cycle.
     """
 
     job: str
@@ -63,6 +66,7 @@ class Expectation(Noun, frozen=True):
     cycle: int = 0
     cut: bool = False
     remembered: bool = False
+    conflicts: tuple[str, ...] = ()
 
 
 class Expecter:
@@ -77,6 +81,13 @@ class Expecter:
         self._verdicts: dict[BuildId, tuple[str, str]] = {}
         self._failed = means.journal.find_failed_jobs() if self._finder.skips_failures else frozenset()
         self._remembered: set[BuildId] = set()
+        self._conflicts: dict[BuildId, tuple[str, ...]] = {}
+        self._conflict_finder = ConflictFinder(work.graph, means, lambda build: self._draft(Node(build)).solution)
+
+    @property
+    def unread(self) -> frozenset[str]:
+        """Names of the packages of cycles whose files nobody knows yet, so that conflicts of theirs are not told."""
+        return frozenset(self._conflict_finder.unread)
 
     def expect(self) -> Iterator[Expectation]:
         """Yield what would become of each build, in the order in which they would be made.
@@ -106,6 +117,7 @@ class Expecter:
                 0 if cycle is None else cycle + 1,
                 build in cuts,
                 build in self._remembered,
+                self._conflicts.get(build, ()),
             )
 
     def draft(self, build: BuildId) -> BuildDraft:
@@ -114,9 +126,11 @@ class Expecter:
         Raises:
             MelpyError: its environment cannot be had.
         """
-        summary = self._work.graph.summaries[build]
-        node = Node(build) if self._nodes.find_cycle(build) is None else Node(build, REST)
-        return self._finder.draft(node, self._work.plan(build), Clock(summary.job, events.Null()))
+        return self._draft(Node(build) if self._nodes.find_cycle(build) is None else Node(build, REST))
+
+    def _draft(self, node: Node) -> BuildDraft:
+        clock = Clock(self._work.graph.summaries[node.build].job, events.Null())
+        return self._finder.draft(node, self._work.plan(node.build), clock)
 
     def _judge(self, build: BuildId) -> None:
         cycle = self._nodes.find_cycle(build)
@@ -133,6 +147,8 @@ class Expecter:
         outer = {build: self._find_reason(build, frozenset(members)) for build in members}
         found = None if any(outer.values()) or self._is_forced(members) else self._find_resting(cycle)
         failed = None if any(outer.values()) or found else self._find_failed_member(cycle)
+        if not found and not failed:
+            self._find_conflicts(cycle)
         for member in members:
             if found is not None:
                 self._verdicts[member] = FRESH, ""
@@ -164,24 +180,41 @@ class Expecter:
         graph, members = self._work.graph, self._nodes.cycles[cycle].members
         if self._failed.isdisjoint(graph.summaries[build].job for build in members):
             return None
-        inside, number = frozenset(members), 0
-        order = [build for build in graph.order if build in inside]
+        number = 0
         while number < MOST_ROUNDS and (number < 2 or self._view.find_changed(cycle, number)):
             number += 1
-            known: set[BuildId] = set()
-            for build in order:
-                if not known.issuperset(inside.intersection(graph.needs(build))):
-                    continue
+            known, following = self._walk_round(cycle, number)
+            for node in following:
+                if failure := self._find_failure(node):
+                    return node.build, failure
+            if len(known) < len(members):
+                return None
+        return None
+
+    def _walk_round(self, cycle: int, number: int) -> tuple[dict[BuildId, BuiltPackages], list[Node]]:
+        """Return the members that the cache has as a round would make them, and those that would come next."""
+        graph, inside = self._work.graph, frozenset(self._nodes.cycles[cycle].members)
+        known: dict[BuildId, BuiltPackages] = {}
+        following = []
+        for build in graph.order:
+            if build in inside and known.keys() >= inside.intersection(graph.needs(build)):
                 node = Node(build, number)
                 found = self._finder.find(node)
                 if found:
                     self._view.add(node, found.packages)
-                    known.add(build)
-                elif failure := self._find_failure(node):
-                    return build, failure
-            if known != inside:
-                return None
-        return None
+                    known[build] = found.packages
+                else:
+                    following.append(node)
+        return known, following
+
+    def _find_conflicts(self, cycle: int) -> None:
+        """Find what does not go together in the first round of a cycle."""
+        members = self._nodes.cycles[cycle].members
+        known, _ = self._walk_round(cycle, 1)
+        made = {
+            build: known.get(build) or self._fresh.find_origin(self._work.graph.summaries[build]) for build in members
+        }
+        self._conflicts |= self._conflict_finder.find(members, made)
 
     def _find_failure(self, node: Node) -> str:
         """Return how a build failed before, with the same inputs, where a run does not try it again; else nothing."""
@@ -192,8 +225,7 @@ class Expecter:
         failure = self._finder.find_key_failure(key) if key else None
         if not key:
             with suppress(MelpyError):  # the run tells it
-                draft = self._finder.draft(node, self._work.plan(node.build), Clock(summary.job, events.Null()))
-                failure = self._finder.find_failure(draft)
+                failure = self._finder.find_failure(self._draft(node))
         if failure is None:
             return ""
         self._remembered.add(node.build)
@@ -220,9 +252,7 @@ class Expecter:
             return (WILL, own) if own else (MAY, reason)
         try:
             if known is None and self._means.options.stale == "inputs":
-                plan = self._work.plan(build)
-                draft = self._finder.draft(node, plan, Clock(summary.job, events.Null()))
-                known = self._finder.find_drafted(node, draft)
+                known = self._finder.find_drafted(node, self._draft(node))
         except MelpyError as error:
             return FAILS, str(error)
         if known is None:

@@ -15,20 +15,12 @@ import pytest
 from melpy.apk.index import read_entries
 from melpy.repo.repository import load_index
 from tests.factories.project import Project, shell_recipe
+from tests.factories.project import file_recipe as recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.factories.repository import Repository
-
-
-def recipe(name: str, *needs: str, runs: str = "", head: str = "", tail: str = "") -> str:
-    """Return a recipe whose environment has some packages, and whose own one has a file with its script."""
-    script = (
-        f"mkdir -p ${{{{targets.destdir}}}}/usr/share\necho {name} > ${{{{targets.destdir}}}}/usr/share/{name}\n{runs}"
-    )
-    more = "".join(f"\n      - {need}" for need in needs)
-    return shell_recipe(name, runs=script, head=head, tail=tail).replace("      - busybox", f"      - busybox{more}")
 
 
 def build(project: Project, *arguments: str, status: int = 0, force: bool = False) -> dict[str, dict[str, Any]]:
