@@ -115,8 +115,10 @@ def command(targets: tuple[str, ...], *, options: tuple[str, ...], as_json: bool
     up to date is built, in the order in which recipes need one another, with what the named ones need of the same
     directory. Without arguments, ./melange.yaml is built.
     """
-    from melpy.engine.worker import start_workers  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.mistake import check_flags  # noqa: PLC0415  # --help does not need it
+    from melpy.engine.worker import start_workers  # noqa: PLC0415  # likewise
 
+    check_flags(flags)
     start = time.monotonic()
     report: RunReport | None = None
     builds: Sequence[PlannedBuild] = ()

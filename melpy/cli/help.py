@@ -19,7 +19,6 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "How a run goes on": (
         *("jobs", "max_failures", "retry_steps", "bootstrap_first", "publish", "published", "prune", "yes"),
-        *("events_file", "trace_file"),
     ),
     "Recipes and architectures": ("arch", "options", "ranges", "package", "pipeline_dirs", "env_files", "vars_file"),
     "Repositories and trusted keys": (

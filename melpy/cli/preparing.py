@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from melpy.cli.building import assume_outside, choose_builds, load_tree, make_tree_graph, tell_left
+from melpy.cli.mistake import check_first, check_published, find_idle_names, find_recipe_names
 from melpy.cli.option import LOCK_NAME
 from melpy.cli.report import print_warning
 from melpy.cli.selection import find_warnings, read_quarantine
@@ -75,7 +76,10 @@ def prepare_run(
         MelpyError: recipes are not valid, need one another in a way that cannot be cut, or none is left.
     """
     quarantine = read_quarantine(flags, settings.file)
+    check_published(settings)
     tree = load_tree(arguments, settings, options, monitor, only=flags["only"])
+    names = find_recipe_names(tree)
+    check_first(flags, names)
     tell_left(tree.left, settings.arch, monitor)
     spec = make_build_spec(settings, flags, monitor)
     repositories = Repositories(spec.repositories)
@@ -92,7 +96,8 @@ def prepare_run(
     selection, work = choose_builds(arguments, chosen, tree, graph, repositories, quarantine, outside, first)
     if circle:
         _check_circle(circle, tree, work, repositories)
-    for warning in find_warnings(selection, tree.summaries, quarantine):
+    idle = find_idle_names(settings, flags, arguments, names, graph, quarantine)
+    for warning in (*find_warnings(selection, tree.summaries, quarantine), *idle):
         print_warning(warning)
     return Prepared(spec, work, tree, selection, repositories, _report_skipped(selection, graph), settings)
 
