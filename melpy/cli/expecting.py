@@ -14,6 +14,7 @@ from melpy.codec import asdict
 from melpy.engine.expectation import CACHED, FAILS, FRESH, MAY, SKIPPED, WILL, Expecter
 from melpy.engine.journal import Journal, find_journal
 from melpy.engine.known import Means
+from melpy.engine.model import PublishSpec
 from melpy.engine.resultstore import ResultStore
 from melpy.engine.stage import Stage
 from melpy.errors import MelpyError
@@ -71,6 +72,10 @@ def show_expectations(
         with open_means(prepared, flags, monitor) as means:
             expecter = Expecter(prepared.work, means)
             expected = list(expecter.expect())
+        if flags["prune"]:
+            from melpy.cli.pruning import prune  # noqa: PLC0415  # only where it is asked for
+
+            prune(prepared, arguments.directories, PublishSpec(prepared.spec.out_dir), monitor, flags)
     reasons = {prepared.work.graph.summaries[one.build].job: one.reason for one in prepared.selection.builds}
     if as_json:
         said = [{**asdict(one), "selected": reasons.get(one.job, "")} for one in expected]

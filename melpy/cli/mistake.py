@@ -43,6 +43,26 @@ def check_flags(flags: Mapping[str, Any]) -> None:
         raise UsageError("--events and --trace name the same file", hint="name two files")
 
 
+def check_pruning(arguments: Arguments, flags: Mapping[str, Any]) -> None:
+    """Refuse what cannot be meant, before anything is built.
+
+    Raises:
+        UsageError: `--yes` has nothing to remove, or nothing says which packages are still made.
+    """
+    for name in ("yes", "prune_others"):
+        if flags[name] and not flags["prune"]:
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag} is about --prune", hint=f"melpy build --prune {flag} packages/")
+    if not flags["prune"]:
+        return
+    if not arguments.directories:
+        raise UsageError("--prune needs the directory of all recipes", hint="melpy build --prune packages/")
+    for name, flag in (("ranges", "--range"), ("options", "--build-option")):
+        if flags.get(name):
+            message = f"{flag} leaves out packages, which --prune would take for gone"
+            raise UsageError(message, hint=f"leave {flag} out, or build first and prune then")
+
+
 def check_target(path: Path) -> None:
     """Check that a file that a user names is to be written into a directory that is there.
 

@@ -398,21 +398,6 @@ def test_a_version_that_clients_have_is_not_published_with_other_content(
     assert outcomes(build(project, ".", "--published", str(toy_repository.root))) == {"used": "built"}
 
 
-def test_packages_without_a_recipe_are_pruned_when_that_is_asked_for(chain: Project) -> None:
-    build(chain)
-    (chain.directory / "other.yaml").unlink()
-    listed = chain.melpy("build", "--prune", ".", force=False)
-    assert listed.returncode == 0
-    assert "x86_64: no recipe makes 1 package: other-1.0-r0" in listed.stderr
-    assert "x86_64/other-1.0-r0.apk" in chain.packages()
-    assert chain.melpy("build", "--prune", "--yes", ".", force=False).returncode == 0
-    assert "x86_64/other-1.0-r0.apk" not in chain.packages()
-    names = [entry.info.name for entry in read_entries(load_index(chain.out, "x86_64", keyring=None))]
-    assert names == ["base", "middle", "top"]
-    assert chain.melpy("build", "--prune", "base.yaml").returncode == 2
-    assert chain.melpy("build", "--yes", ".").returncode == 2
-
-
 def test_a_build_whose_step_failed_is_tried_again_when_that_is_asked_for(project: Project) -> None:
     """A cache that steps share from build to build makes a step that fails once."""
     flaky = "if ! test -e /var/cache/melange/seen; then touch /var/cache/melange/seen; exit 1; fi"
