@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from melpy.cli.building import assume_outside, choose_builds, load_tree, make_tree_graph, tell_left
+from melpy.cli.mistake import check_first, check_published, find_idle_names, find_recipe_names
 from melpy.cli.option import LOCK_NAME
 from melpy.cli.report import print_warning
 from melpy.cli.selection import find_warnings, read_quarantine
@@ -111,7 +112,10 @@ def load_run(
         MelpyError: recipes are not valid.
     """
     quarantine = read_quarantine(flags, settings.file)
+    check_published(settings)
     tree = load_tree(arguments, settings, options, monitor, only=flags["only"])
+    names = find_recipe_names(tree)
+    check_first(flags, names)
     tell_left(tree.left, settings.arch, monitor)
     spec = make_build_spec(settings, flags, monitor)
     # Commits change without a file of the tree, and quarantines expire.
@@ -146,7 +150,8 @@ def order_run(
     selection, work = choose_builds(arguments, chosen, tree, graph, repositories, quarantine, outside, first)
     if circle:
         _check_circle(circle, tree, work, repositories)
-    warnings = find_warnings(selection, tree.summaries, quarantine)
+    idle = find_idle_names(settings, flags, arguments, find_recipe_names(tree), graph, quarantine)
+    warnings = (*find_warnings(selection, tree.summaries, quarantine), *idle)
     for warning in warnings:
         print_warning(warning)
     work = replace(work, asked="" if warnings else loaded.asked)

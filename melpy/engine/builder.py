@@ -175,10 +175,7 @@ class Builder:
         Raises:
             MelpyError: the failure.
         """
-        options, steps = self._means.options, self._means.spec.steps
-        if options.retry_failed or options.force or len(self._work.chosen) == 1 or steps.from_step or not draft.settled:
-            return
-        failure = self._means.journal.find_failures([draft.inputs.key]).get(draft.inputs.key)
+        failure = self._finder.find_failure(draft)
         if failure:
             error = make_error(failure)
             error.details = (*error.details, "  it failed so before, with the same inputs; --retry-failed tries again")

@@ -119,7 +119,7 @@ def find_rest(
         hold_run(spec.out_dir, alone=False),
         closing(Journal(find_journal(spec.cache_dir), monitor)) as journal,
     ):
-        builds = [summary.id for summary in summaries]
+        builds = {summary.id: summary for summary in summaries}
         fresh = Freshness(spec, Stage(repositories), journal, ResultStore(spec.cache_dir), builds)
         found = RunStamps(journal, summaries, asked).find(fresh, spec.out_dir)
     if found is None:

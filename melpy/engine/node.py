@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from melpy.graph.lone import Graph
     from melpy.graph.model import BuildId, Cycle
 
+MOST_ROUNDS = 5
+"""Rounds of a cycle: the first build of each member, and 4 times again."""
+
 
 class Node(NamedTuple):
     """A build, in one round of its cycle; outside of cycles there is one round.

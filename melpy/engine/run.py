@@ -12,7 +12,7 @@ from melpy.engine.builder import Bench, Builder, EndedBuild
 from melpy.engine.difference import find_differences
 from melpy.engine.freshness import Freshness, Known
 from melpy.engine.known import Finder
-from melpy.engine.node import Gate, Node, Nodes
+from melpy.engine.node import MOST_ROUNDS, Gate, Node, Nodes
 from melpy.engine.post import Post
 from melpy.engine.prospect import Prospect
 from melpy.engine.publish import Staged
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from melpy.graph.model import BuildId
 
 _MOST_SHOWN = 5  # builds whose files are compared for an error
-_MOST_ROUNDS = 5  # the first build of a cycle's member, and 4 times again
 
 
 class _State:
@@ -252,7 +251,7 @@ class Run:
     def _pass(self, gate: Gate) -> None:
         """Let a cycle on: into its first round, into another one, or to rest."""
         if gate.kind == "round" and (gate.round == 1 or self._view.find_changed(gate.cycle, gate.round)):
-            if gate.round == _MOST_ROUNDS:
+            if gate.round == MOST_ROUNDS:
                 failure = self._explain_unrest(gate)
                 for build in self._nodes.cycles[gate.cycle].members:
                     self._ledger.settle(build, JobOutcome.FAILED, failure=failure)
@@ -291,7 +290,7 @@ class Run:
                 files = find_differences(old.root / f"{build.arch}/{before.name}-{before.version}.apk", new.root / name)
                 details += [f"  {after.name}: {shorten_list(files)}"] if files else []
         return UnsettledError(
-            f"still differs after {_MOST_ROUNDS - 1} builds against one another:"
+            f"still differs after {MOST_ROUNDS - 1} builds against one another:"
             f" {shorten_list([self._ledger.name(build) for build in changed])}",
             details=details,
             hint="find out what of these files depends on the hour, on chance, or on what was built before",
