@@ -300,7 +300,9 @@ class Builder:
         key = key if job.run.first == 1 else ""
         staged = Staged(job.name, summary.arch, summary.arches, epoch, root, packages, log, stages, key)
         built = means.stage.take_unsigned(root, summary.arches, packages)
-        return EndedBuild(active.node, active.clock, key, active.draft.settled, packages=built, staged=staged)
+        # A branch may have moved since its tip was looked for.
+        stamped = active.draft.settled and key == active.draft.inputs.key
+        return EndedBuild(active.node, active.clock, key, stamped, packages=built, staged=staged)
 
     def drop(self) -> None:
         """Give up the builds that have not come to a worker."""

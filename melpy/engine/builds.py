@@ -24,6 +24,7 @@ from melpy.engine.runlock import hold_run
 from melpy.engine.runstamp import RunStamps
 from melpy.engine.schedule import JobOutcome
 from melpy.engine.stage import Stage
+from melpy.engine.tip import Tips
 from melpy.errors import MelpyError
 
 if TYPE_CHECKING:
@@ -69,7 +70,10 @@ def make_builds(
         open_results(spec.cache_dir) as directory,
         store.hold(),
     ):
-        means = Means(spec, options, Stage(repositories), store, journal)
+        tips = Tips(spec.sources, journal, monitor)
+        with suppress(MelpyError):  # the builds that it is about tell what is wrong
+            tips.find(source for build in work.chosen for source in work.graph.summaries[build].unpinned)
+        means = Means(spec, options, Stage(repositories), store, journal, tips)
         publisher = Publisher(publication, options, repositories, journal, monitor)
         phases = _Phases(work, means, Bench(executor, directory), publisher, monitor)
         interrupted = False
@@ -120,7 +124,8 @@ def find_rest(
         closing(Journal(find_journal(spec.cache_dir), monitor)) as journal,
     ):
         builds = {summary.id: summary for summary in summaries}
-        fresh = Freshness(spec, Stage(repositories), journal, ResultStore(spec.cache_dir), builds)
+        tips = Tips(spec.sources, journal, monitor)
+        fresh = Freshness(spec, Stage(repositories), journal, ResultStore(spec.cache_dir), builds, tips)
         found = RunStamps(journal, summaries, asked).find(fresh, spec.out_dir)
     if found is None:
         return None
@@ -212,7 +217,7 @@ class _Phases:
         if not all(JobOutcome(job.outcome).good for job in jobs):
             return
         summaries = work.graph.summaries
-        fresh = Freshness(means.spec, means.stage, means.journal, means.store, summaries)
+        fresh = Freshness(means.spec, means.stage, means.journal, means.store, summaries, means.tips)
         with suppress(MelpyError):  # the next run tells what is wrong
             if self._publisher.staged:
                 found = {build: fresh.find_version(summaries[build]) for build in work.chosen}

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from melpy.engine.published import PublishedPackage
     from melpy.engine.resultstore import ResultStore, StoredResult
     from melpy.engine.stage import BuiltPackages, Stage
+    from melpy.engine.tip import Tips
     from melpy.graph.model import BuildId, Summary
 
 
@@ -62,6 +63,7 @@ class Freshness:
         journal: Journal,
         store: ResultStore,
         summaries: Mapping[BuildId, Summary],
+        tips: Tips,
     ) -> None:
         """Take what answers follow from.
 
@@ -71,7 +73,9 @@ class Freshness:
             journal: remembers keys.
             store: the result cache.
             summaries: all builds of the run's graph.
+            tips: what sources without a commit are at.
         """
+        self._tips = tips
         self._spec = spec
         self._stage = stage
         self._journal = journal
@@ -189,7 +193,8 @@ class Freshness:
             summary: the recipe.
             view: digest of the packages of this machine that it may see.
         """
-        if summary.locations:
+        tips = self.find_tips(summary)
+        if summary.locations or not all(tips):
             return ""
         return identity(
             [
@@ -197,12 +202,17 @@ class Freshness:
                 summary.form,
                 summary.job,
                 summary.world,
+                tips,
                 self.list_files(summary),
                 self.find_base(summary.environment_arch),
                 self.find_others(summary.environment_arch).digest,
                 view,
             ]
         )
+
+    def find_tips(self, *summaries: Summary) -> tuple[str, ...]:
+        """Return the commits that recipes' git sources without one are at; empty for one that nobody has seen."""
+        return self._tips.find([source for summary in summaries for source in summary.unpinned])
 
     def list_files(self, summary: Summary) -> list[list[object]]:
         """Return the files of a recipe's directory, with what changes when one of them does."""

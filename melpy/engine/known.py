@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from melpy.engine.result import Failure
     from melpy.engine.resultstore import ResultStore
     from melpy.engine.stage import Stage
+    from melpy.engine.tip import Tips
     from melpy.engine.view import View
     from melpy.graph.lone import Graph
     from melpy.graph.model import BuildId, Generated
@@ -58,6 +59,7 @@ class Means(Struct, frozen=True):
         stage: packages that builds may see.
         store: the result cache.
         journal: memory of earlier runs.
+        tips: what sources without a commit are at.
     """
 
     spec: BuildSpec
@@ -65,6 +67,7 @@ class Means(Struct, frozen=True):
     stage: Stage
     store: ResultStore
     journal: Journal
+    tips: Tips
 
 
 class Finder:
@@ -112,7 +115,8 @@ class Finder:
             MelpyError: it cannot be had.
         """
         visible = self._view.see(node)
-        return draft_build(build, self._means.spec, self._means.stage.repositories, visible, clock)
+        means = self._means
+        return draft_build(build, means.spec, means.stage.repositories, visible, clock, means.tips.find_one)
 
     def find_drafted(self, node: Node, draft: BuildDraft) -> Known | None:
         """Return a build that is known by the key of its environment; the key is remembered."""

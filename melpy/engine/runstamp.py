@@ -12,12 +12,12 @@ import os
 from typing import TYPE_CHECKING
 
 from melpy.codec import encode
-from melpy.digest import canonical_json, file_digest
+from melpy.digest import canonical_json, file_digest, identity
 from melpy.engine.treecache import find_code
 from melpy.repo.layout import index_path
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
     from melpy.engine.freshness import Freshness
@@ -54,11 +54,13 @@ class RunStamps:
             MelpyError: an index cannot be read.
         """
         stamp = self._find_stamp(fresh, root)
-        mask = self._journal.find_keys([stamp]).get(stamp) if stamp else None
-        if mask is None:
+        found = self._journal.find_keys([stamp]).get(stamp) if stamp else None
+        if found is None:
             return None
+        mask, _, tips = found.partition(" ")
         bits = int(mask, 16)
-        return tuple(summary for number, summary in enumerate(self._summaries) if bits >> number & 1)
+        chosen = tuple(summary for number, summary in enumerate(self._summaries) if bits >> number & 1)
+        return chosen if _digest_tips(fresh, chosen) == tips else None
 
     def add(self, fresh: Freshness, root: Path, chosen: Collection[BuildId]) -> None:
         """Remember that the same run would have nothing to do now.
@@ -74,7 +76,8 @@ class RunStamps:
         stamp = self._find_stamp(fresh, root)
         if stamp:
             bits = sum(1 << number for number, summary in enumerate(self._summaries) if summary.id in chosen)
-            self._journal.add_keys({stamp: f"{bits:x}"})
+            tips = _digest_tips(fresh, [summary for summary in self._summaries if summary.id in chosen])
+            self._journal.add_keys({stamp: f"{bits:x} {tips}"})
 
     def _find_stamp(self, fresh: Freshness, root: Path) -> str:
         if not self._asked:
@@ -90,6 +93,11 @@ class RunStamps:
         except OSError:  # there is no index yet, or a file has vanished meanwhile
             return ""
         return digest.hexdigest()
+
+
+def _digest_tips(fresh: Freshness, summaries: Iterable[Summary]) -> str:
+    """Return the digest of the commits that sources are at which state none: repositories of others have no stamp."""
+    return identity(fresh.find_tips(*summaries))
 
 
 def _list_packages(directory: Path) -> list[tuple[str, int]]:

@@ -9,9 +9,11 @@ from melpy.apk.provider import parse_priority
 from melpy.arch import NOARCH
 from melpy.codec import replace
 from melpy.digest import identity
+from melpy.engine.inputs import render_unpinned
 from melpy.engine.limit import find_requests
 from melpy.graph.model import PackageSummary, Summary
 from melpy.plan.form import render_key_form
+from melpy.plan.git import GitSource
 from melpy.plan.model import Source
 from melpy.plan.planner import make_plan
 
@@ -63,6 +65,9 @@ def make_summary(found: Evaluation, library: Library | None, arches: Iterable[Ar
         directory=find_directory(recipe.path),
         pipelines=tuple(str(definition.file) for definition in used if not definition.built_in),
         sources=tuple(source.uri if isinstance(source, Source) else source.location for source in plan.sources),
+        unpinned=tuple(
+            render_unpinned(source) for source in plan.sources if isinstance(source, GitSource) and not source.commit
+        ),
         cpu=requests.processors,
         memory=requests.memory,
         locations=found.environment.repositories,

@@ -59,6 +59,7 @@ class Summary(Noun, frozen=True):
         cpu: processors that the recipe requests; 0 where it says nothing.
         memory: bytes that the recipe requests; 0 where it says nothing.
         locations: repositories that only this recipe's environment has.
+        unpinned: git sources without a commit, as `melpy.engine.tip` names them.
         noarch: of a recipe for every architecture, those of the run, that of its environment first; empty for others.
     """
 
@@ -75,6 +76,7 @@ class Summary(Noun, frozen=True):
     cpu: float = 0.0
     memory: int = 0
     locations: tuple[str, ...] = ()
+    unpinned: tuple[str, ...] = ()
     noarch: tuple[str, ...] = ()
 
     @property

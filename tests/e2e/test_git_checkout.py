@@ -145,7 +145,7 @@ def test_what_is_not_pinned_is_said_to_be(project: Project, upstream: Upstream) 
 
 
 def test_what_is_not_pinned_is_looked_for_in_each_run(project: Project, upstream: Upstream) -> None:
-    """That all was up to date says nothing of a branch, whatever else is the same."""
+    """That all was up to date says nothing of a branch, whatever else is the same; a server that is away neither."""
     copy = f"mkdir -p {OUT}/seen\ncp readme {OUT}/seen/readme"
     project.write("packages/plain.yaml", shell_recipe("plain", runs=f"mkdir -p {OUT}/plain"))
 
@@ -161,6 +161,16 @@ def test_what_is_not_pinned_is_looked_for_in_each_run(project: Project, upstream
         upstream.commit(readme="two")
         assert outcomes() == ["built", "up-to-date"]
     assert content(project)["seen/readme"] == "two"
+    project.write("packages/plain.yaml", shell_recipe("plain", runs=f"mkdir -p {OUT}/other"))
+    assert outcomes() == ["up-to-date", "built"]
+    result = project.melpy("build", "packages/", force=False)
+    check(result)
+    assert (
+        f"git cannot fetch from it; main counts as it was seen last, at commit {upstream.head()[:12]}" in result.stderr
+    )
+    offline = project.melpy("build", "--offline", "packages/", force=False)
+    check(offline)
+    assert "counts as" not in offline.stderr
 
 
 def test_a_repository_of_this_machine_is_used_by_commit_only(project: Project, upstream: Upstream) -> None:
