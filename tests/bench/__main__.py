@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import resource
 import shutil
 import subprocess
@@ -64,6 +65,7 @@ def main() -> None:
         measure_history(directory)
         measure_solving(directory)
         measure_scheduling(directory)
+        measure_run(directory / "run")
         measure_sharing(directory)
         measure_environments(directory)
         measure_hello(directory)
@@ -220,6 +222,27 @@ def measure_scheduling(directory: Path) -> None:
     cost = min(measure_cost(Path(tempfile.mkdtemp(dir=directory))) for _ in range(RUNS))
     report("schedule, admission and journal, for one job", cost, "10,000 jobs; promised: under 0.001 s")
     measure_makespans(lambda name, line: print(f"{name:45} {line}"))  # noqa: T201  # its only output
+
+
+def measure_run(directory: Path) -> None:
+    """Measure a run over a tree beside its builds, and one that has nothing to do."""
+    repository = make_repository(directory)
+    add_busybox(repository, directory)
+    project = Project(directory / "project", repository)
+    for number in range(FEW):
+        text = shell_recipe(f"made-{number}")
+        needed = f"      - busybox\n      - made-{number // 2}" if number else "      - busybox"
+        project.write(f"tree/made-{number}.yaml", text.replace("      - busybox", needed))
+    command = [sys.executable, "-m", "tests.factories.pretend", "--quiet", "tree/"]
+    done = subprocess.run(
+        command, cwd=project.directory, env=project.full_environment(), check=True, capture_output=True, text=True
+    )
+    jobs, seconds, writing = (float(word) for word in re.findall(r"[\d.]+", done.stderr.splitlines()[-1]))
+    report("a run, for one job", (seconds - writing) / jobs, f"{jobs:.0f} jobs that write a package; promised: 0.015 s")
+    idle = best("build", "--quiet", "tree/", cwd=project.directory)
+    project.write("none.toml", "")  # with a list of recipes not to be built, all stamps are looked at
+    whole = best("build", "--quiet", "--quarantine", "none.toml", "tree/", cwd=project.directory)
+    report(f"nothing to do, {FEW} recipes", idle, f"by the stamp of each build: {whole / idle:.1f} times as long")
 
 
 def measure_sharing(directory: Path) -> None:
