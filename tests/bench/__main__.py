@@ -357,7 +357,8 @@ def seed_spec(directory: Path) -> BuildSpec:
 
 
 def report(what: str, seconds: float, note: str) -> None:
-    print(f"{what:45} {seconds:7.2f} s   {note}")  # noqa: T201  # its only output
+    value = f"{seconds:7.2f} s " if seconds >= 0.1 else f"{1000 * seconds:7.2f} ms"
+    print(f"{what:45} {value}  {note}")  # noqa: T201  # its only output
 
 
 if __name__ == "__main__":
