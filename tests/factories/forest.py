@@ -134,9 +134,7 @@ class Forest:
     chance: random.Random
     expectation: Expectation = field(default_factory=Expectation)
 
-    def write(
-        self, name: str, script: str, needs: dict[str, str], *, dev: bool = False, arch: str = ""
-    ) -> None:
+    def write(self, name: str, script: str, needs: dict[str, str], *, dev: bool = False, arch: str = "") -> None:
         """Write a recipe.
 
         Args:
