@@ -333,9 +333,9 @@ def test_a_cycle_through_packages_for_every_architecture() -> None:
     pinned = graph(*both, first=("hen",))
     assert pinned.cycles[0].cut == (build("hen", "noarch"),)
     # Only the first architecture's members take the name from outside.
-    assert graph(*both, first=("hen",), outside=lambda name, arch: arch == "x86_64").cycles[0].cut
+    assert graph(*both, first=("hen",), outside=lambda _name, arch: arch == "x86_64").cycles[0].cut
     with pytest.raises(CycleError):
-        graph(*both, outside=lambda name, arch: arch == "aarch64")
+        graph(*both, outside=lambda _name, arch: arch == "aarch64")
 
 
 def test_a_package_for_every_architecture_has_one_recipe() -> None:
