@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,12 +40,14 @@ from melpy.errors import MelpyError
 from melpy.text import shorten_list, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from melpy.config.model import Settings
+    from melpy.engine.known import Work
     from melpy.engine.model import JobReport, PlannedBuild, RunReport
     from melpy.engine.selection import Arguments, SelectionOptions
     from melpy.engine.worker import Workers
+    from melpy.graph.model import BuildId
 
 _COLUMNS = (
     Column("Package"),
@@ -86,6 +89,7 @@ _COLUMNS = (
 @click.option("--retry-steps", type=Count(0), default=0, metavar="N", help="Try a failed step's build again.")
 @click.option("--prune", is_flag=True, help="List packages of the out-dir that no recipe makes any more.")
 @click.option("--yes", is_flag=True, help="With --prune: remove them.")
+@click.option("--prune-others", is_flag=True, help="With --prune: also those of recipes in directories not named.")
 @click.option("-j", "--jobs", type=Count(1), metavar="N", help="How many builds run at the same time.")
 @click.option("--max-failures", type=Count(1), metavar="N", help="Begin nothing more after so many failures.")
 @click.option(
@@ -115,12 +119,14 @@ def command(targets: tuple[str, ...], *, options: tuple[str, ...], as_json: bool
     up to date is built, in the order in which recipes need one another, with what the named ones need of the same
     directory. Without arguments, ./melange.yaml is built.
     """
-    from melpy.engine.worker import start_workers  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.mistake import check_flags, check_pruning  # noqa: PLC0415  # --help does not need it
+    from melpy.engine.worker import start_workers  # noqa: PLC0415  # likewise
 
     start = time.monotonic()
     report: RunReport | None = None
     builds: Sequence[PlannedBuild] = ()
     try:
+        check_flags(flags)
         chosen = read_selection(flags)
         named = targets or (() if chosen.changed_since or chosen.missing else tuple(map(str, _find_default())))
         settings = read_settings(flags, tuple(Path(text) for text in named if Path(text).exists()))
@@ -128,12 +134,14 @@ def command(targets: tuple[str, ...], *, options: tuple[str, ...], as_json: bool
             from melpy.cli.expecting import show_expectations  # noqa: PLC0415  # only for a dry run
 
             arguments = read_targets(named, chosen, settings.file)
+            check_pruning(arguments, {**flags, "options": options})
             show_expectations(arguments, chosen, settings, options, flags, as_json=as_json)
             return
         secrets = [place for place in (settings.signing_key, settings.signing_passphrase) if place]
         # Before there are threads, and before the key is read.
         with start_workers(secrets, counted=bool(settings.memory or settings.processes)) as workers:
             arguments = read_targets(named, chosen, settings.file)
+            check_pruning(arguments, {**flags, "options": options})
             report, builds = _build(arguments, chosen, settings, options, flags, workers, quiet=quiet)
         if report.problem and not any(job.failure for job in report.jobs):
             raise report.problem
@@ -176,14 +184,10 @@ def _build(
     quiet: bool,
 ) -> tuple[RunReport, Sequence[PlannedBuild]]:
     """Choose and make the builds; return what became of them, and those that were planned at the beginning."""
-    if flags["prune"] or flags["yes"]:
-        from melpy.cli.pruning import check_pruning  # noqa: PLC0415  # only where it is asked for
-
-        check_pruning(arguments, flags)
     # Only now: what executes jobs is imported meanwhile, by another process, which is small without these.
-    from melpy.cli.preparing import make_run_spec, prepare_run  # noqa: PLC0415  # see above
+    from melpy.cli.preparing import load_run, make_run_spec, order_run  # noqa: PLC0415  # see above
     from melpy.cli.signer import find_signer  # noqa: PLC0415  # likewise
-    from melpy.engine.builds import make_builds  # noqa: PLC0415  # likewise
+    from melpy.engine.builds import find_rest, make_builds  # noqa: PLC0415  # likewise
     from melpy.engine.model import PublishSpec  # noqa: PLC0415  # likewise
 
     with open_recording(
@@ -193,20 +197,46 @@ def _build(
         verbose=flags["verbose"] or flags["debug"],
         quiet=quiet,
     ) as monitor:
-        prepared = prepare_run(arguments, chosen, settings, options, flags, monitor)
-        spec, work = prepared.spec, prepared.work
+        loaded = load_run(arguments, chosen, settings, options, flags, monitor)
+        spec, planned = loaded.spec, loaded.tree.planned
         publication = PublishSpec(spec.out_dir, find_signer(settings))
         if publication.signer is None:
             hint = "make a key with melpy keygen, and name it with --signing-key or in melpy.toml"
             monitor.emit(events.Warning("", "packages and index are not signed", hint))
+        run = make_run_spec(settings, flags, len(loaded.tree.summaries))
+        asked = "" if flags["prune"] else loaded.asked  # what is pruned follows from the graph
+        rest = find_rest(loaded.tree.summaries, asked, spec, run, loaded.repositories, monitor)
+        if rest:
+            return rest, _list_planned(planned, rest)
+        prepared = order_run(loaded, arguments, chosen, settings, flags)
+        work = prepared.work
         run = make_run_spec(settings, flags, len(work.chosen))
         report = make_builds(work, spec, run, publication, workers, prepared.repositories, monitor)
+        _note_makers(report, work, spec.out_dir)
         report = replace(report, jobs=(*report.jobs, *prepared.skipped))
         if flags["prune"]:
             from melpy.cli.pruning import prune  # noqa: PLC0415  # only where it is asked for
 
-            prune(prepared, publication, monitor, remove=flags["yes"])
-    return report, [build for name, build in prepared.tree.planned.items() if name in work.chosen]
+            ended = not (report.interrupted or report.problem)
+            prune(prepared, arguments.directories, publication, monitor, flags, ended=ended)
+    return report, _list_planned(planned, report)
+
+
+def _list_planned(planned: Mapping[BuildId, PlannedBuild], report: RunReport) -> list[PlannedBuild]:
+    """Return the builds of a run that were planned at its beginning."""
+    jobs = {job.job for job in report.jobs}
+    return [build for build in planned.values() if build.plan.job in jobs]
+
+
+def _note_makers(report: RunReport, work: Work, out_dir: Path) -> None:
+    """Remember which recipes made what the repository has."""
+    from melpy.engine.maker import write_makers  # noqa: PLC0415  # --help does not need it
+    from melpy.engine.schedule import JobOutcome  # noqa: PLC0415  # likewise
+
+    good = {job.job for job in report.jobs if JobOutcome(job.outcome).good}
+    summaries = [work.graph.summaries[build] for build in work.chosen]
+    with suppress(MelpyError):  # then pruning knows less, and leaves more alone
+        write_makers(out_dir, [summary for summary in summaries if summary.job in good])
 
 
 def _find_default() -> tuple[Path, ...]:

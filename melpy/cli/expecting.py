@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from melpy.cli.monitor import open_monitor
 from melpy.cli.preparing import make_run_spec, prepare_run
-from melpy.cli.report import count_text, print_json, print_text, short_list
+from melpy.cli.report import count_text, print_json, print_text, print_warning, short_list
 from melpy.cli.table import Column, print_table
 from melpy.codec import asdict
-from melpy.engine.expectation import CACHED, FAILS, FRESH, MAY, WILL, Expecter
+from melpy.engine.expectation import CACHED, FAILS, FRESH, MAY, SKIPPED, WILL, Expecter
 from melpy.engine.journal import Journal, find_journal
 from melpy.engine.known import Means
+from melpy.engine.model import PublishSpec
 from melpy.engine.resultstore import ResultStore
 from melpy.engine.stage import Stage
+from melpy.errors import MelpyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from melpy.cli.preparing import Prepared
     from melpy.config.model import Settings
@@ -32,7 +34,14 @@ _COLUMNS = (
     Column("Why", cut=True, least=20),
     Column("Selected", rank=1, cut=True, least=12),
 )
-_WORDS = {WILL: "will build", MAY: "may build", FRESH: "up to date", CACHED: "from the cache", FAILS: "fails"}
+_WORDS = {
+    WILL: "will build",
+    MAY: "may build",
+    FRESH: "up to date",
+    CACHED: "from the cache",
+    FAILS: "fails",
+    SKIPPED: "skipped",
+}
 
 
 @contextmanager
@@ -61,18 +70,37 @@ def show_expectations(
     with open_monitor(quiet=flags.get("quiet", False)) as monitor:
         prepared = prepare_run(arguments, chosen, settings, options, flags, monitor)
         with open_means(prepared, flags, monitor) as means:
-            expected = list(Expecter(prepared.work, means).expect())
+            expecter = Expecter(prepared.work, means)
+            expected = list(expecter.expect())
+        if flags["prune"]:
+            from melpy.cli.pruning import prune  # noqa: PLC0415  # only where it is asked for
+
+            prune(prepared, arguments.directories, PublishSpec(prepared.spec.out_dir), monitor, flags)
     reasons = {prepared.work.graph.summaries[one.build].job: one.reason for one in prepared.selection.builds}
     if as_json:
         said = [{**asdict(one), "selected": reasons.get(one.job, "")} for one in expected]
-        left = [{"job": one.job, "verdict": "skipped", "because": one.because} for one in prepared.skipped]
+        left = [{"job": one.job, "verdict": SKIPPED, "because": one.because} for one in prepared.skipped]
         print_json([*said, *left])
         return
     rows = [(one.job, _WORDS[one.verdict], one.because, reasons.get(one.job, "")) for one in _shown(expected)]
-    rows += [(one.job, "skipped", one.because, "") for one in prepared.skipped]
+    rows += [(one.job, _WORDS[SKIPPED], one.because, "") for one in prepared.skipped]
     if rows:
         print_table(_COLUMNS, rows)
-    print_text(_count(expected), err=True)
+    _print_conflicts(expected, expecter.unread)
+    if any(one.remembered for one in expected):
+        print_text("--retry-failed tries again what failed before with the same inputs", err=True)
+    print_text(_count(expected, len(prepared.skipped)), err=True)
+
+
+def _print_conflicts(expected: Sequence[Expectation], unread: Collection[str]) -> None:
+    """Print what does not go together where cycles begin, and how much nobody knows of that."""
+    for one in expected:
+        for text in one.conflicts:
+            hint = "let one replace the other, or cut the cycle at another recipe: --bootstrap-first NAME"
+            print_warning(MelpyError(text, where=one.job, hint=hint))
+    if unread:
+        count = count_text(len(unread), "package")
+        print_text(f"files of {count} of cycles are not at hand: conflicts of theirs are told by the run", err=True)
 
 
 def _shown(expected: Sequence[Expectation]) -> Iterator[Expectation]:
@@ -81,9 +109,11 @@ def _shown(expected: Sequence[Expectation]) -> Iterator[Expectation]:
     return (one for one in expected if not (many and one.verdict == FRESH))
 
 
-def _count(expected: Sequence[Expectation]) -> str:
+def _count(expected: Sequence[Expectation], skipped: int) -> str:
+    """Return how many builds a run would do what with; so many more are not built since a quarantine says so."""
     counts = Counter(one.verdict for one in expected)
+    counts[SKIPPED] += skipped
     parts = [f"{counts[verdict]:,} {words}" for verdict, words in _WORDS.items() if counts[verdict]]
     cuts = [one.job for one in expected if one.cut]
     cut = f"; taken from outside at first, since cycles need them: {short_list(cuts, 3)}" if cuts else ""
-    return f"{count_text(len(expected), 'job')}: {', '.join(parts)}{cut}"
+    return f"{count_text(len(expected) + skipped, 'job')}: {', '.join(parts)}{cut}"

@@ -54,7 +54,7 @@ _LARGE = 400  # builds; Graphviz takes minutes for drawings of more, and nobody 
     },
 )
 @click.argument("paths", nargs=-1, type=PATH, metavar="[RECIPE|DIRECTORY]...")
-@setting_options(*ENVIRONMENT)
+@setting_options(*ENVIRONMENT, "bootstrap-first")
 @BUILD_OPTION
 @IGNORE_SIGNATURES
 @OFFLINE
@@ -94,7 +94,8 @@ def command(
     and all that this needs when it is installed. A DIRECTORY stands for its recipes; without any, the current directory
     is meant. A, B and X are names of recipes or packages, which may end in /ARCH. Nothing is built.
     """
-    from melpy.cli.planning import make_tree_spec  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.mistake import check_first  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.planning import make_tree_spec  # noqa: PLC0415  # likewise
 
     if sum(map(bool, (why, rdeps, critical, cycles))) > 1:
         message = "--why, --rdeps, --critical-path and --cycles are questions of their own"
@@ -110,7 +111,8 @@ def command(
             if assume_outside or why or rdeps
             else _find_outside(settings, monitor, offline, not ignore_signatures)
         )
-        graph, refused = _make_graph(summaries, outside, spec)
+        check_first({**flags, "only": False}, {summary.name for summary in summaries})
+        graph, refused = _make_graph(summaries, outside, spec, settings.bootstrap_first)
     view = _find_view(graph, spec, why, rdeps, critical=critical, cycles=cycles)
     if view is None:
         assert why
@@ -178,7 +180,7 @@ def _find_outside(
 
 
 def _make_graph(
-    summaries: Sequence[Summary], outside: Callable[[str, str], bool], spec: TreeSpec
+    summaries: Sequence[Summary], outside: Callable[[str, str], bool], spec: TreeSpec, first: Sequence[str]
 ) -> tuple[BuildGraph, int]:
     """Return the graph; where a cycle cannot be cut, say so, and cut it as if it could."""
     from melpy.engine.cycle import explain_cycle  # noqa: PLC0415  # --help does not need it
@@ -186,11 +188,11 @@ def _make_graph(
     from melpy.graph.buildgraph import make_graph  # noqa: PLC0415  # likewise
 
     try:
-        return make_graph(summaries, outside=outside), 0
+        return make_graph(summaries, outside=outside, first=first), 0
     except CycleError as error:
         evaluate = functools.partial(evaluate_summary, spec=spec)
         print_error(explain_cycle(error.edges, error.missing, summaries, evaluate))
-        return make_graph(summaries, outside=_anything), error.exit_status
+        return make_graph(summaries, outside=_anything, first=first), error.exit_status
 
 
 def _locate(chain: Sequence[Edge], graph: BuildGraph, spec: TreeSpec) -> list[str]:
@@ -226,6 +228,10 @@ def _find_builds(text: str, graph: BuildGraph) -> tuple[BuildId, ...]:
         RecipeNotFoundError: there is none.
     """
     name, _, arch = text.partition("/")
+    arches = dict.fromkeys(other for one in graph.summaries.values() for other in (one.arch, *one.arches))
+    if arch and arch not in arches:
+        hint = f"they are for {', '.join(arches)}; --arch names others"
+        raise RecipeNotFoundError(f"no recipe here is for {arch!r}", hint=hint)
     every = [one for one in graph.summaries.values() if not arch or arch in {one.arch, *one.arches}]
     found = [one.id for one in every if one.name == name]
     found = found or [one.id for one in every if any(package.name == name for package in one.packages)]

@@ -18,8 +18,17 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         *("stale", "force", "retry_failed", "dry_run", "assume_outside"),
     ),
     "How a run goes on": (
-        *("jobs", "max_failures", "retry_steps", "bootstrap_first", "publish", "published", "prune", "yes"),
-        *("events_file", "trace_file"),
+        *(
+            "jobs",
+            "max_failures",
+            "retry_steps",
+            "bootstrap_first",
+            "publish",
+            "published",
+            "prune",
+            "yes",
+            "prune_others",
+        ),
     ),
     "Recipes and architectures": ("arch", "options", "ranges", "package", "pipeline_dirs", "env_files", "vars_file"),
     "Repositories and trusted keys": (

@@ -10,9 +10,10 @@ import click
 
 from melpy.config.load import load_settings
 from melpy.config.model import SETTINGS
+from melpy.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from melpy.config.model import Setting, Settings
 
@@ -124,4 +125,29 @@ def read_settings(flags: dict[str, Any], places: Iterable[Path] = ()) -> Setting
     start = next(iter(places), Path())
     start = start if start.is_dir() else start.parent
     stated = {setting.key: flags.get(setting.attribute) for setting in SETTINGS}
-    return load_settings(stated, os.environ, start, file=flags.get("config_file"))
+    settings = load_settings(stated, os.environ, start, file=flags.get("config_file"))
+    _check_places(settings)
+    return settings
+
+
+def _check_places(settings: Settings) -> None:
+    """Check that directories and files that the command line names in passing are there.
+
+    Those of melpy.toml may be absent: it is for several machines.
+
+    Raises:
+        SettingsError: one is not there.
+    """
+    named: dict[str, Sequence[str | Path]] = {
+        "mirrors": settings.mirrors,
+        "rewrites": [rewrite.place for rewrite in settings.rewrites],
+        "local-sources": settings.local_sources,
+    }
+    for key, places in named.items():
+        for place in places if settings.is_flag(key) else ():
+            if "://" not in str(place) and not Path(place).is_dir():
+                hint = "name a directory, or the URL of one" if key != "local-sources" else "name a directory"
+                raise SettingsError(f"no such directory: {place}", where=settings.where(key), hint=hint)
+    secret = settings.signing_passphrase
+    if settings.is_flag("signing-passphrase") and secret and secret.path and not secret.path.exists():
+        raise SettingsError(f"no such file: {secret.path}", where=settings.where("signing-passphrase"))

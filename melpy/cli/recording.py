@@ -56,7 +56,7 @@ def open_recording(
     from melpy.engine.recording import Recorder, new_recording_path  # noqa: PLC0415  # --help does not need it
     from melpy.files import check_writable  # noqa: PLC0415  # likewise
 
-    if trace_file:
+    if trace_file:  # `check_flags` has seen to its directory
         check_writable(trace_file.absolute().parent)
     with ExitStack() as stack:
         # The view is closed last, as it is told what could not be recorded.

@@ -40,7 +40,8 @@ def command(recording: Path | None, *, output: Path | None, trace: bool, **flags
     EVENTS is what melpy build --events wrote; without it, the newest of the runs that the cache remembers is taken. The
     page needs no other file and no network.
     """
-    from melpy.cli.page import render_page  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.mistake import check_target  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.page import render_page  # noqa: PLC0415  # likewise
     from melpy.engine.recording import find_newest_recording, load_recording  # noqa: PLC0415  # likewise
     from melpy.engine.timeline import make_timeline  # noqa: PLC0415  # likewise
     from melpy.engine.trace import render_trace  # noqa: PLC0415  # likewise
@@ -52,9 +53,11 @@ def command(recording: Path | None, *, output: Path | None, trace: bool, **flags
         raise UsageError("no such file", where=str(recording), hint="name a file of melpy build --events")
     if path is None:
         raise UsageError("no run is recorded yet", hint="run melpy build first, or name a file of melpy build --events")
+    output = output or Path(_TRACE if trace else _PAGE)
+    if str(output) != "-":
+        check_target(output)
     timeline = make_timeline(load_recording(path))
     data = render_trace(timeline) if trace else render_page(timeline).encode("utf-8", "replace")
-    output = output or Path(_TRACE if trace else _PAGE)
     if str(output) == "-":
         click.echo(data, nl=False)
         return

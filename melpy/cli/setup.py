@@ -86,11 +86,17 @@ def make_places(settings: Settings, *, offline: bool) -> SourcePlaces:
 
 
 def make_seed_spec(settings: Settings) -> SeedSpec | None:
-    """Return the seed of the settings, or None when they name no suite."""
-    from melpy.bootstrap.model import SeedSpec  # noqa: PLC0415  # only where there is a seed
+    """Return the seed of the settings, or None when they name no suite.
 
+    Raises:
+        SeedError: there is no table for the suite.
+    """
     if not settings.seed:
         return None
+    from melpy.bootstrap.model import SeedSpec  # noqa: PLC0415  # only where there is a seed
+    from melpy.bootstrap.table import read_table  # noqa: PLC0415  # likewise
+
+    read_table(settings.seed)  # a suite that nobody knows is told before something is asked of it
     return SeedSpec(settings.seed, settings.cache_dir / "seed", settings.seed_mirror, os.cpu_count() or 1)
 
 

@@ -132,6 +132,7 @@ def _render(answer: Mapping[str, Any]) -> Iterator[str]:
         "will-build": "is to be built",
         "may-build": "may have to be built",
         "fails": "cannot be built",
+        "skipped": "is not built",
     }
     because = f": {answer['because']}" if answer["because"] and answer["verdict"] != "cached" else ""
     yield f"{answer['job']} {words[answer['verdict']]}{because}"

@@ -51,6 +51,7 @@ class EndedBuild(Struct, frozen=True):
         node: the build.
         clock: the time that it took.
         key: key of its inputs; empty after a failure, and where not all steps were run.
+        stamped: whether its key follows from what a stamp tells.
         known: a result of the cache, which was found when its sources were there.
         packages: its packages.
         staged: its packages, for publication.
@@ -60,6 +61,7 @@ class EndedBuild(Struct, frozen=True):
     node: Node
     clock: Clock
     key: str = ""
+    stamped: bool = False
     known: Known | None = None
     packages: BuiltPackages | None = None
     staged: Staged | None = None
@@ -173,10 +175,7 @@ class Builder:
         Raises:
             MelpyError: the failure.
         """
-        options, steps = self._means.options, self._means.spec.steps
-        if options.retry_failed or options.force or len(self._work.chosen) == 1 or steps.from_step or not draft.settled:
-            return
-        failure = self._means.journal.find_failures([draft.inputs.key]).get(draft.inputs.key)
+        failure = self._finder.find_failure(draft)
         if failure:
             error = make_error(failure)
             error.details = (*error.details, "  it failed so before, with the same inputs; --retry-failed tries again")
@@ -210,7 +209,7 @@ class Builder:
             if known:
                 del self._active[active.node]
                 self._monitor.emit(events.JobFinished(job.name, clock.elapsed, ok=True))
-                self._on_end(EndedBuild(active.node, clock, known.key, known=known))
+                self._on_end(EndedBuild(active.node, clock, known=known))
 
         if sources:
             self._post.call(fetch, done, starts_programs=True)
@@ -301,7 +300,7 @@ class Builder:
         key = key if job.run.first == 1 else ""
         staged = Staged(job.name, summary.arch, summary.arches, epoch, root, packages, log, stages, key)
         built = means.stage.take_unsigned(root, summary.arches, packages)
-        return EndedBuild(active.node, active.clock, key, packages=built, staged=staged)
+        return EndedBuild(active.node, active.clock, key, active.draft.settled, packages=built, staged=staged)
 
     def drop(self) -> None:
         """Give up the builds that have not come to a worker."""

@@ -52,6 +52,34 @@ def find_held(
         held |= found
 
 
+def find_needed(left: Iterable[IndexEntry], gone: Sequence[IndexEntry]) -> dict[str, str]:
+    """Return the packages that cannot go, since others need a name that no other package has, each with the reason.
+
+    Args:
+        left: packages of the repository that stay, for one architecture; of each name the newest counts.
+        gone: packages that are to go.
+
+    Returns:
+        Reasons by full name.
+    """
+    needed: dict[str, str] = {}
+    staying = list(_find_newest(left).values())
+    has = _list_provided(staying).keys()
+    names = _list_provided(gone).keys() - has
+    asking = staying
+    while asking:
+        asks = {
+            name: entry.info.full_name for entry in reversed(asking) for name in _list_needed(entry) if name in names
+        }
+        asking = []
+        for entry in gone:
+            found = sorted(asks.keys() & _list_provided([entry]).keys())
+            if found and entry.info.full_name not in needed:
+                needed[entry.info.full_name] = f"{asks[found[0]]} needs {found[0]}"
+                asking.append(entry)
+    return needed
+
+
 def _find_broken(before: Entries, after: Entries, makers: Mapping[str, str], failed: Collection[str]) -> dict[str, str]:
     """Return the builds that take a name away from packages whose builds failed."""
     had, has = _list_provided(before.values()), _list_provided(after.values())

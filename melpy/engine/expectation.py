@@ -6,27 +6,33 @@ come out otherwise is not known before they are made. So nothing is resolved for
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from melpy import events
+from melpy.build.cause import find_cause
 from melpy.codec import Noun
 from melpy.engine.clock import Clock
+from melpy.engine.conflict import ConflictFinder
 from melpy.engine.freshness import Freshness
 from melpy.engine.known import Finder
-from melpy.engine.node import Node, Nodes
+from melpy.engine.node import MOST_ROUNDS, Node, Nodes
+from melpy.engine.result import make_error
 from melpy.engine.schedule import JobOutcome
 from melpy.engine.view import REST, View
 from melpy.errors import MelpyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from melpy.engine.freshness import Known
     from melpy.engine.known import Means, Work
     from melpy.engine.prepare import BuildDraft
+    from melpy.engine.result import Failure
+    from melpy.engine.stage import BuiltPackages
     from melpy.graph.model import BuildId, Summary
 
-WILL, MAY, FRESH, CACHED, FAILS = "will-build", "may-build", "up-to-date", "cached", "fails"
+WILL, MAY, FRESH, CACHED, FAILS, SKIPPED = "will-build", "may-build", "up-to-date", "cached", "fails", "skipped"
 
 
 class Expectation(Noun, frozen=True):
@@ -37,13 +43,16 @@ class Expectation(Noun, frozen=True):
         recipe: name of the recipe's main package.
         arch: architecture, in APK's spelling, or `noarch`.
         file: recipe file.
-        verdict: `will-build`, `may-build`, `up-to-date`, `cached` (its packages would come from the result cache) or
-            `fails` (its environment cannot be had).
+        verdict: `will-build`, `may-build`, `up-to-date`, `cached` (its packages would come from the result cache),
+            `fails` (its environment cannot be had, or it failed before with the same inputs) or `skipped` (a build that
+            it needs fails).
         because: reason for the verdict.
         needs: jobs of the run that come before it.
         outside: names in its environment that come from outside: no earlier job makes them.
         cycle: number of the cycle that it is built in rounds with, from 1; 0 outside of cycles.
         cut: whether others of the cycle take its packages from outside at first.
+        remembered: whether it fails because it failed before, with the same inputs, so that it is not tried again.
+        conflicts: what does not go together in its environment, in the first round of its cycle.
     """
 
     job: str
@@ -56,6 +65,8 @@ class Expectation(Noun, frozen=True):
     outside: tuple[str, ...] = ()
     cycle: int = 0
     cut: bool = False
+    remembered: bool = False
+    conflicts: tuple[str, ...] = ()
 
 
 class Expecter:
@@ -68,6 +79,15 @@ class Expecter:
         self._view = View(work.graph, self._nodes, work.chosen, self._fresh, means.stage)
         self._finder = Finder(work, means, self._fresh, self._view)
         self._verdicts: dict[BuildId, tuple[str, str]] = {}
+        self._failed = means.journal.find_failed_jobs() if self._finder.skips_failures else frozenset()
+        self._remembered: set[BuildId] = set()
+        self._conflicts: dict[BuildId, tuple[str, ...]] = {}
+        self._conflict_finder = ConflictFinder(work.graph, means, lambda build: self._draft(Node(build)).solution)
+
+    @property
+    def unread(self) -> frozenset[str]:
+        """Names of the packages of cycles whose files nobody knows yet, so that conflicts of theirs are not told."""
+        return frozenset(self._conflict_finder.unread)
 
     def expect(self) -> Iterator[Expectation]:
         """Yield what would become of each build, in the order in which they would be made.
@@ -96,6 +116,8 @@ class Expecter:
                 graph.from_outside(build),
                 0 if cycle is None else cycle + 1,
                 build in cuts,
+                build in self._remembered,
+                self._conflicts.get(build, ()),
             )
 
     def draft(self, build: BuildId) -> BuildDraft:
@@ -104,27 +126,112 @@ class Expecter:
         Raises:
             MelpyError: its environment cannot be had.
         """
-        summary = self._work.graph.summaries[build]
-        node = Node(build) if self._nodes.find_cycle(build) is None else Node(build, REST)
-        return self._finder.draft(node, self._work.plan(build), Clock(summary.job, events.Null()))
+        return self._draft(Node(build) if self._nodes.find_cycle(build) is None else Node(build, REST))
+
+    def _draft(self, node: Node) -> BuildDraft:
+        clock = Clock(self._work.graph.summaries[node.build].job, events.Null())
+        return self._finder.draft(node, self._work.plan(node.build), clock)
 
     def _judge(self, build: BuildId) -> None:
         cycle = self._nodes.find_cycle(build)
         if cycle is None:
-            self._verdicts[build] = self._find_verdict(build)
+            skipped = self._find_skip([build])
+            self._verdicts[build] = (SKIPPED, skipped) if skipped else self._find_verdict(build)
             return
-        # Its members are up to date together, or are all built in rounds.
+        # Its members are up to date together, or are all built in rounds, or none of them is.
         members = self._nodes.cycles[cycle].members
+        skipped = self._find_skip(members)
+        if skipped:
+            self._verdicts |= dict.fromkeys(members, (SKIPPED, skipped))
+            return
         outer = {build: self._find_reason(build, frozenset(members)) for build in members}
         found = None if any(outer.values()) or self._is_forced(members) else self._find_resting(cycle)
+        failed = None if any(outer.values()) or found else self._find_failed_member(cycle)
+        if not found and not failed:
+            self._find_conflicts(cycle)
         for member in members:
             if found is not None:
                 self._verdicts[member] = FRESH, ""
                 self._view.add(Node(member), found[member].packages)
+            elif failed:
+                because = f"because of {self._work.graph.summaries[failed[0]].job}"
+                self._verdicts[member] = (FAILS, failed[1]) if member == failed[0] else (SKIPPED, because)
             else:
                 own = self._find_own(member)
                 because = own or outer[member] or "it is in a cycle with what changed"
                 self._verdicts[member] = (WILL if own else MAY), because
+
+    def _find_skip(self, builds: Iterable[BuildId]) -> str:
+        """Return because of which failure builds are skipped; empty where they are not."""
+        for build in builds:
+            for need in self._work.graph.needs(build):
+                verdict, because = self._verdicts.get(need, (FRESH, ""))
+                if verdict == SKIPPED:
+                    return because
+                if verdict == FAILS:
+                    return f"because of {self._work.graph.summaries[need].job}"
+        return ""
+
+    def _find_failed_member(self, cycle: int) -> tuple[BuildId, str] | None:
+        """Return a member of a cycle that failed before, and how; None where its rounds do not get so far by the cache.
+
+        What its rounds need of one another is in the cache, if that is how it came to the failure.
+        """
+        graph, members = self._work.graph, self._nodes.cycles[cycle].members
+        if self._failed.isdisjoint(graph.summaries[build].job for build in members):
+            return None
+        number = 0
+        while number < MOST_ROUNDS and (number < 2 or self._view.find_changed(cycle, number)):
+            number += 1
+            known, following = self._walk_round(cycle, number)
+            for node in following:
+                if failure := self._find_failure(node):
+                    return node.build, failure
+            if len(known) < len(members):
+                return None
+        return None
+
+    def _walk_round(self, cycle: int, number: int) -> tuple[dict[BuildId, BuiltPackages], list[Node]]:
+        """Return the members that the cache has as a round would make them, and those that would come next."""
+        graph, inside = self._work.graph, frozenset(self._nodes.cycles[cycle].members)
+        known: dict[BuildId, BuiltPackages] = {}
+        following = []
+        for build in graph.order:
+            if build in inside and known.keys() >= inside.intersection(graph.needs(build)):
+                node = Node(build, number)
+                found = self._finder.find(node)
+                if found:
+                    self._view.add(node, found.packages)
+                    known[build] = found.packages
+                else:
+                    following.append(node)
+        return known, following
+
+    def _find_conflicts(self, cycle: int) -> None:
+        """Find what does not go together in the first round of a cycle."""
+        members = self._nodes.cycles[cycle].members
+        known, _ = self._walk_round(cycle, 1)
+        summaries = self._work.graph.summaries
+        made = {
+            build: known.get(build) or self._fresh.find_origin(summaries[build], summaries[build].environment_arch)
+            for build in members
+        }
+        self._conflicts |= self._conflict_finder.find(members, made)
+
+    def _find_failure(self, node: Node) -> str:
+        """Return how a build failed before, with the same inputs, where a run does not try it again; else nothing."""
+        summary = self._work.graph.summaries[node.build]
+        if summary.job not in self._failed:
+            return ""
+        key = self._finder.recall_key(node)
+        failure = self._finder.find_key_failure(key) if key else None
+        if not key:
+            with suppress(MelpyError):  # the run tells it
+                failure = self._finder.find_failure(self._draft(node))
+        if failure is None:
+            return ""
+        self._remembered.add(node.build)
+        return _describe_failure(failure, summary.job)
 
     def _is_forced(self, members: tuple[BuildId, ...]) -> bool:
         return any(self._finder.is_forced(Node(build)) for build in members)
@@ -139,14 +246,15 @@ class Expecter:
         reason = self._find_reason(build, frozenset()) if self._means.options.stale == "inputs" else ""
         own = self._find_own(build)
         known = None if reason else self._finder.find(node)
+        failure = "" if reason or known else self._find_failure(node)
+        if failure:
+            return FAILS, failure
         # What is not there is built, so that nothing is resolved for it; the key tells of what is.
         if known is None and (reason or (own and self._fresh.find_version(summary) is None)):
             return (WILL, own) if own else (MAY, reason)
         try:
             if known is None and self._means.options.stale == "inputs":
-                plan = self._work.plan(build)
-                draft = self._finder.draft(node, plan, Clock(summary.job, events.Null()))
-                known = self._finder.find_drafted(node, draft)
+                known = self._finder.find_drafted(node, self._draft(node))
         except MelpyError as error:
             return FAILS, str(error)
         if known is None:
@@ -178,3 +286,10 @@ class Expecter:
         if versions:
             return f"the repository has {', '.join(versions[-3:])}, not {summary.version}"
         return "the repository does not have all its packages" if older else "the repository does not have it"
+
+
+def _describe_failure(failure: Failure, job: str) -> str:
+    """Return in one line how a build failed before."""
+    step = make_error(failure).message.removeprefix(f"{job}: ")
+    cause = find_cause([line for line in failure.details if line.lstrip().startswith("| ")])
+    return f"failed before: {step}{f': {cause}' if cause else ''}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +23,7 @@ from melpy.engine.inputs import KEY_FORM, RULES, read_recipe_files
 from melpy.engine.published import Published
 from melpy.engine.schedule import JobOutcome as Outcome
 from melpy.environment.model import EnvironmentSpec
+from melpy.errors import MelpyError
 from melpy.repo.layout import index_path
 from melpy.rootfs.model import RootSpec
 
@@ -131,8 +133,8 @@ class Freshness:
         """
         if not summary.noarch:
             return None
-        others = [arch for arch in self._indexed if arch not in summary.arches]
-        keys = list(filter(None, (self.find_published(arch).find_key(summary) for arch in others)))
+        others = self._read_indexes(arch for arch in self.indexed if arch not in summary.arches)
+        keys = [key for one in others if (key := one.find_key(summary))]
         if not keys:
             return None
         foreign = [arch for arch in ARCHES if arch not in summary.arches]
@@ -140,7 +142,7 @@ class Freshness:
         return next(filter(None, (self.find_key(key, summary) for key in keys if key in made)), None)
 
     @cached_property
-    def _indexed(self) -> tuple[str, ...]:
+    def indexed(self) -> tuple[str, ...]:
         """The architectures that the repository has an index for."""
         return tuple(arch for arch in ARCHES if index_path(self._spec.out_dir, arch).is_file())
 
@@ -149,6 +151,14 @@ class Freshness:
         known = self.find_version(summary)
         made = self._journal.find_keys(self.list_recipe_stamps(summary, ARCHES)).values()
         return known if known and known.key and known.key in made else None
+
+    def _read_indexes(self, arches: Iterable[str]) -> list[Published]:
+        """Return what the repository has for architectures that the run may not be over; nothing of broken indexes."""
+        found = []
+        for arch in arches:
+            with suppress(MelpyError):
+                found.append(self.find_published(arch))
+        return found
 
     def find_key(self, key: str, summary: Summary) -> Known | None:
         """Return a build whose packages were made with a key: those of the repository, else those in the cache."""
@@ -161,7 +171,7 @@ class Freshness:
         """Return a build of the cache; one of `noarch` that an index has gets there from its directory."""
         stored = self.store.find(key)
         if stored is None and summary.noarch:
-            published = [self.find_published(arch) for arch in self._indexed]
+            published = self._read_indexes(self.indexed)
             found = next((one.find_build(summary) for one in published if one.find_key(summary) == key), ())
             stored = self.store.add_published(key, summary.job, [package.file for package in found]) if found else None
         if stored is None or stored.arch != summary.arch:
@@ -197,14 +207,14 @@ class Freshness:
                 summary.form,
                 summary.job,
                 summary.world,
-                self._list_files(summary),
-                self._find_base(summary.environment_arch),
+                self.list_files(summary),
+                self.find_base(summary.environment_arch),
                 self.find_others(summary.environment_arch).digest,
                 view,
             ]
         )
 
-    def _list_files(self, summary: Summary) -> list[list[object]]:
+    def list_files(self, summary: Summary) -> list[list[object]]:
         """Return the files of a recipe's directory, with what changes when one of them does."""
         base = summary.directory
         if not base:
@@ -218,7 +228,7 @@ class Freshness:
                 found.append([os.path.relpath(path, base), *(stamp if name in files else stamp[:1])])
         return sorted(found, key=lambda item: str(item[0]))
 
-    def _find_base(self, arch: str) -> str:
+    def find_base(self, arch: str) -> str:
         """Return the digest of all that the keys of an architecture follow from, beside recipes and own packages."""
         if arch not in self._bases:
             spec = self._spec

@@ -145,6 +145,11 @@ class Journal:
 
         return self._file.read(work)
 
+    def find_failed_jobs(self) -> frozenset[str]:
+        """Return the names of the jobs of which a failure is remembered, whatever their inputs were."""
+        query = "SELECT DISTINCT job FROM failures"
+        return self._file.read(lambda connection: frozenset(job for (job,) in connection.execute(query)))
+
     def remove_failures(self, keys: Collection[str]) -> None:
         """Forget the failures of keys."""
         rows = [(key,) for key in keys]

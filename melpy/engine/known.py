@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from melpy.engine.model import BuildSpec, PlannedBuild, RunSpec
     from melpy.engine.node import Nodes
     from melpy.engine.prepare import BuildDraft
+    from melpy.engine.result import Failure
     from melpy.engine.resultstore import ResultStore
     from melpy.engine.stage import Stage
     from melpy.engine.view import View
@@ -38,12 +39,14 @@ class Work(Struct, frozen=True):
         chosen: the builds to be made, each with whether the user asked for it.
         plan: plans a build.
         remake: makes the graph again, with facts of packages that were built.
+        asked: digest of what the user asked for; see `melpy.engine.runstamp`.
     """
 
     graph: Graph
     chosen: Mapping[BuildId, bool]
     plan: Callable[[BuildId], PlannedBuild]
     remake: Callable[[Generated], Graph]
+    asked: str = ""
 
 
 class Means(Struct, frozen=True):
@@ -125,6 +128,26 @@ class Finder:
         if known:  # the journal may be another than that of the build
             self._means.journal.add_keys(dict.fromkeys(self._fresh.list_recipe_stamps(summary), draft.inputs.key))
         return known
+
+    @property
+    def skips_failures(self) -> bool:
+        """Whether builds that failed before, with the same inputs, are not tried again."""
+        options = self._means.options
+        one = len(self._work.chosen) == 1 or bool(self._means.spec.steps.from_step)
+        return not (options.retry_failed or options.force or one)
+
+    def find_failure(self, draft: BuildDraft) -> Failure | None:
+        """Return the failure of an earlier run with the same inputs, where these are not tried again."""
+        return self.find_key_failure(draft.inputs.key) if draft.settled and self.skips_failures else None
+
+    def find_key_failure(self, key: str) -> Failure | None:
+        """Return the remembered failure of a key."""
+        return self._means.journal.find_failures([key]).get(key)
+
+    def recall_key(self, node: Node) -> str:
+        """Return the key of a build as far as the journal knows it without its environment; empty where it does not."""
+        self._ask([node])
+        return self._asked.pop(node)
 
     def find_resting(self, nodes: Nodes, cycle: int) -> Mapping[BuildId, Known] | None:
         """Return the members of a cycle that are all up to date as they see one another; None unless all are."""

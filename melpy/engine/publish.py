@@ -131,11 +131,13 @@ def _sign(unsigned: Path, target: Path, signer: Signer | None, mtime: int) -> in
 
 def _describe(published: Publication, jobs: Mapping[str, str]) -> Iterator[events.Warning]:
     """Yield what clients will not take of packages: other content under a known version, or an older version."""
-    for job in dict.fromkeys(jobs.values()):
-        replaced = [entry for entry in published.replaced if jobs[entry.info.file_name] == job]
-        if replaced:
-            names = shorten_list([entry.info.full_name for entry in replaced])
-            text = f"published before with other content: {names}; clients that have installed it will not upgrade"
+    replaced: dict[str, list[str]] = {job: [] for job in jobs.values()}
+    for entry in published.replaced:
+        replaced[jobs[entry.info.file_name]].append(entry.info.full_name)
+    for job, names in replaced.items():
+        if names:
+            text = f"published before with other content: {shorten_list(names)};"
+            text += " clients that have installed it will not upgrade"
             yield events.Warning(job, text, "raise the epoch in the recipe")
     for key in published.lost:
         yield events.Warning("", f"{published.index} was signed with {key}, and is not any more", LOST_HINT)

@@ -24,7 +24,7 @@ from melpy.codec import Noun
 from melpy.errors import Place, SettingsError, hint_near, reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
 FILE_NAME = "quarantine.toml"
@@ -90,6 +90,14 @@ class Quarantine(Noun, frozen=True):
             )
             for entry in self.expired
         )
+
+    def find_unmatched(self, known: Collection[str]) -> Iterator[SettingsError]:
+        """Yield a warning for each entry that matches none of the known recipes."""
+        for entry in self.entries:
+            if not any(fnmatchcase(name, entry.recipe) for name in known):
+                message = f"the quarantine of {entry.recipe} matches no recipe"
+                place = Place(self.file, entry.line, 1 if entry.line else 0)
+                yield SettingsError(message, where=place, hint=hint_near(entry.recipe, known, "remove the entry"))
 
 
 def load_quarantine(path: Path, today: date) -> Quarantine:

@@ -12,7 +12,7 @@ from melpy.engine.builder import Bench, Builder, EndedBuild
 from melpy.engine.difference import find_differences
 from melpy.engine.freshness import Freshness, Known
 from melpy.engine.known import Finder
-from melpy.engine.node import Gate, Node, Nodes
+from melpy.engine.node import MOST_ROUNDS, Gate, Node, Nodes
 from melpy.engine.post import Post
 from melpy.engine.prospect import Prospect
 from melpy.engine.publish import Staged
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from melpy.graph.model import BuildId
 
 _MOST_SHOWN = 5  # builds whose files are compared for an error
-_MOST_ROUNDS = 5  # the first build of a cycle's member, and 4 times again
 
 
 class _State:
@@ -46,6 +45,7 @@ class _State:
         self.seconds = 0.0
         self.log: Path | None = None
         self.key = ""
+        self.stamped = False
 
 
 class Run:
@@ -90,21 +90,21 @@ class Run:
         """The packages of the builds that are settled."""
         return self._view.made
 
-    def find_keys(self) -> Mapping[BuildId, str]:
-        """Return the keys of the builds that ended well."""
+    def find_stamped(self) -> Mapping[BuildId, str]:
+        """Return the keys of the builds that ended well, where a stamp is enough to know them by."""
         return {
-            build: key
+            build: state.key
             for build, report in self._ledger.reports.items()
-            if build in self._states and (key := self._states[build].key) and JobOutcome(report.outcome).good
+            if (state := self._states.get(build)) and state.key and state.stamped and JobOutcome(report.outcome).good
         }
 
     def find_next_stamps(
         self, graph: Graph, chosen: Collection[BuildId], made: Mapping[BuildId, BuiltPackages]
-    ) -> dict[str, str]:
-        """Return the keys of builds by the stamps that the next run finds them by, as far as these are others.
+    ) -> dict[BuildId, tuple[str, str]]:
+        """Return the builds that the next run finds by a stamp, with stamp and key.
 
         What was built says what it needs, so that the next run has another graph. A key still counts where a build
-        sees the packages of the same builds in it.
+        sees the packages of the same builds in it. The stamp is empty where the journal has it already.
 
         Args:
             graph: the graph with the facts of all packages that were built.
@@ -113,14 +113,21 @@ class Run:
         """
         if self._means.options.stale != "inputs":
             return {}
-        view = View(graph, Nodes(graph, chosen, rounds=True), chosen, self._fresh, self._means.stage)
+        nodes = Nodes(graph, chosen, rounds=True)
+        view = View(graph, nodes, chosen, self._fresh, self._means.stage)
         view.take(made)
-        found: dict[str, str] = {}
-        for build, key in self.find_keys().items():
-            before, after = self._view.digest_rest(build), view.digest_rest(build)
-            if before != after and self._view.list_seen(build) == view.list_seen(build):
+        found: dict[BuildId, tuple[str, str]] = {}
+        for build, key in self.find_stamped().items():
+            if self._view.list_seen(build) != view.list_seen(build):
+                continue
+            after = view.digest_rest(build)
+            # A build that is forced leaves no stamp, and the rounds of a cycle those of what its members saw in them.
+            has_left = self._states[build].outcome is not JobOutcome.BUILT and nodes.find_cycle(build) is None
+            if has_left and self._view.digest_rest(build) == after:
+                found[build] = "", key
+            else:
                 stamp = self._fresh.find_stamp(graph.summaries[build], after)
-                found |= {stamp: key} if stamp else {}
+                found |= {build: (stamp, key)} if stamp else {}
         return found
 
     def execute(self) -> None:
@@ -194,18 +201,18 @@ class Run:
             self._ledger.settle(node.build, JobOutcome.FAILED, failure=failure, clock=ended.clock)
             self._skip(node)
         elif ended.known:
-            self._settle_known(node, ended.known)
+            self._settle_known(node, ended.known, stamped=False)
         else:
             assert ended.packages
             state = self._states[node.build]
             state.staged, state.outcome, state.log = ended.staged, JobOutcome.BUILT, ended.clock.log
             state.stages = dict(ended.clock.seconds)
             state.seconds += ended.clock.elapsed
-            state.key = ended.key
+            state.key, state.stamped = ended.key, ended.stamped
             self._prospect.end(node.build, ended.clock.elapsed)
             self._settle(node, JobOutcome.BUILT, ended.packages)
 
-    def _settle_known(self, node: Node, known: Known) -> None:
+    def _settle_known(self, node: Node, known: Known, *, stamped: bool = True) -> None:
         state, summary = self._states[node.build], self._work.graph.summaries[node.build]
         state.staged = None
         if known.stored:
@@ -217,7 +224,7 @@ class Run:
             state.staged = Staged(
                 summary.job, summary.arch, summary.arches, stored.epoch, stored.root, made, log, key=known.key
             )
-        state.key = known.key
+        state.key, state.stamped = known.key, stamped
         if state.outcome is not JobOutcome.BUILT:
             state.outcome = known.outcome
         self._settle(node, known.outcome, known.packages)
@@ -244,7 +251,7 @@ class Run:
     def _pass(self, gate: Gate) -> None:
         """Let a cycle on: into its first round, into another one, or to rest."""
         if gate.kind == "round" and (gate.round == 1 or self._view.find_changed(gate.cycle, gate.round)):
-            if gate.round == _MOST_ROUNDS:
+            if gate.round == MOST_ROUNDS:
                 failure = self._explain_unrest(gate)
                 for build in self._nodes.cycles[gate.cycle].members:
                     self._ledger.settle(build, JobOutcome.FAILED, failure=failure)
@@ -265,7 +272,8 @@ class Run:
         if found is None:
             return
         for build, known in found.items():
-            self._states[build].key = known.key
+            state = self._states[build]
+            state.key, state.stamped = known.key, True
             self._view.add(Node(build), known.packages)
             self._schedule.settle(Node(build), JobOutcome.UP_TO_DATE)
             self._report(build)
@@ -282,7 +290,7 @@ class Run:
                 files = find_differences(old.root / f"{build.arch}/{before.name}-{before.version}.apk", new.root / name)
                 details += [f"  {after.name}: {shorten_list(files)}"] if files else []
         return UnsettledError(
-            f"still differs after {_MOST_ROUNDS - 1} builds against one another:"
+            f"still differs after {MOST_ROUNDS - 1} builds against one another:"
             f" {shorten_list([self._ledger.name(build) for build in changed])}",
             details=details,
             hint="find out what of these files depends on the hour, on chance, or on what was built before",

@@ -39,6 +39,7 @@ class View:
         self._rests: dict[int, str] = {}
         self._published: dict[int, str] = {}
         self._ends: dict[int, str] = {}
+        self._wholes: dict[int, frozenset[BuildId]] = {}
 
     def add(self, node: Node, packages: BuiltPackages) -> None:
         """Note what a build has made in a round."""
@@ -84,13 +85,18 @@ class View:
     def list_seen(self, build: BuildId) -> frozenset[BuildId]:
         """Return the builds whose packages a build sees when its cycle is at rest, and builds for other architectures.
 
-        What is built for every architecture has needed builds of one, which environments of the others do not see.
+        Of a cycle that it needs a package of, it sees all members: these are at rest before it, and where the cycle was
+        cut does not matter. What is built for every architecture has needed builds of one, which environments of the
+        others do not see.
         """
         cycle = self._nodes.find_cycle(build)
+        if self._nodes.are_whole:
+            members = () if cycle is None else self._nodes.cycles[cycle].members
+            return self._graph.settled(build).union(members)
         if cycle is not None:
-            return self._graph.settled(build) | frozenset(self._nodes.cycles[cycle].members)
-        ancestors = self._graph.ancestors(build)
-        return ancestors | (self._graph.settled(build) - self._chosen) if self._nodes.is_partial(build) else ancestors
+            return self._find_before_end(cycle)
+        seen = self._find_before(build, None)
+        return seen | (self._graph.settled(build) - self._chosen) if self._nodes.is_partial(build) else seen
 
     def find_changed(self, cycle: int, number: int) -> tuple[BuildId, ...]:
         """Return the members of a cycle whose packages are other ones after a round than before it."""
@@ -112,9 +118,9 @@ class View:
         arch = self._find_arch(build)
         if cycle is None:
             return self._find_all(self.list_seen(build), arch)
-        ancestors = self._graph.ancestors(build)
         if not self._sees_all(node):
-            return self._find_all(ancestors, arch)
+            return self._find_all(self._find_before(build, cycle), arch)
+        ancestors = self._graph.ancestors(build)
         members = frozenset(self._nodes.cycles[cycle].members)
         found = self._find_all(self.list_seen(build) - members, arch)
         for member in members:
@@ -125,6 +131,20 @@ class View:
             else:
                 found[member] = self._made[member, node.round if member in ancestors else node.round - 1]
         return found
+
+    def _find_before(self, build: BuildId, inside: int | None) -> frozenset[BuildId]:
+        """Return the builds that come before a build, with whole cycles, apart from the one that it is inside of."""
+        ancestors = self._graph.ancestors(build)
+        cycles = {self._nodes.find_cycle(other) for other in ancestors} - {None, inside}
+        return ancestors.union(*(self._find_before_end(cycle) for cycle in cycles if cycle is not None))
+
+    def _find_before_end(self, cycle: int) -> frozenset[BuildId]:
+        """Return the members of a cycle, and all builds that come before one of them."""
+        if cycle not in self._wholes:
+            members = self._nodes.cycles[cycle].members
+            outer = (self._find_before(member, cycle) for member in members)
+            self._wholes[cycle] = frozenset(members).union(*outer)
+        return self._wholes[cycle]
 
     def _find_arch(self, build: BuildId) -> str:
         return self._graph.summaries[build].environment_arch

@@ -157,6 +157,10 @@ class Repositories:
             layers.append(self._supplied[arch].find_universe(snapshot.supplied))
         return LayeredUniverse(layers, frozenset(self._near[arch]) if self.spec.supply else None)
 
+    def list_stanzas(self, index: SnapshotIndex, arch: str) -> tuple[str, ...]:
+        """Return the lines of each package of an index that a snapshot names."""
+        return tuple(self._universes[index, arch].stanzas)
+
     def _find_visible(self, packages: tuple[VisiblePackage, ...], arch: str) -> Layer:
         shelf = self._own[arch]
         try:

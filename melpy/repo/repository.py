@@ -102,6 +102,32 @@ def publish_packages(
     return Publication(index, tuple(replaced), tuple(outdated), tuple(damaged), lost)
 
 
+def remove_packages(root: Path, arch: str, names: AbstractSet[str], *, signer: Signer | None) -> None:
+    """Replace the index of an architecture with one that has not some packages, then remove their files.
+
+    Args:
+        root: the repository.
+        arch: the architecture.
+        names: file names of the packages.
+        signer: signs the index.
+
+    Raises:
+        OutputError: the repository cannot be written.
+        PackageFormatError: the index that is there is broken.
+    """
+    directory = root / arch
+    with locked(directory):
+        current, _ = _current_entries(root, arch, names)
+        left = [entry for entry in current if entry.info.file_name not in names]
+        write_repository_index(root, arch, left, signer=signer)
+        for name in sorted(names):
+            path = directory / name
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise output_error(path, error) from None
+
+
 def _clear_place(path: Path) -> None:
     """Make way for a package where an empty directory has its name; one that has files is its owner's to move.
 

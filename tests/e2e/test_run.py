@@ -15,20 +15,12 @@ import pytest
 from melpy.apk.index import read_entries
 from melpy.repo.repository import load_index
 from tests.factories.project import Project, shell_recipe
+from tests.factories.project import file_recipe as recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.factories.repository import Repository
-
-
-def recipe(name: str, *needs: str, runs: str = "", head: str = "", tail: str = "") -> str:
-    """Return a recipe whose environment has some packages, and whose own one has a file with its script."""
-    script = (
-        f"mkdir -p ${{{{targets.destdir}}}}/usr/share\necho {name} > ${{{{targets.destdir}}}}/usr/share/{name}\n{runs}"
-    )
-    more = "".join(f"\n      - {need}" for need in needs)
-    return shell_recipe(name, runs=script, head=head, tail=tail).replace("      - busybox", f"      - busybox{more}")
 
 
 def build(project: Project, *arguments: str, status: int = 0, force: bool = False) -> dict[str, dict[str, Any]]:
@@ -88,6 +80,35 @@ def test_what_changes_no_package_builds_nothing(chain: Project, change: Any) -> 
     build(chain)
     chain.write("base.yaml", change(recipe("base")))
     assert set(outcomes(build(chain)).values()) == {"up-to-date"}
+
+
+def test_nothing_to_do_is_told_without_a_graph(chain: Project) -> None:
+    """What is known of the whole run says nothing any more once a file that a build follows from is another one."""
+    use = "\n  - uses: said\n"
+    pipeline = "pipeline:\n  - runs: mkdir -p ${{targets.destdir}} && echo %s > ${{targets.destdir}}/said\n"
+    chain.write("pipelines/said.yaml", pipeline % "one")
+    chain.write("top.yaml", recipe("top", "middle", tail=use))
+    build(chain)
+
+    def has_order() -> bool:
+        assert set(outcomes(build(chain, "--events", "events", ".")).values()) == {"up-to-date"}
+        first = json.loads((chain.directory / "events").read_text().splitlines()[1])
+        assert first["event"]["type"] == "RunStarted"
+        return any(first["event"]["waits"])
+
+    assert not has_order()
+    (chain.out / "x86_64/new-1-r0.apk").write_text("of another")
+    assert has_order()
+    assert not has_order()
+    chain.write("pipelines/said.yaml", pipeline % "two")
+    assert outcomes(build(chain)) == {
+        "base": "up-to-date",
+        "middle": "up-to-date",
+        "top": "built",
+        "other": "up-to-date",
+    }
+    (chain.out / "x86_64/base-1.0-r0.apk").unlink()
+    assert outcomes(build(chain))["base"] == "cached"
 
 
 def test_a_change_builds_what_sees_it(chain: Project) -> None:
@@ -254,6 +275,60 @@ def test_a_dry_run_says_what_will_and_what_may_be_built(chain: Project) -> None:
     assert text.stderr.splitlines()[-1] == "4 jobs: 1 will build, 1 may build, 2 up to date"
 
 
+def expect(project: Project, *arguments: str) -> dict[str, tuple[str, str]]:
+    """Run a dry run and return verdict and reason for each recipe."""
+    result = project.melpy("build", "--dry-run", "--json", *(arguments or (".",)), force=False)
+    assert result.returncode == 0, result.stderr
+    return {one["job"].rsplit("-", 2)[0]: (one["verdict"], one["because"]) for one in json.loads(result.stdout)}
+
+
+def test_a_dry_run_tells_failures_that_a_run_would_not_try_again(chain: Project) -> None:
+    chain.write("middle.yaml", recipe("middle", "base", runs="cat /nothing; exit 3"))
+    assert expect(chain)["middle"][0] == "will-build"
+    build(chain, status=61)
+    cause = "cat: can't open '/nothing': No such file or directory"
+    failed = f"failed before: step 1 of 1, 'runs', ended with status 1: {cause}"
+    done = {"base": ("up-to-date", ""), "other": ("up-to-date", "")}
+    skipped = ("skipped", "because of middle-1.0-r0/x86_64")
+    for rule in ("inputs", "recipe", "version"):
+        assert expect(chain, "--stale", rule, ".") == {**done, "middle": ("fails", failed), "top": skipped}
+    assert expect(chain, "--retry-failed", ".")["middle"][0] == "will-build"
+    assert expect(chain, "--force", ".")["middle"] == ("will-build", "--force")
+    assert expect(chain, "--only", "middle.yaml")["middle"][0] == "will-build"  # alone it is tried again
+    text = chain.melpy("build", "--dry-run", ".", force=False)
+    assert text.stderr.splitlines()[-2:] == [
+        "--retry-failed tries again what failed before with the same inputs",
+        "4 jobs: 2 up to date, 1 fails, 1 skipped",
+    ]
+    # The journal knows the key of no stamp where the index of a repository is another one: the environment tells it.
+    chain.repository.add("unrelated")
+    assert expect(chain)["middle"] == ("fails", failed)
+    chain.write("base.yaml", recipe("base", runs="touch ${{targets.destdir}}/more"))
+    assert expect(chain)["middle"][0] == "will-build"  # with a base that nobody knows yet
+    chain.write("base.yaml", recipe("base"))
+    chain.write("middle.yaml", recipe("middle", "base", runs="cat /nothing; exit 5"))
+    assert expect(chain)["middle"][0] == "will-build"
+
+
+def test_a_dry_run_tells_a_remembered_failure_in_any_round_of_a_cycle(
+    project: Project, toy_repository: Repository
+) -> None:
+    """The second member fails once it sees the first one as it is built here: in the second round."""
+    for name in ("ping", "pong"):
+        toy_repository.add(name, version="0-r0")
+    project.write("ping.yaml", recipe("ping", "pong"))
+    project.write("pong.yaml", recipe("pong", "ping", runs="test ! -e /usr/share/ping"))
+    project.write("after.yaml", recipe("after", "ping"))
+    assert set(outcomes(build(project, status=61)).values()) == {"failed", "skipped"}
+    skipped = ("skipped", "because of pong-1.0-r0/x86_64")
+    assert expect(project) == {
+        "pong": ("fails", "failed before: step 1 of 1, 'runs', ended with status 1"),
+        "ping": skipped,
+        "after": skipped,
+    }
+    assert outcomes(build(project, status=61)) == {"ping": "skipped", "pong": "failed", "after": "skipped"}
+
+
 def test_why(chain: Project) -> None:
     build(chain)
     chain.write("base.yaml", recipe("base", runs="echo more >> ${{targets.destdir}}/usr/share/base"))
@@ -350,21 +425,6 @@ def test_a_version_that_clients_have_is_not_published_with_other_content(
     assert not project.packages()
     project.write("used.yaml", recipe("used").replace("epoch: 0", "epoch: 1"))
     assert outcomes(build(project, ".", "--published", str(toy_repository.root))) == {"used": "built"}
-
-
-def test_packages_without_a_recipe_are_pruned_when_that_is_asked_for(chain: Project) -> None:
-    build(chain)
-    (chain.directory / "other.yaml").unlink()
-    listed = chain.melpy("build", "--prune", ".", force=False)
-    assert listed.returncode == 0
-    assert "x86_64: no recipe makes 1 package: other-1.0-r0" in listed.stderr
-    assert "x86_64/other-1.0-r0.apk" in chain.packages()
-    assert chain.melpy("build", "--prune", "--yes", ".", force=False).returncode == 0
-    assert "x86_64/other-1.0-r0.apk" not in chain.packages()
-    names = [entry.info.name for entry in read_entries(load_index(chain.out, "x86_64", keyring=None))]
-    assert names == ["base", "middle", "top"]
-    assert chain.melpy("build", "--prune", "base.yaml").returncode == 2
-    assert chain.melpy("build", "--yes", ".").returncode == 2
 
 
 def test_a_build_whose_step_failed_is_tried_again_when_that_is_asked_for(project: Project) -> None:

@@ -144,3 +144,12 @@ def shell_recipe(name: str = "one", *, runs: str = "", head: str = "", tail: str
         "environment:\n  contents:\n    packages:\n      - busybox\n"
         f"pipeline:\n  - runs: |\n{body}{tail}"
     )
+
+
+def file_recipe(name: str, *needs: str, runs: str = "", head: str = "", tail: str = "") -> str:
+    """Return a recipe whose environment has some packages, and whose own one has a file with its script."""
+    script = (
+        f"mkdir -p ${{{{targets.destdir}}}}/usr/share\necho {name} > ${{{{targets.destdir}}}}/usr/share/{name}\n{runs}"
+    )
+    more = "".join(f"\n      - {need}" for need in needs)
+    return shell_recipe(name, runs=script, head=head, tail=tail).replace("      - busybox", f"      - busybox{more}")
