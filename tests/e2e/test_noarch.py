@@ -132,6 +132,7 @@ def test_all_that_shows_builds_shows_it_once(project: Project) -> None:
     dry = json.loads(project.melpy("build", "--dry-run", "--json", ".", force=False).stdout)
     by_job = {one["job"]: one for one in dry}
     assert by_job["words-1.0-r0/noarch"]["needs"] == [f"tool-1.0-r0/{OWN}"]
+    assert by_job["words-1.0-r0/noarch"]["arches"] == [OWN, FOREIGN]
     assert by_job[f"reader-1.0-r0/{FOREIGN}"]["needs"] == [
         f"lib-1.0-r0/{FOREIGN}",
         f"tool-1.0-r0/{FOREIGN}",  # which `words` might need when it is installed
@@ -176,6 +177,7 @@ def test_architectures_one_after_the_other(project: Project, first: str) -> None
     expected = made("built", "tool", "lib", "reader", arches=(second,)) | made("cached", "words")
     assert outcomes(project, "--arch", second, ".") == expected
     assert have_same(project)
+    assert project.melpy("why", "--arch", second, "words.yaml").stdout == "words-1.0-r0/noarch is up to date\n"
     for arch in (first, second):
         assert outcomes(project, "--arch", arch, ".") == made("up-to-date", *ALL, arches=(arch,))
     words = outcomes(project)["words/noarch"]
