@@ -19,7 +19,6 @@ from melpy.engine.resultdir import keep_results, open_results
 from melpy.engine.resultstore import ResultStore
 from melpy.engine.run import Run
 from melpy.engine.runlock import hold_run
-from melpy.engine.schedule import JobOutcome
 from melpy.engine.stage import Stage
 from melpy.errors import MelpyError
 
@@ -130,9 +129,8 @@ class _Phases:
                 run.execute()
             finally:
                 made = run.made
-            if not late or self._drained:
-                for build in late:
-                    self._ledger.settle(build, JobOutcome.INTERRUPTED)
+            if not late or self._drained or run.is_exhausted:
+                run.settle_unbegun(late)
                 self._remember(work, made)
                 return
             before = late
