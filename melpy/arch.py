@@ -7,9 +7,16 @@ QEMU. The triplets are those that melange gives to recipes.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from melpy.codec import Noun
 from melpy.errors import SettingsError, hint_near
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NOARCH = "noarch"
+"""What packages and recipes say that are for every architecture."""
 
 
 class Arch(Noun, frozen=True):
@@ -70,6 +77,7 @@ ARCHES = {
 }
 # fmt: on
 
+_NATIVE = {("x86", "x86_64")}
 _ALIASES = {arch.go: arch.apk for arch in ARCHES.values()} | {"loong64": "loongarch64"}
 
 
@@ -82,6 +90,9 @@ def parse_arch(name: str) -> Arch:
     if name == "host":
         return host_arch()
     arch = ARCHES.get(_ALIASES.get(name, name))
+    if name == NOARCH:
+        hint = f"name the architectures of a repository: a recipe for {NOARCH} packages is built once, for all of them"
+        raise SettingsError(f"{NOARCH!r} is no architecture to build for", hint=hint)
     if arch is None:
         raise SettingsError(
             f"unknown architecture {name!r}",
@@ -97,3 +108,18 @@ def host_arch() -> Arch:
         if arch.uname == machine:
             return arch
     raise SettingsError(f"melpy does not know this machine's architecture {machine!r}")
+
+
+def is_native(arch: Arch, host: Arch) -> bool:
+    """Tell whether a machine of an architecture runs the programs of another itself."""
+    return arch == host or (arch.apk, host.apk) in _NATIVE
+
+
+def choose_arch(arches: Sequence[Arch]) -> Arch:
+    """Return the architecture whose environment `noarch` packages are built in.
+
+    It is this machine's own where it is among those of a run, else one that this machine runs itself, else the first.
+    """
+    host = host_arch()
+    native = [arch for arch in arches if is_native(arch, host)]
+    return host if host in native else (native or arches)[0]

@@ -104,7 +104,8 @@ def render_sbom(package: PackagePlan, plan: Plan, origin: Origin, texts: Mapping
 
 def _namespace(package: PackagePlan, plan: Plan, origin: Origin) -> str:
     # Unique for what the document describes; nothing random, or two builds would differ.
-    key = [origin.namespace, package.name, plan.full_version, plan.arch, origin.commit, origin.epoch, plan_digest(plan)]
+    described = [origin.namespace, package.name, plan.full_version, plan.package_arch, origin.commit, origin.epoch]
+    key = [*described, plan_digest(plan)]
     recipe = origin.recipe
     key += [recipe.repository, recipe.path, recipe.licence] if recipe.repository or recipe.licence else []
     return f"https://spdx.org/spdxdocs/melpy/{package.name}-{plan.full_version}-{identity(key)[:32]}"
@@ -143,7 +144,7 @@ def _apk(package: PackagePlan, plan: Plan, origin: Origin) -> dict[str, object]:
     attestations = "".join(f"{entry.attestation}\n" for entry in plan.licences if entry.attestation)
     # Scanners look advisories up by distribution and by the name of the main package.
     distro = "" if origin.namespace == "unknown" else origin.namespace
-    qualifiers = {"arch": plan.arch, "distro": distro, "upstream": plan.name}
+    qualifiers = {"arch": plan.package_arch, "distro": distro, "upstream": plan.name}
     # The type apk has names and namespaces in lower case.
     purl = _purl("apk", origin.namespace.lower(), package.name.lower(), plan.full_version, qualifiers)
     references = [_reference("PACKAGE-MANAGER", "purl", purl)]

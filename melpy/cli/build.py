@@ -40,13 +40,14 @@ from melpy.errors import MelpyError
 from melpy.text import shorten_list, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from melpy.config.model import Settings
     from melpy.engine.known import Work
     from melpy.engine.model import JobReport, PlannedBuild, RunReport
     from melpy.engine.selection import Arguments, SelectionOptions
     from melpy.engine.worker import Workers
+    from melpy.graph.model import BuildId
 
 _COLUMNS = (
     Column("Package"),
@@ -184,9 +185,9 @@ def _build(
 ) -> tuple[RunReport, Sequence[PlannedBuild]]:
     """Choose and make the builds; return what became of them, and those that were planned at the beginning."""
     # Only now: what executes jobs is imported meanwhile, by another process, which is small without these.
-    from melpy.cli.preparing import make_run_spec, prepare_run  # noqa: PLC0415  # see above
+    from melpy.cli.preparing import load_run, make_run_spec, order_run  # noqa: PLC0415  # see above
     from melpy.cli.signer import find_signer  # noqa: PLC0415  # likewise
-    from melpy.engine.builds import make_builds  # noqa: PLC0415  # likewise
+    from melpy.engine.builds import find_rest, make_builds  # noqa: PLC0415  # likewise
     from melpy.engine.model import PublishSpec  # noqa: PLC0415  # likewise
 
     with open_recording(
@@ -197,12 +198,19 @@ def _build(
         verbose=flags["verbose"] or flags["debug"],
         quiet=quiet,
     ) as monitor:
-        prepared = prepare_run(arguments, chosen, settings, options, flags, monitor)
-        spec, work = prepared.spec, prepared.work
+        loaded = load_run(arguments, chosen, settings, options, flags, monitor)
+        spec, planned = loaded.spec, loaded.tree.planned
         publication = PublishSpec(spec.out_dir, find_signer(settings))
         if publication.signer is None:
             hint = "make a key with melpy keygen, and name it with --signing-key or in melpy.toml"
             monitor.emit(events.Warning("", "packages and index are not signed", hint))
+        run = make_run_spec(settings, flags, len(loaded.tree.summaries))
+        asked = "" if flags["prune"] else loaded.asked  # what is pruned follows from the graph
+        rest = find_rest(loaded.tree.summaries, asked, spec, run, loaded.repositories, monitor)
+        if rest:
+            return rest, _list_planned(planned, rest)
+        prepared = order_run(loaded, arguments, chosen, settings, flags)
+        work = prepared.work
         run = make_run_spec(settings, flags, len(work.chosen))
         report = make_builds(work, spec, run, publication, workers, prepared.repositories, monitor)
         _note_makers(report, work, spec.out_dir)
@@ -212,7 +220,13 @@ def _build(
 
             ended = not (report.interrupted or report.problem)
             prune(prepared, arguments.directories, publication, monitor, flags, ended=ended)
-    return report, [build for name, build in prepared.tree.planned.items() if name in work.chosen]
+    return report, _list_planned(planned, report)
+
+
+def _list_planned(planned: Mapping[BuildId, PlannedBuild], report: RunReport) -> list[PlannedBuild]:
+    """Return the builds of a run that were planned at its beginning."""
+    jobs = {job.job for job in report.jobs}
+    return [build for build in planned.values() if build.plan.job in jobs]
 
 
 def _note_makers(report: RunReport, work: Work, out_dir: Path) -> None:
@@ -256,7 +270,7 @@ def _report_one(job: JobReport, seconds: float) -> None:
             package.entry.info.full_name,
             package.entry.info.arch,
             size_text(package.entry.size),
-            near_path(package.path.parent),
+            short_list([near_path(path.parent) for path in package.paths]),
             short_list(package.entry.info.depends),
             short_list(package.entry.info.provides),
         )

@@ -100,7 +100,7 @@ def load_tree(
         directories = pipeline_directories(settings)
         for build in builds:
             assert build.evaluation
-            summary = make_summary(build.evaluation, library_for(build.recipe.path, directories))
+            summary = make_summary(build.evaluation, library_for(build.recipe.path, directories), settings.arch)
             summaries.append(summary)
             planned[summary.id] = build
         left = [str(recipe.path) for recipe in loaded if recipe not in [build.recipe for build in builds]]
@@ -109,11 +109,11 @@ def load_tree(
         _check_reports(reports)
         summaries += [summary for report in reports for summary in report.summaries]
         left = [report.file for report in reports if not report.arches]
-    made = {(package.name, summary.arch) for summary in summaries for package in summary.packages}
+    made = {one for summary in summaries for one in summary.list_made()}
     reports = _survey(others, settings, options) if others else []
     for report in reports:
         for summary in () if report.has_errors else report.summaries:
-            names = {(package.name, summary.arch) for package in summary.packages}
+            names = set(summary.list_made())
             if made.isdisjoint(names):
                 made |= names
                 summaries.append(summary)
@@ -194,7 +194,7 @@ def make_tree_graph(
     from melpy.graph.buildgraph import make_graph  # noqa: PLC0415  # likewise
 
     try:
-        arches = dict.fromkeys(summary.arch for summary in tree.summaries)
+        arches = dict.fromkeys(arch for summary in tree.summaries for arch in summary.arches)
         known = {**load_generated(repositories.spec.own, arches), **(built or {})}
         cuts = load_cuts(tree.cache_dir)
         kept = frozenset(cuts)
@@ -269,9 +269,7 @@ class _Offered:
 
     def has_all(self, summary: Summary) -> bool:
         """Tell whether a repository has all packages of a recipe in its version."""
-        return bool(summary.packages) and all(
-            self(package.name, summary.version, summary.arch) for package in summary.packages
-        )
+        return bool(summary.packages) and all(self(name, summary.version, arch) for name, arch in summary.list_made())
 
 
 def tell_left(left: Iterable[str], arches: Sequence[Arch], monitor: events.Monitor) -> None:

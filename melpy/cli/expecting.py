@@ -17,6 +17,7 @@ from melpy.engine.known import Means
 from melpy.engine.model import PublishSpec
 from melpy.engine.resultstore import ResultStore
 from melpy.engine.stage import Stage
+from melpy.engine.tip import Tips
 from melpy.errors import MelpyError
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def open_means(prepared: Prepared, flags: Mapping[str, Any], monitor: Monitor) -
     spec = prepared.spec
     options = make_run_spec(prepared.settings, flags, len(prepared.work.chosen))
     with closing(Journal(find_journal(spec.cache_dir), monitor)) as journal:
-        yield Means(spec, options, Stage(prepared.repositories), ResultStore(spec.cache_dir), journal)
+        tips = Tips(spec.sources, journal, monitor, look=False)
+        yield Means(spec, options, Stage(prepared.repositories), ResultStore(spec.cache_dir), journal, tips)
 
 
 def show_expectations(

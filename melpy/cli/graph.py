@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from melpy.arch import NOARCH
 from melpy.cli.help import Command
 from melpy.cli.monitor import open_monitor
 from melpy.cli.option import (
@@ -203,12 +205,20 @@ def _locate(chain: Sequence[Edge], graph: BuildGraph, spec: TreeSpec) -> list[st
 
 
 def _find_pair(names: tuple[str, str], graph: BuildGraph) -> tuple[BuildId, BuildId]:
-    """Return two builds of one architecture: the first for which there are both."""
+    """Return two builds: the first of one architecture for which there are both, one that needs the other if any does.
+
+    A build needs one of another architecture through packages for every architecture.
+    """
     first, second = (_find_builds(name, graph) for name in names)
-    pairs = [(one, other) for one in first for other in second if one.arch == other.arch]
-    if not pairs:
+    pairs = sorted(product(first, second), key=_is_mixed)
+    found = next((pair for pair in pairs if graph.find_chain(*pair)), None)
+    if found is None and _is_mixed(pairs[0]) and NOARCH not in {pairs[0][0].arch, pairs[0][1].arch}:
         raise UsageError(f"{names[0]} and {names[1]} are for different architectures", hint="name one: NAME/ARCH")
-    return next((pair for pair in pairs if graph.find_chain(*pair)), pairs[0])
+    return found or pairs[0]
+
+
+def _is_mixed(pair: tuple[BuildId, BuildId]) -> bool:
+    return pair[0].arch != pair[1].arch
 
 
 def _find_builds(text: str, graph: BuildGraph) -> tuple[BuildId, ...]:
@@ -218,11 +228,11 @@ def _find_builds(text: str, graph: BuildGraph) -> tuple[BuildId, ...]:
         RecipeNotFoundError: there is none.
     """
     name, _, arch = text.partition("/")
-    arches = dict.fromkeys(one.arch for one in graph.summaries.values())
+    arches = dict.fromkeys(other for one in graph.summaries.values() for other in (one.arch, *one.arches))
     if arch and arch not in arches:
         hint = f"they are for {', '.join(arches)}; --arch names others"
         raise RecipeNotFoundError(f"no recipe here is for {arch!r}", hint=hint)
-    every = [one for one in graph.summaries.values() if not arch or one.arch == arch]
+    every = [one for one in graph.summaries.values() if not arch or arch in {one.arch, *one.arches}]
     found = [one.id for one in every if one.name == name]
     found = found or [one.id for one in every if any(package.name == name for package in one.packages)]
     if not found:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from melpy.arch import NOARCH
 from melpy.cli.report import count_text, short_list
 from melpy.graph.drawing import describe_edges, describe_graph
 
@@ -42,14 +43,14 @@ class View(Struct, frozen=True):
 
 def describe_whole(graph: BuildGraph) -> View:
     """Return the graph as a whole: its order with all reasons where there are few builds, else an overview."""
-    largest = max(Counter(build.arch for build in graph.order).values(), default=0)
+    largest = max(Counter(arch for one in graph.summaries.values() for arch in one.arches).values(), default=0)
     lines = _list_order if largest <= _FEW else _list_overview
     return View(graph.order, lambda: describe_graph(graph), lambda: list(lines(graph)))
 
 
 def _list_order(graph: BuildGraph) -> Iterator[str]:
     yield _count(graph)
-    for names, arches in _join_arches(graph, lambda build: (build.recipe, tuple(_list_needs(build, graph)))):
+    for names, arches in _join_arches(graph, lambda build: (_title(build), tuple(_list_needs(build, graph)))):
         yield ""
         yield f"order for {', '.join(arches)}:"
         for number, (name, needs) in enumerate(names, 1):
@@ -58,11 +59,16 @@ def _list_order(graph: BuildGraph) -> Iterator[str]:
     yield from _list_cycles(graph, None)
 
 
+def _title(build: BuildId) -> str:
+    return f"{build.recipe} (noarch, built once)" if build.arch == NOARCH else build.recipe
+
+
 def _list_needs(build: BuildId, graph: BuildGraph) -> Iterator[str]:
     before = set(graph.needs(build))
     for needed in graph.wants(build):
         where = "" if needed in before else " (from outside at first)"
-        yield f"needs {needed.recipe}: {graph.reasons(build, needed)[0].reason}{where}"
+        name = str(needed) if build.arch == NOARCH != needed.arch else needed.recipe
+        yield f"needs {name}: {graph.reasons(build, needed)[0].reason}{where}"
     lacking = graph.lacking(build)
     if lacking:
         yield f"nothing offers {', '.join(lacking)}"
@@ -116,7 +122,8 @@ def _join_arches(
     """Return what is the same for several architectures once, with their names."""
     by_arch: defaultdict[str, list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
     for build in graph.order:
-        by_arch[build.arch].append(describe(build))
+        for arch in graph.summaries[build].arches:
+            by_arch[arch].append(describe(build))
     joined: defaultdict[tuple[tuple[str, tuple[str, ...]], ...], list[str]] = defaultdict(list)
     for arch, found in by_arch.items():
         joined[tuple(found)].append(arch)
@@ -188,7 +195,8 @@ def _list_dependents(root: BuildId, graph: BuildGraph) -> Iterator[str]:
         if build in found:
             edges = graph.reasons(build, root)
             named = edges and len(edges[0].asks) == 1
-            (direct if named else others).append((build.recipe, edges[0].reason if named else ""))
+            name = str(build) if root.arch == NOARCH != build.arch else build.recipe
+            (direct if named else others).append((name, edges[0].reason if named else ""))
     yield f"needed by {count_text(len(found), 'build')}, {len(direct)} of which name it in their environment"
     width = min(max((len(name) for name, _ in direct), default=0), 40)
     yield from (f"  {name:<{width}}  {reason}" for name, reason in direct)

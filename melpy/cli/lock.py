@@ -64,7 +64,7 @@ def command(
     recipes = recipes or default_recipe("lock")
     settings = read_settings(flags, recipes)
     arches = settings.arch
-    _, jobs = plan_recipes(recipes, arches, settings, print_warning, options)
+    _, jobs = plan_recipes(recipes, arches, settings, print_warning, options, each=True)
     with open_monitor(verbose=False, quiet=False) as monitor:
         spec = make_repositories(settings, monitor, offline=offline, check_signatures=not ignore_signatures)
         repositories = Repositories(spec)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from melpy.cli.board import OUTCOMES
-from melpy.cli.report import count_text
+from melpy.cli.report import count_text, render_enter
 from melpy.text import printable, seconds_text
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _failures(failed: list[JobHistory]) -> Iterator[dict[str, str]]:
             "job": printable(job.job),
             "step": printable(job.step),
             "cause": printable((job.cause or job.because)[:_LONGEST_LINE]),
-            "enter": f"melpy shell {printable(name)} --arch {printable(job.arch)}" if job.step else "",
+            "enter": render_enter(printable(name), printable(job.arch)) if job.step else "",
             "log": printable(job.log),
             "tail": tail,
         }

@@ -29,7 +29,8 @@ def describe_plan(plan: Plan, width: int | None) -> Iterator[str]:
         plan: the plan.
         width: how long lines may be; None for as long as they are.
     """
-    yield f"{plan.name} {plan.full_version} for {plan.arch}"
+    where = f", in an environment for {plan.arch}" if plan.noarch else ""
+    yield f"{plan.name} {plan.full_version} for {plan.package_arch}{where}"
     yield from _field("digest", [plan_digest(plan)], width)
     yield from _field("environment", [" ".join(plan.environment.packages) or "nothing"], width)
     yield from _field("sources", [_source(source.material) for source in plan.sources], width)

@@ -9,7 +9,7 @@ from melpy.arch import parse_arch
 from melpy.errors import FaultsError, Place, RecipeError, RecipeNotFoundError, SettingsError, fault_position
 from melpy.plan.envfile import load_env_files, load_vars_file
 from melpy.plan.library import library_for
-from melpy.plan.planner import PlanOptions, examine_recipe, is_for, make_plan
+from melpy.plan.planner import PlanOptions, examine_recipe, find_arches, make_plan
 from melpy.plan.range import check_ranges
 from melpy.recipe.load import find_recipes, load_recipe
 
@@ -75,8 +75,11 @@ def plan_recipes(
     options: Sequence[str] = (),
     *,
     together: bool = False,
+    each: bool = False,
 ) -> tuple[tuple[Recipe, ...], tuple[PlannedBuild, ...]]:
     """Read recipes and plan them for architectures; those that are not meant for one are left out there.
+
+    Those for `noarch` packages are planned once, for the architecture of their environment.
 
     Args:
         paths: recipes and directories of recipes.
@@ -85,6 +88,7 @@ def plan_recipes(
         warn: is told, once, of each thing that is probably not meant.
         options: build options that are on.
         together: their packages go into one repository, where each can have one recipe only.
+        each: plan recipes for `noarch` packages for each architecture, in whose environment they may be built.
 
     Raises:
         RecipeNotFoundError: a recipe is not there.
@@ -97,16 +101,17 @@ def plan_recipes(
     warned: dict[str, RecipeError] = {}
     directories = pipeline_directories(settings)
     jobs: list[PlannedBuild] = []
+    every = {arch.apk: make_options(arch, settings, options) for arch in arches}
+    sets = [(arch,) for arch in arches] if each else [tuple(arches)]
+    meant = [(recipe, [arch for some in sets for arch in find_arches(recipe, some, every)]) for recipe in recipes]
     for arch in arches:
-        plan_options = make_options(arch, settings, options)
-        for recipe in recipes:
-            if not is_for(recipe, arch, plan_options):
-                continue
-            job, problems = _plan(recipe, arch, library_for(recipe.path, directories), plan_options)
+        for recipe in [recipe for recipe, its in meant if arch in its]:
+            job, problems = _plan(recipe, arch, library_for(recipe.path, directories), every[arch.apk])
             warned |= {str(warning): warning for warning in problems.warnings}
             faults |= {(str(fault), fault.hint): fault for fault in problems.found}
             jobs += [job] if job else []
-        faults |= {(str(fault), fault.hint): fault for fault in (_find_clashes(jobs, arch) if together else ())}
+    for arch in arches if together else ():
+        faults |= {(str(fault), fault.hint): fault for fault in _find_clashes(jobs, arch)}
     if faults:
         raise FaultsError(sorted(faults.values(), key=fault_position))
     for warning in warned.values():
@@ -120,7 +125,7 @@ def plan_build(summary: Summary, settings: Settings, options: Sequence[str] = ()
     Raises:
         RecipeError: it has changed since it was summarised, and has faults.
     """
-    file, arch = Path(summary.file), parse_arch(summary.arch)
+    file, arch = Path(summary.file), parse_arch(summary.environment_arch)
     library = library_for(file, pipeline_directories(settings))
     build, problems = _plan(load_recipe(file), arch, library, make_options(arch, settings, options))
     if build is None:
@@ -144,7 +149,7 @@ def _find_clashes(jobs: Iterable[PlannedBuild], arch: Arch) -> Iterator[RecipeEr
     """Yield a fault for each package that two recipes make."""
     makers: dict[str, PlannedBuild] = {}
     for job in jobs:
-        for package in job.plan.packages if job.arch == arch else ():
+        for package in job.plan.packages if job.arch == arch or job.plan.noarch else ():
             other = makers.setdefault(package.name, job)
             if other is not job:
                 first, second = (_made_at(maker, package.name) for maker in (other, job))

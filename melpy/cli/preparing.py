@@ -13,7 +13,8 @@ from melpy.cli.option import LOCK_NAME
 from melpy.cli.report import print_warning
 from melpy.cli.selection import find_warnings, read_quarantine
 from melpy.cli.setup import make_spec
-from melpy.codec import replace
+from melpy.codec import encode, replace
+from melpy.digest import sha256_hex
 from melpy.engine.capacity import count_processors
 from melpy.engine.generated import is_generated
 from melpy.engine.model import JobReport, RunSpec
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from melpy.config.model import Settings
     from melpy.engine.known import Work
     from melpy.engine.model import BuildSpec
+    from melpy.engine.quarantine import Quarantine
     from melpy.engine.selection import Arguments, SelectionOptions
     from melpy.graph.lone import Graph
     from melpy.graph.selection import Selection
@@ -38,6 +40,24 @@ if TYPE_CHECKING:
 
 _FORCING = ("force", "keep", "debug", "emulate_all", "from_step")
 """Flags about how steps are run, which a build that is up to date would not do."""
+
+
+class Loaded(Struct, frozen=True):
+    """The recipes of a run, in no order yet.
+
+    Attributes:
+        spec: what builds are prepared from.
+        tree: the recipes.
+        repositories: the repositories of the run.
+        quarantine: recipes that are not built; None without a list.
+        asked: digest of what was asked for; empty where the builds follow from more than files.
+    """
+
+    spec: BuildSpec
+    tree: Tree
+    repositories: Repositories
+    quarantine: Quarantine | None
+    asked: str
 
 
 class Prepared(Struct, frozen=True):
@@ -75,6 +95,22 @@ def prepare_run(
     Raises:
         MelpyError: recipes are not valid, need one another in a way that cannot be cut, or none is left.
     """
+    return order_run(load_run(arguments, chosen, settings, options, flags, monitor), arguments, chosen, settings, flags)
+
+
+def load_run(
+    arguments: Arguments,
+    chosen: SelectionOptions,
+    settings: Settings,
+    options: Sequence[str],
+    flags: Mapping[str, Any],
+    monitor: events.Monitor,
+) -> Loaded:
+    """Read the recipes of a run.
+
+    Raises:
+        MelpyError: recipes are not valid.
+    """
     quarantine = read_quarantine(flags, settings.file)
     check_published(settings)
     tree = load_tree(arguments, settings, options, monitor, only=flags["only"])
@@ -82,7 +118,25 @@ def prepare_run(
     check_first(flags, names)
     tell_left(tree.left, settings.arch, monitor)
     spec = make_build_spec(settings, flags, monitor)
-    repositories = Repositories(spec.repositories)
+    # Commits change without a file of the tree, and quarantines expire.
+    is_told = not (quarantine or chosen.changed_since)
+    asked = sha256_hex(encode([arguments, chosen, settings.bootstrap_first])) if is_told else ""
+    return Loaded(spec, tree, Repositories(spec.repositories), quarantine, asked)
+
+
+def order_run(
+    loaded: Loaded,
+    arguments: Arguments,
+    chosen: SelectionOptions,
+    settings: Settings,
+    flags: Mapping[str, Any],
+) -> Prepared:
+    """Order recipes, and choose those to be built.
+
+    Raises:
+        MelpyError: recipes need one another in a way that cannot be cut, or none is left.
+    """
+    spec, tree, repositories, quarantine = loaded.spec, loaded.tree, loaded.repositories, loaded.quarantine
     outside: Callable[[str, str], bool]
     outside = assume_outside if flags.get("assume_outside") and flags.get("dry_run") else repositories.offers
     first = settings.bootstrap_first
@@ -96,9 +150,11 @@ def prepare_run(
     selection, work = choose_builds(arguments, chosen, tree, graph, repositories, quarantine, outside, first)
     if circle:
         _check_circle(circle, tree, work, repositories)
-    idle = find_idle_names(settings, flags, arguments, names, graph, quarantine)
-    for warning in (*find_warnings(selection, tree.summaries, quarantine), *idle):
+    idle = find_idle_names(settings, flags, arguments, find_recipe_names(tree), graph, quarantine)
+    warnings = (*find_warnings(selection, tree.summaries, quarantine), *idle)
+    for warning in warnings:
         print_warning(warning)
+    work = replace(work, asked="" if warnings else loaded.asked)
     return Prepared(spec, work, tree, selection, repositories, _report_skipped(selection, graph), settings)
 
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from melpy import events
 from melpy.apk.index import read_entries
+from melpy.arch import NOARCH
 from melpy.cli.report import count_text, near_path, print_text, short_list
 from melpy.engine.consistency import find_needed
 from melpy.engine.maker import find_elsewhere, is_inside, load_makers
@@ -81,7 +82,7 @@ def prune(
 
 
 def _find_gone(prepared: Prepared, directories: Sequence[Path], root: Path, arch: str, *, others: bool) -> Gone:
-    summaries = [summary for summary in prepared.tree.summaries if summary.arch == arch]
+    summaries = [summary for summary in prepared.tree.summaries if arch in summary.arches]
     made = {package.name for summary in summaries for package in summary.packages}
     makers = {one.id: Path(one.file) for one in summaries} | load_makers(root)
     taken: list[IndexEntry] = []
@@ -90,7 +91,10 @@ def _find_gone(prepared: Prepared, directories: Sequence[Path], root: Path, arch
     for entry in entries:
         if entry.info.name in made:
             continue
-        build = BuildId(entry.info.origin or entry.info.name, arch)
+        origin = entry.info.origin or entry.info.name
+        build = next(
+            (one for one in (BuildId(origin, arch), BuildId(origin, NOARCH)) if one in makers), BuildId(origin, arch)
+        )
         file = makers.get(build)
         if file and is_inside(file, directories):
             file = find_elsewhere(build, makers, directories) or file

@@ -16,7 +16,7 @@ import click
 from melpy.build.cause import find_cause
 from melpy.cli.board import OUTCOMES
 from melpy.cli.ci import GITHUB, find_service, render_error_annotations
-from melpy.cli.report import count_text, has_color, near_path, short_list
+from melpy.cli.report import count_text, has_color, near_path, render_enter, short_list
 from melpy.cli.table import Column, print_table
 from melpy.errors import BuildsFailedError, FaultsError
 from melpy.text import printable_line, seconds_text
@@ -127,7 +127,7 @@ def _read_tail(log: Path) -> list[str]:
 def enter_command(report: JobReport) -> str:
     """Return the command that enters the kept build of a failed job."""
     name = report.job.rpartition("/")[0].rsplit("-", 2)[0]
-    return f"melpy shell {name} --arch {report.arch}"
+    return render_enter(name, report.arch)
 
 
 def _describe_group(outcome: str, reports: Sequence[JobReport]) -> Iterator[str]:
@@ -223,7 +223,8 @@ def package_json(package: BuiltPackage) -> dict[str, object]:
         "checksum": package.entry.checksum,
         "depends": list(info.depends),
         "provides": list(info.provides),
-        "file": str(package.path),
+        "file": str(package.paths[0]),
+        "files": list(map(str, package.paths)),
     }
 
 

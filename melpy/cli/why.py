@@ -107,8 +107,9 @@ def _describe(
     from melpy.engine.prepare import find_commit  # noqa: PLC0415  # --help does not need it
     from melpy.engine.why import find_changes, load_inputs  # noqa: PLC0415  # likewise
 
-    version = prepared.work.graph.summaries[build].version
-    before = load_inputs(prepared.spec.out_dir / one.arch / f"{one.recipe}-{version}.apk")
+    summary = prepared.work.graph.summaries[build]
+    file = f"{one.recipe}-{summary.version}.apk"
+    before = load_inputs(prepared.spec.out_dir / summary.environment_arch / file)
     answer: dict[str, Any] = {"job": one.job, "file": one.file, "verdict": one.verdict, "because": one.because}
     planned = prepared.work.plan(build)
     revision = find_commit(planned, prepared.spec, monitor)

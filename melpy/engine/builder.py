@@ -52,6 +52,7 @@ class EndedBuild(Struct, frozen=True):
         node: the build.
         clock: the time that it took.
         key: key of its inputs; empty after a failure, and where not all steps were run.
+        stamped: whether its key follows from what a stamp tells.
         known: a result of the cache, which was found when its sources were there.
         packages: its packages.
         staged: its packages, for publication.
@@ -61,6 +62,7 @@ class EndedBuild(Struct, frozen=True):
     node: Node
     clock: Clock
     key: str = ""
+    stamped: bool = False
     known: Known | None = None
     packages: BuiltPackages | None = None
     staged: Staged | None = None
@@ -218,7 +220,7 @@ class Builder:
             if known:
                 del self._active[active.node]
                 self._monitor.emit(events.JobFinished(job.name, clock.elapsed, ok=True))
-                self._on_end(EndedBuild(active.node, clock, known.key, known=known))
+                self._on_end(EndedBuild(active.node, clock, known=known))
 
         if sources:
             self._post.call(fetch, done, starts_programs=True)
@@ -307,16 +309,18 @@ class Builder:
             means.store.keep_log(stored, job.run.locations.log)
             root, packages = stored.root, stored.result.packages
             means.journal.remove_failures([key])
-            means.journal.add_keys({self._fresh.recipe_stamp(summary): key})
+            means.journal.add_keys(dict.fromkeys(self._fresh.list_recipe_stamps(summary), key))
             memory = max((step.usage.memory for step in result.steps), default=0)
             cpu = sum(step.usage.cpu for step in result.steps)
             means.journal.add_sample(active.node.build, Sample(active.clock.elapsed, cpu, memory, job.run.attempt - 1))
         epoch, log = job.inputs.revision.epoch, job.run.locations.log
         stages = tuple(active.clock.seconds.items())
         key = key if job.run.first == 1 else ""
-        staged = Staged(job.name, summary.arch, epoch, root, packages, log, stages, key)
-        built = means.stage.take_unsigned(root, summary.arch, packages)
-        return EndedBuild(active.node, active.clock, key, packages=built, staged=staged)
+        staged = Staged(job.name, summary.arch, summary.arches, epoch, root, packages, log, stages, key)
+        built = means.stage.take_unsigned(root, summary.arches, packages)
+        # A branch may have moved since its tip was looked for.
+        stamped = active.draft.settled and key == active.draft.inputs.key
+        return EndedBuild(active.node, active.clock, key, stamped, packages=built, staged=staged)
 
     def drop(self) -> None:
         """Give up the builds that have not come to a worker."""

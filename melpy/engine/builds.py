@@ -8,28 +8,33 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from melpy import events
+from melpy.codec import replace
 from melpy.engine.builder import Bench
+from melpy.engine.freshness import Freshness
 from melpy.engine.generated import find_generated, find_late
 from melpy.engine.journal import Journal, find_journal
 from melpy.engine.known import Means, Work
 from melpy.engine.ledger import Ledger
-from melpy.engine.model import RunReport
+from melpy.engine.model import JobReport, RunReport
 from melpy.engine.publication import Publisher
 from melpy.engine.resultdir import keep_results, open_results
 from melpy.engine.resultstore import ResultStore
 from melpy.engine.run import Run
 from melpy.engine.runlock import hold_run
+from melpy.engine.runstamp import RunStamps
+from melpy.engine.schedule import JobOutcome
 from melpy.engine.stage import Stage
+from melpy.engine.tip import Tips
 from melpy.errors import MelpyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import FrameType
 
-    from melpy.engine.model import BuildSpec, Executor, JobReport, PublishSpec, RunSpec
+    from melpy.engine.model import BuildSpec, Executor, PublishSpec, RunSpec
     from melpy.engine.stage import BuiltPackages
     from melpy.environment.repository import Repositories
-    from melpy.graph.model import BuildId
+    from melpy.graph.model import BuildId, Summary
 
 
 def make_builds(
@@ -65,7 +70,10 @@ def make_builds(
         open_results(spec.cache_dir) as directory,
         store.hold(),
     ):
-        means = Means(spec, options, Stage(repositories), store, journal)
+        tips = Tips(spec.sources, journal, monitor)
+        with suppress(MelpyError):  # the builds that it is about tell what is wrong
+            tips.find(source for build in work.chosen for source in work.graph.summaries[build].unpinned)
+        means = Means(spec, options, Stage(repositories), store, journal, tips)
         publisher = Publisher(publication, options, repositories, journal, monitor)
         phases = _Phases(work, means, Bench(executor, directory), publisher, monitor)
         interrupted = False
@@ -76,6 +84,8 @@ def make_builds(
         except KeyboardInterrupt:
             interrupted = True
         jobs = publisher.finish(phases.reports)
+        if not (publisher.problem or interrupted):
+            phases.remember_rest(jobs)
         if publisher.problem and any(directory.iterdir()):
             with suppress(OSError):
                 text = f"  unsigned packages are in {keep_results(directory)}, until melpy clean removes them"
@@ -83,6 +93,50 @@ def make_builds(
     store.trim(options.result_limit)
     monitor.emit(events.RunFinished("", time.monotonic() - start))
     return RunReport(jobs, publisher.problem, interrupted)
+
+
+def find_rest(
+    summaries: Sequence[Summary],
+    asked: str,
+    spec: BuildSpec,
+    options: RunSpec,
+    repositories: Repositories,
+    monitor: events.Monitor,
+) -> RunReport | None:
+    """Return the report of a run that has nothing to do; None where that cannot be told without its graph.
+
+    Args:
+        summaries: all recipes that the run knows.
+        asked: digest of what the user asked for; empty where that is not all that the answer follows from.
+        spec: what builds are prepared from.
+        options: options of the run.
+        repositories: the repositories of the run.
+        monitor: is told what happens, if there is nothing to do.
+
+    Raises:
+        MelpyError: an index cannot be read, or another run writes the repository.
+    """
+    if len(summaries) < 2 or not asked or options.force or options.stale != "inputs":
+        return None
+    start = time.monotonic()
+    with (
+        hold_run(spec.out_dir, alone=False),
+        closing(Journal(find_journal(spec.cache_dir), monitor)) as journal,
+    ):
+        builds = {summary.id: summary for summary in summaries}
+        tips = Tips(spec.sources, journal, monitor)
+        fresh = Freshness(spec, Stage(repositories), journal, ResultStore(spec.cache_dir), builds, tips)
+        found = RunStamps(journal, summaries, asked).find(fresh, spec.out_dir)
+    if found is None:
+        return None
+    outcome = JobOutcome.UP_TO_DATE.value
+    monitor.emit(
+        events.RunStarted("", len(found), options.workers, tuple(summary.job for summary in found), ((),) * len(found))
+    )
+    for summary in found:
+        monitor.emit(events.JobSettled(summary.job, outcome, "", 0.0))
+    monitor.emit(events.RunFinished("", time.monotonic() - start))
+    return RunReport(tuple(JobReport(summary.job, summary.file, summary.arch, outcome) for summary in found))
 
 
 class _Phases:
@@ -96,6 +150,7 @@ class _Phases:
         self._publisher = publisher
         self._ledger = Ledger(work.graph, monitor)
         self._runs: list[Run] = []
+        self._lasting: dict[BuildId, str] = {}  # keys of builds that the next run finds by a stamp
         self._drained = False
 
     @property
@@ -120,7 +175,7 @@ class _Phases:
         self._tell_start()
         while True:
             now = {build: asked for build, asked in work.chosen.items() if build not in late}
-            part = Work(work.graph, now, work.plan, work.remake)
+            part = replace(work, chosen=now)
             run = Run(part, self._means, self._bench, self._ledger, self._monitor, made, self._publisher.take)
             self._runs.append(run)
             if self._drained:
@@ -135,7 +190,8 @@ class _Phases:
                 return
             before = late
             left = {build: work.chosen[build] for build in work.chosen if build in late}
-            work = Work(work.remake(find_generated(self._publisher.staged.values())), left, work.plan, work.remake)
+            graph = work.remake(find_generated(self._publisher.staged.values()))
+            work = replace(work, graph=graph, chosen=left)
             late = find_late(work)
             if late == before:  # nobody makes what they ask for, as their preparation tells
                 late = frozenset()
@@ -143,11 +199,31 @@ class _Phases:
     def _remember(self, work: Work, made: Mapping[BuildId, BuiltPackages]) -> None:
         """Remember the stamps that the next run will find builds by."""
         if not self._publisher.staged:
+            self._lasting = {build: key for run in self._runs for build, key in run.find_stamped().items()}
             return
         with suppress(MelpyError):  # the next run tells what is wrong
             graph = work.remake(find_generated(self._publisher.staged.values()))
             for run in self._runs:
-                self._means.journal.add_keys(run.find_next_stamps(graph, self._work.chosen, made))
+                found = run.find_next_stamps(graph, self._work.chosen, made)
+                self._means.journal.add_keys({stamp: key for stamp, key in found.values() if stamp})
+                self._lasting |= {build: key for build, (_, key) in found.items()}
+
+    def remember_rest(self, jobs: Iterable[JobReport]) -> None:
+        """Remember that the same run would have nothing to do, if so; all has been published."""
+        work, means = self._work, self._means
+        if len(work.chosen) < 2 or self._lasting.keys() != work.chosen.keys():
+            return
+        if not all(JobOutcome(job.outcome).good for job in jobs):
+            return
+        summaries = work.graph.summaries
+        fresh = Freshness(means.spec, means.stage, means.journal, means.store, summaries, means.tips)
+        with suppress(MelpyError):  # the next run tells what is wrong
+            if self._publisher.staged:
+                found = {build: fresh.find_version(summaries[build]) for build in work.chosen}
+                if any(known is None or known.key != self._lasting[build] for build, known in found.items()):
+                    return
+            stamps = RunStamps(means.journal, tuple(summaries.values()), work.asked)
+            stamps.add(fresh, means.spec.out_dir, work.chosen)
 
     def _tell_start(self) -> None:
         graph, chosen = self._work.graph, self._work.chosen

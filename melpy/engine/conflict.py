@@ -84,10 +84,11 @@ class ConflictFinder:
         """Return what does not go together in the first round of a cycle, for each member that has it.
 
         Args:
-            members: the members, all of one architecture.
+            members: the members, whose environments are all of one architecture.
             made: their packages, as far as they were built.
         """
-        summaries, arch = self._graph.summaries, members[0].arch
+        summaries = self._graph.summaries
+        arch = summaries[members[0]].environment_arch
         makers = {package.name: build for build in members for package in summaries[build].packages}
         outside = list(self._list_outside(arch, makers, members))
         suspects = [*self._find_clashes(arch, makers, made, outside), *_find_mixed(members, makers, made, outside)]

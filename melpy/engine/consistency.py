@@ -8,6 +8,7 @@ that is held back is held back, too. Versions do not count here, only names.
 from __future__ import annotations
 
 from collections import defaultdict
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from melpy.apk.atom import parse_dependency, parse_provide
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
     from melpy.apk.model import IndexEntry
 
 Entries = dict[str, "IndexEntry"]
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def find_held(
-    known: Iterable[IndexEntry], builds: Mapping[str, Sequence[IndexEntry]], failed: Collection[str]
+    known: Iterable[IndexEntry],
+    builds: Mapping[str, Sequence[IndexEntry]],
+    failed: Collection[str],
+    already: Mapping[str, str] = _NONE,
 ) -> dict[str, str]:
     """Return the builds that are to be held back, each with the reason.
 
@@ -31,8 +36,9 @@ def find_held(
         known: packages of the repository, for one architecture.
         builds: new packages of each build, by the build's name.
         failed: names of recipes whose builds failed or were skipped.
+        already: builds that are held back for the sake of another architecture, each with the reason.
     """
-    held: dict[str, str] = {}
+    held = {job: already[job] for job in builds if job in already}
     before = _find_newest(known)
     whole = _list_provided([*before.values(), *(entry for entries in builds.values() for entry in entries)]).keys()
     while True:

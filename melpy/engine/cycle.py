@@ -47,11 +47,13 @@ def locate_edges(
         summaries: its recipes.
         evaluate: returns the recipe of a summary; None where it is not known.
     """
-    makers = {(package.name, one.arch): one for one in summaries for package in one.packages}
+    builds = {one.id: one for one in summaries}
+    makers = {made: one for one in builds.values() for made in one.list_made()}
     known: dict[Summary, Evaluation | None] = {}
 
     def find(ask: Ask, dependent: BuildId) -> Place | None:
-        maker = makers[ask.package or dependent.recipe, dependent.arch]
+        asker = builds[dependent]
+        maker = makers[ask.package, asker.environment_arch] if ask.package else asker
         if maker not in known:
             known[maker] = evaluate(maker)
         found = known[maker]

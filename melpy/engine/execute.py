@@ -71,7 +71,7 @@ def execute(job: Job, monitor: events.Monitor) -> Result:
                 for warning in lint_packages(job.inputs.plan, outcome.trees, drafts):
                     monitor.emit(warning)
                 with _open_results(job.run.locations.results) as directory:
-                    target = directory / job.inputs.plan.arch
+                    target = directory / job.inputs.plan.package_arch
                     entries = write_packages(job.inputs, drafts, target, whole=job.run.first == 1)
                     packages = tuple(_describe_package(target, entry) for entry in entries)
     except MelpyError as error:

@@ -41,7 +41,7 @@ class Expectation(Noun, frozen=True):
     Attributes:
         job: name of the job.
         recipe: name of the recipe's main package.
-        arch: architecture, in APK's spelling.
+        arch: architecture, in APK's spelling, or `noarch`.
         file: recipe file.
         verdict: `will-build`, `may-build`, `up-to-date`, `cached` (its packages would come from the result cache),
             `fails` (its environment cannot be had, or it failed before with the same inputs) or `skipped` (a build that
@@ -74,7 +74,7 @@ class Expecter:
 
     def __init__(self, work: Work, means: Means) -> None:
         self._work, self._means = work, means
-        self._fresh = Freshness(means.spec, means.stage, means.journal, means.store, work.graph.summaries)
+        self._fresh = Freshness(means.spec, means.stage, means.journal, means.store, work.graph.summaries, means.tips)
         self._nodes = Nodes(work.graph, work.chosen, rounds=means.options.stale == "inputs")
         self._view = View(work.graph, self._nodes, work.chosen, self._fresh, means.stage)
         self._finder = Finder(work, means, self._fresh, self._view)
@@ -211,8 +211,10 @@ class Expecter:
         """Find what does not go together in the first round of a cycle."""
         members = self._nodes.cycles[cycle].members
         known, _ = self._walk_round(cycle, 1)
+        summaries = self._work.graph.summaries
         made = {
-            build: known.get(build) or self._fresh.find_origin(self._work.graph.summaries[build]) for build in members
+            build: known.get(build) or self._fresh.find_origin(summaries[build], summaries[build].environment_arch)
+            for build in members
         }
         self._conflicts |= self._conflict_finder.find(members, made)
 
@@ -278,7 +280,8 @@ class Expecter:
         return "its recipe changed, or it was made elsewhere"
 
     def _find_absence(self, summary: Summary) -> str:
-        older = self._fresh.find_published(summary.arch).find_origin(summary.name)
+        published = map(self._fresh.find_published, summary.arches)
+        older = [package for one in published for package in one.find_origin(summary.name)]
         versions = sorted({package.package.version for package in older} - {summary.version})
         if versions:
             return f"the repository has {', '.join(versions[-3:])}, not {summary.version}"

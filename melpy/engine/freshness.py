@@ -15,22 +15,25 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from melpy import __version__
 from melpy.apk.archive import COMPRESSOR
-from melpy.arch import parse_arch
+from melpy.arch import ARCHES, parse_arch
 from melpy.codec import asdict
 from melpy.digest import identity
 from melpy.engine.inputs import KEY_FORM, RULES, read_recipe_files
 from melpy.engine.published import Published
 from melpy.engine.schedule import JobOutcome as Outcome
 from melpy.environment.model import EnvironmentSpec
+from melpy.repo.layout import index_path
 from melpy.rootfs.model import RootSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from melpy.engine.journal import Journal
     from melpy.engine.model import BuildSpec
+    from melpy.engine.published import PublishedPackage
     from melpy.engine.resultstore import ResultStore, StoredResult
     from melpy.engine.stage import BuiltPackages, Stage
+    from melpy.engine.tip import Tips
     from melpy.graph.model import BuildId, Summary
 
 
@@ -54,7 +57,13 @@ class Freshness:
     """The state of the repository, the result cache and the journal, as a run finds them."""
 
     def __init__(
-        self, spec: BuildSpec, stage: Stage, journal: Journal, store: ResultStore, builds: Iterable[BuildId]
+        self,
+        spec: BuildSpec,
+        stage: Stage,
+        journal: Journal,
+        store: ResultStore,
+        summaries: Mapping[BuildId, Summary],
+        tips: Tips,
     ) -> None:
         """Take what answers follow from.
 
@@ -63,15 +72,18 @@ class Freshness:
             stage: packages that builds may see.
             journal: remembers keys.
             store: the result cache.
-            builds: all builds of the run's graph.
+            summaries: all builds of the run's graph.
+            tips: what sources without a commit are at.
         """
+        self._tips = tips
         self._spec = spec
         self._stage = stage
         self._journal = journal
         self.store = store
         self._names: defaultdict[str, set[str]] = defaultdict(set)  # of recipes, by architecture
-        for build in builds:
-            self._names[build.arch].add(build.recipe)
+        for summary in summaries.values():
+            for arch in summary.arches:
+                self._names[arch].add(summary.name)
         self._published: dict[str, Published] = {}
         self._bases: dict[str, str] = {}
         self._others: dict[str, BuiltPackages] = {}
@@ -95,44 +107,84 @@ class Freshness:
             self._others[arch] = self._stage.take_published(found, published.find_made(found))
         return self._others[arch]
 
-    def find_origin(self, summary: Summary) -> BuiltPackages:
-        """Return the packages of a recipe that the repository has, in any version."""
-        published = self.find_published(summary.arch)
+    def find_origin(self, summary: Summary, arch: str) -> BuiltPackages:
+        """Return the packages of a recipe that the repository has for an architecture, in any version."""
+        published = self.find_published(arch)
         found = published.find_origin(summary.name)
         return self._stage.take_published(found, published.find_made(found))
 
     def find_version(self, summary: Summary) -> Known | None:
         """Return a build whose packages the repository has in the recipe's version, whatever they were made from."""
         if summary.id not in self._versions:
-            published = self.find_published(summary.arch)
+            published = self.find_published(summary.environment_arch)
             found = published.find_build(summary)
-            made = published.find_made(found)
-            packages, keys = self._stage.take_published(found, made), {one.key for one in made}
-            key = keys.pop() if len(keys) == 1 else ""
-            self._versions[summary.id] = Known(Outcome.UP_TO_DATE, packages, key) if found else None
+            if all(_is_same(found, self.find_published(arch).find_build(summary)) for arch in summary.arches[1:]):
+                packages = self._stage.take_published(found, published.find_made(found))
+                known = Known(Outcome.UP_TO_DATE, packages, published.find_key(summary)) if found else None
+            else:  # some of the architectures have it, or not all have the same
+                keys = [self.find_published(arch).find_key(summary) for arch in summary.arches]
+                known = next(filter(None, (self._find_stored(key, summary) for key in keys if key)), None)
+            self._versions[summary.id] = known
         return self._versions[summary.id]
+
+    def find_elsewhere(self, summary: Summary) -> Known | None:
+        """Return a build of `noarch` packages that the repository has for an architecture that the run is not over.
+
+        Its environment is none of those of the run, so that its key cannot be compared. It is taken where it was made
+        from the recipe as it is: all architectures are to have the same packages.
+        """
+        if not summary.noarch:
+            return None
+        others = [arch for arch in self._indexed if arch not in summary.arches]
+        keys = list(filter(None, (self.find_published(arch).find_key(summary) for arch in others)))
+        if not keys:
+            return None
+        foreign = [arch for arch in ARCHES if arch not in summary.arches]
+        made = set(self._journal.find_keys(self.list_recipe_stamps(summary, foreign)).values())
+        return next(filter(None, (self.find_key(key, summary) for key in keys if key in made)), None)
+
+    @cached_property
+    def _indexed(self) -> tuple[str, ...]:
+        """The architectures that the repository has an index for."""
+        return tuple(arch for arch in ARCHES if index_path(self._spec.out_dir, arch).is_file())
 
     def find_recipe(self, summary: Summary) -> Known | None:
         """Return a build whose packages the repository has, made from the recipe as it is, in any environment."""
         known = self.find_version(summary)
-        stamp = self.recipe_stamp(summary)
-        return known if known and known.key and self._journal.find_keys([stamp]).get(stamp) == known.key else None
+        made = self._journal.find_keys(self.list_recipe_stamps(summary, ARCHES)).values()
+        return known if known and known.key and known.key in made else None
 
     def find_key(self, key: str, summary: Summary) -> Known | None:
         """Return a build whose packages were made with a key: those of the repository, else those in the cache."""
         found = self.find_version(summary)
         if found and found.key == key:
             return found
+        return self._find_stored(key, summary)
+
+    def _find_stored(self, key: str, summary: Summary) -> Known | None:
+        """Return a build of the cache; one of `noarch` that an index has gets there from its directory."""
         stored = self.store.find(key)
-        if stored is None:
+        if stored is None and summary.noarch:
+            published = [self.find_published(arch) for arch in self._indexed]
+            found = next((one.find_build(summary) for one in published if one.find_key(summary) == key), ())
+            stored = self.store.add_published(key, summary.job, [package.file for package in found]) if found else None
+        if stored is None or stored.arch != summary.arch:
             return None
-        packages = self._stage.take_unsigned(stored.root, summary.arch, stored.result.packages)
+        packages = self._stage.take_unsigned(stored.root, summary.arches, stored.result.packages)
         return Known(Outcome.CACHED, packages, key, stored)
 
-    def recipe_stamp(self, summary: Summary) -> str:
-        """Return the digest of a recipe's own plan and files; it is the same in every clone."""
+    def list_recipe_stamps(self, summary: Summary, arches: Iterable[str] = ()) -> list[str]:
+        """Return the digests of a recipe's own plan and files; they are the same in every clone.
+
+        Args:
+            summary: the recipe.
+            arches: of a recipe for `noarch` packages, the architectures of environments; that of the run by default.
+        """
         files = read_recipe_files(Path(summary.directory) if summary.directory else None)
-        return identity(["recipe", summary.form, summary.job, [[one.path, one.kind, one.value] for one in files]])
+        own = ["recipe", summary.form, summary.job, [[one.path, one.kind, one.value] for one in files]]
+        if not summary.noarch:
+            return [identity(own)]
+        return [identity([*own, arch]) for arch in arches or [summary.environment_arch]]
 
     def find_stamp(self, summary: Summary, view: str) -> str:
         """Return the stamp of a build; empty where its key follows from more than a stamp can tell.
@@ -141,7 +193,8 @@ class Freshness:
             summary: the recipe.
             view: digest of the packages of this machine that it may see.
         """
-        if summary.locations:
+        tips = self.find_tips(summary)
+        if summary.locations or not all(tips):
             return ""
         return identity(
             [
@@ -149,14 +202,19 @@ class Freshness:
                 summary.form,
                 summary.job,
                 summary.world,
-                self._list_files(summary),
-                self._find_base(summary.arch),
-                self.find_others(summary.arch).digest,
+                tips,
+                self.list_files(summary),
+                self.find_base(summary.environment_arch),
+                self.find_others(summary.environment_arch).digest,
                 view,
             ]
         )
 
-    def _list_files(self, summary: Summary) -> list[list[object]]:
+    def find_tips(self, *summaries: Summary) -> tuple[str, ...]:
+        """Return the commits that recipes' git sources without one are at; empty for one that nobody has seen."""
+        return self._tips.find([source for summary in summaries for source in summary.unpinned])
+
+    def list_files(self, summary: Summary) -> list[list[object]]:
         """Return the files of a recipe's directory, with what changes when one of them does."""
         base = summary.directory
         if not base:
@@ -170,7 +228,7 @@ class Freshness:
                 found.append([os.path.relpath(path, base), *(stamp if name in files else stamp[:1])])
         return sorted(found, key=lambda item: str(item[0]))
 
-    def _find_base(self, arch: str) -> str:
+    def find_base(self, arch: str) -> str:
         """Return the digest of all that the keys of an architecture follow from, beside recipes and own packages."""
         if arch not in self._bases:
             spec = self._spec
@@ -178,6 +236,7 @@ class Freshness:
             supply = spec.repositories.supply
             self._bases[arch] = identity(
                 [
+                    arch,  # of `noarch` packages, nothing else tells it
                     __version__,
                     KEY_FORM,
                     RULES,
@@ -199,3 +258,7 @@ class Freshness:
     @cached_property
     def _locks(self) -> list[list[str]]:
         return [[str(path), identity(asdict(lock))] for path, lock in self._spec.locks]
+
+
+def _is_same(found: Sequence[PublishedPackage], others: Sequence[PublishedPackage]) -> bool:
+    return [one.package for one in found] == [one.package for one in others]

@@ -43,8 +43,9 @@ def load_generated(root: Path, arches: Iterable[str]) -> Generated:
 def find_generated(builds: Iterable[Staged]) -> Generated:
     """Return what packages provide and need that were built just now."""
     return {
-        (info.name, build.arch): PackageSummary(info.name, info.provides, info.depends)
+        (info.name, arch): PackageSummary(info.name, info.provides, info.depends)
         for build in builds
+        for arch in build.arches
         for info in (package.entry.info for package in build.packages)
     }
 

@@ -20,7 +20,7 @@ from melpy.apk.archive import COMPRESSOR
 from melpy.apk.segment import read_segments
 from melpy.bound import open_file
 from melpy.build.workspace import is_executable
-from melpy.codec import Noun
+from melpy.codec import Noun, encode
 from melpy.digest import file_digest, identity, sha256_hex
 from melpy.engine.history import Revision
 from melpy.errors import PackageFormatError, reason_of
@@ -261,6 +261,11 @@ def describe_stated(source: Source | GitSource) -> SourceDigest | None:
         return SourceDigest(source.location, commit=source.commit) if source.commit else None
     is_known = source.sha256 or source.sha512
     return SourceDigest(source.uri, source.sha256, source.sha512) if is_known else None
+
+
+def render_unpinned(source: GitSource) -> str:
+    """Return a git source without a commit as text, which names it in summaries."""
+    return encode(source).decode()
 
 
 def read_recipe_files(directory: Path | None) -> tuple[RecipeFile, ...]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from melpy.engine.result import Failure
     from melpy.engine.resultstore import ResultStore
     from melpy.engine.stage import Stage
+    from melpy.engine.tip import Tips
     from melpy.engine.view import View
     from melpy.graph.lone import Graph
     from melpy.graph.model import BuildId, Generated
@@ -39,12 +40,14 @@ class Work(Struct, frozen=True):
         chosen: the builds to be made, each with whether the user asked for it.
         plan: plans a build.
         remake: makes the graph again, with facts of packages that were built.
+        asked: digest of what the user asked for; see `melpy.engine.runstamp`.
     """
 
     graph: Graph
     chosen: Mapping[BuildId, bool]
     plan: Callable[[BuildId], PlannedBuild]
     remake: Callable[[Generated], Graph]
+    asked: str = ""
 
 
 class Means(Struct, frozen=True):
@@ -56,6 +59,7 @@ class Means(Struct, frozen=True):
         stage: packages that builds may see.
         store: the result cache.
         journal: memory of earlier runs.
+        tips: what sources without a commit are at.
     """
 
     spec: BuildSpec
@@ -63,6 +67,7 @@ class Means(Struct, frozen=True):
     stage: Stage
     store: ResultStore
     journal: Journal
+    tips: Tips
 
 
 class Finder:
@@ -83,6 +88,9 @@ class Finder:
             return self._fresh.find_version(summary)
         if rule == "recipe":
             return self._fresh.find_recipe(summary)
+        elsewhere = self._fresh.find_elsewhere(summary)
+        if elsewhere:
+            return elsewhere
         if node not in self._asked:
             self._ask([node])
         key = self._asked.pop(node)
@@ -107,21 +115,22 @@ class Finder:
             MelpyError: it cannot be had.
         """
         visible = self._view.see(node)
-        return draft_build(build, self._means.spec, self._means.stage.repositories, visible, clock)
+        means = self._means
+        return draft_build(build, means.spec, means.stage.repositories, visible, clock, means.tips.find_one)
 
     def find_drafted(self, node: Node, draft: BuildDraft) -> Known | None:
         """Return a build that is known by the key of its environment; the key is remembered."""
         if not draft.settled or self._means.spec.steps.from_step or self._means.options.stale != "inputs":
             return None
         summary = self._work.graph.summaries[node.build]
-        self._fresh.renew(summary.arch)
+        self._fresh.renew(summary.environment_arch)
         self._asked.clear()  # stamps follow from what was renewed
         stamp = self._fresh.find_stamp(summary, self._view.find_digest(node))
         if stamp:
             self._means.journal.add_keys({stamp: draft.inputs.key})
         known = self._fresh.find_key(draft.inputs.key, summary)
         if known:  # the journal may be another than that of the build
-            self._means.journal.add_keys({self._fresh.recipe_stamp(summary): draft.inputs.key})
+            self._means.journal.add_keys(dict.fromkeys(self._fresh.list_recipe_stamps(summary), draft.inputs.key))
         return known
 
     @property

@@ -147,7 +147,7 @@ class PlannedBuild:
     Attributes:
         recipe: the recipe.
         plan: what is to be done.
-        arch: the architecture.
+        arch: the architecture; of what is built for all, that of the environment.
         pipeline_files: definitions of pipelines that it uses, without the built-in ones.
         evaluation: what the plan was made from, which knows the lines of the recipe; for messages only.
         left_out: names of subpackages that a restricted range leaves out.
@@ -178,10 +178,15 @@ class Visible(Struct, frozen=True):
 
 
 class BuiltPackage(Struct, frozen=True):
-    """A package that was published."""
+    """A package that was published.
+
+    Attributes:
+        entry: its index entry; one for every architecture is for `noarch`.
+        paths: where it lies: once for each architecture, the same file.
+    """
 
     entry: IndexEntry
-    path: Path
+    paths: tuple[Path, ...]
 
 
 class BuildResult(Struct, frozen=True):
@@ -206,7 +211,7 @@ class JobReport(Struct, frozen=True):
     Attributes:
         job: name of the job, such as `hello-2.10-r0/x86_64`.
         file: recipe file.
-        arch: architecture, in APK's spelling.
+        arch: architecture, in APK's spelling, or `noarch`.
         outcome: as `melpy.events.JobSettled` has it.
         because: reason for the outcome; of a skipped job, the job whose failure had it skipped.
         failure: error that ended it; None where none did.

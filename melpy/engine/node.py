@@ -58,7 +58,7 @@ class Nodes:
             chosen: the builds of the run.
             rounds: whether cycles are built in rounds at all; else each build is made once.
         """
-        self._graph = graph
+        self._graph, self._rounds = graph, rounds
         self._chosen = frozenset(chosen)
         self.cycles: tuple[Cycle, ...] = tuple(
             cycle for cycle in graph.cycles if rounds and self._chosen.issuperset(cycle.members)
@@ -71,6 +71,11 @@ class Nodes:
     def find_cycle(self, build: BuildId) -> int | None:
         """Return the number of the cycle that a build is made in rounds with, or None."""
         return self._cycle_of.get(build)
+
+    @property
+    def are_whole(self) -> bool:
+        """Whether all cycles that chosen builds are in are built in rounds."""
+        return self._rounds and self._partial.isdisjoint(self._chosen)
 
     def is_partial(self, build: BuildId) -> bool:
         """Tell whether a build is in a cycle of which not all members were chosen: it sees the others as published."""

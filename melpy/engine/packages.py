@@ -6,18 +6,22 @@ from typing import TYPE_CHECKING
 
 from melpy import events
 from melpy.apk.model import PackageInfo
+from melpy.arch import NOARCH
 from melpy.attest.sbom import Origin, RecipeOrigin, render_sbom, sbom_path
 from melpy.build.model import Kind
 from melpy.build.tree import add_file
 from melpy.engine.inputs import render_build_inputs
+from melpy.errors import RecipeError
 from melpy.pack.acceptance import lint_acceptance
 from melpy.pack.model import ControlFile, Draft
 from melpy.pack.overlap import lint_overlap
 from melpy.pack.package import write_package
 from melpy.plan.compiled import render_compiled
 from melpy.scan.model import Subject, Switches
+from melpy.scan.portable import find_bound_files
 from melpy.scan.scanner import scan_package
 from melpy.scan.sibling import resolve_siblings
+from melpy.text import escape, shorten_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,6 +53,7 @@ def draft_packages(
 
     Raises:
         PackageFormatError: a file is in the way of the SBOM.
+        RecipeError: packages that are to be for every architecture have files that are for one.
     """
     plan, revision, distribution = inputs.plan, inputs.revision, inputs.distribution
     recipe = RecipeOrigin(distribution.repository, revision.path, distribution.licence)
@@ -119,16 +124,40 @@ def write_packages(
 def _scan(
     plan: Plan, trees: tuple[OutputTree, ...], solution: Solution, monitor: events.Monitor
 ) -> tuple[Findings, ...]:
-    """Scan all packages of a build, and tell of what could not be understood."""
+    """Scan all packages of a build, and tell of what could not be understood.
+
+    Raises:
+        RecipeError: packages that are to be for every architecture have files that are for one.
+    """
     subjects = [
         Subject(tree, plan.full_version, trees, package.runtime, package.provides, _switches(package), arch=plan.arch)
         for tree, package in zip(trees, plan.packages, strict=True)
     ]
+    if plan.noarch:
+        _check_portable(subjects, plan)
     found = [scan_package(subject) for subject in subjects]
     for package, findings in zip(plan.packages, found, strict=True):
         for warning in findings.warnings:
             monitor.emit(events.Warning(plan.job, f"{package.name}: {warning}"))
     return resolve_siblings(subjects, found, {name for offer in solution.offers for name, _ in offer.answers})
+
+
+def _check_portable(subjects: Sequence[Subject], plan: Plan) -> None:
+    """Check that packages have no file that is for one architecture.
+
+    Raises:
+        RecipeError: they do; the error names the keys of the recipe.
+    """
+    for subject, package in zip(subjects, plan.packages, strict=True):
+        found = list(find_bound_files(subject))
+        if found:
+            paths = shorten_list([escape(path) for path, _ in found])
+            error = RecipeError(
+                f"the package {package.name!r} is {NOARCH}, but has files for {found[0][1]}: {paths}",
+                hint=f"name the architectures that it is built for instead of {NOARCH}, or remove the files",
+            )
+            error.keys = ("package", "target-architecture")
+            raise error
 
 
 def _switches(package: PackagePlan) -> Switches:
@@ -140,7 +169,7 @@ def _info(package: PackagePlan, findings: Findings, inputs: Inputs) -> PackageIn
     return PackageInfo(
         name=package.name,
         version=plan.full_version,
-        arch=plan.arch,
+        arch=plan.package_arch,
         origin=plan.name,
         description=package.description,
         url=package.url,

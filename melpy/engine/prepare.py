@@ -37,6 +37,7 @@ from melpy.sandbox.identity import find_id_range
 from melpy.sandbox.runner import check_tools, has_own_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from melpy.build.model import FetchedSources
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from melpy.engine.model import BuildSpec, PlannedBuild, Visible
     from melpy.environment.model import ToolChoice
     from melpy.environment.repository import Repositories
+    from melpy.plan.model import Source
     from melpy.sandbox.model import Limits
     from melpy.solve.model import Solution
 
@@ -70,7 +72,12 @@ class BuildDraft(Struct, frozen=True):
 
 
 def draft_build(
-    build: PlannedBuild, spec: BuildSpec, repositories: Repositories, visible: Visible, clock: Clock
+    build: PlannedBuild,
+    spec: BuildSpec,
+    repositories: Repositories,
+    visible: Visible,
+    clock: Clock,
+    find_tip: Callable[[GitSource], str],
 ) -> BuildDraft:
     """Find the environment of a build, and all of its inputs that nothing has to be fetched for.
 
@@ -80,6 +87,7 @@ def draft_build(
         repositories: the repositories of the run.
         visible: packages of this machine that it may have.
         clock: measures the preparation.
+        find_tip: returns the commit that a source without one is at; empty where nobody has seen one.
 
     Raises:
         MelpyError: the environment cannot be had, or a file of the recipe cannot be read.
@@ -94,7 +102,7 @@ def draft_build(
             environment = make_environment(build.plan.environment, build.arch)
             tools = choose_tools(environment, solution, repositories, clock.monitor, build.plan.job)
     source_dir = find_source_directory(build, spec)
-    known = tuple(describe_stated(source) for source in build.plan.sources)
+    known = tuple(_describe_known(source, find_tip) for source in build.plan.sources)
     inputs = Inputs(
         plan=replace(build.plan, tests=()),
         environment=describe_environment(solution, visible.own, visible.contents),
@@ -106,6 +114,14 @@ def draft_build(
         revision=Revision("", 0),
     )
     return BuildDraft(build, inputs, all(known), solution, tools, source_dir)
+
+
+def _describe_known(source: Source | GitSource, find_tip: Callable[[GitSource], str]) -> SourceDigest | None:
+    stated = describe_stated(source)
+    if stated or not isinstance(source, GitSource):
+        return stated
+    commit = find_tip(source)
+    return describe_source(source, commit) if commit else None
 
 
 def make_job(draft: BuildDraft, sources: FetchedSources, revision: Revision, spec: BuildSpec, results: Path) -> Job:
@@ -190,7 +206,7 @@ def _read_files(directory: Path | None) -> tuple[RecipeFile, ...]:
 
 def log_path(build: PlannedBuild, spec: BuildSpec) -> Path:
     """Return where what the steps of a build print is written."""
-    return spec.out_dir / "logs" / build.arch.apk / f"{build.plan.name}-{build.plan.full_version}.log"
+    return spec.out_dir / "logs" / build.plan.package_arch / f"{build.plan.name}-{build.plan.full_version}.log"
 
 
 def _warn_of_limits(build: PlannedBuild, limits: Limits, spec: BuildSpec, monitor: events.Monitor) -> None:

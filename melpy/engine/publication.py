@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from melpy import events
 from melpy.apk.index import read_entries
+from melpy.arch import NOARCH
 from melpy.codec import replace
 from melpy.engine.consistency import find_held
 from melpy.engine.publish import publish
@@ -114,14 +115,15 @@ class Publisher:
         """
         if self._used is None:
             return ""
-        snapshot = self._used.take_snapshot(EnvironmentSpec(RootSpec(staged.arch)), ())
-        universe = self._used.find_universe(snapshot)
-        for package in staged.packages:
-            info = package.entry.info
-            for offer, _ in universe.providers(info.name):
-                same = (offer.name, offer.version) == (info.name, info.version)
-                if same and offer.entry.checksum != package.entry.checksum:
-                    return f"{offer.repository} has {info.full_name} with other content: raise the epoch in the recipe"
+        for arch in staged.arches:
+            snapshot = self._used.take_snapshot(EnvironmentSpec(RootSpec(arch)), ())
+            universe = self._used.find_universe(snapshot)
+            for entry in (package.entry for package in staged.packages):
+                name, version = entry.info.name, entry.info.version
+                for offer, _ in universe.providers(name):
+                    if (offer.name, offer.version) == (name, version) and offer.entry.checksum != entry.checksum:
+                        text = f"{offer.repository} has {entry.info.full_name} with other content"
+                        return f"{text}: raise the epoch in the recipe"
         return ""
 
     def _find_broken(self, reports: Mapping[BuildId, JobReport]) -> dict[str, str]:
@@ -131,18 +133,25 @@ class Publisher:
             MelpyError: the index cannot be read.
         """
         held: dict[str, str] = {}
-        for arch in dict.fromkeys(build.arch for build in self.staged):
+        todo = {arch for staged in self.staged.values() for arch in staged.arches}
+        while todo:
+            arch = min(todo)
+            todo.remove(arch)
             failed = {
                 build.recipe
                 for build, report in reports.items()
-                if build.arch == arch and not JobOutcome(report.outcome).good
+                if build.arch in {arch, NOARCH} and not JobOutcome(report.outcome).good
             }
-            if failed:
+            builds = {
+                staged.job: [package.entry for package in staged.packages]
+                for staged in self.staged.values()
+                if arch in staged.arches
+            }
+            if failed or not held.keys().isdisjoint(builds):
                 known = read_entries(load_index(self._spec.root, arch, keyring=None))
-                builds = {
-                    staged.job: [package.entry for package in staged.packages]
-                    for build, staged in self.staged.items()
-                    if build.arch == arch
-                }
-                held |= find_held(known, builds, failed)
+                found = find_held(known, builds, failed, held)
+                # What is held back for the sake of one architecture is held back for all that it is built for.
+                new = [staged for staged in self.staged.values() if staged.job in found.keys() - held.keys()]
+                todo.update(other for staged in new for other in staged.arches if other != arch)
+                held |= found
         return held

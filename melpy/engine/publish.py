@@ -19,7 +19,7 @@ from melpy.codec import replace
 from melpy.engine.model import BuildResult, BuiltPackage
 from melpy.errors import MelpyError
 from melpy.files import output_error, scratch_directory
-from melpy.repo.repository import publish_packages
+from melpy.repo.repository import place_entry, publish_packages
 from melpy.repo.signing import LOST_HINT
 from melpy.text import shorten_list
 
@@ -39,7 +39,8 @@ class Staged(Struct, frozen=True):
 
     Attributes:
         job: name of the build.
-        arch: architecture, in APK's spelling.
+        arch: architecture, in APK's spelling, or `noarch`.
+        arches: architectures in whose directories they are published.
         epoch: time of its packages, in seconds since 1970.
         root: repository of its unsigned packages, without an index.
         packages: its packages.
@@ -50,6 +51,7 @@ class Staged(Struct, frozen=True):
 
     job: str
     arch: str
+    arches: tuple[str, ...]
     epoch: int
     root: Path
     packages: tuple[UnsignedPackage, ...]
@@ -65,28 +67,37 @@ def publish(builds: Sequence[Staged], spec: PublishSpec, monitor: events.Monitor
         OutputError: the repository cannot be written. The error names the builds that are not published.
         PackageFormatError: the index that is there is broken; likewise.
     """
-    results: list[BuildResult] = []
-    for arch in dict.fromkeys(build.arch for build in builds):
-        own = [build for build in builds if build.arch == arch]
+    placed: dict[str, Mapping[str, IndexEntry]] = {}
+    told: set[events.Warning] = set()
+    for arch in dict.fromkeys(arch for build in builds for arch in build.arches):
         try:
-            placed = _publish(arch, own, spec, monitor)
+            placed[arch], warnings = _publish(arch, [build for build in builds if arch in build.arches], spec)
         except MelpyError as error:
-            done = {result.job for result in results}
-            left = [build.job for build in builds if build.job not in done]
+            left = [build.job for build in builds if not placed.keys() >= set(build.arches)]
             error.details = (*error.details, f"  built and not published: {shorten_list(left)}")
             raise
-        # By name: thousands of builds have tens of thousands of packages.
-        known = {entry.info.file_name: BuiltPackage(entry, spec.root / arch / entry.info.file_name) for entry in placed}
-        results += [_describe_result(build, known) for build in own]
-    return tuple(results)
+        for warning in warnings:
+            if warning not in told:  # of `noarch` packages once
+                monitor.emit(warning)
+        told.update(warnings)
+    return tuple(_describe_result(build, placed, spec.root) for build in builds)
 
 
-def _describe_result(build: Staged, placed: Mapping[str, BuiltPackage]) -> BuildResult:
+def _describe_result(build: Staged, placed: Mapping[str, Mapping[str, IndexEntry]], root: Path) -> BuildResult:
     own = dict.fromkeys(package.entry.info.file_name for package in build.packages)
-    return BuildResult(build.job, tuple(placed[name] for name in own), build.stages, build.log)
+    first = placed[build.arches[0]]
+    packages = [BuiltPackage(first[name], tuple(root / arch / name for arch in build.arches)) for name in own]
+    return BuildResult(build.job, tuple(packages), build.stages, build.log)
 
 
-def _publish(arch: str, builds: Sequence[Staged], spec: PublishSpec, monitor: events.Monitor) -> list[IndexEntry]:
+def _publish(
+    arch: str, builds: Sequence[Staged], spec: PublishSpec
+) -> tuple[Mapping[str, IndexEntry], list[events.Warning]]:
+    """Publish packages in the directory of an architecture.
+
+    Returns:
+        Their entries by the names of their files, and warnings of what clients will not take.
+    """
     directory = spec.root / arch
     jobs: dict[str, str] = {}
     entries: dict[str, IndexEntry] = {}
@@ -95,15 +106,14 @@ def _publish(arch: str, builds: Sequence[Staged], spec: PublishSpec, monitor: ev
             for build in builds:
                 for package in build.packages:
                     name = package.entry.info.file_name
-                    size = _sign(build.root / arch / name, scratch / name, spec.signer, build.epoch)
+                    size = _sign(build.root / build.arch / name, scratch / name, spec.signer, build.epoch)
                     entries[name] = replace(package.entry, size=size)
                     jobs[name] = build.job
-            published = publish_packages(spec.root, arch, scratch, list(entries.values()), signer=spec.signer)
+            listed = [place_entry(entry, arch) for entry in entries.values()]
+            published = publish_packages(spec.root, arch, scratch, listed, signer=spec.signer)
     except OSError as error:
         raise output_error(directory, error) from None
-    for warning in _describe(published, jobs):
-        monitor.emit(warning)
-    return list(entries.values())
+    return entries, list(_describe(published, jobs))
 
 
 def _sign(unsigned: Path, target: Path, signer: Signer | None, mtime: int) -> int:
@@ -121,11 +131,13 @@ def _sign(unsigned: Path, target: Path, signer: Signer | None, mtime: int) -> in
 
 def _describe(published: Publication, jobs: Mapping[str, str]) -> Iterator[events.Warning]:
     """Yield what clients will not take of packages: other content under a known version, or an older version."""
-    for job in dict.fromkeys(jobs.values()):
-        replaced = [entry for entry in published.replaced if jobs[entry.info.file_name] == job]
-        if replaced:
-            names = shorten_list([entry.info.full_name for entry in replaced])
-            text = f"published before with other content: {names}; clients that have installed it will not upgrade"
+    replaced: dict[str, list[str]] = {job: [] for job in jobs.values()}
+    for entry in published.replaced:
+        replaced[jobs[entry.info.file_name]].append(entry.info.full_name)
+    for job, names in replaced.items():
+        if names:
+            text = f"published before with other content: {shorten_list(names)};"
+            text += " clients that have installed it will not upgrade"
             yield events.Warning(job, text, "raise the epoch in the recipe")
     for key in published.lost:
         yield events.Warning("", f"{published.index} was signed with {key}, and is not any more", LOST_HINT)

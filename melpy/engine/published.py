@@ -98,6 +98,11 @@ class Published:
         whole = tuple(package for package in found if package and _is_there(package))
         return whole if len(whole) == len(found) else ()
 
+    def find_key(self, summary: Summary) -> str:
+        """Return the key that a build in its version was made with; empty where its packages do not agree on one."""
+        keys = {one.key for one in self.find_made(self.find_build(summary))}
+        return keys.pop() if len(keys) == 1 else ""
+
     def find_others(self, origins: Iterable[str]) -> tuple[PublishedPackage, ...]:
         """Return the packages of all recipes but some."""
         left = set(self._by_origin) - set(origins)

@@ -18,16 +18,20 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from melpy.apk.segment import check_datahash, make_entry, read_segments
+from melpy.arch import NOARCH
+from melpy.bound import open_file
 from melpy.build.watch import disk_usage
 from melpy.codec import Noun, decode, encode
 from melpy.digest import file_digest
-from melpy.engine.result import Result
+from melpy.engine.result import Result, UnsignedPackage
 from melpy.engine.resultdir import RESULTS
-from melpy.errors import ValueFormatError
-from melpy.files import make_directory, output_error, replace_file
+from melpy.errors import PackageFormatError, ValueFormatError
+from melpy.files import make_directory, output_error, replace_file, scratch_directory
+from melpy.pack.content import find_content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from melpy.engine.job import Job
@@ -53,11 +57,13 @@ class StoredResult(Struct, frozen=True):
 
     Attributes:
         root: repository of its unsigned packages, without an index.
+        arch: their architecture, or `noarch`: the directory that they are in.
         epoch: time of the packages, in seconds since 1970.
         result: the result.
     """
 
     root: Path
+    arch: str
     epoch: int
     result: Result
 
@@ -109,7 +115,7 @@ class ResultStore:
             return None
         with suppress(OSError):
             os.utime(directory)
-        return StoredResult(directory, entry.epoch, entry.result)
+        return StoredResult(directory, entry.arch, entry.epoch, entry.result)
 
     def add(self, job: Job, result: Result) -> StoredResult:
         """Move the packages of a job from its directory for results into the cache.
@@ -122,7 +128,8 @@ class ResultStore:
         key, source = job.inputs.key, job.run.locations.results
         target = self._base / key
         epoch = job.inputs.revision.epoch
-        entry = _Entry(_FORM, key, job.inputs.identity, job.inputs.plan.arch, epoch, result)
+        arch = job.inputs.plan.package_arch
+        entry = _Entry(_FORM, key, job.inputs.identity, arch, epoch, result)
         with replace_file(source / _RESULT, durable=False) as stream:
             stream.write(encode(entry))
         known = self.find(key)
@@ -136,7 +143,38 @@ class ResultStore:
             source.rename(target)
         except OSError as error:
             raise output_error(target, error) from None
-        return StoredResult(target, epoch, result)
+        return StoredResult(target, arch, epoch, result)
+
+    def add_published(self, key: str, job: str, files: Sequence[Path]) -> StoredResult | None:
+        """Copy `noarch` packages of a repository into the cache; return None where one of them is damaged.
+
+        Args:
+            key: the key that they were made with.
+            job: name of the build.
+            files: the packages.
+
+        Raises:
+            OutputError: the cache cannot be written.
+        """
+        target = self._base / key
+        make_directory(self._base)
+        try:
+            with scratch_directory(self._base) as scratch:
+                (scratch / NOARCH).mkdir()
+                packages = tuple(_copy_package(file, scratch / NOARCH / file.name) for file in files)
+                epoch = packages[0].entry.info.build_date
+                entry = _Entry(_FORM, key, "", NOARCH, epoch, Result(job, packages))
+                (scratch / _RESULT).write_bytes(encode(entry))
+                scratch.chmod(0o755)
+                scratch.rename(target)
+        except PackageFormatError:
+            return None
+        except OSError as error:
+            found = self.find(key)  # another process was quicker
+            if found is None:
+                raise output_error(target, error) from None
+            return found
+        return StoredResult(target, NOARCH, epoch, entry.result)
 
     def keep_log(self, stored: StoredResult, log: Path) -> None:
         """Keep the log and the record of a build with its result; what is not there is left out."""
@@ -177,3 +215,19 @@ class ResultStore:
                 shutil.rmtree(path, ignore_errors=True)
                 freed += sizes[path]
         return freed
+
+
+def _copy_package(file: Path, target: Path) -> UnsignedPackage:
+    """Copy a package.
+
+    Raises:
+        PackageFormatError: it is damaged, or is for one architecture.
+    """
+    shutil.copyfile(file, target)
+    with open_file(target) as stream:
+        segments = read_segments(stream, where=str(file))
+        check_datahash(stream, segments, where=str(file))
+        entry = make_entry(segments, target.stat().st_size, where=str(file))
+    if entry.info.arch != NOARCH:
+        raise PackageFormatError(f"is for {entry.info.arch}", where=str(file))
+    return UnsignedPackage(entry, find_content(segments), file_digest(target))

@@ -45,6 +45,7 @@ class _State:
         self.seconds = 0.0
         self.log: Path | None = None
         self.key = ""
+        self.stamped = False
 
 
 class Run:
@@ -72,7 +73,7 @@ class Run:
             on_staged: is given the packages of each build that is settled, where the repository has them not yet.
         """
         self._work, self._means, self._ledger, self._monitor = work, means, ledger, monitor
-        self._fresh = Freshness(means.spec, means.stage, means.journal, means.store, work.graph.summaries)
+        self._fresh = Freshness(means.spec, means.stage, means.journal, means.store, work.graph.summaries, means.tips)
         self._nodes = Nodes(work.graph, work.chosen, rounds=means.options.stale == "inputs")
         self._view = View(work.graph, self._nodes, work.chosen, self._fresh, means.stage)
         self._view.take(made)
@@ -90,21 +91,21 @@ class Run:
         """The packages of the builds that are settled."""
         return self._view.made
 
-    def find_keys(self) -> Mapping[BuildId, str]:
-        """Return the keys of the builds that ended well."""
+    def find_stamped(self) -> Mapping[BuildId, str]:
+        """Return the keys of the builds that ended well, where a stamp is enough to know them by."""
         return {
-            build: key
+            build: state.key
             for build, report in self._ledger.reports.items()
-            if build in self._states and (key := self._states[build].key) and JobOutcome(report.outcome).good
+            if (state := self._states.get(build)) and state.key and state.stamped and JobOutcome(report.outcome).good
         }
 
     def find_next_stamps(
         self, graph: Graph, chosen: Collection[BuildId], made: Mapping[BuildId, BuiltPackages]
-    ) -> dict[str, str]:
-        """Return the keys of builds by the stamps that the next run finds them by, as far as these are others.
+    ) -> dict[BuildId, tuple[str, str]]:
+        """Return the builds that the next run finds by a stamp, with stamp and key.
 
         What was built says what it needs, so that the next run has another graph. A key still counts where a build
-        sees the packages of the same builds in it.
+        sees the packages of the same builds in it. The stamp is empty where the journal has it already.
 
         Args:
             graph: the graph with the facts of all packages that were built.
@@ -113,14 +114,21 @@ class Run:
         """
         if self._means.options.stale != "inputs":
             return {}
-        view = View(graph, Nodes(graph, chosen, rounds=True), chosen, self._fresh, self._means.stage)
+        nodes = Nodes(graph, chosen, rounds=True)
+        view = View(graph, nodes, chosen, self._fresh, self._means.stage)
         view.take(made)
-        found: dict[str, str] = {}
-        for build, key in self.find_keys().items():
-            before, after = self._view.digest_rest(build), view.digest_rest(build)
-            if before != after and self._view.list_seen(build) == view.list_seen(build):
+        found: dict[BuildId, tuple[str, str]] = {}
+        for build, key in self.find_stamped().items():
+            if self._view.list_seen(build) != view.list_seen(build):
+                continue
+            after = view.digest_rest(build)
+            # A build that is forced leaves no stamp, and the rounds of a cycle those of what its members saw in them.
+            has_left = self._states[build].outcome is not JobOutcome.BUILT and nodes.find_cycle(build) is None
+            if has_left and self._view.digest_rest(build) == after:
+                found[build] = "", key
+            else:
                 stamp = self._fresh.find_stamp(graph.summaries[build], after)
-                found |= {stamp: key} if stamp else {}
+                found |= {build: (stamp, key)} if stamp else {}
         return found
 
     def execute(self) -> None:
@@ -216,18 +224,18 @@ class Run:
             self._ledger.settle(node.build, JobOutcome.FAILED, failure=failure, clock=ended.clock)
             self._skip(node)
         elif ended.known:
-            self._settle_known(node, ended.known)
+            self._settle_known(node, ended.known, stamped=False)
         else:
             assert ended.packages
             state = self._states[node.build]
             state.staged, state.outcome, state.log = ended.staged, JobOutcome.BUILT, ended.clock.log
             state.stages = dict(ended.clock.seconds)
             state.seconds += ended.clock.elapsed
-            state.key = ended.key
+            state.key, state.stamped = ended.key, ended.stamped
             self._prospect.end(node.build, ended.clock.elapsed)
             self._settle(node, JobOutcome.BUILT, ended.packages)
 
-    def _settle_known(self, node: Node, known: Known) -> None:
+    def _settle_known(self, node: Node, known: Known, *, stamped: bool = True) -> None:
         state, summary = self._states[node.build], self._work.graph.summaries[node.build]
         state.staged = None
         if known.stored:
@@ -236,8 +244,10 @@ class Run:
             self._means.store.show_log(stored, log)
             state.log = log
             made = stored.result.packages
-            state.staged = Staged(summary.job, summary.arch, stored.epoch, stored.root, made, log, key=known.key)
-        state.key = known.key
+            state.staged = Staged(
+                summary.job, summary.arch, summary.arches, stored.epoch, stored.root, made, log, key=known.key
+            )
+        state.key, state.stamped = known.key, stamped
         if state.outcome is not JobOutcome.BUILT:
             state.outcome = known.outcome
         self._settle(node, known.outcome, known.packages)
@@ -285,7 +295,8 @@ class Run:
         if found is None:
             return
         for build, known in found.items():
-            self._states[build].key = known.key
+            state = self._states[build]
+            state.key, state.stamped = known.key, True
             self._view.add(Node(build), known.packages)
             self._schedule.settle(Node(build), JobOutcome.UP_TO_DATE)
             self._report(build)

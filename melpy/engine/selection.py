@@ -233,7 +233,7 @@ def find_missing(summaries: Iterable[Summary], is_offered: IsOffered) -> dict[Bu
     found: dict[BuildId, str] = {}
     for summary in summaries:
         for name in [package.name for package in summary.packages] or [summary.name]:
-            if not is_offered(name, summary.version, summary.arch):
+            if not all(is_offered(name, summary.version, arch) for arch in summary.arches):
                 found.setdefault(summary.id, f"{name}-{summary.version}")
     return found
 
@@ -280,5 +280,10 @@ def select(
 
 
 def _find_quarantined(summaries: Iterable[Summary], quarantine: Quarantine) -> Mapping[BuildId, str]:
-    found = {summary.id: quarantine.find(summary.name, summary.arch) for summary in summaries}
-    return {build: entry.told for build, entry in found.items() if entry}
+    found: dict[BuildId, str] = {}
+    for summary in summaries:
+        for arch in summary.arches:  # what is built once for all is not built for any, then
+            entry = quarantine.find(summary.name, arch)
+            if entry:
+                found.setdefault(summary.id, entry.told)
+    return found

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from melpy.digest import identity
 from melpy.engine.model import Visible
-from melpy.repo.repository import place_entry, sort_packages
+from melpy.repo.repository import sort_packages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -66,11 +66,19 @@ class Stage:
         own = self.repositories.spec.own
         return BuiltPackages(own, tuple(one.package for one, _ in pairs), tuple(made.content for _, made in pairs))
 
-    def take_unsigned(self, root: Path, arch: str, packages: Iterable[UnsignedPackage]) -> BuiltPackages:
-        """Return unsigned packages in a directory of the architecture below a root."""
+    def take_unsigned(self, root: Path, arches: Sequence[str], packages: Iterable[UnsignedPackage]) -> BuiltPackages:
+        """Return unsigned packages in a directory of their architecture, or of `noarch`, below a root.
+
+        Args:
+            root: the root.
+            arches: the architectures of the environments that may have them.
+            packages: the packages.
+        """
         pairs = sorted(packages, key=lambda package: package.entry.info.name)
-        self.repositories.find_own(arch)  # first, so that the same package is taken from here
-        added = self.repositories.add_own(root, arch, [place_entry(package.entry, arch) for package in pairs])
+        added: tuple[VisiblePackage, ...] = ()
+        for arch in arches:
+            self.repositories.find_own(arch)  # first, so that the same package is taken from here
+            added = self.repositories.add_own(root, arch, [package.entry for package in pairs])
         self._note((package.entry.checksum, package.content) for package in pairs)
         return BuiltPackages(root, added, tuple(package.content for package in pairs))
 

@@ -24,7 +24,7 @@ from melpy.graph.buildgraph import make_graph
 from melpy.graph.model import Summary
 from melpy.plan.compiled import compile_recipe, compiled_text
 from melpy.plan.library import library_for, load_definition
-from melpy.plan.planner import PlanOptions, examine_recipe, is_for
+from melpy.plan.planner import PlanOptions, examine_recipe, find_arches
 from melpy.pool import open_pool
 from melpy.recipe.load import load_recipe
 
@@ -97,7 +97,7 @@ class RecipeReport(Noun, frozen=True):
     Attributes:
         file: the recipe.
         arches: architectures it is meant for, of those asked for.
-        summaries: its summary for each of them; with errors, as far as it could be evaluated.
+        summaries: its summary for each of them, or one for all; with errors, as far as it could be evaluated.
         findings: what is wrong with it.
         pipelines: names of the pipelines that its builds use, the built-in ones included.
     """
@@ -190,7 +190,7 @@ def find_clashes(reports: Iterable[RecipeReport]) -> Iterator[Finding]:
     """Yield an error for each package of an architecture that two recipes of one directory make."""
     makers: dict[tuple[Path, str, str], str] = {}
     for report in reports:
-        for arch, name in [(one.arch, package.name) for one in report.summaries for package in one.packages]:
+        for name, arch in [made for one in report.summaries for made in one.list_made()]:
             other = makers.setdefault((Path(report.file).parent, arch, name), report.file)
             if other != report.file:
                 message = f"makes the package {name!r}, which {other} makes too"
@@ -205,8 +205,9 @@ def find_circles(reports: Sequence[RecipeReport], spec: TreeSpec) -> Iterator[Fi
     groups: dict[tuple[Path, str], dict[str, Summary]] = {}
     for report in reports:
         for summary in report.summaries:
-            # Of packages that two recipes make, `find_clashes` tells.
-            groups.setdefault((Path(report.file).parent, summary.arch), {}).setdefault(summary.name, summary)
+            for arch in summary.arches:
+                # Of packages that two recipes make, `find_clashes` tells.
+                groups.setdefault((Path(report.file).parent, arch), {}).setdefault(summary.name, summary)
     for (_, arch), group in groups.items():
         summaries = list(group.values())
         graph = make_graph(_drop_clashes(summaries), outside=lambda _name, _arch: True)
@@ -234,7 +235,8 @@ def evaluate_summary(summary: Summary, spec: TreeSpec) -> Evaluation:
     """
     file = Path(summary.file)
     library = library_for(file, spec.pipeline_dirs)
-    return examine_recipe(load_recipe(file), parse_arch(summary.arch), library, spec.options.get(summary.arch))[0]
+    arch = summary.environment_arch
+    return examine_recipe(load_recipe(file), parse_arch(arch), library, spec.options.get(arch))[0]
 
 
 def _map_chunk(files: Sequence[Path], work: Callable[[Path], Result]) -> list[Result]:
@@ -253,11 +255,9 @@ def _survey(file: Path, spec: TreeSpec) -> RecipeReport:
     summaries: list[Summary] = []
     findings: list[Finding] = []
     pipelines: set[str] = set()
-    for arch in spec.arches:
-        if not is_for(recipe, arch, spec.options.get(arch.apk)):
-            continue
-        arches.append(arch.apk)
+    for arch in find_arches(recipe, spec.arches, spec.options):
         found = _examine(recipe, arch, spec, output)
+        arches += found.arches
         summaries += found.summaries
         findings += found.findings
         pipelines.update(found.pipelines)
@@ -268,17 +268,18 @@ def _examine(recipe: Recipe, arch: Arch, spec: TreeSpec, output: Path | None) ->
     file = str(recipe.path)
     library = library_for(recipe.path, spec.pipeline_dirs)
     found, faults = examine_recipe(recipe, arch, library, spec.options.get(arch.apk))
-    findings = [_finding(fault, file, (arch.apk,)) for fault in faults.found]
-    findings += [_finding(warning, file, (arch.apk,), severity="warning") for warning in faults.warnings]
+    arches = tuple(one.apk for one in spec.arches) if found.noarch else (arch.apk,)
+    findings = [_finding(fault, file, arches) for fault in faults.found]
+    findings += [_finding(warning, file, arches, severity="warning") for warning in faults.warnings]
     if output and not faults.found:
         _write_whole(output, compiled_text(compile_recipe(found)))
     try:
         find_requests(recipe)
-        summary = make_summary(found, library if spec.whole and not faults.found else None)
+        summary = make_summary(found, library if spec.whole and not faults.found else None, spec.arches)
     except MelpyError as error:  # a request of the recipe is no quantity
-        findings.append(_finding(error, file, (arch.apk,)))
-        summary = make_summary(found, None)
-    return RecipeReport(file, (arch.apk,), (summary,), tuple(findings), found.pipelines)
+        findings.append(_finding(error, file, arches))
+        summary = make_summary(found, None, spec.arches)
+    return RecipeReport(file, arches, (summary,), tuple(findings), found.pipelines)
 
 
 def _write_whole(path: Path, text: str) -> None:

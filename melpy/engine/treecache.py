@@ -184,9 +184,10 @@ def _describe(directory: Path, spec: TreeSpec) -> dict[str, object]:
     return {
         "directory": [str(directory), str(Path.cwd())],
         "libraries": [str(path) for path in spec.pipeline_dirs],
+        "machine": os.uname().machine,  # which decides for what recipes of `noarch` packages are evaluated
         "arches": [[arch.apk, _describe_options(spec.options.get(arch.apk))] for arch in spec.arches],
         "rules": RULES,
-        "melpy": [__version__, *_find_code()],
+        "melpy": [__version__, *find_code()],
     }
 
 
@@ -204,8 +205,8 @@ def _describe_options(options: PlanOptions | None) -> dict[str, object]:
 
 
 @functools.cache
-def _find_code() -> tuple[object, ...]:
-    """Return the stamps of the code that evaluates recipes, which changes from commit to commit of melpy."""
+def find_code() -> tuple[object, ...]:
+    """Return the stamps of the code that evaluates and orders recipes, which changes from commit to commit."""
     rooms = [Path(__file__).parent.parent / name for name in _EVALUATING]
     found = sorted(entry.path for room in rooms for entry in os.scandir(room) if entry.name.endswith(".py"))
     return tuple((path, _find_stamp(path)) for path in found)

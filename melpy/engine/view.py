@@ -34,10 +34,12 @@ class View:
         self._made: dict[tuple[BuildId, int], BuiltPackages] = {}
         self._last: dict[BuildId, BuiltPackages] = {}
         self._before: dict[BuildId, BuiltPackages] = {}
+        self._origins: dict[tuple[BuildId, str], BuiltPackages] = {}  # of builds that are no part of the run
         self._digests: dict[BuildId, str] = {}  # of the first round
         self._rests: dict[int, str] = {}
         self._published: dict[int, str] = {}
         self._ends: dict[int, str] = {}
+        self._wholes: dict[int, frozenset[BuildId]] = {}
 
     def add(self, node: Node, packages: BuiltPackages) -> None:
         """Note what a build has made in a round."""
@@ -57,7 +59,7 @@ class View:
     def see(self, node: Node) -> Visible:
         """Return the packages that a build may see in a round."""
         found = self._list(node)
-        others = self._fresh.find_others(node.build.arch)
+        others = self._fresh.find_others(self._find_arch(node.build))
         return self._stage.see((others, *(found[build] for build in sorted(found))))
 
     def find_digest(self, node: Node) -> str:
@@ -77,16 +79,24 @@ class View:
         if cycle is None:
             return self.find_digest(Node(build))
         if cycle not in self._ends:  # all members see the same
-            self._ends[cycle] = _digest(self._find_all(self.list_seen(build)))
+            self._ends[cycle] = _digest(self._find_all(self.list_seen(build), self._find_arch(build)))
         return self._ends[cycle]
 
     def list_seen(self, build: BuildId) -> frozenset[BuildId]:
-        """Return the builds whose packages a build sees when its cycle is at rest."""
+        """Return the builds whose packages a build sees when its cycle is at rest, and builds for other architectures.
+
+        Of a cycle that it needs a package of, it sees all members: these are at rest before it, and where the cycle was
+        cut does not matter. What is built for every architecture has needed builds of one, which environments of the
+        others do not see.
+        """
         cycle = self._nodes.find_cycle(build)
+        if self._nodes.are_whole:
+            members = () if cycle is None else self._nodes.cycles[cycle].members
+            return self._graph.settled(build).union(members)
         if cycle is not None:
-            return self._graph.settled(build) | frozenset(self._nodes.cycles[cycle].members)
-        ancestors = self._graph.ancestors(build)
-        return ancestors | (self._graph.settled(build) - self._chosen) if self._nodes.is_partial(build) else ancestors
+            return self._find_before_end(cycle)
+        seen = self._find_before(build, None)
+        return seen | (self._graph.settled(build) - self._chosen) if self._nodes.is_partial(build) else seen
 
     def find_changed(self, cycle: int, number: int) -> tuple[BuildId, ...]:
         """Return the members of a cycle whose packages are other ones after a round than before it."""
@@ -105,13 +115,14 @@ class View:
 
     def _list(self, node: Node) -> dict[BuildId, BuiltPackages]:
         build, cycle = node.build, self._nodes.find_cycle(node.build)
+        arch = self._find_arch(build)
         if cycle is None:
-            return self._find_all(self.list_seen(build))
-        ancestors = self._graph.ancestors(build)
+            return self._find_all(self.list_seen(build), arch)
         if not self._sees_all(node):
-            return self._find_all(ancestors)
+            return self._find_all(self._find_before(build, cycle), arch)
+        ancestors = self._graph.ancestors(build)
         members = frozenset(self._nodes.cycles[cycle].members)
-        found = self._find_all(self.list_seen(build) - members)
+        found = self._find_all(self.list_seen(build) - members, arch)
         for member in members:
             if node.round == REST:
                 known = self._fresh.find_version(self._graph.summaries[member])
@@ -121,22 +132,43 @@ class View:
                 found[member] = self._made[member, node.round if member in ancestors else node.round - 1]
         return found
 
-    def _find_all(self, builds: Iterable[BuildId]) -> dict[BuildId, BuiltPackages]:
-        return {build: packages for build in builds if (packages := self._find_last(build)).packages}
+    def _find_before(self, build: BuildId, inside: int | None) -> frozenset[BuildId]:
+        """Return the builds that come before a build, with whole cycles, apart from the one that it is inside of."""
+        ancestors = self._graph.ancestors(build)
+        cycles = {self._nodes.find_cycle(other) for other in ancestors} - {None, inside}
+        return ancestors.union(*(self._find_before_end(cycle) for cycle in cycles if cycle is not None))
 
-    def _find_last(self, build: BuildId) -> BuiltPackages:
+    def _find_before_end(self, cycle: int) -> frozenset[BuildId]:
+        """Return the members of a cycle, and all builds that come before one of them."""
+        if cycle not in self._wholes:
+            members = self._nodes.cycles[cycle].members
+            outer = (self._find_before(member, cycle) for member in members)
+            self._wholes[cycle] = frozenset(members).union(*outer)
+        return self._wholes[cycle]
+
+    def _find_arch(self, build: BuildId) -> str:
+        return self._graph.summaries[build].environment_arch
+
+    def _find_all(self, builds: Iterable[BuildId], arch: str) -> dict[BuildId, BuiltPackages]:
+        """Return what builds have made that environments of an architecture may have."""
+        own = (build for build in builds if arch in self._graph.summaries[build].arches)
+        return {build: packages for build in own if (packages := self._find_last(build, arch)).packages}
+
+    def _find_last(self, build: BuildId, arch: str) -> BuiltPackages:
         """Return what a build has made last; of one that is no part of the run, what the repository has."""
-        if build not in self._last:
-            self._last[build] = self._fresh.find_origin(self._graph.summaries[build])
-        return self._last[build]
+        if build in self._last:
+            return self._last[build]
+        if (build, arch) not in self._origins:
+            self._origins[build, arch] = self._fresh.find_origin(self._graph.summaries[build], arch)
+        return self._origins[build, arch]
 
     def _digest_needs(self, build: BuildId) -> str:
         """Return the digest of what a build needs and of what that sees, which is all that its ancestors have made."""
         if build not in self._digests:
             inside = self._nodes.find_cycle(build)
-            needs = sorted(self._graph.needs(build))
+            needs, arch = sorted(self._graph.needs(build)), self._find_arch(build)
             self._digests[build] = identity(
-                [[str(need), self._find_last(need).digest, self._digest_seen(need, inside)] for need in needs]
+                [[str(need), self._find_last(need, arch).digest, self._digest_seen(need, inside)] for need in needs]
             )
         return self._digests[build]
 
@@ -146,15 +178,19 @@ class View:
         if cycle is None or cycle == inside:
             return self._digest_needs(build)
         if cycle not in self._rests:
-            members = self._nodes.cycles[cycle].members
+            members = [(member, self._find_arch(member)) for member in self._nodes.cycles[cycle].members]
             self._rests[cycle] = identity(
-                [[str(member), self._find_last(member).digest, self._digest_outer(member, cycle)] for member in members]
+                [
+                    [str(member), self._find_last(member, arch).digest, self._digest_outer(member, cycle)]
+                    for member, arch in members
+                ]
             )
         return self._rests[cycle]
 
     def _digest_outer(self, build: BuildId, cycle: int) -> list[list[str]]:
+        arch = self._find_arch(build)
         return [
-            [str(need), self._find_last(need).digest, self._digest_seen(need, cycle)]
+            [str(need), self._find_last(need, arch).digest, self._digest_seen(need, cycle)]
             for need in sorted(self._graph.needs(build))
             if self._nodes.find_cycle(need) != cycle
         ]

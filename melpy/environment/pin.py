@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from melpy.apk.atom import parse_dependency
 from melpy.apk.segment import read_entry
 from melpy.apk.signature import Keyring, parse_keyring
-from melpy.arch import parse_arch
+from melpy.arch import NOARCH, parse_arch
 from melpy.codec import replace
 from melpy.environment.layer import CONNECTIONS
 from melpy.errors import LockError, MelpyError
@@ -176,8 +176,8 @@ class _Finder:
         if (entry.checksum, info.name, info.version) != (package.checksum, package.name, package.version):
             message = f"is another {package.name}-{package.version} than {self.where} locks"
             raise LockError(message, where=location, hint=f"bring back the one that was locked, or {LOCK_ANEW}")
-        placed = replace(info, arch=package.arch or self.lock.arch)
-        return Offer(replace(entry, info=placed), self._find_address(package))
+        address, arch = self._find_place(package)
+        return Offer(replace(entry, info=replace(info, arch=arch)), address)
 
     def _keyring(self, package: LockedPackage) -> Keyring | None:
         """Return the key that a package must be signed with; None for what this machine made, and with no checks."""
@@ -196,17 +196,21 @@ class _Finder:
         return load_keys(self.spec.keyring, self.spec.servers)
 
     def _location(self, package: LockedPackage) -> str:
-        arch = package.arch or self.lock.arch
-        return f"{self._find_address(package)}/{arch}/{package.name}-{package.version}.apk"
+        address, arch = self._find_place(package)
+        return f"{address}/{arch}/{package.name}-{package.version}.apk"
 
-    def _find_address(self, package: LockedPackage) -> str:
-        spec, name = self.spec, package.repository
+    def _find_place(self, package: LockedPackage) -> tuple[str, str]:
+        """Return the repository that has a package, and the directory of it: an architecture or `noarch`."""
+        spec, name, arch = self.spec, package.repository, package.arch or self.lock.arch
         if name == OUT_DIR:
-            file = Path(package.arch or self.lock.arch, f"{package.name}-{package.version}.apk")
-            return str(next((root for root in self.staged if (root / file).is_file()), spec.own))
+            file = f"{package.name}-{package.version}.apk"
+            # Before they are published, packages for every architecture lie in a directory of their own.
+            places = ((root, place) for root in self.staged for place in (arch, NOARCH))
+            root, place = next((one for one in places if Path(*one, file).is_file()), (spec.own, arch))
+            return str(root), place
         if name == SEED:
             if not spec.supply:
                 message = f"{package.name} is locked to the seed, and there is none"
                 raise LockError(message, where="seed", hint='write seed = "trixie"')
-            return str(spec.supply.root)
-        return name if is_remote(name) else str(self.where.absolute().parent / name)
+            return str(spec.supply.root), arch
+        return (name if is_remote(name) else str(self.where.absolute().parent / name)), arch

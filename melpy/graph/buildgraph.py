@@ -326,8 +326,8 @@ def make_graph(
     network = Network(summaries, provides or {})
     known: dict[tuple[str, str], bool] = {}
 
-    def offered(name: str, build: int) -> bool:
-        key = (name, network.builds[build].arch)
+    def offered(name: str, node: int) -> bool:
+        key = (name, network.arches[node])
         if key not in known:
             known[key] = outside(*key)
         return known[key]

@@ -45,7 +45,7 @@ class Cutter:
 
     Args:
         network: the builds and packages.
-        offered: tells whether outside offers a name, for a build.
+        offered: tells whether outside offers a name for the architecture of a node.
         pinned: builds that are taken where they are in a cycle, whatever else would do.
         known: cuts that were found before, which those found now are added to.
     """
@@ -108,15 +108,17 @@ class Cutter:
     def find_missing(self, group: frozenset[int]) -> dict[int, tuple[str, ...]]:
         """Return, of each build of a cycle, the names that others of the cycle ask of it and that outside lacks."""
         network = self._network
-        asked: dict[int, dict[str, None]] = {build: {} for build in network.find_members(group)}
+        # A recipe for every architecture is asked for names in the environments of each.
+        asked: dict[int, dict[str, set[int]]] = {build: {} for build in network.find_members(group)}
         for node in sorted(group):
             for ask, answer in network.answers[node]:
                 maker = network.makers[answer - network.size] if answer is not None and answer in group else None
                 # A generated name is of a package as it was built here: outside has its own, with what these need.
-                if maker in asked and not (ask.package and ask.name.startswith(GENERATED)):
-                    asked[maker][ask.name] = None
+                if maker in asked and answer is not None and not (ask.package and ask.name.startswith(GENERATED)):
+                    asked[maker].setdefault(ask.name, set()).add(answer)
         return {
-            build: tuple(name for name in names if not self._offered(name, build)) for build, names in asked.items()
+            build: tuple(name for name, nodes in names.items() if not all(self._offered(name, one) for one in nodes))
+            for build, names in asked.items()
         }
 
     def _choose(self, group: frozenset[int], pinned: Sequence[int], able: frozenset[int]) -> list[int]:

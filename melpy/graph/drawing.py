@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 def describe_graph(graph: BuildGraph) -> dict[str, object]:
     """Return a graph as JSON-able values: `builds` in order, and `cycles`.
 
-    Builds are named `recipe/arch`. What a build's environment has comes from the builds before it (`needs` and theirs)
-    or from outside (`outside`, by name); `lacking` are those of its constraints that nothing offers.
+    Builds are named `recipe/arch`; `arches` are the architectures whose indexes have the packages, that of the
+    environment first. What a build's environment has comes from the builds before it (`needs` and theirs) or from
+    outside (`outside`, by name); `lacking` are those of its constraints that nothing offers.
     """
     return {
         "builds": [_describe_build(build, graph) for build in graph.order],
@@ -37,6 +38,7 @@ def _describe_build(build: BuildId, graph: BuildGraph) -> dict[str, object]:
         "recipe": summary.name,
         "version": summary.version,
         "arch": summary.arch,
+        "arches": list(summary.arches),
         "file": summary.file,
         "packages": [
             {

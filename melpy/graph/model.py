@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from melpy.codec import Noun
@@ -16,7 +16,7 @@ class BuildId(NamedTuple):
 
     Attributes:
         recipe: name of the recipe's main package.
-        arch: architecture, in APK's spelling.
+        arch: architecture of its packages, in APK's spelling; `noarch` for all.
     """
 
     recipe: str
@@ -49,7 +49,7 @@ class Summary(Noun, frozen=True):
         file: recipe file.
         name: name of the main package.
         version: full version, such as `2.10-r0`.
-        arch: architecture, in APK's spelling.
+        arch: architecture of its packages, in APK's spelling; `noarch` for all.
         packages: the packages that it makes, main package first.
         world: constraints of its build environment, needs of steps included.
         form: SHA-256, in hex, of the plan's key form; a comment in the recipe does not change it.
@@ -59,6 +59,8 @@ class Summary(Noun, frozen=True):
         cpu: processors that the recipe requests; 0 where it says nothing.
         memory: bytes that the recipe requests; 0 where it says nothing.
         locations: repositories that only this recipe's environment has.
+        unpinned: git sources without a commit, as `melpy.engine.tip` names them.
+        noarch: of a recipe for every architecture, those of the run, that of its environment first; empty for others.
     """
 
     file: str
@@ -74,6 +76,8 @@ class Summary(Noun, frozen=True):
     cpu: float = 0.0
     memory: int = 0
     locations: tuple[str, ...] = ()
+    unpinned: tuple[str, ...] = ()
+    noarch: tuple[str, ...] = ()
 
     @property
     def id(self) -> BuildId:
@@ -84,6 +88,20 @@ class Summary(Noun, frozen=True):
     def job(self) -> str:
         """Name of the job: `hello-2.10-r0/x86_64`."""
         return f"{self.name}-{self.version}/{self.arch}"
+
+    @property
+    def arches(self) -> tuple[str, ...]:
+        """The architectures whose indexes have its packages, that of its environment first."""
+        return self.noarch or (self.arch,)
+
+    @property
+    def environment_arch(self) -> str:
+        """The architecture of its environment."""
+        return self.arches[0]
+
+    def list_made(self) -> Iterator[tuple[str, str]]:
+        """Yield the name of each package that it makes with each architecture whose index has it."""
+        return ((package.name, arch) for arch in self.arches for package in self.packages)
 
 
 class Ask(NamedTuple):

@@ -56,7 +56,8 @@ class Naming:
         self._asks: dict[tuple[tuple[str, ...], str], tuple[Ask, ...]] = {}  # mostly the same for all architectures
         for summary in summaries:
             for package in summary.packages:
-                self._add(summary, package, generated)
+                for arch in summary.arches:
+                    self._add(summary, package, arch, generated)
         key = functools.cmp_to_key(compare_providers)
         for (name, _), found in self._answers.items():
             if len(found) > 1:
@@ -64,8 +65,8 @@ class Naming:
                 found.sort(key=lambda one: (one.package != name, one.package))
                 found.sort(key=key, reverse=True)
 
-    def _add(self, summary: Summary, package: PackageSummary, generated: Generated) -> None:
-        identity = PackageId(package.name, summary.arch)
+    def _add(self, summary: Summary, package: PackageSummary, arch: str, generated: Generated) -> None:
+        identity = PackageId(package.name, arch)
         built = generated.get(identity)
         provides = (*package.provides, *(built.provides if built else ()))
         asks = (*package.runtime, *(built.runtime if built else ()))
@@ -78,7 +79,7 @@ class Naming:
             name, version = parse_provide(text)
             answers.setdefault(name, version)
         for name, version in answers.items():
-            found = self._answers.setdefault(PackageId(name, summary.arch), [])
+            found = self._answers.setdefault(PackageId(name, arch), [])
             found.append(Provider(package.name, summary.version, version, package.priority))
 
     def find_all(self, asks: Sequence[Ask], arch: str) -> list[PackageId | None]:
@@ -129,11 +130,11 @@ def check_makers(summaries: Sequence[Summary]) -> None:
     """
     makers: dict[tuple[str, str], Summary] = {}
     for summary in summaries:
-        for package in summary.packages:
-            other = makers.setdefault((package.name, summary.arch), summary)
+        for made in summary.list_made():
+            other = makers.setdefault(made, summary)
             if other is not summary:
                 raise RecipeError(
-                    f"package {package.name!r} is made by two recipes",
+                    f"package {made[0]!r} is made by two recipes",
                     where=summary.file,
                     hint=f"the other is {other.file}; a package can have one recipe only",
                 )

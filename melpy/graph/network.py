@@ -28,6 +28,7 @@ class Network:
     Attributes:
         builds: the builds, by architecture in the order of the summaries, then by name.
         size: how many builds there are; numbers from here on are packages.
+        arches: of each node, the architecture of its environment, or in whose environments the package is.
         makers: of each package, by its number less the count of builds, the number of the build that makes it.
         packages: of each build, the numbers of its packages.
         answers: of each node, the constraints of its environment or its runtime dependencies, each with the package
@@ -49,7 +50,7 @@ class Network:
         self.packages: list[list[int]] = [[] for _ in ordered]
         for number, maker in enumerate(self.makers, len(ordered)):
             self.packages[maker].append(number)
-        arches = [build.arch for build in self.builds] + [key.arch for key in naming.nodes]
+        self.arches = [summary.environment_arch for summary in ordered] + [key.arch for key in naming.nodes]
         self.answers = [
             tuple(
                 [
@@ -57,7 +58,7 @@ class Network:
                     for ask, found in zip(own, naming.find_all(own, arch), strict=True)
                 ]
             )
-            for own, arch in zip(asks, arches, strict=True)
+            for own, arch in zip(asks, self.arches, strict=True)
         ]
         self.needs = [self._list_needs(number) for number in range(len(self.answers))]
 

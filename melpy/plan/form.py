@@ -68,7 +68,7 @@ def _plan(plan: Plan) -> dict[str, object]:
         "name": plan.name,
         "version": plan.version,
         "epoch": plan.epoch,
-        "arch": plan.arch,
+        "arch": plan.package_arch,
         "environment": _environment(plan.environment),
         "licences": [
             {

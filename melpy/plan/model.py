@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from msgspec import Struct
 
+from melpy.arch import NOARCH
 from melpy.codec import Noun, PartNoun, asdict, replace
 from melpy.plan.git import GitSource
 
@@ -245,6 +246,7 @@ class Plan(Noun, frozen=True):
         pipelines: names of the pipelines that its build uses.
         tests: tests of the packages that have one; no part of the plan's identity.
         compiled: the compiled recipe as JSON text, in the form of melange's `.melange.yaml`.
+        noarch: whether its packages are for every architecture; `arch` is that of their environment then.
     """
 
     recipe: str
@@ -262,6 +264,7 @@ class Plan(Noun, frozen=True):
     pipelines: tuple[str, ...] = ()
     tests: tuple[PackageTest, ...] = ()
     compiled: str = "{}"
+    noarch: bool = False
 
     @property
     def full_version(self) -> str:
@@ -271,7 +274,12 @@ class Plan(Noun, frozen=True):
     @property
     def job(self) -> str:
         """What to call this build: `hello-2.10-r0/x86_64`."""
-        return f"{self.name}-{self.full_version}/{self.arch}"
+        return f"{self.name}-{self.full_version}/{self.package_arch}"
+
+    @property
+    def package_arch(self) -> str:
+        """Architecture that its packages say they are for, `noarch` for every one."""
+        return NOARCH if self.noarch else self.arch
 
     def to_json(self) -> dict[str, object]:
         """Return the plan as JSON-able values; pairs become mappings."""
@@ -299,6 +307,7 @@ class Evaluation(Struct, frozen=True):
         test_steps: compiled steps of each test, by package.
         pipelines: names of the pipelines that its build uses.
         left_out: names of subpackages that a restricted range leaves out.
+        noarch: whether its packages are for every architecture; `arch` is that of their environment then.
     """
 
     recipe: Recipe
@@ -316,6 +325,7 @@ class Evaluation(Struct, frozen=True):
     test_steps: Mapping[str, tuple[CompiledStep, ...]]
     pipelines: tuple[str, ...]
     left_out: tuple[str, ...] = ()
+    noarch: bool = False
 
 
 def _plain(value: object) -> object:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from melpy.apk.version import is_melange_version, is_version
+from melpy.arch import NOARCH, choose_arch
 from melpy.errors import RecipeError, WrongTypeError, hint_near
 from melpy.plan import git
 from melpy.plan.compiled import compile_recipe, compiled_text
@@ -50,11 +51,32 @@ class PlanOptions(Struct, frozen=True):
 
 def is_for(recipe: Recipe, arch: Arch, options: PlanOptions | None = None) -> bool:
     """Tell whether a recipe is meant for an architecture."""
+    wanted = _find_wanted(recipe, arch, options)
+    return not wanted or wanted == ["all"] or bool({arch.apk, arch.go, NOARCH} & set(wanted))
+
+
+def find_arches(
+    recipe: Recipe, arches: Sequence[Arch], options: Mapping[str, PlanOptions] | None = None
+) -> tuple[Arch, ...]:
+    """Return the architectures that a recipe is evaluated for: of one for `noarch`, that of its environment alone.
+
+    Args:
+        recipe: the recipe.
+        arches: the architectures of the run.
+        options: what the caller sets beside the recipe, by APK architecture.
+    """
+    known = options or {}
+    found = tuple(arch for arch in arches if is_for(recipe, arch, known.get(arch.apk)))
+    is_noarch = any(NOARCH in _find_wanted(recipe, arch, known.get(arch.apk)) for arch in found)
+    return (choose_arch(found),) if is_noarch else found
+
+
+def _find_wanted(recipe: Recipe, arch: Arch, options: PlanOptions | None) -> list[str]:
     wanted = recipe.model.package.target_architecture
     if any("${{" in name for name in wanted):
         variables, _ = recipe_variables(recipe, arch_variables(arch), options.variables if options else {}, Faults())
-        wanted = [render_loosely(name, variables) for name in wanted]
-    return not wanted or wanted == ["all"] or bool({arch.apk, arch.go} & set(wanted))
+        return [render_loosely(name, variables) for name in wanted]
+    return wanted
 
 
 def plan_recipe(recipe: Recipe, arch: Arch, library: Library, options: PlanOptions | None = None) -> Plan:
@@ -91,6 +113,7 @@ def make_plan(found: Evaluation, *, compiled: bool = True) -> Plan:
         pipelines=found.pipelines,
         tests=found.tests,
         compiled=compiled_text(compile_recipe(found, tests=False)) if compiled else "{}",
+        noarch=found.noarch,
     )
 
 
@@ -168,7 +191,19 @@ class _Evaluator:
             test_steps={test.package: compiled for test, compiled in tests},
             pipelines=pipelines,
             left_out=left_out,
+            noarch=self._find_noarch(),
         )
+
+    def _find_noarch(self) -> bool:
+        """Tell whether the packages are for every architecture."""
+        wanted = _find_wanted(self.recipe, self.arch, self.options)
+        if NOARCH in wanted and len(wanted) > 1:
+            text = self.model.package.target_architecture[wanted.index(NOARCH)]
+            spot = self.root.below("package", "target-architecture", wanted.index(NOARCH))
+            message = f"`{NOARCH}` stands for every architecture, so no other can be named"
+            hint = f"leave the others out, or leave {NOARCH} out to build for each of them"
+            self.faults.add(spot.at(text, 0, RecipeError, message, hint))
+        return NOARCH in wanted
 
     def _check_options(self) -> None:
         for name in self.options.enabled:

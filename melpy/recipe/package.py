@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
-from melpy.arch import ARCHES
+from melpy.arch import ARCHES, NOARCH
 from melpy.errors import hint_near
 from melpy.recipe.capability import FILE_CAPABILITIES
 from melpy.recipe.part import (
@@ -26,7 +26,7 @@ from melpy.recipe.part import (
 NAME = re.compile(r"[a-zA-Z\d][a-zA-Z\d+_.-]*", re.ASCII)
 """What a package may be called."""
 
-ARCH_NAMES = [*ARCHES, *sorted({arch.go for arch in ARCHES.values()} - set(ARCHES)), "all"]
+ARCH_NAMES = [*ARCHES, *sorted({arch.go for arch in ARCHES.values()} - set(ARCHES)), "all", NOARCH]
 """What `target-architecture` may hold."""
 
 _CPE_FIELD = re.compile(r"[a-z\d][a-z\d+_.-]*")
@@ -227,7 +227,7 @@ class Package(Part):
     commit: Text = ""
     """Commit of the recipe."""
     target_architecture: list[Architecture] = constant([])
-    """Architectures it is built for; none or `all` is every one."""
+    """Architectures it is built for; none or `all` is every one. `noarch` alone: built once, for every one."""
     copyright: list[Copyright] = constant([])
     """Licences."""
     dependencies: Dependencies = constant(Dependencies.model_construct())

@@ -13,7 +13,7 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from melpy.arch import host_arch
+from melpy.arch import host_arch, is_native
 from melpy.errors import EmulationError
 from melpy.sandbox.model import Emulator
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from melpy.arch import Arch
 
 _HOST_REGISTRY = Path("/proc/sys/fs/binfmt_misc")
-_NATIVE = {("x86", "x86_64")}
 _INSTALL = "install qemu-user-static (Debian, Ubuntu, Fedora) or qemu-user (Arch)"
 
 
@@ -32,7 +31,7 @@ def find_emulator(arch: Arch) -> Emulator | None:
         EmulationError: they cannot be run here; the hint says what to install or do.
     """
     host = host_arch()
-    if arch == host or (arch.apk, host.apk) in _NATIVE:
+    if is_native(arch, host):
         return None
     if not _can_mount_registry(os.uname().release):
         return _host_registration(arch)

@@ -89,16 +89,30 @@ def fetch_git(
         DigestMismatchError: what the repository has is not what the recipe expects.
         OutputError: the cache cannot be written.
     """
-    check_git()
-    if not source.commit and is_local(source.repository):
-        message, hint = "a repository of this machine is used by commit only", "give expected-commit"
-        raise UnreachableError(message, where=source.repository, hint=hint)
+    _check_source(source)
     pinned = _Fetcher(cache.absolute(), monitor, job, places).pin_all(source)
     if not source.commit:
         place = "there" if pinned.origin == source.repository else f"at {pinned.origin}"
         text = f"{source.repository} is not verified, so the result is what {source.version} is {place} today"
         monitor.emit(events.Warning(job, text))
     return pinned
+
+
+def find_tip(source: GitSource, cache: Path, monitor: events.Monitor, places: SourcePlaces = NOWHERE) -> str:
+    """Return the commit that a source is at now which expects none, and fetch it; a failure is told at once.
+
+    Raises:
+        ToolMissingError, UnreachableError, OutputError: as `fetch_git`.
+    """
+    _check_source(source)
+    return _Fetcher(cache.absolute(), monitor, "", places).pin(replace(source, patience=_IMPATIENT)).commit
+
+
+def _check_source(source: GitSource) -> None:
+    check_git()
+    if not source.commit and is_local(source.repository):
+        message, hint = "a repository of this machine is used by commit only", "give expected-commit"
+        raise UnreachableError(message, where=source.repository, hint=hint)
 
 
 def find_git(source: GitSource, cache: Path) -> Pinned | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import resource
 import shutil
 import subprocess
@@ -64,6 +65,7 @@ def main() -> None:
         measure_history(directory)
         measure_solving(directory)
         measure_scheduling(directory)
+        measure_run(directory / "run")
         measure_sharing(directory)
         measure_environments(directory)
         measure_hello(directory)
@@ -222,6 +224,27 @@ def measure_scheduling(directory: Path) -> None:
     measure_makespans(lambda name, line: print(f"{name:45} {line}"))  # noqa: T201  # its only output
 
 
+def measure_run(directory: Path) -> None:
+    """Measure a run over a tree beside its builds, and one that has nothing to do."""
+    repository = make_repository(directory)
+    add_busybox(repository, directory)
+    project = Project(directory / "project", repository)
+    for number in range(FEW):
+        text = shell_recipe(f"made-{number}")
+        needed = f"      - busybox\n      - made-{number // 2}" if number else "      - busybox"
+        project.write(f"tree/made-{number}.yaml", text.replace("      - busybox", needed))
+    command = [sys.executable, "-m", "tests.factories.pretend", "--quiet", "tree/"]
+    done = subprocess.run(
+        command, cwd=project.directory, env=project.full_environment(), check=True, capture_output=True, text=True
+    )
+    jobs, seconds, writing = (float(word) for word in re.findall(r"[\d.]+", done.stderr.splitlines()[-1]))
+    report("a run, for one job", (seconds - writing) / jobs, f"{jobs:.0f} jobs that write a package; promised: 0.015 s")
+    idle = best("build", "--quiet", "tree/", cwd=project.directory)
+    project.write("none.toml", "")  # with a list of recipes not to be built, all stamps are looked at
+    whole = best("build", "--quiet", "--quarantine", "none.toml", "tree/", cwd=project.directory)
+    report(f"nothing to do, {FEW} recipes", idle, f"by the stamp of each build: {whole / idle:.1f} times as long")
+
+
 def measure_sharing(directory: Path) -> None:
     """Find the packages of many environments of one run: the first reads the index, each sees other own packages."""
     own = 3_000
@@ -334,7 +357,8 @@ def seed_spec(directory: Path) -> BuildSpec:
 
 
 def report(what: str, seconds: float, note: str) -> None:
-    print(f"{what:45} {seconds:7.2f} s   {note}")  # noqa: T201  # its only output
+    value = f"{seconds:7.2f} s " if seconds >= 0.1 else f"{1000 * seconds:7.2f} ms"
+    print(f"{what:45} {value}  {note}")  # noqa: T201  # its only output
 
 
 if __name__ == "__main__":

@@ -24,19 +24,19 @@ class Replay:
         self.maker: dict[tuple[str, str], str] = {}
         self.providers: defaultdict[tuple[str, str], list[tuple[Any, ...]]] = defaultdict(list)
         for build in data["builds"]:
-            for package in build["packages"]:
-                key = (package["name"], build["arch"])
+            for package, arch in [(package, arch) for package in build["packages"] for arch in build["arches"]]:
+                key = (package["name"], arch)
                 self.runtime[key], self.maker[key] = package["runtime"], build["build"]
                 for text in [f"{package['name']}={build['version']}", *package["provides"]]:
                     name, _, version = text.partition("=")
-                    self.providers[name, build["arch"]].append((order(version), package["priority"], key))
+                    self.providers[name, arch].append((order(version), package["priority"], key))
         for (name, _), found in self.providers.items():
             found.sort(key=lambda one, name=name: (one[2][0] != name, one[2]))  # type: ignore[misc]  # a lambda's default
             found.sort(key=functools.cmp_to_key(compare), reverse=True)
 
     def closure(self, build: str, cut: set[str]) -> dict[str, tuple[str, bool]]:
         """Return each constraint that a build reaches: its answer's maker, and whether the cut brings it alone."""
-        arch = self.builds[build]["arch"]
+        arch = self.builds[build]["arches"][0]
         found: dict[str, tuple[str, bool]] = {}
         todo = [(text, False) for text in reversed(self.builds[build]["world"])]
         while todo:

@@ -144,6 +144,35 @@ def test_what_is_not_pinned_is_said_to_be(project: Project, upstream: Upstream) 
     assert f"at commit {upstream.head()}, not verified" in log(project)
 
 
+def test_what_is_not_pinned_is_looked_for_in_each_run(project: Project, upstream: Upstream) -> None:
+    """That all was up to date says nothing of a branch, whatever else is the same; a server that is away neither."""
+    copy = f"mkdir -p {OUT}/seen\ncp readme {OUT}/seen/readme"
+    project.write("packages/plain.yaml", shell_recipe("plain", runs=f"mkdir -p {OUT}/plain"))
+
+    def outcomes() -> list[str]:
+        result = project.melpy("build", "--json", "packages/", force=False)
+        check(result)
+        return [job["outcome"] for job in sorted(json.loads(result.stdout), key=lambda job: job["job"])]
+
+    with serve(upstream) as url:
+        project.write("packages/one.yaml", recipe(copy, repository=url, branch="main"))
+        assert outcomes() == ["built", "built"]
+        assert outcomes() == ["up-to-date", "up-to-date"]
+        upstream.commit(readme="two")
+        assert outcomes() == ["built", "up-to-date"]
+    assert content(project)["seen/readme"] == "two"
+    project.write("packages/plain.yaml", shell_recipe("plain", runs=f"mkdir -p {OUT}/other"))
+    assert outcomes() == ["up-to-date", "built"]
+    result = project.melpy("build", "packages/", force=False)
+    check(result)
+    assert (
+        f"git cannot fetch from it; main counts as it was seen last, at commit {upstream.head()[:12]}" in result.stderr
+    )
+    offline = project.melpy("build", "--offline", "packages/", force=False)
+    check(offline)
+    assert "counts as" not in offline.stderr
+
+
 def test_a_repository_of_this_machine_is_used_by_commit_only(project: Project, upstream: Upstream) -> None:
     check(build(project, recipe("true", repository=upstream.url, branch="main")), 40)
 

@@ -83,6 +83,35 @@ def test_what_changes_no_package_builds_nothing(chain: Project, change: Any) -> 
     assert set(outcomes(build(chain)).values()) == {"up-to-date"}
 
 
+def test_nothing_to_do_is_told_without_a_graph(chain: Project) -> None:
+    """What is known of the whole run says nothing any more once a file that a build follows from is another one."""
+    use = "\n  - uses: said\n"
+    pipeline = "pipeline:\n  - runs: mkdir -p ${{targets.destdir}} && echo %s > ${{targets.destdir}}/said\n"
+    chain.write("pipelines/said.yaml", pipeline % "one")
+    chain.write("top.yaml", recipe("top", "middle", tail=use))
+    build(chain)
+
+    def has_order() -> bool:
+        assert set(outcomes(build(chain, "--events", "events", ".")).values()) == {"up-to-date"}
+        first = json.loads((chain.directory / "events").read_text().splitlines()[1])
+        assert first["event"]["type"] == "RunStarted"
+        return any(first["event"]["waits"])
+
+    assert not has_order()
+    (chain.out / "x86_64/new-1-r0.apk").write_text("of another")
+    assert has_order()
+    assert not has_order()
+    chain.write("pipelines/said.yaml", pipeline % "two")
+    assert outcomes(build(chain)) == {
+        "base": "up-to-date",
+        "middle": "up-to-date",
+        "top": "built",
+        "other": "up-to-date",
+    }
+    (chain.out / "x86_64/base-1.0-r0.apk").unlink()
+    assert outcomes(build(chain))["base"] == "cached"
+
+
 def test_a_change_builds_what_sees_it(chain: Project) -> None:
     """One that comes out the same ends where it is made."""
     build(chain)

@@ -29,12 +29,12 @@ RING = tuple(f"ring-{number}" for number in range(1, 6))
 SHAPES = {
     "ring-1 … ring-5": "each needs the headers of the next one, the last those of the first",
     "selfish": "needs its own headers",
-    "codegen": "a program that others need as `cmd:codegen`",
+    "codegen": "a script that others need as `cmd:codegen`, built once for all architectures",
     "generated": "is made by it",
     "by-pc": "needs a library as `pc:t000`",
     "by-so": "needs a library as `so:libt000.so.1`",
-    "data": "no program: the same for all architectures",
-    "data-user": "needs it",
+    "data": "no program: built once for all architectures, with a library of one",
+    "data-user": "needs it, and sees no library",
     "broken": "its compiler fails",
     "broken-user": "needs it, so it is skipped",
     "broken-user-user": "needs that one, so it is skipped too",
@@ -97,7 +97,7 @@ class Expectation:
 
     Attributes:
         needs: by recipe, those that have to be built before it; of the ring, those that it needs.
-        arches: by recipe, the architectures that it is meant for.
+        arches: by recipe, the architectures that it is meant for, or `noarch`.
         ring: recipes that need one another.
         own: recipes that need themselves.
         fails: recipes whose build fails.
@@ -134,9 +134,7 @@ class Forest:
     chance: random.Random
     expectation: Expectation = field(default_factory=Expectation)
 
-    def write(
-        self, name: str, script: str, needs: dict[str, str], *, dev: bool = False, x86_only: bool = False
-    ) -> None:
+    def write(self, name: str, script: str, needs: dict[str, str], *, dev: bool = False, arch: str = "") -> None:
         """Write a recipe.
 
         Args:
@@ -144,15 +142,15 @@ class Forest:
             script: its step.
             needs: names in its environment, each with the recipe that makes it.
             dev: whether it has a package of headers.
-            x86_only: whether it is meant for x86_64 alone.
+            arch: the only one that it is meant for, or `noarch`.
         """
-        extra = "  target-architecture:\n    - x86_64\n" if x86_only else ""
+        extra = f"  target-architecture:\n    - {arch}\n" if arch else ""
         wanted = "".join(f"      - {need}\n" for need in needs)
         body = "".join(f"      {line}\n" for line in script.strip().splitlines())
         text = _HEAD.format(name=name, extra=extra, needs=wanted, script=body) + (_DEV.format(name=name) if dev else "")
         (self.directory / f"packages/{name}.yaml").write_text(text)
         self.expectation.needs[name] = sorted({recipe for recipe in needs.values() if recipe != name})
-        self.expectation.arches[name] = list(ARCHES[:1] if x86_only else ARCHES)
+        self.expectation.arches[name] = [arch] if arch else list(ARCHES)
 
     def write_library(self, name: str, needs: list[str], body: str = "", others: dict[str, str] | None = None) -> None:
         """Write a library with headers that is linked with libraries that it needs."""
@@ -260,6 +258,7 @@ END
 chmod +x ${{targets.destdir}}/usr/bin/codegen
 """,
         {},
+        arch="noarch",
     )
     forest.write(
         "generated",
@@ -274,12 +273,21 @@ cc -O1 main.c -o ${{targets.destdir}}/usr/bin/generated
     forest.write("by-so", "test -e /usr/lib/libt000.so.1\nmkdir ${{targets.destdir}}/opt", {"so:libt000.so.1": "t000"})
     forest.write(
         "data",
-        "mkdir -p ${{targets.destdir}}/usr/share/data\nseq 1000 > ${{targets.destdir}}/usr/share/data/numbers",
-        {},
+        """
+mkdir -p ${{targets.destdir}}/usr/share/data
+test -e /usr/lib/libt000.so.1
+seq 1000 > ${{targets.destdir}}/usr/share/data/numbers
+""",
+        {"t000": "t000"},
+        arch="noarch",
     )
     forest.write(
         "data-user",
-        "mkdir -p ${{targets.destdir}}/opt\nwc -l < /usr/share/data/numbers > ${{targets.destdir}}/opt/lines",
+        """
+mkdir -p ${{targets.destdir}}/opt
+test ! -e /usr/lib/libt000.so.1
+wc -l < /usr/share/data/numbers > ${{targets.destdir}}/opt/lines
+""",
         {"data": "data"},
     )
     forest.write("broken", "echo 'int main(void) { return nothing; }' > main.c\ncc main.c -o broken", {})
@@ -287,8 +295,8 @@ cc -O1 main.c -o ${{targets.destdir}}/usr/bin/generated
     forest.write_program("broken-user-user", [], {"broken-user": "broken-user"})
     found.fails = ["broken"]
     found.skipped = {"broken-user": "broken", "broken-user-user": "broken"}
-    forest.write("only-x86", "mkdir -p ${{targets.destdir}}/opt/only", {}, x86_only=True)
-    forest.write("only-x86-user", "mkdir -p ${{targets.destdir}}/opt/user", {"only-x86": "only-x86"}, x86_only=True)
+    forest.write("only-x86", "mkdir -p ${{targets.destdir}}/opt/only", {}, arch="x86_64")
+    forest.write("only-x86-user", "mkdir -p ${{targets.destdir}}/opt/user", {"only-x86": "only-x86"}, arch="x86_64")
 
 
 def _write_first(bootstrap: Repository, scratch: Path, name: str) -> None:

@@ -69,11 +69,11 @@ class Pretender:
 
 def _write(job: Job, package: PackagePlan) -> UnsignedPackage:
     inputs, plan = job.inputs, job.inputs.plan
-    directory = job.run.locations.results / plan.arch
+    directory = job.run.locations.results / plan.package_arch
     info = PackageInfo(
         name=package.name,
         version=plan.full_version,
-        arch=plan.arch,
+        arch=plan.package_arch,
         origin=plan.name,
         depends=(*package.runtime, *_find_needed(package.name, inputs)),
         provides=(*package.provides, *_find_provided(plan.name, package.name)),

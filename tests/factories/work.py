@@ -39,7 +39,7 @@ def prepare(names: list[str]) -> None:
     repositories = Repositories(spec.repositories)
     visible = Stage(repositories).see(())
     for build in builds:
-        draft = draft_build(build, spec, repositories, visible, Clock(build.plan.job, Null()))
+        draft = draft_build(build, spec, repositories, visible, Clock(build.plan.job, Null()), lambda _: "")
         sources = fetch_sources(build.plan.sources, spec.sources, Null(), build.plan.job)
         job = make_job(draft, sources, find_commit(build, spec, Null()), spec, spec.cache_dir / RESULTS)
         sys.stdout.write(f"{encode(job).decode()}\n")

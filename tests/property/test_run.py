@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from melpy import events
 from melpy.apk.model import PackageInfo
 from melpy.arch import parse_arch
-from melpy.engine.builds import make_builds
+from melpy.engine.builds import find_rest, make_builds
 from melpy.engine.generated import load_generated
 from melpy.engine.known import Work
 from melpy.engine.model import BuildSpec, PlannedBuild, PublishSpec, RunReport, RunSpec, SourceSpec
@@ -63,9 +63,13 @@ class Place:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, require: Callable[..., None]) -> Place:
     require("bwrap")
-    repository = make_repository(tmp_path_factory.mktemp("outside"))
+    return make_place(tmp_path_factory.mktemp("outside"))
+
+
+def make_place(directory: Path, version: str = "0-r0") -> Place:
+    repository = make_repository(directory)
     names = [name + end for name in NAMES for end in ("", "-dev")]
-    packages = [PackageInfo(name=name, version="0-r0", arch="x86_64", origin=name) for name in names]
+    packages = [PackageInfo(name=name, version=version, arch="x86_64", origin=name) for name in names]
     repository.add_all([(info, repository.root / "nothing") for info in packages])
     return Place(repository)
 
@@ -94,13 +98,11 @@ def plan(directory: Path, name: str, needs: tuple[str, ...]) -> PlannedBuild:
     return PlannedBuild(recipe, make_plan(found), ARCH, evaluation=found)
 
 
-def run(
-    directory: Path, place: Place, needs: Needs, workers: int, wait: Callable[[Job], object]
-) -> tuple[RunReport, Pretender]:
-    """Make all builds of recipes from nothing."""
+def prepare(directory: Path, place: Place, needs: Needs) -> tuple[Work, BuildSpec, Repositories]:
+    """Read recipes and order them."""
     builds = [plan(directory, name, asked) for name, asked in zip(NAMES, needs, strict=False)]
     evaluations = [build.evaluation for build in builds if build.evaluation]
-    summaries = [make_summary(found, Library(())) for found in evaluations]
+    summaries = [make_summary(found, Library(()), ()) for found in evaluations]
     servers = ServerCache(directory / "cache")
     outside = Location(str(place.outside.root))
     repositories = RepositorySpec(directory / "out", servers, (outside,), (str(place.outside.public_key),))
@@ -112,7 +114,14 @@ def run(
         return make_graph(summaries, outside=found.offers, provides={**known, **built})
 
     plans = {summary.id: build for summary, build in zip(summaries, builds, strict=True)}
-    work = Work(remake({}), dict.fromkeys(plans, True), plans.__getitem__, remake)
+    return Work(remake({}), dict.fromkeys(plans, True), plans.__getitem__, remake, "all"), spec, found
+
+
+def run(
+    directory: Path, place: Place, needs: Needs, workers: int, wait: Callable[[Job], object]
+) -> tuple[RunReport, Pretender]:
+    """Make all builds of recipes that are not up to date."""
+    work, spec, found = prepare(directory, place, needs)
     pretender = Pretender(wait)
     options = RunSpec(workers)
     report = make_builds(work, spec, options, PublishSpec(directory / "out"), pretender, found, events.Null())
@@ -153,6 +162,63 @@ def test_a_second_run_executes_nothing(tmp_path: Path, place: Place) -> None:
     assert [job.outcome for job in report.jobs] == ["up-to-date"] * len(RING)
     assert second.jobs == []
     assert count_stamps(tmp_path) == known  # no environment was resolved
+
+
+def is_at_rest(directory: Path, place: Place, needs: Needs) -> bool:
+    """Tell whether a run stamp says that there is nothing to do."""
+    work, spec, found = prepare(directory, place, needs)
+    monitor = events.Tape()
+    report = find_rest(tuple(work.graph.summaries.values()), work.asked, spec, RunSpec(), found, monitor)
+    if report is None:
+        assert monitor.events == []
+        return False
+    assert {(job.job, job.outcome) for job in report.jobs} == {
+        (f"{b.recipe}-1-r0/x86_64", "up-to-date") for b in work.chosen
+    }
+    return True
+
+
+def make_patch(directory: Path) -> None:
+    directory.mkdir()
+    (directory / "patch").write_text("a")
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda _: None,
+    "file": lambda directory: next(iter(sorted(directory.glob("out/x86_64/r1-*.apk")))).unlink(),
+    "cut": lambda directory: (directory / "out/x86_64/r0-1-r0.apk").write_bytes(b"short"),
+    "index": lambda directory: (directory / "out/x86_64/APKINDEX.tar.gz").unlink(),
+    "journal": lambda directory: (directory / "cache/journal.sqlite").unlink(),
+    "beside": lambda directory: make_patch(directory / "r0"),
+}
+
+
+@settings(max_examples=12, deadline=None)
+@given(needs=forests(), change=st.sampled_from(sorted(CHANGES)))
+@example(needs=RING, change="nothing")
+@example(needs=RING, change="file")
+def test_a_run_that_is_said_to_have_nothing_to_do_has_nothing_to_do(place: Place, needs: Needs, change: str) -> None:
+    """It is known after a run that built all; whatever changes then, no run stamp says otherwise than the builds."""
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = Path(temporary)
+        assert not is_at_rest(directory, place, needs)
+        run(directory, place, needs, 2, lambda _job: None)
+        assert is_at_rest(directory, place, needs)
+        CHANGES[change](directory)
+        at_rest = is_at_rest(directory, place, needs)
+        assert at_rest == (change == "nothing")
+        report, _ = run(directory, place, needs, 2, lambda _job: None)
+        assert at_rest <= all(job.outcome == "up-to-date" for job in report.jobs)
+        assert all(job.failure is None for job in report.jobs)
+        assert is_at_rest(directory, place, needs)
+
+
+def test_other_recipes_and_repositories_are_another_run(tmp_path: Path, place: Place) -> None:
+    run(tmp_path, place, RING, 2, lambda _job: None)
+    assert is_at_rest(tmp_path, place, RING)
+    assert not is_at_rest(tmp_path, place, RING[:-1])
+    assert not is_at_rest(tmp_path, place, (*RING[:4], ("r1-dev",), RING[5]))
+    assert not is_at_rest(tmp_path, make_place(tmp_path / "other", "0-r1"), RING)
 
 
 def count_stamps(directory: Path) -> int:

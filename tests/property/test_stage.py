@@ -76,7 +76,7 @@ def keys(root: Path, built: dict[str, tuple[Job, Result]], order: tuple[str, ...
     """Return key and identity of a build whose environment has what was built in this order."""
     stage = Stage(Repositories(RepositorySpec(root / "out", ServerCache(root / "cache"))))
     made = {
-        name: stage.take_unsigned(job.run.locations.results, "x86_64", result.packages)
+        name: stage.take_unsigned(job.run.locations.results, ["x86_64"], result.packages)
         for name, (job, result) in ((name, built[name]) for name in order)
     }
     visible = stage.see(made[name] for name in sorted(made))

@@ -219,7 +219,7 @@ def test_json_has_all_of_a_job(reports: list[JobReport]) -> None:
         "x86_64",
         "built",
         stages=(("steps", 1.23456),),
-        packages=(BuiltPackage(entry, Path("out/x86_64/hello-2.10-r0.apk")),),
+        packages=(BuiltPackage(entry, (Path("out/x86_64/hello-2.10-r0.apk"),)),),
         seconds=2.0,
     )
     found = report_json(built)
