@@ -45,8 +45,9 @@ SETTINGS_PAGE = """\
 
 Each setting can stand in a `melpy.toml`, in the environment, and on the command line. Flags win over the environment,
 the environment over the file, the file over the defaults. The file is looked for in the directory of the first recipe
-and above it; `--config FILE` names another. `melpy config` shows every value and where it comes from. An unknown key in
-the file is an error.
+and above it, then in the current directory and above it; `--config FILE` names another. Commands about packages,
+indexes and repositories look in the current directory first, and nothing inside a repository counts for them.
+`melpy config` shows every value and where it comes from. An unknown key in the file is an error.
 
 Relative paths in the file count from the file; elsewhere from the current directory. Lists in the environment are
 separated by spaces. Sizes are written as `500MB`, `8Gi` or plain bytes, durations as `90s`, `1h30m`, `2d` or plain

@@ -75,6 +75,8 @@ class MelpyError(Exception):
         self.job = ""  # the build that it ended, such as hello-2.10-r0/x86_64
         self.step = StepFault()
         self.keys: tuple[str | int, ...] = ()  # where it lies in the recipe, as far as that is not known by line
+        self.passing = False  # whether another attempt may end well, as of a server that does not answer now
+        self.pause = 0.0  # seconds that a server asks to wait before that
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message

@@ -107,8 +107,8 @@ class JobSettled(Event, frozen=True):
     """The run has decided what becomes of a job; each job is settled once.
 
     Attributes:
-        outcome: `built`, `cached` (taken from the result cache), `up-to-date`, `failed`, `skipped`, `held-back` or
-            `interrupted`.
+        outcome: `built`, `cached` (taken from the result cache), `up-to-date`, `failed`, `skipped`, `held-back`,
+            `stopped` (never begun, since enough others had failed) or `interrupted`.
         because: reason for the outcome: of a skipped job the job whose failure had it skipped, of a failed one what is
             wrong.
         seconds: time from start to end of the job.

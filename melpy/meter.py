@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from melpy.events import Transfer
+from melpy.events import Note, Transfer
 from melpy.interrupt import start_thread
 
 if TYPE_CHECKING:
@@ -58,6 +58,10 @@ class Meter:
             self._told = now
             event = Transfer(self._job, self._what, self._done, self._total)
         self._monitor.emit(event)
+
+    def note(self, text: str) -> None:
+        """Tell a line about it."""
+        self._monitor.emit(Note(self._job, text))
 
     def end(self) -> None:
         """Tell that nothing more comes."""

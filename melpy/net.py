@@ -22,6 +22,8 @@ from melpy.errors import SettingsError, UnreachableError, reason_of
 from melpy.pace import Pace, watch_pace, watch_pools
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import urllib3  # noqa: TID251  # this is the door
 
     from melpy.meter import Meter
@@ -34,6 +36,8 @@ _REDIRECTED = {301, 302, 303, 307, 308}
 _UNKNOWN_HOST = "its host is unknown"
 _NO_CONNECTION = "it does not take the connection in time"
 _NO_LOOKUP = "the names of hosts cannot be looked up at present"
+_NOT_TRUSTED = "its certificate is not trusted"
+_NO_TLS = "it does not speak TLS: is it an http server?"
 _RETRIED = {408, 425, 429}
 """Answers below 500 that may be another one soon."""
 
@@ -60,10 +64,12 @@ class Advice(NamedTuple):
     Attributes:
         failed: when no server gives it.
         too_large: when it is larger than the limit.
+        note: is told of further attempts.
     """
 
     failed: str = "check the URI and the network"
     too_large: str | None = None
+    note: Callable[[str], object] | None = None
 
 
 def is_remote(place: str) -> bool:
@@ -149,6 +155,13 @@ class _Patience(Struct, frozen=True):
     limit: int | None
     hint: str
     too_large: str | None = None
+    note: Callable[[str], object] | None = None
+
+    def wait(self, uri: str, failure: str, pause: float) -> None:
+        """Tell that there is another attempt after a pause, and wait for that."""
+        if self.note:
+            self.note(f"{uri}: {failure}; trying again in {pause:g} s")
+        time.sleep(pause)
 
     def tries_again(self, attempt: int, failure: str) -> bool:
         """Tell whether there is another attempt after this one, counted from 0."""
@@ -182,8 +195,8 @@ def _retrieve(uri: str, taken: _Taken, patience: _Patience) -> None:
             pace.check(uri)
         if not patience.tries_again(attempt, failure):
             break
-        time.sleep(min(0.5 * 2**attempt, 8.0))
-    raise UnreachableError(failure, where=uri, hint=patience.hint)
+        patience.wait(uri, failure, min(0.5 * 2**attempt, 8.0))
+    raise _lasting(failure, uri, patience.hint)
 
 
 def _retrieve_once(uri: str, taken: _Taken, patience: _Patience) -> None:
@@ -241,9 +254,9 @@ def _request(uri: str, taken: _Taken, known: Answer | None, patience: _Patience)
     """Take what a server answers."""
     import urllib3.exceptions  # noqa: PLC0415, TID251  # 80 ms that only a download needs; this is the door
 
-    failure = ""
+    failure, asked = "", 0.0
     for attempt in range(patience.retries + 1):
-        pause = min(0.5 * 2**attempt, 8.0)
+        pause, asked = min(0.5 * 2**attempt, 8.0), 0.0
         with watch_pace(patience.timeout) as pace:
             taken.begin(pace)
             try:
@@ -259,15 +272,18 @@ def _request(uri: str, taken: _Taken, known: Answer | None, patience: _Patience)
                         failure = _describe_status(reply.status)
                         if reply.status < 500 and reply.status not in _RETRIED:
                             raise _refusal(reply.status, uri, patience.hint)
-                        pause = _read_pause(reply.headers.get("retry-after", ""), pause)
+                        asked = _read_pause(reply.headers.get("retry-after", ""), time.time())
+                        pause = min(asked, _LONGEST_PAUSE) if asked >= 0 else pause
             # Addresses that are none are errors of several kinds, even when a server redirects to them.
             except (urllib3.exceptions.HTTPError, ValueError) as error:
                 failure = _reason(error)
         if not patience.tries_again(attempt, failure):
             pace.check(uri)
             break
-        time.sleep(pause)
-    raise UnreachableError(failure, where=uri, hint=patience.hint)
+        patience.wait(uri, failure, pause)
+    lasting = _lasting(failure, uri, patience.hint)
+    lasting.pause = max(asked, 0.0)
+    raise lasting
 
 
 def _follow(uri: str, known: Answer | None, patience: _Patience) -> urllib3.BaseHTTPResponse:
@@ -337,9 +353,26 @@ def _describe_status(status: int) -> str:
     return "redirects to nowhere" if status in _REDIRECTED else f"the server answers {status}"
 
 
-def _read_pause(text: str, default: float) -> float:
-    """Return the seconds that a server asks to wait; a date is not understood. Source: RFC 9110, Retry-After."""
-    return min(float(text), _LONGEST_PAUSE) if text.isdecimal() and len(text) < _DIGITS else default
+def _lasting(failure: str, uri: str, hint: str) -> UnreachableError:
+    """Return the error of a failure that has lasted for all attempts, and may pass later all the same."""
+    error = UnreachableError(failure, where=uri, hint=hint)
+    error.passing = failure not in {_UNKNOWN_HOST, _NOT_TRUSTED, _NO_TLS}
+    return error
+
+
+def _read_pause(text: str, now: float) -> float:
+    """Return the seconds that a server asks to wait, or that are left until a date; -1 where it says nothing.
+
+    Source: RFC 9110, Retry-After.
+    """
+    if text.isascii() and text.isdecimal() and len(text) < _DIGITS:
+        return float(text)
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415  # seldom
+
+    try:
+        return max(parsedate_to_datetime(text).timestamp() - now, 0.0)
+    except (ValueError, OverflowError, OSError):
+        return -1.0
 
 
 def _reason(error: Exception) -> str:
@@ -351,8 +384,8 @@ def _reason(error: Exception) -> str:
         ("connect timeout", _NO_CONNECTION),
         ("Connection refused", "the connection is refused"),
         ("timed out", "it does not answer in time"),
-        ("CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted"),
-        ("WRONG_VERSION_NUMBER", "it does not speak TLS: is it an http server?"),
+        ("CERTIFICATE_VERIFY_FAILED", _NOT_TRUSTED),
+        ("WRONG_VERSION_NUMBER", _NO_TLS),
         ("IncompleteRead", "the connection ends before all has come"),
         ("Remote end closed connection", "the server closes the connection"),
     ):

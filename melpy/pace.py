@@ -71,7 +71,9 @@ class Pace:
         """Raise the error of a server that was too slow."""
         if self.is_slow:
             hint = "use a mirror, or fetch it by other means: melpy source list says where the cache is"
-            raise UnreachableError(f"sends less than {SLOWEST} bytes a second", where=uri, hint=hint)
+            error = UnreachableError(f"sends less than {SLOWEST} bytes a second", where=uri, hint=hint)
+            error.passing = True
+            raise error
 
 
 @contextmanager

@@ -29,12 +29,13 @@ OUTCOMES = {
     "failed": "failed",
     "skipped": "skipped",
     "held-back": "held back",
+    "stopped": "not begun",
     "interrupted": "interrupted",
 }
 """Outcomes of jobs, and their words for people, in the order in which they are listed."""
 
 _TAIL = 40  # lines of output that are kept of each build, from which the cause of a failure is found
-_STYLES = {"failed": "red", "held-back": "red", "interrupted": "yellow", "skipped": "yellow"}
+_STYLES = {"failed": "red", "held-back": "red", "stopped": "yellow", "interrupted": "yellow", "skipped": "yellow"}
 _NARROW, _WIDE = 8, 100
 _BAR = 10  # cells below which a bar shows nothing
 

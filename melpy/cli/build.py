@@ -192,6 +192,7 @@ def _build(
 
     with open_recording(
         settings.cache_dir,
+        out_dir=settings.out_dir,
         events_file=flags["events_file"],
         trace_file=flags["trace_file"],
         verbose=flags["verbose"] or flags["debug"],

@@ -112,20 +112,23 @@ def setting_options(*keys: str) -> Callable[[Function], Function]:
     return decorate
 
 
-def read_settings(flags: dict[str, Any], places: Iterable[Path] = ()) -> Settings:
-    """Return the settings for a command.
+def read_settings(flags: dict[str, Any], places: Iterable[Path] = (), *, made: bool = False) -> Settings:
+    """Return the settings for a command: those of its recipes, else of the current directory.
 
     Args:
         flags: the command's options by name; those that are no settings are passed over.
-        places: recipes or directories from which melpy.toml is looked for; the current directory without any.
+        places: recipes or directories of the command; melpy.toml is looked for in that of the first, and above it.
+        made: they are packages, indexes or repositories: the current directory comes first, and what lies in a
+            repository says nothing, such as which keys are trusted.
 
     Raises:
         SettingsError: something cannot be used.
     """
-    start = next(iter(places), Path())
-    start = start if start.is_dir() else start.parent
+    place = next(iter(places), Path())
+    start = place.absolute().parent if made or not place.is_dir() else place
+    starts = (Path(), start) if made else (start, Path())
     stated = {setting.key: flags.get(setting.attribute) for setting in SETTINGS}
-    settings = load_settings(stated, os.environ, start, file=flags.get("config_file"))
+    settings = load_settings(stated, os.environ, *starts, file=flags.get("config_file"))
     _check_places(settings)
     return settings
 

@@ -33,6 +33,7 @@ def recording_options(function: Function) -> Function:
 def open_recording(
     cache_dir: Path,
     *,
+    out_dir: Path | None = None,
     events_file: Path | None = None,
     trace_file: Path | None = None,
     verbose: bool = False,
@@ -45,6 +46,7 @@ def open_recording(
 
     Args:
         cache_dir: melpy's cache.
+        out_dir: the repository that the run writes; None for none.
         events_file: further file for the recording.
         trace_file: file for a trace in Chrome's format.
         verbose: show what steps print.
@@ -62,7 +64,7 @@ def open_recording(
         # The view is closed last, as it is told what could not be recorded.
         view = stack.enter_context(open_monitor(verbose=verbose, quiet=quiet))
         own = new_recording_path(cache_dir)
-        recorders = [stack.enter_context(Recorder(path)) for path in (own, events_file) if path]
+        recorders = [stack.enter_context(Recorder(path, out_dir=out_dir)) for path in (own, events_file) if path]
         try:
             yield events.Fan(*recorders, view)
         finally:

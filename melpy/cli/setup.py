@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from melpy import events
 from melpy.build.model import StepOptions
 from melpy.cli.signer import find_secrets
 from melpy.engine.history import read_epoch
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from melpy import events
     from melpy.arch import Arch
     from melpy.bootstrap.closure import Resolver
     from melpy.bootstrap.model import SeedSpec
@@ -71,6 +71,7 @@ def make_repositories(
         check_signatures=check_signatures,
         local=settings.local_sources,
         supply=make_supply(settings, monitor, offline=offline),
+        note=lambda text: monitor.emit(events.Note("", text)),
     )
 
 

@@ -34,7 +34,7 @@ def command(packages: tuple[Path, ...], add: bool, **flags: Any) -> None:
     """
     from melpy.repo.signing import sign_package_file  # noqa: PLC0415  # --help does not need it
 
-    signer = read_signer(read_settings(flags, packages))
+    signer = read_signer(read_settings(flags, packages, made=True))
     for package in packages:
         sign_package_file(package, signer, keep=add)
     print_text(f"{count_text(len(packages), 'package')} signed with {signer.key_name}", err=True)

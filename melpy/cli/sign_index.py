@@ -31,7 +31,7 @@ def command(indexes: tuple[Path, ...], force: bool, add: bool, **flags: Any) -> 
     """Sign indexes, APKINDEX.tar.gz; one that is signed stays as it is without --force or --add."""
     from melpy.repo.signing import has_signature, sign_index_file  # noqa: PLC0415  # --help does not need it
 
-    signer = read_signer(read_settings(flags, indexes))
+    signer = read_signer(read_settings(flags, indexes, made=True))
     for index in indexes:
         if not force and not add and has_signature(index):
             print_text(f"{index}: is signed already", err=True)

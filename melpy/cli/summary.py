@@ -65,7 +65,12 @@ def render_summary(reports: Sequence[JobReport]) -> list[str]:
         lines += _describe_failed(report)
     if len(failed) > _MOST_FAILURES:
         lines.append(f"  … and {len(failed) - _MOST_FAILURES} more, which melpy report shows")
-    return [*lines, *_describe_group("skipped", reports), *_describe_group("held-back", reports)]
+    return [
+        *lines,
+        *_describe_group("skipped", reports),
+        *_describe_group("held-back", reports),
+        *_describe_group("stopped", reports),
+    ]
 
 
 def _describe_failed(report: JobReport) -> Iterator[str]:
@@ -175,8 +180,10 @@ def check_reports(reports: Sequence[JobReport]) -> None:
     failed = [report for report in reports if report.outcome == "failed"]
     if failed:
         rest = len(reports) - len(failed)
+        stopped = sum(report.outcome == "stopped" for report in reports)
+        left = f", and {stopped} not begun after that" if stopped else ""
         raise BuildsFailedError(
-            f"{len(failed)} of {count_text(len(reports), 'job')} failed",
+            f"{len(failed)} of {count_text(len(reports), 'job')} failed{left}",
             hint="mend them and run the same command again: what was built is not built again;"
             " --retry-failed tries again what failed with the same inputs"
             if rest

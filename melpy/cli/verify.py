@@ -41,7 +41,7 @@ def command(paths: tuple[Path, ...], as_json: bool, **flags: Any) -> int:
     """
     from melpy.repo.remote import ServerCache, load_keys  # noqa: PLC0415  # --help does not need it
 
-    settings = read_settings(flags, paths)
+    settings = read_settings(flags, paths, made=True)
     out_dir, cache = settings.out_dir, settings.cache_dir
     # Whoever names keys on the command line means those; the settings trust themselves.
     keys = settings.keyring + (() if flags["keyring"] else _own_key(settings))

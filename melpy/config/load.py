@@ -45,7 +45,7 @@ def load_settings(
     flags: Mapping[str, str | Sequence[str] | None],
     environment: Mapping[str, str],
     start: Path,
-    *,
+    *further: Path,
     file: Path | None = None,
 ) -> Settings:
     """Read every setting, and remember where it comes from.
@@ -54,12 +54,13 @@ def load_settings(
         flags: what the command line says, by key; None and empty lists say nothing.
         environment: the process environment.
         start: directory from which melpy.toml is looked for, upwards.
+        further: directories from which it is looked for where there is none.
         file: a settings file that is named on the command line instead.
 
     Raises:
         SettingsError: a file, variable or flag cannot be used.
     """
-    path = file or find_file(start)
+    path = file or next((found for place in (start, *further) if (found := find_file(place))), None)
     stated = _read_file(path) if path else {}
     typed: dict[str, Any] = {}
     values: dict[str, Value] = {}

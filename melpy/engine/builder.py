@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from melpy import events
 from melpy.codec import replace
+from melpy.engine.attempt import Attempts
 from melpy.engine.clock import Clock
 from melpy.engine.door import Door
 from melpy.engine.journal import Sample
@@ -121,11 +122,13 @@ class Builder:
         self._prospect = prospect
         self._door = Door(means, prospect, monitor)
         self._active: dict[Node, _Active] = {}
+        several = len(work.chosen) > 1
+        self._attempts = Attempts(several=several, post=post, monitor=monitor, begin=self._begin_anew)
 
     @property
     def count(self) -> int:
-        """How many builds go on."""
-        return len(self._active)
+        """How many builds go on, or wait to be begun anew."""
+        return len(self._active) + len(self._attempts)
 
     @property
     def running(self) -> Mapping[BuildId, float]:
@@ -160,6 +163,8 @@ class Builder:
             self._fetch(_Active(node, build, draft, clock))
         except MelpyError as error:
             self._active.pop(node, None)
+            if self._attempts.wait(node, summary.job, error):
+                return None
             if build:
                 if clock.log is None:
                     clock.begin(log_path(build, self._means.spec))
@@ -180,6 +185,12 @@ class Builder:
             error = make_error(failure)
             error.details = (*error.details, "  it failed so before, with the same inputs; --retry-failed tries again")
             raise error
+
+    def _begin_anew(self, node: Node) -> None:
+        known = self.begin(node)
+        if known:
+            clock = Clock(self._work.graph.summaries[node.build].job, self._monitor)
+            self._on_end(EndedBuild(node, clock, known.key, known=known))
 
     def _fetch(self, active: _Active) -> None:
         build, spec, clock = active.build, self._means.spec, active.clock
@@ -241,12 +252,19 @@ class Builder:
         self._post.call(lambda: executor.execute(job, monitor), end, starts_programs=False)
 
     def _end(self, active: _Active, found: Result | BaseException) -> None:
-        """Take in what a job came to."""
+        """Take what a job came to, or the error that it has not come to."""
         self._active.pop(active.node, None)
         if active.runs:
             self._door.leave([active.node])
         if isinstance(found, BaseException) and not isinstance(found, MelpyError):
             raise found
+        if self._attempts.take(active.node, active.build.plan.job, found, runs=active.runs):
+            self._monitor.emit(events.JobFinished(active.build.plan.job, active.clock.elapsed, ok=False))
+        else:
+            self._take_in(active, found)
+
+    def _take_in(self, active: _Active, found: Result | MelpyError) -> None:
+        """Report the end of a build, which is the last one unless a step is to be tried again."""
         clock, build, job = active.clock, active.build, active.job
         result = None if isinstance(found, MelpyError) else found
         failure = found if isinstance(found, MelpyError) else None
@@ -306,6 +324,9 @@ class Builder:
 
     def drop(self) -> None:
         """Give up the builds that have not come to a worker."""
+        for node in self._attempts.drop():
+            name = self._work.graph.summaries[node.build].job
+            self._on_end(EndedBuild(node, Clock(name, self._monitor), failure=CancelledError("waited", where=name)))
         for active in [active for active in self._active.values() if not active.runs]:
             del self._active[active.node]
             name = active.build.plan.job

@@ -184,9 +184,8 @@ class _Phases:
                 run.execute()
             finally:
                 made = run.made
-            if not late or self._drained:
-                for build in late:
-                    self._ledger.settle(build, JobOutcome.INTERRUPTED)
+            if not late or self._drained or run.is_exhausted:
+                run.settle_unbegun(late)
                 self._remember(work, made)
                 return
             before = late

@@ -47,12 +47,14 @@ class RecordingHeader(Noun, frozen=True):
         version: version of the format.
         start: when the recording began, in seconds since 1970.
         melpy: version of melpy.
+        out_dir: absolute path of the repository that the run writes; empty where an older melpy recorded it.
     """
 
     format: str
     version: int
     start: float
     melpy: str = ""
+    out_dir: str = ""
 
 
 class TimedEvent(Noun, frozen=True):
@@ -75,12 +77,13 @@ class Recorder:
     Args:
         path: the file; one that is there is written anew. It may be a pipe.
         clock: tells seconds, and never goes back.
+        out_dir: the repository that the run writes; None for none.
 
     Raises:
         OutputError: it cannot be written.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic, *, out_dir: Path | None = None) -> None:
         self.path = path
         self.problem = ""  # why it is not whole
         self._clock, self._start = clock, clock()
@@ -94,7 +97,8 @@ class Recorder:
             raise output_error(path, error) from None
         with suppress(OSError):  # a file system without locks; then a recording that is written may be taken for old
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._write(encode(RecordingHeader(FORMAT, VERSION, round(time.time(), 3), __version__)))
+        place = str(out_dir.resolve()) if out_dir else ""
+        self._write(encode(RecordingHeader(FORMAT, VERSION, round(time.time(), 3), __version__, place)))
 
     def __enter__(self) -> Self:
         return self
@@ -153,10 +157,30 @@ def new_recording_path(cache_dir: Path) -> Path:
     return directory / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(4)}.jsonl"
 
 
-def find_newest_recording(cache_dir: Path) -> Path | None:
-    """Return the recording of the run that began last, or None."""
-    found = _find_recordings(cache_dir / RUNS)
-    return found[-1] if found else None
+def find_newest_recording(cache_dir: Path, out_dir: Path) -> Path | None:
+    """Return the recording of the run that began last of those that write a repository, or None."""
+    place = str(out_dir.resolve())
+    return next((path for path, other in list_recordings(cache_dir) if other == place), None)
+
+
+def list_recordings(cache_dir: Path) -> list[tuple[Path, str]]:
+    """Return all recordings of a cache with the repositories that their runs write, the newest first.
+
+    The repository is empty where a recording does not name it.
+    """
+    found = []
+    for path in _find_recordings(cache_dir / RUNS):
+        header = _read_header(path)  # names have whole seconds
+        found.append((header.start if header else 0.0, path, header.out_dir if header else ""))
+    return [(path, out_dir) for _, path, out_dir in sorted(found, reverse=True)]
+
+
+def _read_header(path: Path) -> RecordingHeader | None:
+    try:
+        with open_file(path) as stream:
+            return decode(stream.readline(_LONGEST_LINE), RecordingHeader, str(path))
+    except (OSError, ValueFormatError):
+        return None
 
 
 def _find_recordings(directory: Path) -> list[Path]:

@@ -26,6 +26,8 @@ class Failure(Noun, frozen=True):
         step: number of the step that it ended, and line of its script; 0 where there is none.
         keys: keys of the recipe that it is about.
         faults: the errors that it stands for, where it stands for several.
+        passing: whether another attempt may end well.
+        pause: seconds that a server asks to wait before that.
     """
 
     code: str
@@ -37,6 +39,8 @@ class Failure(Noun, frozen=True):
     step: tuple[int, int] = (0, 0)
     keys: tuple[str | int, ...] = ()
     faults: tuple[Failure, ...] = ()
+    passing: bool = False
+    pause: float = 0.0
 
 
 class UnsignedPackage(Noun, frozen=True):
@@ -109,6 +113,8 @@ def describe_failure(error: MelpyError) -> Failure:
         step=(error.step.number, error.step.line),
         keys=error.keys,
         faults=tuple(map(describe_failure, error.faults)) if isinstance(error, FaultsError) else (),
+        passing=error.passing,
+        pause=error.pause,
     )
 
 
@@ -123,6 +129,7 @@ def make_error(failure: Failure) -> MelpyError:
     else:
         error = kind(failure.message, where=where, hint=failure.hint, details=failure.details)
     error.step, error.keys = StepFault(*failure.step), failure.keys
+    error.passing, error.pause = failure.passing, failure.pause
     return error
 
 

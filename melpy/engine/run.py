@@ -22,7 +22,7 @@ from melpy.errors import CancelledError, UnsettledError
 from melpy.text import shorten_list
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
     from melpy import events
@@ -79,7 +79,8 @@ class Run:
         self._view.take(made)
         self._on_staged = on_staged
         self._finder = finder = Finder(work, means, self._fresh, self._view)
-        self._schedule: Schedule[Node | Gate] = Schedule(means.options.max_failures)
+        self._schedule: Schedule[Node | Gate] = Schedule(self._count_allowed())
+        self._interrupted = False
         self._post = Post()
         self._prospect = Prospect(work, means.journal, means.options.workers)
         self._builder = Builder(work, means, finder, self._fresh, bench, self._prospect, self._post, self._end, monitor)
@@ -146,16 +147,38 @@ class Run:
                 for act in self._post.take():
                     act()
         except BaseException:
+            self._interrupted = True
             self._builder.cancel()
             raise
         finally:
             self._post.close()
-            for build in self._work.chosen:
-                self._ledger.settle(build, JobOutcome.INTERRUPTED)  # those that were never begun
+            self.settle_unbegun(self._work.chosen)
 
     def drain(self) -> None:
         """Let nothing more start; what goes on is finished."""
+        self._interrupted = True
         self._schedule.stop()
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether there were as many failures as a run goes on past."""
+        return self._schedule.is_exhausted
+
+    def settle_unbegun(self, builds: Iterable[BuildId]) -> None:
+        """Settle those of some builds that were never begun."""
+        outcome, because = JobOutcome.INTERRUPTED, ""
+        if self.is_exhausted and not self._interrupted:
+            failures = self._means.options.max_failures
+            because = f"the run stopped after {failures} failure{'s' if failures > 1 else ''}, as --max-failures says"
+            outcome = JobOutcome.STOPPED
+        for build in builds:
+            self._ledger.settle(build, outcome, because)
+
+    def _count_allowed(self) -> int:
+        """Return after how many failures of this part of the run nothing more starts; 0 for any number."""
+        most = self._means.options.max_failures
+        failed = sum(report.outcome == JobOutcome.FAILED for report in self._ledger.reports.values())
+        return max(1, most - failed) if most else 0
 
     def _list_left(self) -> dict[BuildId, tuple[BuildId, ...]]:
         """Return the builds that are not settled, with those of them that each needs."""

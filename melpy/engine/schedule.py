@@ -31,6 +31,7 @@ class JobOutcome(StrEnum):
     HELD_BACK = "held-back"
     FAILED = "failed"
     SKIPPED = "skipped"
+    STOPPED = "stopped"
     INTERRUPTED = "interrupted"
 
     @property
@@ -114,7 +115,12 @@ class Schedule(Generic[Node]):
     @property
     def stopped(self) -> bool:
         """Whether nothing more is to start: `stop` was called, or there were too many failures."""
-        return self._stopped or 0 < self._max_failures <= self._failures
+        return self._stopped or self.is_exhausted
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether there were as many failures as a run goes on past."""
+        return 0 < self._max_failures <= self._failures
 
     @property
     def finished(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +14,7 @@ from melpy.rootfs.model import RootSpec
 from melpy.solve.model import Offer, Solution
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from melpy.arch import Arch
 
@@ -68,6 +68,7 @@ class RepositorySpec:
         check_signatures: whether indexes must be signed by a trusted key.
         local: directories of this machine below which the locations that an environment names itself may be.
         supply: repository that makes what the others lack. It lives, so it is no part of any JSON.
+        note: is told where a server is asked again. It is no part of any JSON either.
     """
 
     own: Path
@@ -77,6 +78,7 @@ class RepositorySpec:
     check_signatures: bool = True
     local: tuple[Path, ...] = ()
     supply: Supply | None = None
+    note: Callable[[str], object] | None = field(default=None, compare=False)
 
 
 class StoreSpec(Noun, frozen=True):

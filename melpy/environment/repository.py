@@ -186,7 +186,8 @@ class Repositories:
         known = self._read.get((location, arch, keys))
         if known is None:
             trusted = load_keys(keys, self.spec.servers) if self.spec.check_signatures else None
-            index, digest = load_repository(location.address, arch, self.spec.servers, keyring=trusted)
+            spec = self.spec
+            index, digest = load_repository(location.address, arch, spec.servers, keyring=trusted, note=spec.note)
             if trusted:
                 self.signed_by[location.address] = (index.signed_by, trusted.pem(index.signed_by))
             known = self._read[location, arch, keys] = SnapshotIndex(location, digest)

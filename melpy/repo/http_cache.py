@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from melpy.digest import sha256_hex
 from melpy.files import write_file
-from melpy.net import Answer, download
+from melpy.net import Advice, Answer, download
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -23,7 +24,14 @@ class _Kept(NamedTuple):
     answer: Answer
 
 
-def fetch_cached(uri: str, cache: Path, *, offline: bool = False, limit: int | None = None) -> bytes:
+def fetch_cached(
+    uri: str,
+    cache: Path,
+    *,
+    offline: bool = False,
+    limit: int | None = None,
+    note: Callable[[str], object] | None = None,
+) -> bytes:
     """Return what a server has under a URI.
 
     Args:
@@ -31,6 +39,7 @@ def fetch_cached(uri: str, cache: Path, *, offline: bool = False, limit: int | N
         cache: directory where it is kept.
         offline: take what was kept, and ask no server.
         limit: bytes that it may have at most.
+        note: is told of further attempts.
 
     Raises:
         UnreachableError: it cannot be had.
@@ -42,14 +51,14 @@ def fetch_cached(uri: str, cache: Path, *, offline: bool = False, limit: int | N
     if offline and kept:
         return kept.content
     with tempfile.TemporaryFile() as stream:
-        answer = download(uri, stream, known=kept.answer if kept else None, offline=offline, limit=limit)
+        known, advice = kept.answer if kept else None, Advice(note=note)
+        answer = download(uri, stream, known=known, offline=offline, limit=limit, advice=advice)
         if kept and answer.same:
             return kept.content
         stream.seek(0)
         content = stream.read()
-    known = {"uri": uri, "etag": answer.etag, "modified": answer.modified, "sha256": sha256_hex(content)}
-    head = json.dumps(known)
-    write_file(path, f"{head}\n".encode() + content)
+    head = {"uri": uri, "etag": answer.etag, "modified": answer.modified, "sha256": sha256_hex(content)}
+    write_file(path, f"{json.dumps(head)}\n".encode() + content)
     return content
 
 

@@ -26,11 +26,11 @@ from melpy.errors import (
     reason_of,
 )
 from melpy.files import replace_file, write_file
-from melpy.net import download, is_remote
+from melpy.net import Advice, download, is_remote
 from melpy.repo.http_cache import fetch_cached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from melpy.apk.model import Index
     from melpy.meter import Meter
@@ -68,8 +68,22 @@ class ServerCache(Noun, frozen=True):
         return self.directory / "packages"
 
 
-def load_repository(location: str, arch: str, cache: ServerCache, *, keyring: Keyring | None) -> tuple[Index, str]:
+def load_repository(
+    location: str,
+    arch: str,
+    cache: ServerCache,
+    *,
+    keyring: Keyring | None,
+    note: Callable[[str], object] | None = None,
+) -> tuple[Index, str]:
     """Read the signed index of a repository; return it and the SHA-256 of its file.
+
+    Args:
+        location: the repository.
+        arch: the architecture.
+        cache: how servers are asked.
+        keyring: keys of which one must have signed the index; None for any.
+        note: is told where a server is asked again.
 
     Raises:
         RepositoryError: there is no such repository, or it has nothing for the architecture.
@@ -85,24 +99,26 @@ def load_repository(location: str, arch: str, cache: ServerCache, *, keyring: Ke
         path = adb if adb.is_file() and not path.is_file() else path
         where, data = str(path), _read(path, location, arch)
     else:
-        where, data = _fetch_index(base, cache)
+        where, data = _fetch_index(base, cache, note)
     return read_index(data, keyring=keyring, where=where), sha256_hex(data)
 
 
-def _fetch_index(base: str, cache: ServerCache) -> tuple[str, bytes]:
+def _fetch_index(base: str, cache: ServerCache, note: Callable[[str], object] | None) -> tuple[str, bytes]:
     """Return where an index of a server is, and the index: that of apk-tools 3 where there is no other."""
     failures = []
     for name in (INDEX_NAME, ADB_INDEX_NAME):
         where = f"{base}/{name}"
         try:
-            return where, fetch_cached(where, cache.indexes, offline=cache.offline, limit=LARGEST_INDEX)
+            return where, fetch_cached(where, cache.indexes, offline=cache.offline, limit=LARGEST_INDEX, note=note)
         except UnreachableError as error:
             failures.append(error)
             if not error.absent:
                 break
     first = failures[0]
     hint = _LOCATION_HINT if first.absent and not cache.offline else first.hint
-    raise RepositoryError(f"cannot be read: {first.message}", where=first.where, hint=hint) from None
+    failure = RepositoryError(f"cannot be read: {first.message}", where=first.where, hint=hint)
+    failure.passing, failure.pause = first.passing, first.pause
+    raise failure from None
 
 
 def _read(path: Path, location: str, arch: str) -> bytes:
@@ -138,7 +154,8 @@ def fetch_package(location: str, checksum: str, size: int, cache: ServerCache, m
     if not _is_kept(path, checksum):
         with replace_file(path) as stream:
             limit = min(size or _PACKAGE_LIMIT, _PACKAGE_LIMIT)
-            download(location, stream, offline=cache.offline, limit=limit, meter=meter)
+            advice = Advice(note=meter.note if meter else None)
+            download(location, stream, offline=cache.offline, limit=limit, advice=advice, meter=meter)
             check_identity(stream, checksum, where=location)
     return path
 

@@ -182,7 +182,7 @@ def _fetch_from(
                     limit=places.limit,
                     timeout=source.patience.timeout,
                     retries=retries,
-                    advice=Advice(_HINT, limit_hint()),
+                    advice=Advice(_HINT, limit_hint(), meter.note),
                     meter=meter,
                 )
         _check(stream, source, place.uri, _UPSTREAM_HINT)

@@ -156,8 +156,10 @@ class Mirror:
             for reason, sign in ((MISSING, _MISSING), (WHOLE_ONLY, _WHOLE_ONLY)):
                 if sign.search(outcome.stderr):
                     return reason
-            if attempt == origin.patience.retries or any(sign.search(outcome.stderr) for sign in _FINAL):
-                raise _refusal(outcome, origin)
+            if attempt == origin.patience.retries or _is_final(outcome):
+                error = _refusal(outcome, origin)
+                error.passing = attempt == origin.patience.retries and not _is_final(outcome)
+                raise error
             self._wait(attempt, outcome, origin)
             attempt += 1
 
@@ -183,6 +185,10 @@ class Mirror:
         for key, value in (("uploadpack.allowAnySHA1InWant", "true"), ("pack.threads", "1"), ("gc.auto", "0")):
             git(self.path, "config", key, value)
         (self.path / "melpy").write_text(f"{self.repository}\n", encoding="utf-8")
+
+
+def _is_final(outcome: Outcome) -> bool:
+    return any(sign.search(outcome.stderr) for sign in _FINAL)
 
 
 def _refusal(outcome: Outcome, origin: Origin) -> UnreachableError:

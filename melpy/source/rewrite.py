@@ -121,7 +121,10 @@ def worst_failure(failures: Sequence[MelpyError]) -> MelpyError:
     # What somebody has, with other bytes, is the worse news; of equal ones it is upstream's, which is the last.
     *others, worst = sorted(failures, key=lambda failure: isinstance(failure, DigestMismatchError))
     details = [*worst.details, *map(str, others)]
-    return type(worst)(worst.message, where=worst.where, hint=worst.hint, details=details)
+    found = type(worst)(worst.message, where=worst.where, hint=worst.hint, details=details)
+    found.passing = not isinstance(worst, DigestMismatchError) and any(failure.passing for failure in failures)
+    found.pause = max(failure.pause for failure in failures)
+    return found
 
 
 def _matches(url: str, rewrites: Sequence[Rewrite], suffix: str = "") -> Iterator[tuple[str, str]]:

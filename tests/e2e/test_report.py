@@ -89,6 +89,22 @@ def test_without_a_run_there_is_no_report(project: Project) -> None:
     )
 
 
+def test_the_newest_run_of_an_out_dir_is_reported(project: Project) -> None:
+    """Other out-dirs may share the cache."""
+    for name, out in (("one", "out"), ("two", "other")):
+        project.write(f"{name}.yaml", shell_recipe(name))
+        assert project.melpy("build", "--out-dir", out, f"{name}.yaml").returncode == 0
+    assert '"one-1.0-r0"' in project.melpy("report", "-o", "-").stdout
+    assert '"two-1.0-r0"' in project.melpy("report", "-o", "-", "--out-dir", "other").stdout
+    recordings = sorted((project.directory / "cache/runs").iterdir())
+    newest = project.melpy("report", "-o", "-", str(recordings[-1])).stdout
+    oldest = project.melpy("report", "-o", "-", str(recordings[0])).stdout
+    assert {'"one-1.0-r0"' in newest, '"one-1.0-r0"' in oldest} == {True, False}
+    none = project.melpy("report", "--out-dir", "none")
+    assert none.returncode == 2
+    assert "error: no run that wrote none is recorded\nhint: the newest one is of " in none.stderr
+
+
 def test_a_file_that_is_not_there(project: Project) -> None:
     run = project.melpy("report", "none.jsonl")
     assert run.returncode == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -159,8 +160,33 @@ def test_a_failure_skips_what_needs_it_and_no_more(chain: Project) -> None:
 def test_enough_failures_end_a_run(project: Project) -> None:
     for name in ("one", "two", "three"):
         project.write(f"{name}.yaml", recipe(name, runs="exit 1"))
-    found = list(outcomes(build(project, ".", "-j", "1", "--max-failures", "2", status=61)).values())
-    assert sorted(found) == ["failed", "failed", "interrupted"]
+    found = build(project, ".", "-j", "1", "--max-failures", "2", "--events", "run.jsonl", status=61)
+    assert sorted(outcomes(found).values()) == ["failed", "failed", "stopped"]
+    reason = "the run stopped after 2 failures, as --max-failures says"
+    assert [job["because"] for job in found.values() if job["outcome"] == "stopped"] == [reason]
+    settled = [json.loads(line).get("event", {}) for line in (project.directory / "run.jsonl").read_text().splitlines()]
+    assert [one["because"] for one in settled if one.get("outcome") == "stopped"] == [reason]
+    run = project.melpy("build", "-j", "1", "--max-failures", "1", "--retry-failed", ".", force=False)
+    assert run.returncode == 61
+    assert re.search(r"^not begun +2$", run.stdout, re.MULTILINE)
+    lines = run.stderr.splitlines()
+    start = lines.index("not begun:")
+    assert lines[start + 1].startswith("  the run stopped after 1 failure, as --max-failures says: ")
+    assert "error: 1 of 3 jobs failed, and 2 not begun after that" in lines
+    assert not [line for line in lines if line.startswith("[") and "not begun" in line]
+
+
+def test_failures_count_over_the_parts_of_a_run(project: Project) -> None:
+    """What asks for a name that is known once others are built is built after these."""
+    program = "mkdir -p ${{targets.destdir}}/usr/bin\nprintf '#!/bin/sh\\n' > ${{targets.destdir}}/usr/bin/zprogram\n"
+    project.write("zmaker.yaml", recipe("zmaker", runs=f"{program}chmod 755 ${{{{targets.destdir}}}}/usr/bin/zprogram"))
+    project.write("bad.yaml", recipe("bad", runs="exit 1"))
+    for name in ("auser", "buser"):
+        project.write(f"{name}.yaml", recipe(name, "cmd:zprogram", runs="exit 1"))
+    once = build(project, ".", "--max-failures", "1", "-j", "1", status=61)
+    assert {once[name]["outcome"] for name in ("auser", "buser")} == {"stopped"}
+    twice = build(project, ".", "--max-failures", "2", "-j", "1", status=61)
+    assert sorted(twice[name]["outcome"] for name in ("auser", "buser")) == ["failed", "stopped"]
 
 
 @pytest.mark.parametrize("number", [2, 5])

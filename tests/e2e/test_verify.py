@@ -70,6 +70,30 @@ def test_a_key_that_is_not_trusted(project: Project, tmp_path: Path) -> None:
     assert project.melpy("verify", "out", "--config", "elsewhere/melpy.toml").returncode == 20
 
 
+def test_settings_are_those_of_the_current_directory(project: Project, tmp_path: Path) -> None:
+    """What a repository says of the keys to be trusted counts for nothing."""
+    moved = tmp_path / "elsewhere/out"
+    moved.parent.mkdir()
+    shutil.copytree(project.out, moved)
+    assert project.melpy("verify", str(moved)).stderr == "3 files verified\n"
+    assert project.melpy("verify", "../elsewhere/out/x86_64/one-1.0-r0.apk").returncode == 0
+    key = project.repository.public_key
+    (moved / "melpy.toml").write_text(f'keyring = ["{key}"]\n')
+    here = Project(tmp_path / "here", project.repository)
+    (here.directory / "melpy.toml").unlink()
+    run = here.melpy("verify", str(moved))
+    assert (run.returncode, "no key is trusted" in run.stderr) == (20, True), run.stderr
+    # Those of a directory above it do where there are no others.
+    (moved.parent / "melpy.toml").write_text(f'keyring = ["{key}"]\n')
+    assert here.melpy("verify", str(moved)).returncode == 0
+    # Of another project's recipe, its own settings come first, and then those of the current directory.
+    shutil.copytree(project.directory / "recipes", tmp_path / "loose")
+    said = json.loads(project.melpy("config", "--json", "../loose").stdout)
+    assert said["out-dir"]["value"] == str(project.out)
+    (tmp_path / "loose/melpy.toml").write_text("")
+    assert json.loads(project.melpy("config", "--json", "../loose").stdout)["out-dir"]["origin"] == "default"
+
+
 def test_what_is_not_there(project: Project) -> None:
     run = project.melpy("verify", "nowhere", "recipes")
     assert "nowhere: is not there" in run.stderr

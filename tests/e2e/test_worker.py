@@ -215,15 +215,52 @@ def test_the_killed_melpy_leaves_no_process(waiting: subprocess.Popen[str]) -> N
 
 
 def test_a_killed_worker_is_told_and_leaves_no_process(waiting: subprocess.Popen[str]) -> None:
+    """The build is begun anew once; a worker that is killed again ends it."""
     below = descendants(waiting.pid)
     (server,) = [process for process in below if parent_of(process) == waiting.pid]
-    (worker,) = [process for process in below if parent_of(process) == server]
+    worker = find_worker(server)
     assert os.getsid(worker) == worker != os.getsid(waiting.pid)
     os.kill(worker, signal.SIGKILL)
+    another = find_worker(server, worker)
+    below |= descendants(waiting.pid)
+    os.kill(another, signal.SIGKILL)
     _, errors = waiting.communicate(timeout=30)
-    assert "the process that built it was killed by SIGKILL" in errors
+    killed = "one-1.0-r0/x86_64: the process that built it was killed by SIGKILL"
+    assert f"warning: {killed}; it is begun anew in 1 s (attempt 2)" in errors
+    assert f"error: {killed}" in errors
     assert waiting.returncode == 71
     assert wait_for_the_end(below) == set()
+
+
+def test_a_build_whose_worker_was_killed_is_begun_anew(project: Project, tmp_path: Path) -> None:
+    """The packages are those of an undisturbed build."""
+    cache = "/var/cache/melange/seen"
+    runs = f"if ! test -e {cache}; then touch {cache}; echo waits; sleep 1000; fi; mkdir -p ${{{{targets.destdir}}}}/x"
+    project.write("one.yaml", shell_recipe(runs=runs))
+    process = project.begin("build", "-v", "--build-cache", "recipe", "one.yaml")
+    below = descendants(process.pid)
+    (server,) = [one for one in below if parent_of(one) == process.pid]
+    os.kill(find_worker(server), signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "it is begun anew in 1 s (attempt 2)" in errors
+    first = project.packages()
+    assert list(first) == ["x86_64/one-1.0-r0.apk"]
+    again = project.melpy("build", "--build-cache", "recipe", "one.yaml")
+    assert again.returncode == 0, again.stderr
+    assert project.packages() == first
+    assert wait_for_the_end(below) == set()
+
+
+def find_worker(server: int, before: int = 0) -> int:
+    """Return a worker of a server, another one than that which was killed, once its step runs."""
+    until = time.monotonic() + 15
+    while time.monotonic() < until:
+        found = [process for process in descendants(server) if parent_of(process) == server and process != before]
+        if found and len(descendants(found[0])) >= 2:
+            return found[0]
+        time.sleep(0.05)
+    raise AssertionError("no worker came")
 
 
 def parent_of(process: int) -> int:

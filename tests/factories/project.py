@@ -89,14 +89,16 @@ class Project:
         secret: dict[str, str] | None = None,
         pass_fds: tuple[int, ...] = (),
         stdout: int = subprocess.DEVNULL,
+        marker: str = "waits",
     ) -> subprocess.Popen[str]:
-        """Run melpy here in a session of its own, and return when a step has printed the word `waits`.
+        """Run melpy here in a session of its own, and return when a line ends with a word, such as one of a step.
 
         Args:
             arguments: of melpy.
             secret: variables beside those of the project.
             pass_fds: open files that it is handed.
             stdout: where its standard output goes.
+            marker: the word.
         """
         process = subprocess.Popen(
             [sys.executable, "-m", "melpy", *arguments],
@@ -112,7 +114,7 @@ class Project:
         said = []
         for line in process.stderr:
             said.append(line)
-            if line.rstrip().endswith("waits"):
+            if line.rstrip().endswith(marker):
                 return process
         raise AssertionError(f"it did not come so far: {''.join(said)}")
 

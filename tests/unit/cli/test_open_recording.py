@@ -17,10 +17,11 @@ JOB = "hello-2.10-r0/x86_64"
 
 
 def test_all_see_the_same_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with open_recording(tmp_path, events_file=tmp_path / "e", trace_file=tmp_path / "t") as monitor:
+    out = tmp_path / "out"
+    with open_recording(tmp_path, out_dir=out, events_file=tmp_path / "e", trace_file=tmp_path / "t") as monitor:
         for _, event in FakeRun(5, 2, failing=0.0, fresh=0.0).play():
             monitor.emit(event)
-    own = find_newest_recording(tmp_path)
+    own = find_newest_recording(tmp_path, out)
     assert own
     assert [one.event for one in load_recording(own).events] == [
         one.event for one in load_recording(tmp_path / "e").events

@@ -97,7 +97,7 @@ def test_a_pipe_whose_reader_went_away_ends_the_recording() -> None:
 
 
 def test_the_newest_recordings_are_kept_and_those_that_are_written(tmp_path: Path) -> None:
-    assert find_newest_recording(tmp_path) is None
+    assert find_newest_recording(tmp_path, tmp_path / "out") is None
     runs = tmp_path / "runs"
     runs.mkdir()
     old = [runs / f"202601{day:02}T000000Z-00000000.jsonl" for day in range(1, 31)]
@@ -106,8 +106,9 @@ def test_the_newest_recordings_are_kept_and_those_that_are_written(tmp_path: Pat
     with Recorder(old[0]):
         path = new_recording_path(tmp_path)
         assert sorted(runs.iterdir()) == [old[0], *old[-19:]]
-    with Recorder(path):
-        assert find_newest_recording(tmp_path) == path
+    with Recorder(path, out_dir=tmp_path / "out"):
+        assert find_newest_recording(tmp_path, tmp_path / "out") == path
+        assert find_newest_recording(tmp_path, tmp_path / "other") is None
 
 
 def check_timeline(timeline: Timeline) -> None:
