@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from melpy.engine.model import PublishSpec
     from melpy.engine.result import UnsignedPackage
     from melpy.repo.model import Publication
+
+
+_SIGNING = 4  # packages that are signed at the same time: signing takes no lock of Python's, nor does waiting for disks
+_FEW = 8  # packages for which no thread is worth it
 
 
 class Staged(Struct, frozen=True):
@@ -103,17 +108,29 @@ def _publish(
     entries: dict[str, IndexEntry] = {}
     try:
         with scratch_directory(directory) as scratch:
-            for build in builds:
-                for package in build.packages:
-                    name = package.entry.info.file_name
-                    size = _sign(build.root / build.arch / name, scratch / name, spec.signer, build.epoch)
-                    entries[name] = replace(package.entry, size=size)
-                    jobs[name] = build.job
+            packages = [(build, package.entry) for build in builds for package in build.packages]
+            for (build, entry), size in zip(packages, _sign_all(packages, scratch, spec.signer), strict=True):
+                entries[entry.info.file_name] = replace(entry, size=size)
+                jobs[entry.info.file_name] = build.job
             listed = [place_entry(entry, arch) for entry in entries.values()]
             published = publish_packages(spec.root, arch, scratch, listed, signer=spec.signer)
     except OSError as error:
         raise output_error(directory, error) from None
     return entries, list(_describe(published, jobs))
+
+
+def _sign_all(packages: Sequence[tuple[Staged, IndexEntry]], scratch: Path, signer: Signer | None) -> list[int]:
+    """Write packages with their signatures, and return the bytes of each."""
+
+    def sign(package: tuple[Staged, IndexEntry]) -> int:
+        build, entry = package
+        name = entry.info.file_name
+        return _sign(build.root / build.arch / name, scratch / name, signer, build.epoch)
+
+    if len(packages) < _FEW:
+        return list(map(sign, packages))
+    with ThreadPoolExecutor(_SIGNING) as pool:
+        return list(pool.map(sign, packages))
 
 
 def _sign(unsigned: Path, target: Path, signer: Signer | None, mtime: int) -> int:
