@@ -34,6 +34,7 @@ OUTCOMES = {
 }
 """Outcomes of jobs, and their words for people, in the order in which they are listed."""
 
+_TOLD = ("built", "cached", "failed", "held-back")
 _TAIL = 40  # lines of output that are kept of each build, from which the cause of a failure is found
 _STYLES = {"failed": "red", "held-back": "red", "stopped": "yellow", "interrupted": "yellow", "skipped": "yellow"}
 _NARROW, _WIDE = 8, 100
@@ -151,6 +152,13 @@ class Board:
             row = self.rows[job] = Row(job, now)
             self._widest = max(self._widest, len(job.rpartition("/")[0]))
         return row
+
+    def is_worth_a_line(self, event: events.JobSettled) -> bool:
+        """Tell whether what became of a job is worth a line, to be asked before the event is noted.
+
+        Thousands that are up to date, or were never begun, are counted, and the summary says why.
+        """
+        return event.outcome in _TOLD or event.job in self.rows
 
     def describe_settled(self, event: events.JobSettled) -> tuple[str, list[str]]:
         """Return what became of a job, to be asked before the event is noted, and further lines about a failure."""

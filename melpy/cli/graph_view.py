@@ -66,9 +66,12 @@ def _title(build: BuildId) -> str:
 def _list_needs(build: BuildId, graph: BuildGraph) -> Iterator[str]:
     before = set(graph.needs(build))
     for needed in graph.wants(build):
+        reason = graph.reasons(build, needed)[0]
+        if any(ask.origin for ask in reason.asks):
+            continue  # it comes before only because `noarch` packages of the environment were built with it
         where = "" if needed in before else " (from outside at first)"
         name = str(needed) if build.arch == NOARCH != needed.arch else needed.recipe
-        yield f"needs {name}: {graph.reasons(build, needed)[0].reason}{where}"
+        yield f"needs {name}: {reason.reason}{where}"
     lacking = graph.lacking(build)
     if lacking:
         yield f"nothing offers {', '.join(lacking)}"

@@ -90,7 +90,7 @@ class Live:
             case events.Output(job=job, line=line):
                 return [((f"{job} {line}", _OUTPUT),)] if self._verbose else []
             case events.JobSettled(job=job, outcome=outcome):
-                if outcome in {"up-to-date", "skipped", "stopped"} and not self._verbose:
+                if not (self._verbose or self._board.is_worth_a_line(event)):
                     return []  # counted below, and the summary names those that were skipped
                 text, details = self._board.describe_settled(event)
                 mark = _MARKS.get(outcome, ("·", "dim"))

@@ -112,7 +112,7 @@ class Plain:
         if isinstance(event, events.JobSettled):
             self._sections.seconds = event.seconds
             lines, section = [], self._sections.close(event.job)
-            is_told = event.outcome not in {"up-to-date", "stopped"} or self._verbose
+            is_told = self._verbose or self._board.is_worth_a_line(event)
             if event.outcome == "failed" or (is_told and not self._quiet):
                 text, details = self._board.describe_settled(event)
                 count = f" ({self._board.settled + 1}/{self._board.total})"

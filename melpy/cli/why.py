@@ -104,12 +104,14 @@ def _describe(
     build: BuildId, one: Expectation, expecter: Expecter, prepared: Prepared, monitor: Monitor
 ) -> dict[str, Any]:
     """Return the answer about one build as JSON-able values."""
-    from melpy.engine.prepare import find_commit  # noqa: PLC0415  # --help does not need it
+    from melpy.engine.expectation import FRESH  # noqa: PLC0415  # --help does not need it
+    from melpy.engine.prepare import find_commit  # noqa: PLC0415  # likewise
     from melpy.engine.why import find_changes, load_inputs  # noqa: PLC0415  # likewise
 
     summary = prepared.work.graph.summaries[build]
     file = f"{one.recipe}-{summary.version}.apk"
-    before = load_inputs(prepared.spec.out_dir / summary.environment_arch / file)
+    places = [prepared.spec.out_dir / arch / file for arch in summary.arches]
+    before = load_inputs(next((path for path in places if path.is_file()), places[0]))
     answer: dict[str, Any] = {"job": one.job, "file": one.file, "verdict": one.verdict, "because": one.because}
     planned = prepared.work.plan(build)
     revision = find_commit(planned, prepared.spec, monitor)
@@ -120,7 +122,8 @@ def _describe(
         answer["error"] = str(error)
         answer["changes"] = []
         return answer
-    changes = find_changes(before, draft.inputs) if before else ()
+    # What is up to date may be of another environment: `noarch` packages that another architecture had.
+    changes = find_changes(before, draft.inputs) if before and one.verdict != FRESH else ()
     answer["changes"] = [str(change) for change in changes]
     return answer
 

@@ -53,7 +53,7 @@ def locate_edges(
 
     def find(ask: Ask, dependent: BuildId) -> Place | None:
         asker = builds[dependent]
-        maker = makers[ask.package, asker.environment_arch] if ask.package else asker
+        maker = makers[ask.package or ask.origin, asker.environment_arch] if ask.package or ask.origin else asker
         if maker not in known:
             known[maker] = evaluate(maker)
         found = known[maker]

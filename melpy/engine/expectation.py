@@ -53,6 +53,7 @@ class Expectation(Noun, frozen=True):
         cut: whether others of the cycle take its packages from outside at first.
         remembered: whether it fails because it failed before, with the same inputs, so that it is not tried again.
         conflicts: what does not go together in its environment, in the first round of its cycle.
+        arches: the architectures whose indexes get its packages, that of its environment first.
     """
 
     job: str
@@ -67,6 +68,7 @@ class Expectation(Noun, frozen=True):
     cut: bool = False
     remembered: bool = False
     conflicts: tuple[str, ...] = ()
+    arches: tuple[str, ...] = ()
 
 
 class Expecter:
@@ -118,6 +120,7 @@ class Expecter:
                 build in cuts,
                 build in self._remembered,
                 self._conflicts.get(build, ()),
+                summary.arches,
             )
 
     def draft(self, build: BuildId) -> BuildDraft:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +23,7 @@ from melpy.engine.inputs import KEY_FORM, RULES, read_recipe_files
 from melpy.engine.published import Published
 from melpy.engine.schedule import JobOutcome as Outcome
 from melpy.environment.model import EnvironmentSpec
+from melpy.errors import MelpyError
 from melpy.repo.layout import index_path
 from melpy.rootfs.model import RootSpec
 
@@ -135,8 +137,8 @@ class Freshness:
         """
         if not summary.noarch:
             return None
-        others = [arch for arch in self._indexed if arch not in summary.arches]
-        keys = list(filter(None, (self.find_published(arch).find_key(summary) for arch in others)))
+        others = self._read_indexes(arch for arch in self.indexed if arch not in summary.arches)
+        keys = [key for one in others if (key := one.find_key(summary))]
         if not keys:
             return None
         foreign = [arch for arch in ARCHES if arch not in summary.arches]
@@ -144,7 +146,7 @@ class Freshness:
         return next(filter(None, (self.find_key(key, summary) for key in keys if key in made)), None)
 
     @cached_property
-    def _indexed(self) -> tuple[str, ...]:
+    def indexed(self) -> tuple[str, ...]:
         """The architectures that the repository has an index for."""
         return tuple(arch for arch in ARCHES if index_path(self._spec.out_dir, arch).is_file())
 
@@ -153,6 +155,14 @@ class Freshness:
         known = self.find_version(summary)
         made = self._journal.find_keys(self.list_recipe_stamps(summary, ARCHES)).values()
         return known if known and known.key and known.key in made else None
+
+    def _read_indexes(self, arches: Iterable[str]) -> list[Published]:
+        """Return what the repository has for architectures that the run may not be over; nothing of broken indexes."""
+        found = []
+        for arch in arches:
+            with suppress(MelpyError):
+                found.append(self.find_published(arch))
+        return found
 
     def find_key(self, key: str, summary: Summary) -> Known | None:
         """Return a build whose packages were made with a key: those of the repository, else those in the cache."""
@@ -165,7 +175,7 @@ class Freshness:
         """Return a build of the cache; one of `noarch` that an index has gets there from its directory."""
         stored = self.store.find(key)
         if stored is None and summary.noarch:
-            published = [self.find_published(arch) for arch in self._indexed]
+            published = self._read_indexes(self.indexed)
             found = next((one.find_build(summary) for one in published if one.find_key(summary) == key), ())
             stored = self.store.add_published(key, summary.job, [package.file for package in found]) if found else None
         if stored is None or stored.arch != summary.arch:

@@ -88,6 +88,11 @@ class RunStamps:
             for arch in arches:
                 own = [file_digest(index_path(root, arch)), _list_packages(root / arch)]
                 digest.update(canonical_json([arch, fresh.find_base(arch), own]))
+            if any(summary.noarch for summary in self._summaries):  # they may come from other architectures
+                others = [arch for arch in fresh.indexed if arch not in arches]
+                for arch in others:
+                    own = [file_digest(index_path(root, arch)), _list_packages(root / arch)]
+                    digest.update(canonical_json([arch, own]))
             for summary in self._summaries:
                 digest.update(encode(summary) + canonical_json(fresh.list_files(summary)))
         except OSError:  # there is no index yet, or a file has vanished meanwhile

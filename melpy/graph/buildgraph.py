@@ -141,8 +141,8 @@ class BuildGraph:
         for number, build in enumerate(self._network.builds):
             own = self._network.packages[number]
             if build not in self._cycles and self._join(number, self._reach, own) >> number & 1:
-                ways = find_constraints(number, self._network)
-                path = min((len(ways[node]), ways[node]) for node in own if node in ways)[1]
+                ways = find_constraints(number, self._network, installed=True)
+                _, path = min(((len(ways[node]), ways[node]) for node in own if node in ways), default=(0, ()))
                 if len(path) > 1:
                     found.append(follow_constraints(number, path, self._network))
         return tuple(found)
@@ -159,6 +159,8 @@ class BuildGraph:
         seen, todo = {number}, [number]
         while todo:
             for ask, answer in network.answers[todo.pop()]:
+                if ask.origin:
+                    continue
                 if answer is None or not ancestors >> network.makers[answer - network.size] & 1:
                     names.add(ask.name)
                 if answer is not None and answer not in seen:

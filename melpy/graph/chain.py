@@ -82,20 +82,23 @@ def explain_way(way: Sequence[int], network: Network) -> tuple[Edge, ...]:
     return tuple(edges)
 
 
-def find_constraints(build: int, network: Network, until: Collection[int] = ()) -> dict[int, tuple[Ask, ...]]:
+def find_constraints(
+    build: int, network: Network, until: Collection[int] = (), *, installed: bool = False
+) -> dict[int, tuple[Ask, ...]]:
     """Return the packages of a build's environment, each with the shortest chain of constraints that leads to it.
 
     Args:
         build: the build.
         network: the builds and packages.
         until: packages at the first of which the search ends.
+        installed: leave out what only comes before since `noarch` packages were built with it.
     """
     ways: dict[int, tuple[Ask, ...]] = {}
     todo: deque[tuple[int, tuple[Ask, ...]]] = deque([(build, ())])
     while todo:
         node, way = todo.popleft()
         for ask, answer in network.answers[node]:
-            if answer is not None and answer not in ways:
+            if answer is not None and answer not in ways and not (installed and ask.origin):
                 ways[answer] = (*way, ask)
                 if answer in until:
                     return ways

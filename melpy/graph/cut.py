@@ -114,7 +114,8 @@ class Cutter:
             for ask, answer in network.answers[node]:
                 maker = network.makers[answer - network.size] if answer is not None and answer in group else None
                 # A generated name is of a package as it was built here: outside has its own, with what these need.
-                if maker in asked and answer is not None and not (ask.package and ask.name.startswith(GENERATED)):
+                is_own = ask.origin or (ask.package and ask.name.startswith(GENERATED))
+                if maker in asked and answer is not None and not is_own:
                     asked[maker].setdefault(ask.name, set()).add(answer)
         return {
             build: tuple(name for name, nodes in names.items() if not all(self._offered(name, one) for one in nodes))

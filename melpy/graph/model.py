@@ -110,17 +110,20 @@ class Ask(NamedTuple):
     Attributes:
         name: the package or provide.
         text: the constraint.
-        package: package of the recipe whose runtime dependency it is; empty for the build environment.
+        package: package of the recipe whose runtime dependency it is; empty for an environment.
+        origin: recipe of `noarch` packages whose environment it is, as it would be for another architecture.
     """
 
     name: str
     text: str
     package: str = ""
+    origin: str = ""
 
     @property
     def reason(self) -> str:
-        """What asks: `environment libshout-dev`, `runtime of shout libshout`."""
-        return f"{f'runtime of {self.package}' if self.package else 'environment'} {self.text}"
+        """What asks: `environment libshout-dev`, `runtime of shout libshout`, `environment of py3-pip python3`."""
+        who = f"runtime of {self.package}" if self.package else "environment"
+        return f"{who}{f' of {self.origin}' if self.origin else ''} {self.text}"
 
 
 Generated = Mapping[tuple[str, str], PackageSummary]

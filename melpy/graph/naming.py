@@ -36,7 +36,7 @@ class Node(NamedTuple):
         version: its full version.
         priority: its provider priority.
         provides: names that it provides, with versions.
-        asks: constraints that it has on other packages.
+        asks: constraints that it has on other packages, or that its build has on what comes before.
     """
 
     build: BuildId
@@ -73,7 +73,11 @@ class Naming:
         key = (asks, package.name)
         if key not in self._asks:
             self._asks[key] = tuple(list_asks(*key))
-        self.nodes[identity] = Node(summary.id, summary.version, package.priority, provides, self._asks[key])
+        own = self._asks[key]
+        if arch != summary.environment_arch:
+            # Scanning may find that it needs what it was built with, for any architecture: that is to come before.
+            own = (*own, *list_asks(summary.world, origin=summary.name))
+        self.nodes[identity] = Node(summary.id, summary.version, package.priority, provides, own)
         answers = {package.name: summary.version}
         for text in provides:
             name, version = parse_provide(text)
@@ -111,7 +115,7 @@ class Naming:
         return None
 
 
-def list_asks(texts: Iterable[str], package: str = "") -> Iterator[Ask]:
+def list_asks(texts: Iterable[str], package: str = "", origin: str = "") -> Iterator[Ask]:
     """Yield what constraints ask for; a malformed one is reported where the environment is solved."""
     for text in texts:
         try:
@@ -119,7 +123,7 @@ def list_asks(texts: Iterable[str], package: str = "") -> Iterator[Ask]:
         except PackageFormatError:
             continue
         if not atom.conflict:
-            yield Ask(atom.name, str(atom), package)
+            yield Ask(atom.name, str(atom), package, origin)
 
 
 def check_makers(summaries: Sequence[Summary]) -> None:

@@ -21,12 +21,14 @@ class Replay:
         self.cycles = data["cycles"]
         self.cut = {member: set(cycle["cut"]) for cycle in self.cycles for member in cycle["members"]}
         self.runtime: dict[tuple[str, str], list[str]] = {}
+        self.origin: dict[tuple[str, str], list[str]] = {}  # what comes before, as it was built with it elsewhere
         self.maker: dict[tuple[str, str], str] = {}
         self.providers: defaultdict[tuple[str, str], list[tuple[Any, ...]]] = defaultdict(list)
         for build in data["builds"]:
             for package, arch in [(package, arch) for package in build["packages"] for arch in build["arches"]]:
                 key = (package["name"], arch)
                 self.runtime[key], self.maker[key] = package["runtime"], build["build"]
+                self.origin[key] = build["world"] if arch != build["arches"][0] else []
                 for text in [f"{package['name']}={build['version']}", *package["provides"]]:
                     name, _, version = text.partition("=")
                     self.providers[name, arch].append((order(version), package["priority"], key))
@@ -34,8 +36,11 @@ class Replay:
             found.sort(key=lambda one, name=name: (one[2][0] != name, one[2]))  # type: ignore[misc]  # a lambda's default
             found.sort(key=functools.cmp_to_key(compare), reverse=True)
 
-    def closure(self, build: str, cut: set[str]) -> dict[str, tuple[str, bool]]:
-        """Return each constraint that a build reaches: its answer's maker, and whether the cut brings it alone."""
+    def closure(self, build: str, cut: set[str], *, before: bool = False) -> dict[str, tuple[str, bool]]:
+        """Return each constraint that a build reaches: its answer's maker, and whether the cut brings it alone.
+
+        With `before`, constraints of the environments of what is built once for all architectures are among them.
+        """
         arch = self.builds[build]["arches"][0]
         found: dict[str, tuple[str, bool]] = {}
         todo = [(text, False) for text in reversed(self.builds[build]["world"])]
@@ -46,7 +51,8 @@ class Replay:
             key = next((one[2] for one in self.providers[name_of(text), arch] if meets(text, one[0])), ("", ""))
             maker = self.maker.get(key, "")
             found[text] = (maker, hidden)
-            todo += [(more, hidden or maker in cut) for more in self.runtime.get(key, [])]
+            more = [*self.runtime.get(key, []), *(self.origin.get(key, []) if before else [])]
+            todo += [(one, hidden or maker in cut) for one in more]
         return found
 
     def check(self) -> list[str]:
@@ -74,7 +80,8 @@ class Replay:
     def is_circular(self, members: list[str], cut: set[str]) -> bool:
         """Tell whether members need one another without the packages of a cut and what these bring."""
         left = {
-            one: {maker for maker, hidden in self.closure(one, cut).values() if not hidden} & set(members) - cut - {one}
+            one: {maker for maker, hidden in self.closure(one, cut, before=True).values() if not hidden}
+            & set(members) - cut - {one}
             for one in members
         }
         while ready := [one for one, needs in left.items() if not needs & left.keys()]:

@@ -130,6 +130,7 @@ def test_json(tree: Project) -> None:
         "recipe": "b",
         "version": "1-r0",
         "arch": "x86_64",
+        "arches": ["x86_64"],
         "file": "packages/b.yaml",
         "packages": [
             {"name": "b", "provides": [], "runtime": [], "priority": 0},

@@ -132,11 +132,16 @@ def test_all_that_shows_builds_shows_it_once(project: Project) -> None:
     dry = json.loads(project.melpy("build", "--dry-run", "--json", ".", force=False).stdout)
     by_job = {one["job"]: one for one in dry}
     assert by_job["words-1.0-r0/noarch"]["needs"] == [f"tool-1.0-r0/{OWN}"]
-    assert by_job[f"reader-1.0-r0/{FOREIGN}"]["needs"] == [f"lib-1.0-r0/{FOREIGN}", "words-1.0-r0/noarch"]
+    assert by_job["words-1.0-r0/noarch"]["arches"] == [OWN, FOREIGN]
+    assert by_job[f"reader-1.0-r0/{FOREIGN}"]["needs"] == [
+        f"lib-1.0-r0/{FOREIGN}",
+        f"tool-1.0-r0/{FOREIGN}",  # which `words` might need when it is installed
+        "words-1.0-r0/noarch",
+    ]
     graph = project.melpy("graph", ".").stdout
     assert graph.count("words (noarch, built once)") == 1
     assert f"needs tool/{OWN}: environment tool" in graph
-    chain = project.melpy("graph", ".", "--why", f"reader/{FOREIGN}", "tool").stdout
+    chain = project.melpy("graph", ".", "--why", f"reader/{FOREIGN}", f"tool/{OWN}").stdout
     assert chain.splitlines() == [
         "reader needs words: environment words, reader.yaml:12:9",
         "words needs tool: environment tool, words.yaml:15:9",
@@ -172,6 +177,7 @@ def test_architectures_one_after_the_other(project: Project, first: str) -> None
     expected = made("built", "tool", "lib", "reader", arches=(second,)) | made("cached", "words")
     assert outcomes(project, "--arch", second, ".") == expected
     assert have_same(project)
+    assert project.melpy("why", "--arch", second, "words.yaml").stdout == "words-1.0-r0/noarch is up to date\n"
     for arch in (first, second):
         assert outcomes(project, "--arch", arch, ".") == made("up-to-date", *ALL, arches=(arch,))
     words = outcomes(project)["words/noarch"]
@@ -264,6 +270,24 @@ def test_packages_without_a_recipe_are_pruned_for_every_architecture(project: Pr
     assert pruned.returncode == 0, pruned.stderr
     assert not list(project.out.glob("*/words-*.apk"))
     assert len(list(project.out.glob("*/tool-*.apk"))) == len(ARCHES)
+
+
+def test_an_interpreter_comes_before_what_needs_a_script(project: Project) -> None:
+    """Scanning finds what a script needs; on the other architecture, nothing else says that it comes before."""
+    for file in project.directory.glob("*.yaml"):
+        file.unlink()
+    project.write("zsh.yaml", recipe("zsh", runs=script("zsh", "/bin/sh")))
+    project.write("words.yaml", recipe("words", "zsh", noarch=True, runs=script("words", "/usr/bin/zsh")))
+    project.write("a-reader.yaml", recipe("a-reader", "words", runs="test -x /usr/bin/zsh"))
+    assert outcomes(project) == made("built", "zsh", "words", "a-reader")
+    assert read_entry(package(project, OWN)).info.depends == ("cmd:zsh",)
+    assert outcomes(project) == made("up-to-date", "zsh", "words", "a-reader")
+
+
+def script(name: str, interpreter: str) -> str:
+    """Return lines that write a script into a package."""
+    file = f"${{{{targets.destdir}}}}/usr/bin/{name}"
+    return f"mkdir -p ${{{{targets.destdir}}}}/usr/bin\necho '#!{interpreter}' > {file}\nchmod +x {file}"
 
 
 @pytest.mark.skipif(shutil.which("apk") is None or os.geteuid() != 0, reason="apk is not installed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from melpy.arch import NOARCH
 from melpy.graph.buildgraph import BuildGraph, make_graph
 from melpy.graph.model import BuildId, PackageSummary, Summary
 
@@ -27,9 +28,15 @@ def summary(
     runtime: str = "",
     provides: str = "",
 ) -> Summary:
-    """Return a recipe that makes a package of its own name, and others."""
+    """Return a recipe that makes a package of its own name, and others; one for `noarch` is built for x86_64."""
     main = package(name, runtime, provides)
-    return Summary(f"{name}.yaml", name, version, arch, (main, *packages), tuple(world.split()))
+    every = ("x86_64", "aarch64") if arch == NOARCH else ()
+    return Summary(f"{name}.yaml", name, version, arch, (main, *packages), tuple(world.split()), noarch=every)
+
+
+def for_both(name: str, *arguments: object, **more: str) -> tuple[Summary, Summary]:
+    """Return a recipe for both architectures; see `summary`."""
+    return tuple(summary(name, *arguments, arch=arch, **more) for arch in ("x86_64", "aarch64"))  # type: ignore[arg-type, return-value]  # they are handed on
 
 
 def graph(

@@ -10,11 +10,15 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from melpy.apk.model import IndexEntry, PackageInfo
+from melpy.arch import NOARCH
+from melpy.codec import replace
 from melpy.errors import CycleError, UnresolvableError
 from melpy.graph.buildgraph import BuildGraph, make_graph
+from melpy.graph.drawing import describe_graph
 from melpy.graph.model import BuildId, PackageSummary, Summary
 from melpy.solve.resolver import solve
 from melpy.solve.universe import make_universe
+from tests.checker.graph import Replay
 from tests.factories.repository import make_index
 
 if TYPE_CHECKING:
@@ -25,6 +29,7 @@ NAMES = [f"r{number}" for number in range(MOST)]
 PACKAGES = [*NAMES, *(f"{name}-dev" for name in NAMES)]
 PROVIDED = ["awk", "sh"]
 OUTSIDE = ["busybox", "make"]
+ARCHES = ("x86_64", "aarch64")
 ASKED = st.lists(st.sampled_from([*PACKAGES, *PROVIDED, *OUTSIDE]), max_size=3, unique=True).map(tuple)
 
 
@@ -246,3 +251,39 @@ def test_a_name_is_answered_as_the_resolver_answers_it(packages: dict[str, tuple
     except UnresolvableError:
         solution = None
     assert needed == ([offer.name for offer in solution.offers] if solution else [])
+
+
+@st.composite
+def mixed_trees(draw: st.DrawFn) -> tuple[Summary, ...]:
+    """Return recipes for two architectures, some of which are built once for both, in an environment of the first."""
+    found: list[Summary] = []
+    for one in draw(trees()):
+        places = draw(st.sampled_from([ARCHES, ARCHES[:1], ARCHES[1:], (NOARCH,)]))
+        found += [replace(one, arch=arch, noarch=ARCHES if arch == NOARCH else ()) for arch in places]
+    return tuple(draw(st.permutations(found)))
+
+
+def add_runtime(summary: Summary) -> Summary:
+    """Return a recipe whose packages need its environment."""
+    packages = [replace(package, runtime=(*package.runtime, *summary.world)) for package in summary.packages]
+    return replace(summary, packages=tuple(packages))
+
+
+@given(mixed_trees())
+@settings(max_examples=120)
+def test_what_is_built_once_is_in_the_environments_of_all_architectures(tree: tuple[Summary, ...]) -> None:
+    found = graph(tree)
+    for summary in tree:
+        arch = summary.arches[0]
+        own = tuple(one for one in tree if arch in one.arches)  # what environments of the architecture may have
+        makers = {one.name: one.id for one in own}
+        # What packages were built with for another architecture comes before, too.
+        before = tuple(add_runtime(one) if one.arches[0] != arch else one for one in own)
+        needed = {makers[name] for name in closure(summary.world, before)} - {summary.id}
+        assert set(found.wants(summary.id)) == needed
+        cycle = found.find_cycle(summary.id)
+        assert {one.arch for one in (cycle.members if cycle else ())} <= {arch, NOARCH}
+    assert sorted(found.order) == sorted(one.id for one in tree)
+    places = {one: place for place, one in enumerate(found.order)}
+    assert all(places[other] < places[one] for one in found.order for other in found.needs(one))
+    assert Replay(describe_graph(found)).check() == []

@@ -220,11 +220,14 @@ def no_service(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_service")
-def test_a_log_has_a_line_for_each_job_that_was_not_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_has_a_line_for_each_job_that_something_was_done_for(capsys: pytest.CaptureFixture[str]) -> None:
     plain = Plain()
     failing(plain)
     plain.emit(events.Warning("", "careful"))
     plain.emit(events.JobSettled("one-1-r0/x86_64", "skipped", JOB))
+    plain.emit(events.JobSettled("six-1-r0/x86_64", "interrupted"))
+    plain.emit(events.StepStarted("ten-1-r0/x86_64", "make", 1, 2))
+    plain.emit(events.JobSettled("ten-1-r0/x86_64", "interrupted"))
     plain.emit(events.JobSettled("two-1-r0/x86_64", "up-to-date"))
     plain.emit(events.JobSettled("two-1-r0/x86_64", "cached"))
     plain.emit(events.JobSettled("two-1-r0/x86_64", "held-back", "three needs libtwo.so.1"))
@@ -234,9 +237,9 @@ def test_a_log_has_a_line_for_each_job_that_was_not_up_to_date(capsys: pytest.Ca
         r"    a.c:1:1: error: no\u202e such",
         "    log: out/hello.log",
         "warning: careful",
-        f"[one-1-r0/x86_64] skipped because of {JOB} (2/2)",
-        "[two-1-r0/x86_64] cached (4/2)",
-        "[two-1-r0/x86_64] held back: three needs libtwo.so.1 (5/2)",
+        "[ten-1-r0/x86_64] interrupted (4/2)",
+        "[two-1-r0/x86_64] cached (6/2)",
+        "[two-1-r0/x86_64] held back: three needs libtwo.so.1 (7/2)",
     ]
 
 

@@ -235,6 +235,7 @@ def test_json_has_all_of_a_job(reports: list[JobReport]) -> None:
             "depends": ["so:libc.so.6"],
             "provides": [],
             "file": "out/x86_64/hello-2.10-r0.apk",
+            "files": ["out/x86_64/hello-2.10-r0.apk"],
         }
     ]
     failed = report_json(reports[3])

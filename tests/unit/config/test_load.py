@@ -223,6 +223,7 @@ def test_flags_add_to_some_lists(project: Path) -> None:
 
 WRONG = [
     ("arch", "z80", "unknown architecture 'z80'"),
+    ("arch", "noarch", "'noarch' is no architecture to build for"),
     ("arch", ",", "no architecture is named"),
     ("out-dir", "~nobody-of-this-name/x", "there is no user 'nobody-of-this-name'"),
     ("signing-key", "fd:x", "not the number of a file descriptor"),

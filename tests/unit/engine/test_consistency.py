@@ -43,3 +43,10 @@ def test_what_needs_the_new_name_is_held_back_with_it() -> None:
 def test_another_package_may_keep_the_name() -> None:
     compat = entry("libz1", "1-r0", provides="so:libz.so.1=1")
     assert find_held([OLD, USER], {"libz-2": [NEW, compat]}, {"user"}) == {}
+
+
+def test_what_is_held_back_for_another_architecture_holds_back_what_needs_it() -> None:
+    tool = entry("tool", "2-r0", depends="so:libz.so.2")
+    already = {"libz-2": "for another", "not-here": "for another"}
+    held = find_held([OLD], {"libz-2": [NEW], "tool-2": [tool], "other-2": [entry("other", "2-r0")]}, set(), already)
+    assert held == {"libz-2": "for another", "tool-2": "tool-2-r0 needs so:libz.so.2, which is held back"}

@@ -15,6 +15,7 @@ from melpy.engine.selection import Arguments, SelectionOptions, choose, find_can
 from melpy.errors import MelpyError, RecipeNotFoundError, UsageError
 from melpy.graph.model import BuildId, PackageSummary, Summary
 from melpy.graph.selection import Filters, Name
+from tests.factories.graph import summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -147,3 +148,20 @@ def test_select() -> None:
     assert {str(one.build): one.reason for one in found.skipped} == {
         f"curl/{arch}": "quarantined until 2027-01-31: why" for arch in ("x86_64", "aarch64")
     }
+
+
+def test_what_is_built_once_counts_for_all_architectures() -> None:
+    """It is missing where one index lacks it, and a quarantine for one architecture stops it for all."""
+    Path("quarantine.toml").write_text(
+        '[[quarantine]]\nrecipe = "ill"\nreason = "why"\nuntil = 2027-01-31\narch = "aarch64"\n'
+    )
+    found = select(
+        Arguments(names=(Name("*"),)),
+        SelectionOptions(missing=True),
+        [summary(name, arch="noarch") for name in ("ill", "lacking", "whole")],
+        lambda _build: (),
+        is_offered=lambda name, _version, arch: name == "whole" or arch == "x86_64",
+        quarantine=load_quarantine(Path("quarantine.toml"), date(2027, 1, 1)),
+    )
+    assert {str(one.build): one.reason for one in found.builds} == {"lacking/noarch": "no index has lacking-1-r0"}
+    assert [str(one.build) for one in found.skipped] == ["ill/noarch"]

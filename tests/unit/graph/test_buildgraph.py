@@ -10,7 +10,7 @@ from melpy.cli.report import render_error
 from melpy.errors import CycleError, RecipeError
 from melpy.graph.buildgraph import BuildGraph
 from melpy.graph.model import PackageSummary
-from tests.factories.graph import build, graph, names, order, package, summary
+from tests.factories.graph import build, for_both, graph, names, order, package, summary
 
 
 def reason(found: BuildGraph, dependent: str, dependency: str) -> list[str]:
@@ -284,3 +284,76 @@ def test_only_the_part_that_cannot_be_cut_is_named() -> None:
         "  no repository offers c, which c makes",
         "  no repository offers d, which d makes",
     ]
+
+
+def test_packages_for_every_architecture_are_built_once() -> None:
+    """Its environment is that of one; in environments of the others it needs what these have.
+
+    What it was built with comes before, there too: scanning may find that it is needed.
+    """
+    found = graph(
+        *for_both("tool"),
+        *for_both("lib"),
+        summary("words", "tool", arch="noarch", runtime="lib"),
+        *for_both("reader", "words"),
+    )
+    words = build("words", "noarch")
+    assert [str(one) for one in found.order] == [
+        "lib/x86_64",
+        "tool/x86_64",
+        "lib/aarch64",
+        "tool/aarch64",
+        "words/noarch",
+        "reader/x86_64",
+        "reader/aarch64",
+    ]
+    assert found.needs(words) == (build("tool"),)
+    assert set(found.needs(build("reader"))) == {words, build("lib")}
+    foreign = [build(name, "aarch64") for name in ("lib", "tool")]
+    assert set(found.needs(build("reader", "aarch64"))) == {words, *foreign}
+    (edge,) = found.reasons(build("reader", "aarch64"), foreign[1])
+    assert edge.reason == "environment words; environment of words tool"
+    for arch in ("x86_64", "aarch64"):
+        assert found.from_outside(build("reader", arch)) == ()
+    assert set(found.dependents(words)) == {build("reader"), build("reader", "aarch64")}
+    (edge,) = found.reasons(build("reader", "aarch64"), words)
+    assert edge.reason == "environment words"
+    chain = found.find_chain(build("reader", "aarch64"), build("tool"))
+    assert [str(edge.dependency) for edge in chain] == ["words/noarch", "tool/x86_64"]
+
+
+def test_a_cycle_through_packages_for_every_architecture() -> None:
+    """It holds builds of the environment's architecture alone; others come after it as a whole."""
+    both = [*for_both("egg", "hen"), summary("hen", "egg", arch="noarch")]
+    found = graph(*both)
+    (cycle,) = found.cycles
+    assert set(cycle.members) == {build("egg"), build("hen", "noarch")}
+    assert found.needs(build("egg", "aarch64")) == (build("hen", "noarch"),)
+    assert found.order[-1] == build("egg", "aarch64")
+    pinned = graph(*both, first=("hen",))
+    assert pinned.cycles[0].cut == (build("hen", "noarch"),)
+    # Only the first architecture's members take the name from outside.
+    assert graph(*both, first=("hen",), outside=lambda _name, arch: arch == "x86_64").cycles[0].cut
+    with pytest.raises(CycleError):
+        graph(*both, outside=lambda _name, arch: arch == "aarch64")
+
+
+def test_a_package_for_every_architecture_has_one_recipe() -> None:
+    with pytest.raises(RecipeError, match="package 'words' is made by two recipes"):
+        graph(summary("words", arch="noarch"), summary("other", "", package("words"), arch="aarch64"))
+
+
+def test_what_packages_for_every_architecture_were_built_with_is_not_in_environments_of_others() -> None:
+    """It only comes before: nothing has to be offered outside for that."""
+    both = [*for_both("perl", "make"), summary("words", "perl tar", arch="noarch"), *for_both("make", "words")]
+    found = graph(*both, outside=lambda name, arch: name == "make" and arch == "x86_64")
+    ours, foreign = found.cycles
+    assert {str(one) for one in ours.members} == {"make/x86_64", "perl/x86_64", "words/noarch"}
+    assert {str(one) for one in foreign.members} == {"make/aarch64", "perl/aarch64"}
+    assert (ours.cut, foreign.cut) == ((build("make"),), (build("perl", "aarch64"),))
+    assert found.from_outside(build("make", "aarch64")) == ()  # neither `perl` nor `tar`
+    # A build that needs itself in this way alone does not need itself.
+    alone = graph(*for_both("perl", "words"), summary("words", "perl tar", arch="noarch"))
+    assert [{str(one) for one in cycle.members} for cycle in alone.cycles] == [{"perl/x86_64", "words/noarch"}]
+    assert alone.find_returns() == ()
+    assert alone.needs(build("perl", "aarch64")) == (build("words", "noarch"),)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from melpy.arch import ARCHES, parse_arch
+from melpy.arch import ARCHES, host_arch, parse_arch
 from melpy.errors import FaultsError
 from melpy.plan.environment import DEFAULT_VARIABLES
 from melpy.plan.form import plan_digest
 from melpy.plan.library import Library
 from melpy.plan.model import Licence, SetCapability, Source
-from melpy.plan.planner import PlanOptions, examine_recipe, is_for, plan_recipe
+from melpy.plan.planner import PlanOptions, examine_recipe, find_arches, is_for, plan_recipe
 from tests.factories.recipe import HEADER, plan, recipe
 
 
@@ -281,11 +281,31 @@ def test_every_architecture_is_known_by_its_names() -> None:
         ("[x86_64]", "x86_64", True),
         ("[x86_64]", "aarch64", False),
         ("[amd64, arm64]", "aarch64", True),
+        ("[noarch]", "aarch64", True),
     ],
 )
 def test_target_architectures(wanted: str, arch: str, expected: bool) -> None:
     found = recipe(f"package:\n  name: hello\n  version: 1\n  target-architecture: {wanted}\n")
     assert is_for(found, parse_arch(arch)) is expected
+
+
+@pytest.mark.parametrize("wanted", ["noarch", "${{vars.where}}"])
+def test_noarch_is_planned_once(wanted: str) -> None:
+    """For the architecture of this machine, or one that it runs, where these are among those of a run."""
+    text = f"package:\n  name: hello\n  version: 1\n  target-architecture: ['{wanted}']\nvars: {{where: noarch}}\n"
+    found = recipe(text)
+    own, s390x, riscv64 = host_arch(), parse_arch("s390x"), parse_arch("riscv64")
+    assert find_arches(found, [s390x, own, riscv64]) == (own,)
+    assert find_arches(found, [s390x, riscv64]) == (s390x,)
+    if own.apk == "x86_64":
+        assert find_arches(found, [s390x, parse_arch("x86")]) == (parse_arch("x86"),)
+    plans = [plan_recipe(found, arch, Library(())) for arch in (own, s390x)]
+    assert [one.job for one in plans] == ["hello-1-r0/noarch"] * 2
+    assert [(one.arch, one.package_arch) for one in plans] == [(own.apk, "noarch"), ("s390x", "noarch")]
+    assert plan_digest(plans[0]) == plan_digest(plans[1])
+    plain = recipe(text.replace(wanted, "all"))
+    assert find_arches(plain, [s390x, own]) == (s390x, own)
+    assert plan_digest(plan_recipe(plain, own, Library(()))) != plan_digest(plans[0])
 
 
 def test_the_environment_is_what_is_stated_then_what_steps_need_each_once() -> None:
