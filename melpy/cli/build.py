@@ -185,7 +185,8 @@ def _build(
 ) -> tuple[RunReport, Sequence[PlannedBuild]]:
     """Choose and make the builds; return what became of them, and those that were planned at the beginning."""
     # Only now: what executes jobs is imported meanwhile, by another process, which is small without these.
-    from melpy.cli.preparing import load_run, make_run_spec, order_run  # noqa: PLC0415  # see above
+    from melpy.cli.notice import RecipeNotices  # noqa: PLC0415  # see above
+    from melpy.cli.preparing import load_run, make_run_spec, order_run  # noqa: PLC0415  # likewise
     from melpy.cli.signer import find_signer  # noqa: PLC0415  # likewise
     from melpy.engine.builds import find_rest, make_builds  # noqa: PLC0415  # likewise
     from melpy.engine.model import PublishSpec  # noqa: PLC0415  # likewise
@@ -197,22 +198,25 @@ def _build(
         trace_file=flags["trace_file"],
         verbose=flags["verbose"] or flags["debug"],
         quiet=quiet,
-    ) as monitor:
-        loaded = load_run(arguments, chosen, settings, options, flags, monitor)
+    ) as view:
+        loaded = load_run(arguments, chosen, settings, options, flags, view)
         spec, planned = loaded.spec, loaded.tree.planned
         publication = PublishSpec(spec.out_dir, find_signer(settings))
         if publication.signer is None:
             hint = "make a key with melpy keygen, and name it with --signing-key or in melpy.toml"
-            monitor.emit(events.Warning("", "packages and index are not signed", hint))
+            view.emit(events.Warning("", "packages and index are not signed", hint))
         run = make_run_spec(settings, flags, len(loaded.tree.summaries))
+        monitor = RecipeNotices(loaded.tree.warnings, loaded.tree.summaries, view)
         asked = "" if flags["prune"] else loaded.asked  # what is pruned follows from the graph
         rest = find_rest(loaded.tree.summaries, asked, spec, run, loaded.repositories, monitor)
         if rest:
+            monitor.tell_rest()
             return rest, _list_planned(planned, rest)
         prepared = order_run(loaded, arguments, chosen, settings, flags)
         work = prepared.work
         run = make_run_spec(settings, flags, len(work.chosen))
         report = make_builds(work, spec, run, publication, workers, prepared.repositories, monitor)
+        monitor.tell_rest()
         _note_makers(report, work, spec.out_dir)
         report = replace(report, jobs=(*report.jobs, *prepared.skipped))
         if flags["prune"]:

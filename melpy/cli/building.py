@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+from collections import defaultdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -23,7 +25,7 @@ from melpy.engine.summary import make_summary
 from melpy.engine.tree import find_clashes, merge_findings
 from melpy.engine.treecache import summarise_tree
 from melpy.environment.model import EnvironmentSpec
-from melpy.errors import CycleError, FaultsError, RecipeError, RecipeNotFoundError, fault_position
+from melpy.errors import CycleError, FaultsError, Place, RecipeError, RecipeNotFoundError, fault_position
 from melpy.graph.lone import LoneGraph
 from melpy.plan.library import library_for
 from melpy.recipe.load import find_recipes
@@ -58,6 +60,7 @@ class Tree(Struct, frozen=True):
         planned: builds that are planned already.
         cache_dir: melpy's cache.
         faulty: reports of recipes with faults that were not named by their files.
+        warnings: warnings of named recipes that are not printed yet, by recipe file.
     """
 
     summaries: tuple[Summary, ...]
@@ -66,12 +69,15 @@ class Tree(Struct, frozen=True):
     planned: Mapping[BuildId, PlannedBuild]
     cache_dir: Path
     faulty: tuple[RecipeReport, ...] = ()
+    warnings: Mapping[str, tuple[RecipeError, ...]] = MappingProxyType({})
 
 
 def load_tree(
     arguments: Arguments, settings: Settings, options: Sequence[str], monitor: events.Monitor, *, only: bool
 ) -> Tree:
     """Read the recipes that are named, and others of their directories.
+
+    Warnings of a single recipe are printed at once.
 
     Args:
         arguments: arguments of the command.
@@ -95,8 +101,9 @@ def load_tree(
     planned: dict[BuildId, PlannedBuild] = {}
     summaries: list[Summary] = []
     left: list[str] = []
+    warnings: list[RecipeError] = []
     if len(named) <= _PLANNED_AT_ONCE:
-        loaded, builds = _plan_named(named, settings, options)
+        loaded, builds = _plan_named(named, settings, options, warnings.append)
         directories = pipeline_directories(settings)
         for build in builds:
             assert build.evaluation
@@ -106,7 +113,7 @@ def load_tree(
         left = [str(recipe.path) for recipe in loaded if recipe not in [build.recipe for build in builds]]
     else:
         reports = _survey(named, settings, options)
-        _check_reports(reports)
+        warnings += _check_reports(reports)
         summaries += [summary for report in reports for summary in report.summaries]
         left = [report.file for report in reports if not report.arches]
     made = {one for summary in summaries for one in summary.list_made()}
@@ -125,7 +132,20 @@ def load_tree(
         return planned[build]
 
     faulty = tuple(report for report in reports if report.has_errors)
-    return Tree(tuple(summaries), plan, tuple(left), planned, settings.cache_dir, faulty)
+    kept = _keep_warnings(warnings, frozenset(map(str, named)))
+    return Tree(tuple(summaries), plan, tuple(left), planned, settings.cache_dir, faulty, kept)
+
+
+def _keep_warnings(warnings: Iterable[RecipeError], named: Collection[str]) -> dict[str, tuple[RecipeError, ...]]:
+    """Return warnings by recipe file; print those of a single recipe, and of pipelines."""
+    kept: defaultdict[str, list[RecipeError]] = defaultdict(list)
+    for warning in warnings:
+        file = warning.where.file if isinstance(warning.where, Place) else ""
+        if len(named) > 1 and file in named:
+            kept[file].append(warning)
+        else:
+            print_warning(warning)
+    return {file: tuple(found) for file, found in kept.items()}
 
 
 def _survey(files: Sequence[Path], settings: Settings, options: Sequence[str]) -> list[RecipeReport]:
@@ -133,8 +153,8 @@ def _survey(files: Sequence[Path], settings: Settings, options: Sequence[str]) -
     return list(summarise_tree(files, spec, os.cpu_count() or 1, settings.cache_dir))
 
 
-def _check_reports(reports: Sequence[RecipeReport]) -> None:
-    """Print warnings of recipes, and refuse those with faults.
+def _check_reports(reports: Sequence[RecipeReport]) -> list[RecipeError]:
+    """Return the warnings of recipes, and refuse those with faults.
 
     Raises:
         FaultsError: some have faults.
@@ -143,8 +163,7 @@ def _check_reports(reports: Sequence[RecipeReport]) -> None:
     faults = [_make_error(finding) for finding in found if finding.severity == "error"]
     if faults:
         raise FaultsError(sorted(faults, key=fault_position))
-    for finding in found:
-        print_warning(_make_error(finding))
+    return [_make_error(finding) for finding in found]
 
 
 def _make_error(finding: Finding) -> RecipeError:
@@ -158,9 +177,9 @@ def _make_error(finding: Finding) -> RecipeError:
 
 
 def _plan_named(
-    named: Sequence[Path], settings: Settings, options: Sequence[str]
+    named: Sequence[Path], settings: Settings, options: Sequence[str], warn: Callable[[RecipeError], None]
 ) -> tuple[tuple[Recipe, ...], tuple[PlannedBuild, ...]]:
-    return plan_recipes(named, settings.arch, settings, print_warning, options, together=True) if named else ((), ())
+    return plan_recipes(named, settings.arch, settings, warn, options, together=True) if named else ((), ())
 
 
 def assume_outside(name: str, arch: str) -> bool:  # noqa: ARG001  # in the place of `Repositories.offers`

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from melpy.cli.monitor import open_monitor
+from melpy.cli.notice import count_rest
 from melpy.cli.preparing import make_run_spec, prepare_run
 from melpy.cli.report import count_text, print_json, print_text, print_warning, short_list
 from melpy.cli.table import Column, print_table
@@ -79,6 +80,7 @@ def show_expectations(
 
             prune(prepared, arguments.directories, PublishSpec(prepared.spec.out_dir), monitor, flags)
     reasons = {prepared.work.graph.summaries[one.build].job: one.reason for one in prepared.selection.builds}
+    _print_notices(expected, prepared.tree.warnings)
     if as_json:
         said = [{**asdict(one), "selected": reasons.get(one.job, "")} for one in expected]
         left = [{"job": one.job, "verdict": SKIPPED, "because": one.because} for one in prepared.skipped]
@@ -92,6 +94,17 @@ def show_expectations(
     if any(one.remembered for one in expected):
         print_text("--retry-failed tries again what failed before with the same inputs", err=True)
     print_text(_count(expected, len(prepared.skipped)), err=True)
+
+
+def _print_notices(expected: Sequence[Expectation], warnings: Mapping[str, Sequence[MelpyError]]) -> None:
+    """Print the warnings of recipes that would be built, and count the others."""
+    left = dict(warnings)
+    for one in expected if left else ():
+        for warning in left.pop(one.file, ()) if one.verdict in {WILL, MAY} else ():
+            print_warning(warning)
+    text = count_rest(left)
+    if text:
+        print_text(text, err=True)
 
 
 def _print_conflicts(expected: Sequence[Expectation], unread: Collection[str]) -> None:
