@@ -11,7 +11,7 @@ from melpy import events
 from melpy.codec import replace
 from melpy.engine.builder import Bench
 from melpy.engine.freshness import Freshness
-from melpy.engine.generated import find_generated, find_late
+from melpy.engine.generated import find_generated, find_late, load_generated
 from melpy.engine.journal import Journal, find_journal
 from melpy.engine.known import Means, Work
 from melpy.engine.ledger import Ledger
@@ -202,7 +202,10 @@ class _Phases:
             self._lasting = {build: key for run in self._runs for build, key in run.find_stamped().items()}
             return
         with suppress(MelpyError):  # the next run tells what is wrong
-            graph = work.remake(find_generated(self._publisher.staged.values()))
+            built = find_generated(self._publisher.staged.values())
+            known = load_generated(self._means.spec.out_dir, {arch for _, arch in built})
+            is_same = all(known.get(package) == facts for package, facts in built.items())
+            graph = work.graph if is_same else work.remake(built)
             for run in self._runs:
                 found = run.find_next_stamps(graph, self._work.chosen, made)
                 self._means.journal.add_keys({stamp: key for stamp, key in found.values() if stamp})
@@ -219,7 +222,7 @@ class _Phases:
         fresh = Freshness(means.spec, means.stage, means.journal, means.store, summaries, means.tips)
         with suppress(MelpyError):  # the next run tells what is wrong
             if self._publisher.staged:
-                found = {build: fresh.find_version(summaries[build]) for build in work.chosen}
+                found = {build: fresh.find_version(summaries[build]) for build in self._publisher.staged}
                 if any(known is None or known.key != self._lasting[build] for build, known in found.items()):
                     return
             stamps = RunStamps(means.journal, tuple(summaries.values()), work.asked)

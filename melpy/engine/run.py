@@ -119,7 +119,7 @@ class Run:
         view.take(made)
         found: dict[BuildId, tuple[str, str]] = {}
         for build, key in self.find_stamped().items():
-            if self._view.list_seen(build) != view.list_seen(build):
+            if not self._view.sees_same(build, view):
                 continue
             after = view.digest_rest(build)
             # A build that is forced leaves no stamp, and the rounds of a cycle those of what its members saw in them.

@@ -98,6 +98,12 @@ class View:
         seen = self._find_before(build, None)
         return seen | (self._graph.settled(build) - self._chosen) if self._nodes.is_partial(build) else seen
 
+    def sees_same(self, build: BuildId, other: View) -> bool:
+        """Tell whether a build sees the packages of the same builds in the graph of another view."""
+        if self._nodes.are_whole and other._nodes.are_whole:
+            return self._graph.settled_mask(build) == other._graph.settled_mask(build)
+        return self.list_seen(build) == other.list_seen(build)
+
     def find_changed(self, cycle: int, number: int) -> tuple[BuildId, ...]:
         """Return the members of a cycle whose packages are other ones after a round than before it."""
         members = self._nodes.cycles[cycle].members

@@ -77,8 +77,12 @@ class BuildGraph:
 
     def settled(self, build: BuildId) -> frozenset[BuildId]:
         """Return the builds whose packages a build may see once its cycle is built: all that it needs by any way."""
+        return frozenset(self._name(list_bits(self.settled_mask(build))))
+
+    def settled_mask(self, build: BuildId) -> int:
+        """Return the builds of `settled` as bits, numbered alike in all graphs of the same summaries."""
         number = self._numbers[build]
-        return frozenset(self._name(list_bits(self._settled[number] & ~(1 << number))))
+        return self._settled[number] & ~(1 << number)
 
     def dependents(self, build: BuildId) -> tuple[BuildId, ...]:
         """Return the builds that directly need a build, in the order of builds."""

@@ -39,6 +39,9 @@ class Graph(Protocol):
     def settled(self, build: BuildId) -> frozenset[BuildId]:
         """Return the builds whose packages a build may see once its cycle is built."""
 
+    def settled_mask(self, build: BuildId) -> int:
+        """Return the builds of `settled` as bits, numbered alike in all graphs of the same summaries."""
+
     def lacking(self, build: BuildId) -> tuple[str, ...]:
         """Return the constraints of a build's environment that no build before it and nothing outside answers."""
 
@@ -65,6 +68,10 @@ class LoneGraph:
     def settled(self, build: BuildId) -> frozenset[BuildId]:  # noqa: ARG002  # see `Graph`
         """See `Graph`."""
         return frozenset()
+
+    def settled_mask(self, build: BuildId) -> int:  # noqa: ARG002  # see `Graph`
+        """See `Graph`."""
+        return 0
 
     def lacking(self, build: BuildId) -> tuple[str, ...]:  # noqa: ARG002  # see `Graph`
         """See `Graph`; the preparation of the build says what its environment lacks."""
