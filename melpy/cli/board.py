@@ -158,7 +158,8 @@ class Board:
 
         Thousands that are up to date, or were never begun, are counted, and the summary says why.
         """
-        return event.outcome in _TOLD or event.job in self.rows
+        row = self.rows.get(event.job)
+        return event.outcome in _TOLD or (row is not None and row.has_steps)
 
     def describe_settled(self, event: events.JobSettled) -> tuple[str, list[str]]:
         """Return what became of a job, to be asked before the event is noted, and further lines about a failure."""
