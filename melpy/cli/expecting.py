@@ -74,7 +74,7 @@ def show_expectations(
         prepared = prepare_run(arguments, chosen, settings, options, flags, monitor)
         with open_means(prepared, flags, monitor) as means:
             expecter = Expecter(prepared.work, means)
-            expected = list(expecter.expect())
+            expected = list(expecter.expect(linked=as_json))
         if flags["prune"]:
             from melpy.cli.pruning import prune  # noqa: PLC0415  # only where it is asked for
 

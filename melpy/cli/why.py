@@ -68,7 +68,7 @@ def command(targets: tuple[str, ...], *, options: tuple[str, ...], as_json: bool
         prepared = prepare_run(arguments, chosen, settings, options, given, monitor)
         with open_means(prepared, given, monitor) as means:
             expecter = Expecter(prepared.work, means)
-            expected = {BuildId(one.recipe, one.arch): one for one in expecter.expect()}
+            expected = {BuildId(one.recipe, one.arch): one for one in expecter.expect(linked=False)}
             asked = [one.build for one in prepared.selection.builds if one.asked]
             said = [_describe(build, expected[build], expecter, prepared, monitor) for build in asked]
     if as_json:
