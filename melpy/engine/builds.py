@@ -78,7 +78,7 @@ def make_builds(
         phases = _Phases(work, means, Bench(executor, directory), publisher, monitor)
         interrupted = False
         try:
-            with _finish_first(phases, monitor, several=len(work.chosen) > 1) as asked:
+            with _finish_first(phases, several=len(work.chosen) > 1) as asked:
                 phases.execute()
             interrupted = bool(asked)
         except KeyboardInterrupt:
@@ -239,7 +239,7 @@ class _Phases:
 
 
 @contextmanager
-def _finish_first(run: _Phases, monitor: events.Monitor, *, several: bool) -> Iterator[list[int]]:
+def _finish_first(run: _Phases, *, several: bool) -> Iterator[list[int]]:
     """Let a first interrupt of a run over several builds finish what goes on; another one ends that, too."""
     asked: list[int] = []
     before = signal.getsignal(signal.SIGINT)
@@ -253,8 +253,6 @@ def _finish_first(run: _Phases, monitor: events.Monitor, *, several: bool) -> It
             before(number, frame)
             return
         run.drain()
-        text = "interrupted: running builds are finished, and no other one begins; interrupt again to end them at once"
-        monitor.emit(events.Note("", text))
 
     signal.signal(signal.SIGINT, interrupt)
     try:

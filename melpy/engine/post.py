@@ -27,6 +27,7 @@ class Post:
 
     def __init__(self) -> None:
         self._calls: deque[Callable[[], None]] = deque()
+        self._lock = threading.Lock()
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
 
@@ -61,8 +62,10 @@ class Post:
 
         def deliver(value: Value | BaseException) -> None:
             self._calls.append(lambda: done(value))
-            with suppress(OSError):  # full, so that the main thread wakes anyway; or closed, and nobody waits
-                os.write(self._write, b"\0")
+            # Full, so that the main thread wakes anyway. Once it is closed, its number may be that of another file.
+            with self._lock, suppress(OSError):
+                if self._write >= 0:
+                    os.write(self._write, b"\0")
 
         return deliver
 
@@ -85,6 +88,7 @@ class Post:
     def close(self) -> None:
         """Leave signals as they were; threads that still work tell nobody."""
         signal.set_wakeup_fd(self._before)
-        read, write = self._read, self._write
-        os.close(read)
-        os.close(write)
+        with self._lock:
+            read, write, self._write = self._read, self._write, -1
+            os.close(read)
+            os.close(write)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from melpy import events
 from melpy.engine.builder import Bench, Builder, EndedBuild
 from melpy.engine.difference import find_differences
 from melpy.engine.freshness import Freshness, Known
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
-    from melpy import events
     from melpy.engine.known import Means, Work
     from melpy.engine.ledger import Ledger
     from melpy.engine.stage import BuiltPackages
     from melpy.graph.lone import Graph
     from melpy.graph.model import BuildId
 
+_INTERRUPTED = "interrupted: running builds are finished, and no other one begins; interrupt again to end them at once"
 _MOST_SHOWN = 5  # builds whose files are compared for an error
 
 
@@ -80,7 +81,7 @@ class Run:
         self._on_staged = on_staged
         self._finder = finder = Finder(work, means, self._fresh, self._view)
         self._schedule: Schedule[Node | Gate] = Schedule(self._count_allowed())
-        self._interrupted = False
+        self._interrupted = self._is_told = False
         self._post = Post()
         self._prospect = Prospect(work, means.journal, means.options.workers)
         self._builder = Builder(work, means, finder, self._fresh, bench, self._prospect, self._post, self._end, monitor)
@@ -141,6 +142,7 @@ class Run:
         try:
             while True:
                 self._advance()
+                self._tell_interrupt()
                 if not self._builder.count:
                     break
                 self._prospect.tell(self._list_left, self._builder.running, self._monitor)
@@ -155,9 +157,15 @@ class Run:
             self.settle_unbegun(self._work.chosen)
 
     def drain(self) -> None:
-        """Let nothing more start; what goes on is finished."""
+        """Let nothing more start; what goes on is finished. A handler of a signal may call it, whatever goes on."""
         self._interrupted = True
         self._schedule.stop()
+
+    def _tell_interrupt(self) -> None:
+        """Tell, once, that the run was interrupted: a handler of a signal cannot, where a monitor is being told."""
+        if self._interrupted and not self._is_told:
+            self._is_told = True
+            self._monitor.emit(events.Note("", _INTERRUPTED))
 
     @property
     def is_exhausted(self) -> bool:
