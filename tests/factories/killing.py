@@ -119,14 +119,15 @@ class Killer:
         process = self.begin(tree)
         try:
             process.wait(after)
+            was_killed = False
         except subprocess.TimeoutExpired:
+            was_killed = True
             if group:
                 os.killpg(process.pid, signal.SIGKILL)
             else:
                 process.kill()
             process.wait()
-            return True, wait_for_descendants()
-        return False, 0.0
+        return was_killed, wait_for_descendants()  # one that came to its end may have helpers that are ending, too
 
 
 def adopt_orphans() -> None:
