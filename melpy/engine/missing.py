@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from melpy.apk.atom import parse_provide
 from melpy.engine.environment import make_environment
 from melpy.engine.locate import locate_needs
+from melpy.engine.side import resolve_sides
 from melpy.environment.resolution import resolve_environment
 from melpy.errors import MelpyError, Place, UnresolvableError, point_at
 from melpy.plan.library import library_for
@@ -16,7 +17,7 @@ from melpy.recipe.load import load_recipe
 from melpy.solve.refusal import render_instead
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from melpy.arch import Arch
@@ -39,6 +40,7 @@ def resolve_build(
     repositories: Repositories,
     *,
     own: tuple[VisiblePackage, ...] | None = None,
+    origins: Mapping[str, tuple[VisiblePackage, ...]] | None = None,
 ) -> Solution:
     """Return the exact packages of an environment of a recipe.
 
@@ -47,6 +49,7 @@ def resolve_build(
         environment: the environment: of its build, or of one of its tests.
         repositories: where packages come from.
         own: packages built here that it may have; None for those of the repository's index.
+        origins: of these, the packages of recipes that come from one side each; see `melpy.engine.side`.
 
     Raises:
         UnresolvableError: there is no such set of packages; the error names the lines that ask for what is missing.
@@ -54,9 +57,10 @@ def resolve_build(
     """
     where = f"{'' if build.evaluation else f'{build.plan.recipe}: '}environment for {build.plan.arch}"
     try:
-        return resolve_environment(
-            make_environment(environment, build.arch), repositories, own=own, where=where
-        ).solution
+        asked = make_environment(environment, build.arch)
+        if own is not None and origins:
+            return resolve_sides(asked, repositories, own, origins, where).solution
+        return resolve_environment(asked, repositories, own=own, where=where).solution
     except UnresolvableError as error:
         explain_missing(error, build)
         raise

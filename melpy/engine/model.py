@@ -169,12 +169,14 @@ class Visible(Struct, frozen=True):
         staged: directories of packages that are not published yet, as repositories, the last one first.
         own: all repositories of packages that were built here.
         contents: content digest of packages, by checksum, as far as it is known.
+        origins: of these, the packages of recipes that come from one side each; see `melpy.engine.side`.
     """
 
     packages: tuple[VisiblePackage, ...] | None
     staged: tuple[Path, ...]
     own: frozenset[str]
     contents: Mapping[str, str] = msgspec.field(default_factory=dict)
+    origins: Mapping[str, tuple[VisiblePackage, ...]] = msgspec.field(default_factory=dict)
 
 
 class BuiltPackage(Struct, frozen=True):

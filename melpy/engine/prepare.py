@@ -219,7 +219,8 @@ def _warn_of_limits(build: PlannedBuild, limits: Limits, spec: BuildSpec, monito
 
 def _find_environment(build: PlannedBuild, spec: BuildSpec, repositories: Repositories, visible: Visible) -> Solution:
     if not spec.locks:
-        return resolve_build(build, build.plan.environment, repositories, own=visible.packages)
+        own, origins = visible.packages, visible.origins
+        return resolve_build(build, build.plan.environment, repositories, own=own, origins=origins)
     path, lock = next((path, lock) for path, lock in spec.locks if lock.arch == build.arch.apk)
     return find_locked(build, lock, spec.repositories, path, staged=visible.staged)
 

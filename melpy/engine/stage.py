@@ -17,7 +17,7 @@ from melpy.engine.model import Visible
 from melpy.repo.repository import sort_packages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from melpy.engine.published import Made, PublishedPackage
@@ -85,8 +85,15 @@ class Stage:
     def _note(self, contents: Iterable[tuple[str, str]]) -> None:
         self._contents.update((checksum, content) for checksum, content in contents if content)
 
-    def see(self, builds: Iterable[BuiltPackages]) -> Visible:
-        """Return what a build sees that may have the packages of others."""
+    def see(
+        self, builds: Iterable[BuiltPackages], origins: Mapping[str, tuple[VisiblePackage, ...]] | None = None
+    ) -> Visible:
+        """Return what a build sees that may have the packages of others.
+
+        Args:
+            builds: the others.
+            origins: the packages of recipes that come from one side each; see `melpy.engine.side`.
+        """
         chosen = list(builds)
         packages = {(one.name, one.version): one for build in chosen for one in build.packages}
         roots = dict.fromkeys(build.root for build in reversed(chosen))
@@ -96,4 +103,5 @@ class Stage:
             tuple(root for root in roots if root != own),
             frozenset({str(own), *map(str, roots)}),
             {one.checksum: content for one in packages.values() if (content := self._contents.get(one.checksum))},
+            origins or {},
         )

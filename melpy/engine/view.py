@@ -60,7 +60,10 @@ class View:
         """Return the packages that a build may see in a round."""
         found = self._list(node)
         others = self._fresh.find_others(self._find_arch(node.build))
-        return self._stage.see((others, *(found[build] for build in sorted(found))))
+        cycle = self._nodes.find_cycle(node.build)
+        members = () if cycle is None else self._nodes.cycles[cycle].members
+        origins = {build.recipe: found[build].packages for build in members if build in found}
+        return self._stage.see((others, *(found[build] for build in sorted(found))), origins)
 
     def find_digest(self, node: Node) -> str:
         """Return the digest of all that `see` gives, apart from packages that no recipe of the graph makes."""

@@ -149,12 +149,14 @@ class Snapshot(Noun, frozen=True):
         own: packages that were built here.
         indexes: repositories, in order of preference.
         supplied: packages that the supply made for this environment.
+        origins: recipes whose packages are taken from `own` and not from the repositories.
     """
 
     arch: str
     own: tuple[VisiblePackage, ...] = ()
     indexes: tuple[SnapshotIndex, ...] = ()
     supplied: tuple[VisiblePackage, ...] = ()
+    origins: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-able values."""

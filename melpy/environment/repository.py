@@ -52,12 +52,18 @@ class Repositories:
         self._own: defaultdict[str, Shelf] = defaultdict(Shelf)
         self._supplied: defaultdict[str, Shelf] = defaultdict(Shelf)
 
-    def take_snapshot(self, environment: EnvironmentSpec, own: tuple[VisiblePackage, ...] | None = None) -> Snapshot:
+    def take_snapshot(
+        self,
+        environment: EnvironmentSpec,
+        own: tuple[VisiblePackage, ...] | None = None,
+        origins: tuple[str, ...] = (),
+    ) -> Snapshot:
         """Return what an environment may see now, before the supply is asked.
 
         Args:
             environment: the environment.
             own: packages built here that it may see; None for those that the index of their repository has.
+            origins: recipes whose packages are taken from `own` and not from the repositories.
 
         Raises:
             RepositoryError: an index cannot be read.
@@ -75,6 +81,7 @@ class Repositories:
             arch,
             self.find_own(arch) if own is None else own,
             tuple(self._load(location, arch, keys) for location, keys in trusted.items()),
+            origins=origins,
         )
 
     def offers(self, name: str, arch: str) -> bool:
@@ -155,7 +162,8 @@ class Repositories:
             layers.append(self._universes[index, arch])
         if snapshot.supplied:
             layers.append(self._supplied[arch].find_universe(snapshot.supplied))
-        return LayeredUniverse(layers, frozenset(self._near[arch]) if self.spec.supply else None)
+        near = frozenset(self._near[arch]) if self.spec.supply else None
+        return LayeredUniverse(layers, near, frozenset(snapshot.origins), len(snapshot.indexes))
 
     def list_stanzas(self, index: SnapshotIndex, arch: str) -> tuple[str, ...]:
         """Return the lines of each package of an index that a snapshot names."""

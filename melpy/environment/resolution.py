@@ -41,6 +41,7 @@ def resolve_environment(
     repositories: Repositories,
     *,
     own: tuple[VisiblePackage, ...] | None = None,
+    origins: tuple[str, ...] = (),
     where: str,
     choosy: bool = False,
 ) -> Resolution:
@@ -50,6 +51,7 @@ def resolve_environment(
         environment: the environment.
         repositories: where packages come from.
         own: packages built here that it may see; None for those that the index of their repository has.
+        origins: recipes whose packages are taken from `own` and not from the repositories.
         where: who asks, for messages.
         choosy: see `melpy.solve.resolver.solve`.
 
@@ -58,7 +60,7 @@ def resolve_environment(
         RepositoryError: a repository cannot be read.
     """
     world = environment.root.world
-    snapshot = find_snapshot(environment, repositories, own=own)
+    snapshot = find_snapshot(environment, repositories, own=own, origins=origins)
     try:
         return Resolution(snapshot, resolve(world, snapshot, repositories, where=where, choosy=choosy))
     except UnresolvableError:
@@ -71,7 +73,11 @@ def resolve_environment(
 
 
 def find_snapshot(
-    environment: EnvironmentSpec, repositories: Repositories, *, own: tuple[VisiblePackage, ...] | None = None
+    environment: EnvironmentSpec,
+    repositories: Repositories,
+    *,
+    own: tuple[VisiblePackage, ...] | None = None,
+    origins: tuple[str, ...] = (),
 ) -> Snapshot:
     """Return what an environment may see, when the supply has made what it asks for and nobody else has.
 
@@ -79,7 +85,7 @@ def find_snapshot(
         RepositoryError: a repository cannot be read.
     """
     world = environment.root.world
-    snapshot = repositories.take_snapshot(environment, own)
+    snapshot = repositories.take_snapshot(environment, own, origins)
     asked: set[str] = set()
     while repositories.spec.supply:
         # The supply is asked every time, since it also sees to it that what it has is still as it would make it.

@@ -166,9 +166,24 @@ class LayeredUniverse:
         near: names that were perhaps meant, of a supply that could make more than is here; None where there is none.
     """
 
-    def __init__(self, layers: Sequence[Layer], near: frozenset[str] | None = None) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        near: frozenset[str] | None = None,
+        origins: frozenset[str] = frozenset(),
+        count: int = 0,
+    ) -> None:
+        """Put universes one above the other.
+
+        Args:
+            layers: the universes, the first preferred.
+            near: names that were perhaps meant, of a supply that could make more than is here.
+            origins: origins of which the layers after the first one offer nothing.
+            count: number of layers after the first one for which that holds.
+        """
         self.layers = layers
         self.near = near
+        self._origins, self._count = origins, count
         self._providers: dict[str, tuple[Answer, ...]] = {}
 
     def __len__(self) -> int:
@@ -197,6 +212,8 @@ class LayeredUniverse:
             yield from (offer for offer in layer.triggered_by(wanted) if not self._is_hidden(offer, number))
 
     def _is_hidden(self, offer: Offer, number: int) -> bool:
+        if self._origins and 0 < number <= self._count and offer.entry.info.origin in self._origins:
+            return True
         return any(layer.hides(offer) for layer in self.layers[:number])
 
 
