@@ -118,6 +118,8 @@ def find_rest(
     """
     if len(summaries) < 2 or not asked or options.force or options.stale != "inputs":
         return None
+    if not spec.out_dir.is_dir():
+        return None  # a run that fails before it builds anything makes none
     start = time.monotonic()
     with (
         hold_run(spec.out_dir, alone=False),
