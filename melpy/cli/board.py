@@ -79,6 +79,7 @@ class Board:
         self.since = now
         self.counts: Counter[str] = Counter()
         self.rows: dict[str, Row] = {}
+        self._jobs: frozenset[str] = frozenset()
         self.downloads = Downloads()
         self.doing = ""
         self.forecast: events.Forecast | None = None
@@ -107,8 +108,8 @@ class Board:
                 row = self._row(job, now)
                 row.last = line
                 row.tail.append(line)
-            case events.RunStarted(total=total, workers=workers):
-                self.total, self.workers, self.since = total, workers, now
+            case events.RunStarted(total=total, workers=workers, jobs=jobs):
+                self.total, self.workers, self.since, self._jobs = total, workers, now, frozenset(jobs)
             case events.Forecast():
                 self.forecast, self.forecast_at = event, now
             case events.Transfer():
@@ -124,6 +125,8 @@ class Board:
                 self.doing = ""
             case events.RunFinished() | events.Note() | events.Warning():
                 pass
+            case _ if self._jobs and event.job not in self._jobs and _ends(event):
+                self.rows.pop(event.job, None)  # what works for all jobs, such as the seed
             case _ if event.job:
                 self._note_job(event, now)
 
@@ -211,6 +214,11 @@ def _render_row(board: Board, row: Row, width: int, now: float) -> Line:
         (last.ljust(rest - step), "dim"),
         (f" {took:>7}", ""),
     )
+
+
+def _ends(event: events.Event) -> bool:
+    """Tell whether an event is the end of a stage."""
+    return isinstance(event, events.StageFinished) or (isinstance(event, events.Progress) and event.done >= event.total)
 
 
 def _fit(text: str, width: int) -> str:

@@ -187,9 +187,9 @@ class _Reader:
                 self.is_whole = True
             case events.Warning(job=job, text=text):
                 self.warnings.append((job, text))
-            case events.StageStarted(job="", stage=stage):
-                self.run.stage = (stage, at)
-            case events.StageFinished(job=""):
+            case events.StageStarted(job=job, stage=stage) if not self._is_job(job):
+                self.run.stage = (f"{job} {stage}".lstrip(), at)
+            case events.StageFinished(job=job) if not self._is_job(job):
                 self.run.end_stage(at)
             case events.JobSettled():
                 settled = self._job(event.job)
@@ -197,8 +197,12 @@ class _Reader:
                 settled.settled, settled.at = event, at
             case events.Forecast() | events.Note():
                 pass
-            case _ if event.job:
+            case _ if self._is_job(event.job) or isinstance(event, events.JobStarted):
                 self._read_job(self._job(event.job), at, event)
+
+    def _is_job(self, name: str) -> bool:
+        """Tell whether a name is of a job: a run names its jobs, and the seed works for all of them."""
+        return bool(name) and (name in self.jobs or not self.workers)
 
     def _job(self, name: str) -> _Job:
         return self.jobs.setdefault(name, _Job(name))

@@ -52,6 +52,18 @@ def texts(lines: list[Line]) -> list[str]:
     return [plain_text(line) for line in lines]
 
 
+def test_what_works_for_all_jobs_is_shown_while_it_works() -> None:
+    board = Board()
+    board.note(events.RunStarted("", 2, 1, (JOB, "one-1-r0/x86_64")), 0.0)
+    board.note(events.Progress("seed", "packages converted", 1, 2), 1.0)
+    assert [row.job for row in board.rows.values()] == ["seed"]
+    board.note(events.Progress("seed", "packages converted", 2, 2), 2.0)
+    assert board.rows == {}
+    board.note(events.StageStarted(JOB, "environment"), 3.0)
+    board.note(events.StageFinished(JOB, "environment", 1.0), 4.0)
+    assert [row.job for row in board.rows.values()] == [JOB]
+
+
 @pytest.mark.parametrize(("recipes", "workers"), [(20, 4), (3400, 64)])
 def test_a_run_fits(recipes: int, workers: int) -> None:
     board = Board()

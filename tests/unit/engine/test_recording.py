@@ -165,6 +165,22 @@ def test_a_job_that_is_built_again_has_two_spans(tmp_path: Path) -> None:
     assert [(span.start, span.end, span.ok) for span in job.spans] == [(1.0, 3.0, True), (5.0, 7.0, True)]
 
 
+def test_what_works_for_all_jobs_is_no_job(tmp_path: Path) -> None:
+    """As the seed does, of which a recording has stages only."""
+    now = 0.0
+    with Recorder(tmp_path / "x", lambda: now) as recorder:
+        recorder.emit(events.RunStarted("", 1, 1, (JOB,), ((),)))
+        recorder.emit(events.StageStarted("seed", "conversion"))
+        now = 2.0
+        recorder.emit(events.StageFinished("seed", "conversion", 2.0))
+        recorder.emit(events.JobStarted(JOB))
+        recorder.emit(events.JobFinished(JOB, 2.0, ok=True))
+        recorder.emit(events.JobSettled(JOB, "built", "", 6.0))
+    timeline = make_timeline(load_recording(tmp_path / "x"))
+    assert [job.job for job in timeline.jobs] == [JOB]
+    assert [(piece.name, piece.start, piece.end) for piece in timeline.stages] == [("seed conversion", 0.0, 2.0)]
+
+
 def trace_of(run: FakeRun, path: Path) -> list[dict[str, Any]]:
     trace = json.loads(render_trace(make_timeline(record(path, run))))
     assert trace["displayTimeUnit"] == "ms"
