@@ -120,7 +120,7 @@ class Builder:
         self._work, self._means, self._finder, self._fresh, self._bench = work, means, finder, fresh, bench
         self._post, self._on_end, self._monitor = post, on_end, monitor
         self._prospect = prospect
-        self._door = Door(means, prospect, monitor)
+        self._door = Door(means, bench.executor, prospect, monitor)
         self._active: dict[Node, _Active] = {}
         several = len(work.chosen) > 1
         self._attempts = Attempts(several=several, post=post, monitor=monitor, begin=self._begin_anew)
@@ -138,7 +138,7 @@ class Builder:
     @property
     def is_full(self) -> bool:
         """Whether another build could be prepared, but would only wait."""
-        return len(self._active) >= self._means.options.workers + FETCHES
+        return len(self._active) >= self._door.builds + FETCHES
 
     def begin(self, node: Node) -> Known | None:
         """Return a build that is known; else prepare it and begin to fetch its sources.

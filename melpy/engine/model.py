@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from melpy.apk.model import IndexEntry
     from melpy.apk.signature import Signer
     from melpy.arch import Arch
+    from melpy.engine.admission import Capacity
     from melpy.engine.job import Job
     from melpy.engine.result import Result
     from melpy.environment.model import RepositorySpec, StoreSpec, VisiblePackage
@@ -48,6 +49,17 @@ class Executor(Protocol):
 
     def cancel(self, job: Job) -> None:
         """Have the execution of a job end; return at once."""
+
+    def find_machine(self, arch: str) -> str:
+        """Return the name of the machine that executes the jobs of an architecture."""
+
+    def find_capacities(self, work: Path, builds: int) -> Mapping[str, Capacity]:
+        """Return what each machine has now, by its name.
+
+        Args:
+            work: a directory on the file system where builds write on this machine.
+            builds: number of builds that the user lets run at the same time.
+        """
 
 
 FileId = tuple[int, int]

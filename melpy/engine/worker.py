@@ -27,15 +27,20 @@ from melpy.errors import CancelledError, MelpyError, ProcessError, ValueFormatEr
 from melpy.sandbox.cgroup import find_parent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from melpy.apk.secret import SecretPlace
+    from melpy.engine.admission import Capacity
     from melpy.engine.job import Job
     from melpy.engine.result import Result
     from melpy.events import Monitor
 
 _PIECE = 1 << 16  # bytes that are read at once
 _MEMORY_HINT = "the machine may have run out of memory: see the kernel's log (dmesg)"
+
+
+THIS_MACHINE = "this machine"
 
 
 class Workers:
@@ -71,6 +76,16 @@ class Workers:
             with self._lock:
                 self._numbers.pop(key, None)
                 self._cancelled.discard(key)
+
+    def find_machine(self, arch: str) -> str:  # noqa: ARG002  # see `melpy.engine.model.Executor`
+        """Return the name of this machine, which executes the jobs of every architecture."""
+        return THIS_MACHINE
+
+    def find_capacities(self, work: Path, builds: int) -> Mapping[str, Capacity]:
+        """See `melpy.engine.model.Executor`."""
+        from melpy.engine.capacity import find_capacity  # noqa: PLC0415  # the server of workers needs it not
+
+        return {THIS_MACHINE: find_capacity(work, builds)}
 
     def cancel(self, job: Job) -> None:
         """Have the worker of a job clean up and end, and `execute` raise CancelledError in the thread that waits.

@@ -20,6 +20,7 @@ from melpy.apk.segment import read_segments
 from melpy.build.model import OutputTree
 from melpy.build.tree import add_file
 from melpy.digest import file_digest
+from melpy.engine.capacity import find_capacity
 from melpy.engine.inputs import render_build_inputs
 from melpy.engine.result import Result, UnsignedPackage
 from melpy.pack.content import find_content
@@ -28,6 +29,7 @@ from melpy.pack.package import write_package
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from melpy.engine.admission import Capacity
     from melpy.engine.inputs import EnvironmentPackage, Inputs
     from melpy.engine.job import Job
     from melpy.events import Monitor
@@ -62,6 +64,14 @@ class Pretender:
             self.jobs.append(job)
             self.seconds += time.perf_counter() - start
         return Result(job.name, packages)
+
+    def find_machine(self, arch: str) -> str:  # noqa: ARG002  # likewise
+        """See `melpy.engine.model.Executor`."""
+        return "pretended"
+
+    def find_capacities(self, work: Path, builds: int) -> dict[str, Capacity]:
+        """See `melpy.engine.model.Executor`."""
+        return {"pretended": find_capacity(work, builds)}
 
     def cancel(self, job: Job) -> None:
         """See `melpy.engine.model.Executor`; a job takes too little time to be cancelled."""
