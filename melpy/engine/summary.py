@@ -68,7 +68,7 @@ def make_summary(found: Evaluation, library: Library | None, arches: Iterable[Ar
         unpinned=tuple(
             render_unpinned(source) for source in plan.sources if isinstance(source, GitSource) and not source.commit
         ),
-        cpu=requests.processors,
+        cpu=float(requests.processors),  # as it comes back from JSON
         memory=requests.memory,
         locations=found.environment.repositories,
     )

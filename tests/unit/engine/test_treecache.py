@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from melpy.arch import parse_arch
+from melpy.codec import encode
 from melpy.engine import treecache
 from melpy.engine.tree import TreeSpec, survey_recipes
 from melpy.engine.treecache import summarise_tree
@@ -94,6 +95,20 @@ def test_what_a_summary_says(tree: Tree) -> None:
     assert found.pipelines == (str(packages / "pipelines/own.yaml"),)
     assert found.sources == ("https://example.com/a.tgz",)
     assert len(found.form) == 64
+
+
+@pytest.mark.parametrize("resources", ["", "resources: {cpu: 1, memory: 2Gi}", "resources: {cpu: 1.5}"])
+def test_a_summary_that_was_kept_is_the_same_json(tree: Tree, resources: str) -> None:
+    """Stamps of runs are digests of it."""
+    text = f"package: {{name: c, version: 1, {resources}}}\npipeline: [{{runs: make}}]\n"
+    (tree.root / "packages/c.yaml").write_text(text)
+    tree.write(
+        "d.yaml", "pipeline: [{uses: git-checkout, with: {repository: 'https://example.com/d', branch: main}}]\n"
+    )
+    made = {name: encode(report.summaries) for name, report in tree.reports().items()}
+    assert {name: encode(report.summaries) for name, report in tree.reports().items()} == made
+    assert tree.evaluated == []
+    assert b"example.com/d" in made["d.yaml"].partition(b'"unpinned":')[2]
 
 
 def test_nothing_is_evaluated_twice(tree: Tree) -> None:
