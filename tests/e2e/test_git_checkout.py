@@ -149,8 +149,8 @@ def test_what_is_not_pinned_is_looked_for_in_each_run(project: Project, upstream
     copy = f"mkdir -p {OUT}/seen\ncp readme {OUT}/seen/readme"
     project.write("packages/plain.yaml", shell_recipe("plain", runs=f"mkdir -p {OUT}/plain"))
 
-    def outcomes() -> list[str]:
-        result = project.melpy("build", "--json", "packages/", force=False)
+    def outcomes(*flags: str) -> list[str]:
+        result = project.melpy("build", "--json", *flags, "packages/", force=False)
         check(result)
         return [job["outcome"] for job in sorted(json.loads(result.stdout), key=lambda job: job["job"])]
 
@@ -171,6 +171,18 @@ def test_what_is_not_pinned_is_looked_for_in_each_run(project: Project, upstream
     offline = project.melpy("build", "--offline", "packages/", force=False)
     check(offline)
     assert "counts as" not in offline.stderr
+    forced = project.melpy("build", "--offline", "packages/one.yaml")
+    check(forced, 40)
+    assert "the recipe states no commit, so main is looked for anew, and melpy is offline\n" in forced.stderr
+    assert "\nhint: build it without --offline, or give expected-commit\n" in forced.stderr
+    # By the rule for recipes, a commit is part of what one is.
+    with serve(upstream) as url:
+        project.write("packages/one.yaml", recipe(copy, repository=url, branch="main"))
+        assert outcomes("--stale", "recipe") == ["built", "up-to-date"]
+        assert outcomes("--stale", "recipe") == ["up-to-date", "up-to-date"]
+        upstream.commit(readme="three")
+        assert outcomes("--stale", "recipe") == ["built", "up-to-date"]
+    assert content(project)["seen/readme"] == "three"
 
 
 def test_a_repository_of_this_machine_is_used_by_commit_only(project: Project, upstream: Upstream) -> None:
