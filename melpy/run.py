@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from melpy.codec import Noun
 from melpy.errors import ProcessError, ToolMissingError
 from melpy.interrupt import start_thread
+from melpy.orphan import end_with_melpy
 from melpy.terminal import Terminal
 from melpy.text import quote_line
 
@@ -179,7 +180,7 @@ def _kill(process: subprocess.Popen[str], *, group: bool) -> None:
 
 @contextmanager
 def _deadline(process: subprocess.Popen[str], seconds: float | None) -> Iterator[threading.Event]:
-    """Kill a process and all that it started when it takes too long; what is yielded is set then.
+    """Kill a process and all that it started when it takes too long, or melpy ends; what is yielded is set then.
 
     subprocess itself would ask again and again whether the process has ended.
     """
@@ -196,7 +197,8 @@ def _deadline(process: subprocess.Popen[str], seconds: float | None) -> Iterator
     timer.daemon = True
     start_thread(timer)
     try:
-        yield expired
+        with end_with_melpy(process.pid):
+            yield expired
     finally:
         timer.cancel()
 

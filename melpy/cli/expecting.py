@@ -16,6 +16,7 @@ from melpy.engine.expectation import CACHED, FAILS, FRESH, MAY, SKIPPED, WILL, E
 from melpy.engine.journal import Journal, find_journal
 from melpy.engine.known import Means
 from melpy.engine.model import PublishSpec
+from melpy.engine.recipedir import RecipeDirectories
 from melpy.engine.resultstore import ResultStore
 from melpy.engine.stage import Stage
 from melpy.engine.tip import Tips
@@ -53,7 +54,8 @@ def open_means(prepared: Prepared, flags: Mapping[str, Any], monitor: Monitor) -
     options = make_run_spec(prepared.settings, flags, len(prepared.work.chosen))
     with closing(Journal(find_journal(spec.cache_dir), monitor)) as journal:
         tips = Tips(spec.sources, journal, monitor, look=False)
-        yield Means(spec, options, Stage(prepared.repositories), ResultStore(spec.cache_dir), journal, tips)
+        stage, store = Stage(prepared.repositories), ResultStore(spec.cache_dir)
+        yield Means(spec, options, stage, store, journal, tips, RecipeDirectories())
 
 
 def show_expectations(

@@ -19,6 +19,7 @@ from melpy.cli.report import print_error
 from melpy.cli.unknown import Group, usage_error
 from melpy.errors import MelpyError, OutputError, find_limit_hint, reason_of
 from melpy.interrupt import handle_interrupts, ignore_interrupts
+from melpy.orphan import end_sessions
 
 COLLECTED_FROM = 200_000
 """New containers after which Python looks for cycles."""
@@ -188,6 +189,7 @@ def _finish(status: int) -> None:
 
 def _leave_interrupted() -> NoReturn:
     """End with status 130: Python would kill itself where an interrupt came while a module was made."""
+    end_sessions()
     with suppress(OSError):
         sys.stdout.flush()
     os._exit(130)

@@ -304,12 +304,16 @@ class Builder:
         """Put a result into the cache, where later builds and publication find it."""
         means, summary = self._means, self._work.graph.summaries[active.node.build]
         root, packages, key = job.run.locations.results, result.packages, job.inputs.key
+        # A branch may have moved since its tip was looked for.
+        stamped = active.draft.settled and job.run.first == 1 and key == active.draft.inputs.key
         if job.run.first == 1:
             stored = means.store.add(job, result)
             means.store.keep_log(stored, job.run.locations.log)
             root, packages = stored.root, stored.result.packages
             means.journal.remove_failures([key])
-            means.journal.add_keys(dict.fromkeys(self._fresh.list_recipe_stamps(summary), key))
+            if stamped or not summary.unpinned:
+                stamps = self._fresh.list_recipe_stamps(summary, files=job.inputs.files)
+                means.journal.add_keys(dict.fromkeys(stamps, key))
             memory = max((step.usage.memory for step in result.steps), default=0)
             cpu = sum(step.usage.cpu for step in result.steps)
             means.journal.add_sample(active.node.build, Sample(active.clock.elapsed, cpu, memory, job.run.attempt - 1))
@@ -318,8 +322,6 @@ class Builder:
         key = key if job.run.first == 1 else ""
         staged = Staged(job.name, summary.arch, summary.arches, epoch, root, packages, log, stages, key)
         built = means.stage.take_unsigned(root, summary.arches, packages)
-        # A branch may have moved since its tip was looked for.
-        stamped = active.draft.settled and key == active.draft.inputs.key
         return EndedBuild(active.node, active.clock, key, stamped, packages=built, staged=staged)
 
     def drop(self) -> None:

@@ -17,6 +17,7 @@ from melpy.engine.known import Means, Work
 from melpy.engine.ledger import Ledger
 from melpy.engine.model import JobReport, RunReport
 from melpy.engine.publication import Publisher
+from melpy.engine.recipedir import RecipeDirectories
 from melpy.engine.resultdir import keep_results, open_results
 from melpy.engine.resultstore import ResultStore
 from melpy.engine.run import Run
@@ -73,7 +74,7 @@ def make_builds(
         tips = Tips(spec.sources, journal, monitor)
         with suppress(MelpyError):  # the builds that it is about tell what is wrong
             tips.find(source for build in work.chosen for source in work.graph.summaries[build].unpinned)
-        means = Means(spec, options, Stage(repositories), store, journal, tips)
+        means = Means(spec, options, Stage(repositories), store, journal, tips, RecipeDirectories())
         publisher = Publisher(publication, options, repositories, journal, monitor)
         phases = _Phases(work, means, Bench(executor, directory), publisher, monitor)
         interrupted = False
@@ -127,7 +128,9 @@ def find_rest(
     ):
         builds = {summary.id: summary for summary in summaries}
         tips = Tips(spec.sources, journal, monitor)
-        fresh = Freshness(spec, Stage(repositories), journal, ResultStore(spec.cache_dir), builds, tips)
+        fresh = Freshness(
+            spec, Stage(repositories), journal, ResultStore(spec.cache_dir), builds, tips, RecipeDirectories()
+        )
         found = RunStamps(journal, summaries, asked).find(fresh, spec.out_dir)
     if found is None:
         return None
@@ -200,6 +203,8 @@ class _Phases:
 
     def _remember(self, work: Work, made: Mapping[BuildId, BuiltPackages]) -> None:
         """Remember the stamps that the next run will find builds by."""
+        if self._means.options.stale != "inputs":  # what another rule takes for up to date need not be
+            return
         if not self._publisher.staged:
             self._lasting = {build: key for run in self._runs for build, key in run.find_stamped().items()}
             return
@@ -221,7 +226,7 @@ class _Phases:
         if not all(JobOutcome(job.outcome).good for job in jobs):
             return
         summaries = work.graph.summaries
-        fresh = Freshness(means.spec, means.stage, means.journal, means.store, summaries, means.tips)
+        fresh = Freshness(means.spec, means.stage, means.journal, means.store, summaries, means.tips, means.directories)
         with suppress(MelpyError):  # the next run tells what is wrong
             if self._publisher.staged:
                 found = {build: fresh.find_version(summaries[build]) for build in self._publisher.staged}

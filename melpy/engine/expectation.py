@@ -76,7 +76,9 @@ class Expecter:
 
     def __init__(self, work: Work, means: Means) -> None:
         self._work, self._means = work, means
-        self._fresh = Freshness(means.spec, means.stage, means.journal, means.store, work.graph.summaries, means.tips)
+        self._fresh = Freshness(
+            means.spec, means.stage, means.journal, means.store, work.graph.summaries, means.tips, means.directories
+        )
         self._nodes = Nodes(work.graph, work.chosen, rounds=means.options.stale == "inputs")
         self._view = View(work.graph, self._nodes, work.chosen, self._fresh, means.stage)
         self._finder = Finder(work, means, self._fresh, self._view)

@@ -7,7 +7,6 @@ follows from and costs next to nothing: the journal remembers the key of each st
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from contextlib import suppress
 from functools import cached_property
@@ -30,9 +29,11 @@ from melpy.rootfs.model import RootSpec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from melpy.engine.inputs import RecipeFile
     from melpy.engine.journal import Journal
     from melpy.engine.model import BuildSpec
     from melpy.engine.published import PublishedPackage
+    from melpy.engine.recipedir import RecipeDirectories
     from melpy.engine.resultstore import ResultStore, StoredResult
     from melpy.engine.stage import BuiltPackages, Stage
     from melpy.engine.tip import Tips
@@ -66,6 +67,7 @@ class Freshness:
         store: ResultStore,
         summaries: Mapping[BuildId, Summary],
         tips: Tips,
+        directories: RecipeDirectories,
     ) -> None:
         """Take what answers follow from.
 
@@ -76,8 +78,9 @@ class Freshness:
             store: the result cache.
             summaries: all builds of the run's graph.
             tips: what sources without a commit are at.
+            directories: the recipes' own files.
         """
-        self._tips = tips
+        self._tips, self._directories = tips, directories
         self._spec = spec
         self._stage = stage
         self._journal = journal
@@ -183,15 +186,24 @@ class Freshness:
         packages = self._stage.take_unsigned(stored.root, summary.arches, stored.result.packages)
         return Known(Outcome.CACHED, packages, key, stored)
 
-    def list_recipe_stamps(self, summary: Summary, arches: Iterable[str] = ()) -> list[str]:
-        """Return the digests of a recipe's own plan and files; they are the same in every clone.
+    def list_recipe_stamps(
+        self, summary: Summary, arches: Iterable[str] = (), files: Sequence[RecipeFile] | None = None
+    ) -> list[str]:
+        """Return the digests of a recipe's own plan, files and sources; they are the same in every clone.
 
         Args:
             summary: the recipe.
             arches: of a recipe for `noarch` packages, the architectures of environments; that of the run by default.
+            files: the files of its directory as they were when it was built; None for those that are there now.
         """
-        files = read_recipe_files(Path(summary.directory) if summary.directory else None)
-        own = ["recipe", summary.form, summary.job, [[one.path, one.kind, one.value] for one in files]]
+        if files is None:
+            files = read_recipe_files(Path(summary.directory) if summary.directory else None)
+        own: list[object] = ["recipe", summary.form, summary.job, [[one.path, one.kind, one.value] for one in files]]
+        if summary.unpinned:
+            tips = self.find_tips(summary)
+            if not all(tips):
+                return []
+            own.append(tips)
         if not summary.noarch:
             return [identity(own)]
         return [identity([*own, arch]) for arch in arches or [summary.environment_arch]]
@@ -220,23 +232,13 @@ class Freshness:
             ]
         )
 
+    def list_files(self, summary: Summary) -> Sequence[Sequence[object]]:
+        """Return what changes when a file of a recipe's directory does; see `RecipeDirectories`."""
+        return self._directories.list_files(summary.directory)
+
     def find_tips(self, *summaries: Summary) -> tuple[str, ...]:
         """Return the commits that recipes' git sources without one are at; empty for one that nobody has seen."""
         return self._tips.find([source for summary in summaries for source in summary.unpinned])
-
-    def list_files(self, summary: Summary) -> list[list[object]]:
-        """Return the files of a recipe's directory, with what changes when one of them does."""
-        base = summary.directory
-        if not base:
-            return []
-        found: list[list[object]] = []
-        for directory, names, files in os.walk(base):
-            for name in (*names, *files):
-                path = os.path.join(directory, name)  # noqa: PTH118  # a third of the time where there are thousands
-                info = os.lstat(path)
-                stamp = [info.st_mode, info.st_size, info.st_mtime_ns, info.st_ino]
-                found.append([os.path.relpath(path, base), *(stamp if name in files else stamp[:1])])
-        return sorted(found, key=lambda item: str(item[0]))
 
     def find_base(self, arch: str) -> str:
         """Return the digest of all that the keys of an architecture follow from, beside recipes and own packages."""

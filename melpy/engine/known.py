@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from melpy.engine.model import BuildSpec, PlannedBuild, RunSpec
     from melpy.engine.node import Nodes
     from melpy.engine.prepare import BuildDraft
+    from melpy.engine.recipedir import RecipeDirectories
     from melpy.engine.result import Failure
     from melpy.engine.resultstore import ResultStore
     from melpy.engine.stage import Stage
@@ -60,6 +61,7 @@ class Means(Struct, frozen=True):
         store: the result cache.
         journal: memory of earlier runs.
         tips: what sources without a commit are at.
+        directories: the recipes' own files.
     """
 
     spec: BuildSpec
@@ -68,6 +70,7 @@ class Means(Struct, frozen=True):
     store: ResultStore
     journal: Journal
     tips: Tips
+    directories: RecipeDirectories
 
 
 class Finder:
@@ -130,7 +133,8 @@ class Finder:
             self._means.journal.add_keys({stamp: draft.inputs.key})
         known = self._fresh.find_key(draft.inputs.key, summary)
         if known:  # the journal may be another than that of the build
-            self._means.journal.add_keys(dict.fromkeys(self._fresh.list_recipe_stamps(summary), draft.inputs.key))
+            stamps = self._fresh.list_recipe_stamps(summary, files=draft.inputs.files)
+            self._means.journal.add_keys(dict.fromkeys(stamps, draft.inputs.key))
         return known
 
     @property

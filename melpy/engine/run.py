@@ -74,7 +74,9 @@ class Run:
             on_staged: is given the packages of each build that is settled, where the repository has them not yet.
         """
         self._work, self._means, self._ledger, self._monitor = work, means, ledger, monitor
-        self._fresh = Freshness(means.spec, means.stage, means.journal, means.store, work.graph.summaries, means.tips)
+        self._fresh = Freshness(
+            means.spec, means.stage, means.journal, means.store, work.graph.summaries, means.tips, means.directories
+        )
         self._nodes = Nodes(work.graph, work.chosen, rounds=means.options.stale == "inputs")
         self._view = View(work.graph, self._nodes, work.chosen, self._fresh, means.stage)
         self._view.take(made)

@@ -282,6 +282,10 @@ class _Fetcher:
         if not source.commit:
             failures += by_digest_only(Candidate(url) for url in urls if is_local(url))
             urls = tuple(url for url in urls if not is_local(url))
+            if self.places.offline and not failures:
+                message = f"the recipe states no commit, so {source.version} is looked for anew, and melpy is offline"
+                hint = "build it without --offline, or give expected-commit"
+                raise UnreachableError(message, where=source.repository, hint=hint)
         limit = self.places.limit
         rewritten = [Origin(url, _IMPATIENT, is_rewrite=True, limit=limit) for url in urls]
         for origin in (*rewritten, Origin(source.repository, source.patience, limit=limit)):

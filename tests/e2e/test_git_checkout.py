@@ -6,9 +6,13 @@ import json
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import tarfile
 import textwrap
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,8 +153,8 @@ def test_what_is_not_pinned_is_looked_for_in_each_run(project: Project, upstream
     copy = f"mkdir -p {OUT}/seen\ncp readme {OUT}/seen/readme"
     project.write("packages/plain.yaml", shell_recipe("plain", runs=f"mkdir -p {OUT}/plain"))
 
-    def outcomes() -> list[str]:
-        result = project.melpy("build", "--json", "packages/", force=False)
+    def outcomes(*flags: str) -> list[str]:
+        result = project.melpy("build", "--json", *flags, "packages/", force=False)
         check(result)
         return [job["outcome"] for job in sorted(json.loads(result.stdout), key=lambda job: job["job"])]
 
@@ -171,6 +175,61 @@ def test_what_is_not_pinned_is_looked_for_in_each_run(project: Project, upstream
     offline = project.melpy("build", "--offline", "packages/", force=False)
     check(offline)
     assert "counts as" not in offline.stderr
+    forced = project.melpy("build", "--offline", "packages/one.yaml")
+    check(forced, 40)
+    assert "the recipe states no commit, so main is looked for anew, and melpy is offline\n" in forced.stderr
+    assert "\nhint: build it without --offline, or give expected-commit\n" in forced.stderr
+    # By the rule for recipes, a commit is part of what one is.
+    with serve(upstream) as url:
+        project.write("packages/one.yaml", recipe(copy, repository=url, branch="main"))
+        assert outcomes("--stale", "recipe") == ["built", "up-to-date"]
+        assert outcomes("--stale", "recipe") == ["up-to-date", "up-to-date"]
+        upstream.commit(readme="three")
+        assert outcomes("--stale", "recipe") == ["built", "up-to-date"]
+    assert content(project)["seen/readme"] == "three"
+
+
+def test_a_repository_that_does_not_answer_is_asked_once(project: Project, upstream: Upstream) -> None:
+    upstream.git("branch", "other")
+    upstream.git("update-server-info")
+    with serve(upstream) as url:
+        for name, branch in {"one": "main", "two": "other"}.items():
+            text = recipe(f"mkdir -p {OUT}", name=name, repository=url, branch=branch)
+            project.write(f"packages/{name}.yaml", text)
+        check(project.melpy("build", "packages/", force=False))
+    result = project.melpy("build", "packages/", force=False)
+    check(result)
+    assert result.stderr.count(f"fetching {url}\n") == 1
+    for branch in ("main", "other"):
+        assert f"git cannot fetch from it; {branch} counts as it was seen last, at commit" in result.stderr
+
+
+@pytest.mark.parametrize("commit", ["", "1" * 40], ids=["tip", "source"])
+def test_an_interrupt_does_not_wait_for_a_server(project: Project, commit: str) -> None:
+    """And it leaves no git behind, which has a session of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as server:  # it accepts and says nothing
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/silent.git"
+        pinned = {"expected_commit": commit} if commit else {}
+        project.write("one.yaml", recipe("true", repository=url, branch="main", **pinned))
+        with project.begin("build", "one.yaml", marker=url) as process:
+            connection, _ = server.accept()  # git has begun
+            begun = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert time.monotonic() - begun < 10
+        while begun + 30 > time.monotonic() and _find_processes(url):
+            time.sleep(0.1)
+        connection.close()
+        assert not _find_processes(url)
+
+
+def _find_processes(word: str) -> list[str]:
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(place.read_text(errors="replace"))
+    return [line for line in found if word in line]
 
 
 def test_a_repository_of_this_machine_is_used_by_commit_only(project: Project, upstream: Upstream) -> None:

@@ -263,6 +263,14 @@ def test_rules_for_what_is_stale(chain: Project) -> None:
     assert found == {"base": "built", "middle": "up-to-date", "top": "up-to-date", "other": "up-to-date"}
 
 
+def test_what_another_rule_takes_for_up_to_date_is_built(chain: Project) -> None:
+    """A run with another rule may have nothing to do where there is something."""
+    build(chain)
+    chain.write("base.yaml", recipe("base", runs="echo more >> ${{targets.destdir}}/usr/share/base"))
+    assert set(outcomes(build(chain, ".", "--stale", "version")).values()) == {"up-to-date"}
+    assert outcomes(build(chain)) == {"base": "built", "middle": "built", "top": "built", "other": "up-to-date"}
+
+
 def test_a_clone_of_the_recipes_is_the_same_to_all_rules(chain: Project, tmp_path: Path) -> None:
     """A clone has the same files, but with other times and inodes."""
     directory = chain.directory / "middle"
