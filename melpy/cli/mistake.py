@@ -6,8 +6,9 @@ import errno
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from melpy.apk.atom import parse_atom
 from melpy.cli.selection import find_default_directory
-from melpy.errors import OutputError, RepositoryError, SettingsError, UsageError, hint_near
+from melpy.errors import OutputError, RecipeError, RepositoryError, SettingsError, UsageError, hint_near
 from melpy.files import WRITE_HINTS
 from melpy.repo.layout import index_path
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from melpy.engine.selection import Arguments
     from melpy.errors import MelpyError
     from melpy.graph.lone import Graph
+    from melpy.graph.model import BuildId
 
 
 def check_flags(flags: Mapping[str, Any]) -> None:
@@ -147,6 +149,23 @@ def find_idle_names(
             yield SettingsError(f"no recipe is called {name!r}", where=where, hint=hint)
     if quarantine:
         yield from quarantine.find_unmatched(known)
+
+
+def find_faulty_needs(tree: Tree, chosen: Collection[BuildId]) -> Iterator[MelpyError]:
+    """Yield warnings of recipes that a build would have come along, if they could be read.
+
+    What they make is not known, so they are told by the names of their files.
+    """
+    users: dict[str, str] = {}
+    for summary in tree.summaries if tree.faulty else ():
+        for atom in map(parse_atom, summary.world if summary.id in chosen else ()):
+            if not atom.conflict:
+                users.setdefault(atom.name, summary.name)
+    for report in tree.faulty:
+        user = users.get(Path(report.file).stem)
+        if user:
+            message = f"has faults, so it does not come along, and {user} takes what is there"
+            yield RecipeError(message, where=report.file, hint=f"melpy check {report.file} shows them")
 
 
 def _covers(arguments: Arguments, settings_file: Path | None) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from melpy.cli.building import assume_outside, choose_builds, load_tree, make_tree_graph, tell_left
-from melpy.cli.mistake import check_first, check_published, find_idle_names, find_recipe_names
+from melpy.cli.mistake import check_first, check_published, find_faulty_needs, find_idle_names, find_recipe_names
 from melpy.cli.option import LOCK_NAME
 from melpy.cli.report import print_warning
 from melpy.cli.selection import find_warnings, read_quarantine
@@ -151,7 +151,7 @@ def order_run(
     if circle:
         _check_circle(circle, tree, work, repositories)
     idle = find_idle_names(settings, flags, arguments, find_recipe_names(tree), graph, quarantine)
-    warnings = (*find_warnings(selection, tree.summaries, quarantine), *idle)
+    warnings = (*find_warnings(selection, tree.summaries, quarantine), *idle, *find_faulty_needs(tree, work.chosen))
     for warning in warnings:
         print_warning(warning)
     work = replace(work, asked="" if warnings else loaded.asked)

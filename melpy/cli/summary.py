@@ -140,7 +140,8 @@ def _describe_group(outcome: str, reports: Sequence[JobReport]) -> Iterator[str]
         yield f"{OUTCOMES[outcome]}:"
     ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
     for because, jobs in ordered[:_MOST_REASONS]:
-        reason = f"because of {because}: " if outcome == "skipped" and because else f"{because}: " if because else ""
+        is_job = outcome == "skipped" and because and " " not in because  # else a sentence, as of a quarantine
+        reason = f"because of {because}: " if is_job else f"{because}: " if because else ""
         yield f"  {reason}{short_list(jobs, 3)}"
     rest = ordered[_MOST_REASONS:]
     if rest:

@@ -23,6 +23,7 @@ from melpy.engine.clock import Clock
 from melpy.engine.environment import make_environment
 from melpy.engine.licence import load_licence_texts
 from melpy.engine.packages import draft_packages, lint_packages, write_packages
+from melpy.engine.recipedir import check_unchanged
 from melpy.engine.reentry import check_environment
 from melpy.engine.result import Host, Result, UnsignedPackage, describe_failure
 from melpy.engine.workdir import reuse_directory, work_directory
@@ -60,6 +61,8 @@ def execute(job: Job, monitor: events.Monitor) -> Result:
         emulator = find_emulator(parse_arch(job.inputs.plan.arch))
         with ExitStack() as stack:
             session, tools = _open_session(job, clock, emulator, stack)
+            if job.run.first == 1:
+                check_unchanged(job.run.locations.source_dir, job.inputs.files)
             with clock.stage("steps"):
                 outcome = run_plan(job.inputs.plan, session, monitor)
                 steps = outcome.records

@@ -1,7 +1,7 @@
 """The files of recipes' own directories, as a run sees them first.
 
 A run takes minutes or days, in which files are edited. What was found at the first look is what its keys follow from,
-or older: a file that changes after it counts for the next run.
+or newer: a file that changes after it counts for the next run.
 """
 
 from __future__ import annotations
@@ -10,8 +10,14 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from melpy.engine.inputs import read_recipe_files
+from melpy.errors import RecipeError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
+
+    from melpy.engine.inputs import RecipeFile
 
 
 class RecipeDirectories:
@@ -29,6 +35,25 @@ class RecipeDirectories:
         if directory not in self._found:
             self._found[directory] = _list_files(directory) if directory else []
         return self._found[directory]
+
+
+def check_unchanged(directory: Path | None, files: Sequence[RecipeFile]) -> None:
+    """Check, when a build begins, that the files of its recipe are those that its key follows from.
+
+    It may have waited for its sources, packages and processors.
+
+    Raises:
+        RecipeError: one has changed meanwhile; another attempt takes the files as they are now.
+    """
+    try:
+        is_same = read_recipe_files(directory) == tuple(files)
+    except OSError:  # one has gone
+        is_same = False
+    if not is_same:
+        hint = "run the same command again"
+        error = RecipeError("its files have changed since this build was prepared", where=str(directory), hint=hint)
+        error.passing = True
+        raise error
 
 
 def _list_files(base: str) -> list[list[object]]:

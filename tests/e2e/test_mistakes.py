@@ -12,7 +12,7 @@ import pytest
 
 from melpy.build.frame import SCRIPT, find_ended, find_step_line, step_script
 from melpy.plan.model import PlanStep
-from tests.factories.project import Project, shell_recipe
+from tests.factories.project import Project, file_recipe, shell_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -201,6 +201,21 @@ def test_the_faults_of_all_recipes_are_told_at_once(project: Project) -> None:
         assert f"error: packages/{place}" in result.stderr
     assert "hint: the other is packages/c.yaml:2:9; " in result.stderr
     assert "4 errors" in result.stderr
+
+
+def test_a_need_with_faults_is_told(project: Project) -> None:
+    """The build goes on with the package that was built before, each time with a warning."""
+    project.write("packages/base.yaml", file_recipe("base"))
+    project.write("packages/user.yaml", file_recipe("user", "base"))
+    assert project.melpy("build", "packages/", force=False).returncode == 0
+    project.write("packages/base.yaml", "package: [\n")
+    for _ in range(2):
+        result = project.melpy("build", "packages/user.yaml", force=False)
+        assert result.returncode == 0, result.stderr
+        assert (
+            "warning: packages/base.yaml: has faults, so it does not come along, and user takes what is there\n"
+            "hint: melpy check packages/base.yaml shows them\n"
+        ) in result.stderr
 
 
 def test_a_circle_is_found_by_check_and_by_build(project: Project) -> None:

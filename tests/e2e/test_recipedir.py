@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from melpy.apk.segment import read_segments
 from tests.factories.project import Project, file_recipe
 
 if TYPE_CHECKING:
@@ -88,3 +90,24 @@ def test_what_is_edited_during_a_run_is_built_by_the_next_one(pair: Project, rul
     editor.join()
     assert build(pair, "--stale", rule) == {"packs": "up-to-date", "other": "up-to-date"} | {edited: "built"}
     assert build(pair, "--stale", rule) == {"packs": "up-to-date", "other": "up-to-date"}
+
+
+def test_what_is_edited_while_a_build_waits_is_what_it_is_made_of(pair: Project) -> None:
+    """Packages tell the inputs that they were made from."""
+    pair.write("early.yaml", file_recipe("early", runs="echo begun; sleep 3\n"))
+    pair.write("packs/one/said", "begun\n")
+    process = pair.begin("build", "-v", "-j1", ".", marker="begun")
+    pair.write("packs/one/said", "edited\n")
+    with process:
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    (told,) = [line for line in said.splitlines() if "have changed since" in line]
+    assert told == (
+        "[packs-1.0-r0/x86_64] warning: packs: its files have changed since this build was prepared;"
+        " it is begun anew in 5 s (attempt 2)"
+    )
+    with (pair.out / "x86_64/packs-1.0-r0.apk").open("rb") as stream:
+        segments = read_segments(stream, where="")
+    stated = {path: digest for path, _, digest in json.loads(segments.files[".melpy.json"])["files"]}
+    assert stated["one/said"] == hashlib.sha256(b"edited\n").hexdigest()
+    assert build(pair) == {"early": "up-to-date", "packs": "up-to-date", "other": "up-to-date"}

@@ -106,6 +106,15 @@ def test_what_was_not_built_is_told(reports: list[JobReport]) -> None:
     ]
 
 
+def test_what_a_quarantine_stops_is_told_with_its_reason() -> None:
+    reasons = {"bad": "quarantined until 2999-01-01: its tests hang", "user": "needs bad, which is quarantined"}
+    assert render_summary([report(f"{name}-1-r0/x86_64", "skipped", why) for name, why in reasons.items()]) == [
+        "skipped:",
+        "  quarantined until 2999-01-01: its tests hang: bad-1-r0/x86_64",
+        "  needs bad, which is quarantined: user-1-r0/x86_64",
+    ]
+
+
 def test_a_log_that_is_gone_leaves_the_details() -> None:
     job = "greet-1.0-r0/aarch64"
     lines = render_summary([report(job, "failed", "", step_failure(), Path("/nonexistent/greet.log"))])
