@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from melpy.cli.board import OUTCOMES
-from melpy.cli.report import count_text, render_enter
+from melpy.cli.report import count_text
+from melpy.cli.summary import render_enter
 from melpy.text import printable, seconds_text
 
 if TYPE_CHECKING:

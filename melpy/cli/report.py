@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from melpy.arch import NOARCH
 from melpy.errors import FaultsError, MelpyError, RecipeError
 from melpy.text import escape_json, printable_line
 
@@ -116,8 +115,3 @@ def short_list(items: Sequence[str], limit: int = 6) -> str:
 def count_text(number: int, noun: str, plural: str = "") -> str:
     """Return a number with its noun, in the plural where it belongs."""
     return f"{number} {noun}" if number == 1 else f"{number} {plural or f'{noun}s'}"
-
-
-def render_enter(name: str, arch: str) -> str:
-    """Return the command that enters the kept build of a recipe; of `noarch`, there is one for all architectures."""
-    return f"melpy shell {name}" if arch == NOARCH else f"melpy shell {name} --arch {arch}"

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from melpy.arch import NOARCH
 from melpy.build.cause import find_cause
 from melpy.cli.board import OUTCOMES
 from melpy.cli.ci import GITHUB, find_service, render_error_annotations
-from melpy.cli.report import count_text, has_color, near_path, render_enter, short_list
+from melpy.cli.report import count_text, has_color, near_path, short_list
 from melpy.cli.table import Column, print_table
 from melpy.errors import BuildsFailedError, FaultsError
 from melpy.text import printable_line, seconds_text
@@ -128,6 +129,11 @@ def enter_command(report: JobReport) -> str:
     """Return the command that enters the kept build of a failed job."""
     name = report.job.rpartition("/")[0].rsplit("-", 2)[0]
     return render_enter(name, report.arch)
+
+
+def render_enter(name: str, arch: str) -> str:
+    """Return the command that enters the kept build of a recipe; of `noarch`, there is one for all architectures."""
+    return f"melpy shell {name}" if arch == NOARCH else f"melpy shell {name} --arch {arch}"
 
 
 def _describe_group(outcome: str, reports: Sequence[JobReport]) -> Iterator[str]:
