@@ -212,7 +212,7 @@ def _build(
         if rest:
             monitor.tell_rest()
             return rest, _list_planned(planned, rest)
-        prepared = order_run(loaded, arguments, chosen, settings, flags)
+        prepared = order_run(loaded)
         work = prepared.work
         run = make_run_spec(settings, flags, len(work.chosen))
         report = make_builds(work, spec, run, publication, workers, prepared.repositories, monitor)

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from melpy.cli.monitor import open_monitor
 from melpy.cli.notice import count_rest
-from melpy.cli.preparing import make_run_spec, prepare_run
+from melpy.cli.preparing import load_run, make_run_spec, order_run
 from melpy.cli.report import count_text, print_json, print_text, print_warning, short_list
 from melpy.cli.table import Column, print_table
 from melpy.codec import asdict
 from melpy.engine.expectation import CACHED, FAILS, FRESH, MAY, SKIPPED, WILL, Expecter
-from melpy.engine.journal import Journal, find_journal
-from melpy.engine.known import Means
+from melpy.engine.means import open_means
 from melpy.engine.model import PublishSpec
-from melpy.engine.recipedir import RecipeDirectories
-from melpy.engine.resultstore import ResultStore
-from melpy.engine.stage import Stage
-from melpy.engine.tip import Tips
 from melpy.errors import MelpyError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from melpy.cli.preparing import Prepared
     from melpy.config.model import Settings
     from melpy.engine.expectation import Expectation
+    from melpy.engine.means import Means
     from melpy.engine.selection import Arguments, SelectionOptions
     from melpy.events import Monitor
 
@@ -47,15 +43,10 @@ _WORDS = {
 }
 
 
-@contextmanager
-def open_means(prepared: Prepared, flags: Mapping[str, Any], monitor: Monitor) -> Iterator[Means]:
-    """Open the memory that tells what is up to date."""
-    spec = prepared.spec
+def open_prepared(prepared: Prepared, flags: Mapping[str, Any], monitor: Monitor) -> AbstractContextManager[Means]:
+    """Open the memory that tells what is up to date; no server is asked."""
     options = make_run_spec(prepared.settings, flags, len(prepared.work.chosen))
-    with closing(Journal(find_journal(spec.cache_dir), monitor)) as journal:
-        tips = Tips(spec.sources, journal, monitor, look=False)
-        stage, store = Stage(prepared.repositories), ResultStore(spec.cache_dir)
-        yield Means(spec, options, stage, store, journal, tips, RecipeDirectories())
+    return open_means(prepared.spec, options, prepared.repositories, monitor, look=False)
 
 
 def show_expectations(
@@ -73,8 +64,8 @@ def show_expectations(
         MelpyError: as the run would.
     """
     with open_monitor(quiet=flags.get("quiet", False)) as monitor:
-        prepared = prepare_run(arguments, chosen, settings, options, flags, monitor)
-        with open_means(prepared, flags, monitor) as means:
+        prepared = order_run(load_run(arguments, chosen, settings, options, flags, monitor))
+        with open_prepared(prepared, flags, monitor) as means:
             expecter = Expecter(prepared.work, means)
             expected = list(expecter.expect(linked=as_json))
         if flags["prune"]:

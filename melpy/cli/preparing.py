@@ -51,6 +51,10 @@ class Loaded(Struct, frozen=True):
         repositories: the repositories of the run.
         quarantine: recipes that are not built; None without a list.
         asked: digest of what was asked for; empty where the builds follow from more than files.
+        arguments: arguments of the command.
+        chosen: its options that choose builds.
+        settings: the settings.
+        flags: all flags of the command.
     """
 
     spec: BuildSpec
@@ -58,6 +62,10 @@ class Loaded(Struct, frozen=True):
     repositories: Repositories
     quarantine: Quarantine | None
     asked: str
+    arguments: Arguments
+    chosen: SelectionOptions
+    settings: Settings
+    flags: Mapping[str, Any]
 
 
 class Prepared(Struct, frozen=True):
@@ -82,22 +90,6 @@ class Prepared(Struct, frozen=True):
     settings: Settings
 
 
-def prepare_run(
-    arguments: Arguments,
-    chosen: SelectionOptions,
-    settings: Settings,
-    options: Sequence[str],
-    flags: Mapping[str, Any],
-    monitor: events.Monitor,
-) -> Prepared:
-    """Read recipes, order them, and choose those to be built.
-
-    Raises:
-        MelpyError: recipes are not valid, need one another in a way that cannot be cut, or none is left.
-    """
-    return order_run(load_run(arguments, chosen, settings, options, flags, monitor), arguments, chosen, settings, flags)
-
-
 def load_run(
     arguments: Arguments,
     chosen: SelectionOptions,
@@ -114,29 +106,24 @@ def load_run(
     quarantine = read_quarantine(flags, settings.file)
     check_published(settings)
     tree = load_tree(arguments, settings, options, monitor, only=flags["only"])
-    names = find_recipe_names(tree)
-    check_first(flags, names)
+    check_first(flags, find_recipe_names(tree))
     tell_left(tree.left, settings.arch, monitor)
     spec = make_build_spec(settings, flags, monitor)
     # Commits change without a file of the tree, and quarantines expire.
     is_told = not (quarantine or chosen.changed_since)
     asked = sha256_hex(encode([arguments, chosen, settings.bootstrap_first])) if is_told else ""
-    return Loaded(spec, tree, Repositories(spec.repositories), quarantine, asked)
+    repositories = Repositories(spec.repositories)
+    return Loaded(spec, tree, repositories, quarantine, asked, arguments, chosen, settings, flags)
 
 
-def order_run(
-    loaded: Loaded,
-    arguments: Arguments,
-    chosen: SelectionOptions,
-    settings: Settings,
-    flags: Mapping[str, Any],
-) -> Prepared:
+def order_run(loaded: Loaded) -> Prepared:
     """Order recipes, and choose those to be built.
 
     Raises:
         MelpyError: recipes need one another in a way that cannot be cut, or none is left.
     """
     spec, tree, repositories, quarantine = loaded.spec, loaded.tree, loaded.repositories, loaded.quarantine
+    arguments, settings, flags = loaded.arguments, loaded.settings, loaded.flags
     outside: Callable[[str, str], bool]
     outside = assume_outside if flags.get("assume_outside") and flags.get("dry_run") else repositories.offers
     first = settings.bootstrap_first
@@ -147,7 +134,7 @@ def order_run(
         # It matters only to its members and to builds that need them, for which they come along.
         circle, outside = error, _assume_stated(repositories)
         graph = make_tree_graph(tree, repositories, outside, first)
-    selection, work = choose_builds(arguments, chosen, tree, graph, repositories, quarantine, outside, first)
+    selection, work = choose_builds(arguments, loaded.chosen, tree, graph, repositories, quarantine, outside, first)
     if circle:
         _check_circle(circle, tree, work, repositories)
     idle = find_idle_names(settings, flags, arguments, find_recipe_names(tree), graph, quarantine)

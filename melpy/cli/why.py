@@ -52,9 +52,9 @@ def command(targets: tuple[str, ...], *, options: tuple[str, ...], as_json: bool
     The inputs that published packages say they were made from are held against those of today: packages of the
     environment, sources, files of the recipe. The recipe's last commit says since when.
     """
-    from melpy.cli.expecting import open_means  # noqa: PLC0415  # --help does not need it
+    from melpy.cli.expecting import open_prepared  # noqa: PLC0415  # --help does not need it
     from melpy.cli.monitor import open_monitor  # noqa: PLC0415  # likewise
-    from melpy.cli.preparing import prepare_run  # noqa: PLC0415  # likewise
+    from melpy.cli.preparing import load_run, order_run  # noqa: PLC0415  # likewise
     from melpy.cli.selection import read_targets  # noqa: PLC0415  # likewise
     from melpy.engine.expectation import Expecter  # noqa: PLC0415  # likewise
     from melpy.engine.selection import SelectionOptions  # noqa: PLC0415  # likewise
@@ -65,8 +65,8 @@ def command(targets: tuple[str, ...], *, options: tuple[str, ...], as_json: bool
     given = {**_FLAGS, **flags}
     with open_monitor(quiet=True) as monitor:
         arguments = read_targets(targets, chosen, settings.file)
-        prepared = prepare_run(arguments, chosen, settings, options, given, monitor)
-        with open_means(prepared, given, monitor) as means:
+        prepared = order_run(load_run(arguments, chosen, settings, options, given, monitor))
+        with open_prepared(prepared, given, monitor) as means:
             expecter = Expecter(prepared.work, means)
             expected = {BuildId(one.recipe, one.arch): one for one in expecter.expect(linked=False)}
             asked = [one.build for one in prepared.selection.builds if one.asked]

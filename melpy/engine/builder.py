@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from melpy.build.model import FetchedSources
     from melpy.engine.freshness import Freshness, Known
     from melpy.engine.job import Job
-    from melpy.engine.known import Finder, Means, Work
+    from melpy.engine.known import Finder, Work
+    from melpy.engine.means import Means
     from melpy.engine.model import Executor, PlannedBuild
     from melpy.engine.node import Node
     from melpy.engine.post import Post

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from melpy import events
@@ -12,26 +12,23 @@ from melpy.codec import replace
 from melpy.engine.builder import Bench
 from melpy.engine.freshness import Freshness
 from melpy.engine.generated import find_generated, find_late, load_generated
-from melpy.engine.journal import Journal, find_journal
-from melpy.engine.known import Means, Work
 from melpy.engine.ledger import Ledger
+from melpy.engine.means import open_means
 from melpy.engine.model import JobReport, RunReport
 from melpy.engine.publication import Publisher
-from melpy.engine.recipedir import RecipeDirectories
 from melpy.engine.resultdir import keep_results, open_results
-from melpy.engine.resultstore import ResultStore
 from melpy.engine.run import Run
 from melpy.engine.runlock import hold_run
 from melpy.engine.runstamp import RunStamps
 from melpy.engine.schedule import JobOutcome
-from melpy.engine.stage import Stage
-from melpy.engine.tip import Tips
 from melpy.errors import MelpyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import FrameType
 
+    from melpy.engine.known import Work
+    from melpy.engine.means import Means
     from melpy.engine.model import BuildSpec, Executor, PublishSpec, RunSpec
     from melpy.engine.stage import BuiltPackages
     from melpy.environment.repository import Repositories
@@ -64,18 +61,15 @@ def make_builds(
     """
     monitor = events.Once(monitor)
     start = time.monotonic()
-    store = ResultStore(spec.cache_dir)
     with (
         hold_run(spec.out_dir, alone=len(work.chosen) > 1),
-        closing(Journal(find_journal(spec.cache_dir), monitor)) as journal,
+        open_means(spec, options, repositories, monitor) as means,
         open_results(spec.cache_dir) as directory,
-        store.hold(),
+        means.store.hold(),
     ):
-        tips = Tips(spec.sources, journal, monitor)
         with suppress(MelpyError):  # the builds that it is about tell what is wrong
-            tips.find(source for build in work.chosen for source in work.graph.summaries[build].unpinned)
-        means = Means(spec, options, Stage(repositories), store, journal, tips, RecipeDirectories())
-        publisher = Publisher(publication, options, repositories, journal, monitor)
+            means.tips.find(source for build in work.chosen for source in work.graph.summaries[build].unpinned)
+        publisher = Publisher(publication, options, repositories, means.journal, monitor)
         phases = _Phases(work, means, Bench(executor, directory), publisher, monitor)
         interrupted = False
         try:
@@ -91,7 +85,7 @@ def make_builds(
             with suppress(OSError):
                 text = f"  unsigned packages are in {keep_results(directory)}, until melpy clean removes them"
                 publisher.problem.details = (*publisher.problem.details, text)
-    store.trim(options.result_limit)
+    means.store.trim(options.result_limit)
     monitor.emit(events.RunFinished("", time.monotonic() - start))
     return RunReport(jobs, publisher.problem, interrupted)
 
@@ -124,14 +118,10 @@ def find_rest(
     start = time.monotonic()
     with (
         hold_run(spec.out_dir, alone=False),
-        closing(Journal(find_journal(spec.cache_dir), monitor)) as journal,
+        open_means(spec, options, repositories, monitor) as means,
     ):
-        builds = {summary.id: summary for summary in summaries}
-        tips = Tips(spec.sources, journal, monitor)
-        fresh = Freshness(
-            spec, Stage(repositories), journal, ResultStore(spec.cache_dir), builds, tips, RecipeDirectories()
-        )
-        found = RunStamps(journal, summaries, asked).find(fresh, spec.out_dir)
+        fresh = Freshness(means, {summary.id: summary for summary in summaries})
+        found = RunStamps(means.journal, summaries, asked).find(fresh, spec.out_dir)
     if found is None:
         return None
     outcome = JobOutcome.UP_TO_DATE.value
@@ -226,7 +216,7 @@ class _Phases:
         if not all(JobOutcome(job.outcome).good for job in jobs):
             return
         summaries = work.graph.summaries
-        fresh = Freshness(means.spec, means.stage, means.journal, means.store, summaries, means.tips, means.directories)
+        fresh = Freshness(means, summaries)
         with suppress(MelpyError):  # the next run tells what is wrong
             if self._publisher.staged:
                 found = {build: fresh.find_version(summaries[build]) for build in self._publisher.staged}

@@ -23,7 +23,7 @@ from melpy.rootfs.model import RootSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from melpy.engine.known import Means
+    from melpy.engine.means import Means
     from melpy.engine.stage import BuiltPackages
     from melpy.graph.lone import Graph
     from melpy.graph.model import BuildId

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from melpy.engine.admission import Capacity
     from melpy.engine.job import Job
-    from melpy.engine.known import Means
+    from melpy.engine.means import Means
     from melpy.engine.model import Executor
     from melpy.engine.node import Node
     from melpy.engine.prospect import Prospect

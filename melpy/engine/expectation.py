@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from melpy.engine.freshness import Known
-    from melpy.engine.known import Means, Work
+    from melpy.engine.known import Work
+    from melpy.engine.means import Means
     from melpy.engine.prepare import BuildDraft
     from melpy.engine.result import Failure
     from melpy.engine.stage import BuiltPackages
@@ -76,9 +77,7 @@ class Expecter:
 
     def __init__(self, work: Work, means: Means) -> None:
         self._work, self._means = work, means
-        self._fresh = Freshness(
-            means.spec, means.stage, means.journal, means.store, work.graph.summaries, means.tips, means.directories
-        )
+        self._fresh = Freshness(means, work.graph.summaries)
         self._nodes = Nodes(work.graph, work.chosen, rounds=means.options.stale == "inputs")
         self._view = View(work.graph, self._nodes, work.chosen, self._fresh, means.stage)
         self._finder = Finder(work, means, self._fresh, self._view)

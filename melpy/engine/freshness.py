@@ -30,13 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from melpy.engine.inputs import RecipeFile
-    from melpy.engine.journal import Journal
-    from melpy.engine.model import BuildSpec
+    from melpy.engine.means import Means
     from melpy.engine.published import PublishedPackage
-    from melpy.engine.recipedir import RecipeDirectories
-    from melpy.engine.resultstore import ResultStore, StoredResult
-    from melpy.engine.stage import BuiltPackages, Stage
-    from melpy.engine.tip import Tips
+    from melpy.engine.resultstore import StoredResult
+    from melpy.engine.stage import BuiltPackages
     from melpy.graph.model import BuildId, Summary
 
 
@@ -59,32 +56,15 @@ class Known(NamedTuple):
 class Freshness:
     """The state of the repository, the result cache and the journal, as a run finds them."""
 
-    def __init__(
-        self,
-        spec: BuildSpec,
-        stage: Stage,
-        journal: Journal,
-        store: ResultStore,
-        summaries: Mapping[BuildId, Summary],
-        tips: Tips,
-        directories: RecipeDirectories,
-    ) -> None:
+    def __init__(self, means: Means, summaries: Mapping[BuildId, Summary]) -> None:
         """Take what answers follow from.
 
         Args:
-            spec: what builds are prepared from.
-            stage: packages that builds may see.
-            journal: remembers keys.
-            store: the result cache.
+            means: what the run works with.
             summaries: all builds of the run's graph.
-            tips: what sources without a commit are at.
-            directories: the recipes' own files.
         """
-        self._tips, self._directories = tips, directories
-        self._spec = spec
-        self._stage = stage
-        self._journal = journal
-        self.store = store
+        self._spec, self._stage, self._journal, self.store = means.spec, means.stage, means.journal, means.store
+        self._tips, self._directories = means.tips, means.directories
         self._names: defaultdict[str, set[str]] = defaultdict(set)  # of recipes, by architecture
         for summary in summaries.values():
             for arch in summary.arches:

@@ -19,15 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from melpy.engine.freshness import Freshness, Known
-    from melpy.engine.journal import Journal
-    from melpy.engine.model import BuildSpec, PlannedBuild, RunSpec
+    from melpy.engine.means import Means
+    from melpy.engine.model import PlannedBuild
     from melpy.engine.node import Nodes
     from melpy.engine.prepare import BuildDraft
-    from melpy.engine.recipedir import RecipeDirectories
     from melpy.engine.result import Failure
-    from melpy.engine.resultstore import ResultStore
-    from melpy.engine.stage import Stage
-    from melpy.engine.tip import Tips
     from melpy.engine.view import View
     from melpy.graph.lone import Graph
     from melpy.graph.model import BuildId, Generated
@@ -49,28 +45,6 @@ class Work(Struct, frozen=True):
     plan: Callable[[BuildId], PlannedBuild]
     remake: Callable[[Generated], Graph]
     asked: str = ""
-
-
-class Means(Struct, frozen=True):
-    """Tools and memory of a run.
-
-    Attributes:
-        spec: what builds are prepared from.
-        options: options of the run.
-        stage: packages that builds may see.
-        store: the result cache.
-        journal: memory of earlier runs.
-        tips: what sources without a commit are at.
-        directories: the recipes' own files.
-    """
-
-    spec: BuildSpec
-    options: RunSpec
-    stage: Stage
-    store: ResultStore
-    journal: Journal
-    tips: Tips
-    directories: RecipeDirectories
 
 
 class Finder:

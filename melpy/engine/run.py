@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
-    from melpy.engine.known import Means, Work
+    from melpy.engine.known import Work
     from melpy.engine.ledger import Ledger
+    from melpy.engine.means import Means
     from melpy.engine.stage import BuiltPackages
     from melpy.graph.lone import Graph
     from melpy.graph.model import BuildId
@@ -74,9 +75,7 @@ class Run:
             on_staged: is given the packages of each build that is settled, where the repository has them not yet.
         """
         self._work, self._means, self._ledger, self._monitor = work, means, ledger, monitor
-        self._fresh = Freshness(
-            means.spec, means.stage, means.journal, means.store, work.graph.summaries, means.tips, means.directories
-        )
+        self._fresh = Freshness(means, work.graph.summaries)
         self._nodes = Nodes(work.graph, work.chosen, rounds=means.options.stale == "inputs")
         self._view = View(work.graph, self._nodes, work.chosen, self._fresh, means.stage)
         self._view.take(made)

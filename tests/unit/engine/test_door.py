@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from melpy.engine.job import Job
-    from melpy.engine.known import Means
+    from melpy.engine.means import Means
     from melpy.engine.model import Executor
     from melpy.engine.prospect import Prospect
 
